@@ -1,1 +1,8 @@
-#![allow(missing_docs)]
+//! Goldsmith turns a language model's silver and bronze labels into expert gold.
+//!
+//! Data flows one way: [`formats`] read notes into the [`store`]; machines propose; experts decide in the [`tui`]; the
+//! [`classifier`] trains on what they decided; [`domain`] arithmetic scores it; [`formats`] write it out. The [`workflow`]
+//! layer holds one file for each use case; [`cli`] and [`tui`] are two faces of it and hold no rule of the domain.
+
+pub mod domain;
+pub mod store;

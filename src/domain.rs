@@ -1,0 +1,14 @@
+//! Pure data and arithmetic: taxonomy, corpus, labels, gold, splits, metrics.
+//!
+//! Deliberately absent: input and output, async, the clock, and any source of randomness but a seed handed in. Nothing
+//! here knows a disease; categories come from a taxonomy file.
+
+pub mod corpus;
+pub mod gold;
+pub mod label;
+pub mod metrics;
+pub mod queue;
+pub mod segment;
+pub mod split;
+pub mod taxonomy;
+pub mod text;

@@ -1,0 +1,517 @@
+//! How good labels are against gold: counts, precision, recall, F1, confusion, bootstrap intervals.
+//!
+//! Definitions are scikit-learn's (`precision_recall_fscore_support(labels=ALL, average=..., zero_division=0)`), with one
+//! difference that is shown and not hidden: what is undefined (0/0) is `None` here, and only the averages count it as 0.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rustc_hash::FxHashMap;
+use serde::Serialize;
+
+/// One sentence's gold and predicted label, as bit sets over the taxonomy's categories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Which patient, numbered by the caller: the bootstrap draws patients, not sentences.
+    pub patient: u32,
+    /// Settled label.
+    pub gold: u64,
+    /// Label scored.
+    pub predicted: u64,
+    /// Whether the gold was decided without sight of a machine's label.
+    pub blind: bool,
+}
+
+/// True positives, false positives, false negatives of one category.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// In gold and predicted.
+    pub tp: u64,
+    /// Predicted only.
+    pub fp: u64,
+    /// In gold only.
+    pub fn_: u64,
+}
+
+impl Counts {
+    /// How many of gold have the category.
+    pub fn support(&self) -> u64 {
+        self.tp + self.fn_
+    }
+
+    /// TP / (TP + FP).
+    pub fn precision(&self) -> Option<f64> {
+        ratio(self.tp, self.tp + self.fp)
+    }
+
+    /// TP / (TP + FN).
+    pub fn recall(&self) -> Option<f64> {
+        ratio(self.tp, self.tp + self.fn_)
+    }
+
+    /// 2 TP / (2 TP + FP + FN).
+    pub fn f1(&self) -> Option<f64> {
+        ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn_)
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// A value with its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// On the data as it is; `None` where undefined.
+    pub value: Option<f64>,
+    /// 2.5 % and 97.5 % points of the bootstrap; `None` where fewer than two patients or no interval was asked for.
+    pub interval: Option<(f64, f64)>,
+}
+
+/// Precision, recall and F1 of one row: a category, *None*, or an average.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// Counts; zero for the averages.
+    pub counts: Counts,
+    /// Precision.
+    pub precision: Estimate,
+    /// Recall.
+    pub recall: Estimate,
+    /// F1.
+    pub f1: Estimate,
+}
+
+/// The three averages of scikit-learn.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Averages {
+    /// Mean over rows, undefined counted as 0.
+    pub macro_: Row,
+    /// From the summed counts.
+    pub micro: Row,
+    /// Mean over rows weighted by support.
+    pub weighted: Row,
+}
+
+/// Scores of one labeller against gold.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// How many sentences were compared.
+    pub sentences: usize,
+    /// Of how many patients.
+    pub patients: usize,
+    /// How many of them were decided blind.
+    pub blind: usize,
+    /// The share of sentences whose whole label is right.
+    pub accuracy: Estimate,
+    /// *None* as a row of its own: the empty set in gold and prediction.
+    pub none: Row,
+    /// One row a category, in taxonomy order.
+    pub categories: Vec<Row>,
+    /// Averages over the categories (and, in a multi-class report, *None*).
+    pub averages: Averages,
+    /// Whether *None* counts in the averages.
+    pub none_in_averages: bool,
+    /// The binary task: is there any category?
+    pub binary: Row,
+    /// Categories (and *None*, first) without support in gold: they count 0 in the macro average.
+    pub without_support: usize,
+}
+
+impl Report {
+    /// The share of gold under these scores that was decided blind.
+    pub fn blind_share(&self) -> Option<f64> {
+        ratio(self.blind as u64, self.sentences as u64)
+    }
+}
+
+/// How intervals are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Bootstrap {
+    /// Resamples; 0 for none.
+    pub resamples: usize,
+    /// Seed of the resampling.
+    pub seed: u64,
+}
+
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self { resamples: 2_000, seed: 1 }
+    }
+}
+
+/// At most this many bootstrap clusters. Beyond, patients are pooled by number into this many groups: sums of
+/// independent patients are independent, so the intervals stay valid, and their cost stays bounded.
+const MAX_CLUSTERS: usize = 1_024;
+
+/// Compares labels with gold. `categories` is the taxonomy's size; with `none_in_averages` the macro, micro and weighted
+/// averages count *None* as a class (the multi-class task of the `single` selection, where micro-F1 is accuracy).
+pub fn report(pairs: &[Pair], categories: usize, none_in_averages: bool, bootstrap: Bootstrap) -> Report {
+    let table = Table::of(pairs, categories);
+    let shape = Shape { categories, none_in_averages };
+    let total = table.total();
+    let values = shape.values(&total);
+    let intervals = table.intervals(shape, bootstrap);
+    let mut at = 0;
+    let mut next = || {
+        let interval = intervals.as_ref().and_then(|i: &Vec<Option<(f64, f64)>>| i[at]);
+        let estimate = Estimate { value: values[at], interval: values[at].and(interval) };
+        at += 1;
+        estimate
+    };
+    let accuracy = next();
+    let mut row = |counts| Row { counts, precision: next(), recall: next(), f1: next() };
+    let none = row(shape.counts(&total, 0));
+    let rows: Vec<Row> = (0..categories).map(|i| row(shape.counts(&total, i + 1))).collect();
+    let binary = row(shape.counts(&total, categories + 1));
+    let averages =
+        Averages { macro_: row(Counts::default()), micro: row(Counts::default()), weighted: row(Counts::default()) };
+    let averaged = if none_in_averages { 0..categories + 1 } else { 1..categories + 1 };
+    Report {
+        sentences: pairs.len(),
+        patients: table.patients,
+        blind: pairs.iter().filter(|pair| pair.blind).count(),
+        accuracy,
+        none,
+        without_support: averaged.filter(|i| shape.counts(&total, *i).support() == 0).count(),
+        categories: rows,
+        averages,
+        none_in_averages,
+        binary,
+    }
+}
+
+/// Which classes there are and which are averaged. Class 0 is *None*, 1.. the categories, the last one "any category".
+#[derive(Clone, Copy)]
+struct Shape {
+    categories: usize,
+    none_in_averages: bool,
+}
+
+impl Shape {
+    /// Cells of a count vector: sentences, right ones, then tp, fp, fn of each class.
+    fn cells(categories: usize) -> usize {
+        2 + 3 * (categories + 2)
+    }
+
+    fn counts(self, cells: &[u32], class: usize) -> Counts {
+        let at = 2 + 3 * class;
+        Counts { tp: u64::from(cells[at]), fp: u64::from(cells[at + 1]), fn_: u64::from(cells[at + 2]) }
+    }
+
+    /// Accuracy, then precision, recall, F1 of each class, then of macro, micro and weighted.
+    fn values(self, cells: &[u32]) -> Vec<Option<f64>> {
+        let mut values = Vec::with_capacity(1 + 3 * (self.categories + 5));
+        values.push(ratio(u64::from(cells[1]), u64::from(cells[0])));
+        let classes: Vec<Counts> = (0..self.categories + 2).map(|class| self.counts(cells, class)).collect();
+        for class in &classes {
+            values.extend([class.precision(), class.recall(), class.f1()]);
+        }
+        let averaged = &classes[usize::from(!self.none_in_averages)..=self.categories];
+        let mut means = [0.0; 3];
+        let mut weighted = [0.0; 3];
+        let mut sum = Counts::default();
+        for class in averaged {
+            let scores = [class.precision(), class.recall(), class.f1()];
+            for (i, score) in scores.into_iter().enumerate() {
+                means[i] += score.unwrap_or(0.0);
+                weighted[i] += score.unwrap_or(0.0) * class.support() as f64;
+            }
+            sum = Counts { tp: sum.tp + class.tp, fp: sum.fp + class.fp, fn_: sum.fn_ + class.fn_ };
+        }
+        let any = cells[0] > 0;
+        values.extend(means.map(|total| any.then(|| total / averaged.len() as f64)));
+        values.extend([sum.precision(), sum.recall(), sum.f1()]);
+        values.extend(weighted.map(|total| (sum.support() > 0).then(|| total / sum.support() as f64)));
+        values
+    }
+}
+
+/// Count vectors, one row a cluster.
+struct Table {
+    cells: Vec<u32>,
+    width: usize,
+    clusters: usize,
+    patients: usize,
+}
+
+impl Table {
+    fn of(pairs: &[Pair], categories: usize) -> Self {
+        let width = Shape::cells(categories);
+        let mut numbers: FxHashMap<u32, usize> = FxHashMap::default();
+        for pair in pairs {
+            let next = numbers.len();
+            numbers.entry(pair.patient).or_insert(next);
+        }
+        let patients = numbers.len();
+        let clusters = patients.min(MAX_CLUSTERS);
+        let mut cells = vec![0; width * clusters];
+        for pair in pairs {
+            let cluster = numbers[&pair.patient] % clusters;
+            let row = &mut cells[cluster * width..(cluster + 1) * width];
+            row[0] += 1;
+            row[1] += u32::from(pair.gold == pair.predicted);
+            let mut class = |class: usize, gold: bool, predicted: bool| {
+                let at = 2 + 3 * class;
+                row[at] += u32::from(gold && predicted);
+                row[at + 1] += u32::from(!gold && predicted);
+                row[at + 2] += u32::from(gold && !predicted);
+            };
+            class(0, pair.gold == 0, pair.predicted == 0);
+            let mut touched = pair.gold | pair.predicted;
+            while touched != 0 {
+                let i = touched.trailing_zeros() as usize;
+                touched &= touched - 1;
+                if i < categories {
+                    class(i + 1, pair.gold >> i & 1 == 1, pair.predicted >> i & 1 == 1);
+                }
+            }
+            class(categories + 1, pair.gold != 0, pair.predicted != 0);
+        }
+        Self { cells, width, clusters, patients }
+    }
+
+    fn total(&self) -> Vec<u32> {
+        let mut total = vec![0; self.width];
+        for row in self.cells.chunks_exact(self.width) {
+            for (sum, cell) in total.iter_mut().zip(row) {
+                *sum += cell;
+            }
+        }
+        total
+    }
+
+    /// Percentile bootstrap over clusters: `scipy.stats.bootstrap(method="percentile")` with clusters for items. A
+    /// resample in which a value is undefined says nothing about it and is left out of its interval.
+    fn intervals(&self, shape: Shape, bootstrap: Bootstrap) -> Option<Vec<Option<(f64, f64)>>> {
+        if self.clusters < 2 || bootstrap.resamples == 0 {
+            return None;
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(bootstrap.seed);
+        let mut drawn: Vec<Vec<f32>> = Vec::new();
+        let mut sum = vec![0u32; self.width];
+        for _ in 0..bootstrap.resamples {
+            sum.fill(0);
+            for _ in 0..self.clusters {
+                let cluster = random.random_range(0..self.clusters);
+                let row = &self.cells[cluster * self.width..(cluster + 1) * self.width];
+                for (sum, cell) in sum.iter_mut().zip(row) {
+                    *sum += cell;
+                }
+            }
+            let values = shape.values(&sum);
+            drawn.resize(values.len(), Vec::new());
+            for (drawn, value) in drawn.iter_mut().zip(values) {
+                drawn.extend(value.map(|v| v as f32));
+            }
+        }
+        Some(drawn.into_iter().map(percentiles).collect())
+    }
+}
+
+/// 2.5 and 97.5 % points with linear interpolation (numpy's default).
+fn percentiles(mut values: Vec<f32>) -> Option<(f64, f64)> {
+    if values.is_empty() {
+        return None;
+    }
+    values.sort_unstable_by(f32::total_cmp);
+    let at = |share: f64| {
+        let position = share * (values.len() - 1) as f64;
+        let below = f64::from(values[position as usize]);
+        let above = f64::from(values[(position as usize + 1).min(values.len() - 1)]);
+        below + (above - below) * position.fract()
+    };
+    Some((at(0.025), at(0.975)))
+}
+
+/// Gold against predicted, as counts of sentences. Rows are gold, columns predicted; position 0 is *None*.
+///
+/// Under `single` this is scikit-learn's `confusion_matrix(labels=[None, ...])`. Under `multiple` a sentence with several
+/// categories is counted in each cell (gold category missed, category predicted in excess); what both hold goes to the
+/// diagonal, and a category missed with nothing in excess goes to the column of *None*, and the other way round.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Confusion {
+    /// Row-major counts, `size * size`.
+    pub cells: Vec<u32>,
+    /// Categories + 1.
+    pub size: usize,
+}
+
+impl Confusion {
+    /// Counts the pairs.
+    pub fn of(pairs: &[Pair], categories: usize) -> Self {
+        let size = categories + 1;
+        let mut cells = vec![0; size * size];
+        for pair in pairs {
+            for (gold, predicted) in confused(pair.gold, pair.predicted) {
+                if let Some(cell) = cells.get_mut(gold * size + predicted) {
+                    *cell += 1;
+                }
+            }
+        }
+        Self { cells, size }
+    }
+
+    /// The count of a cell.
+    pub fn get(&self, gold: usize, predicted: usize) -> u32 {
+        self.cells[gold * self.size + predicted]
+    }
+}
+
+/// The cells that one sentence counts in; see [`Confusion`].
+pub fn confused(gold: u64, predicted: u64) -> Vec<(usize, usize)> {
+    let bits = |set: u64| (0..64).filter(move |i| set >> i & 1 == 1).map(|i| i + 1);
+    if gold == 0 && predicted == 0 {
+        return vec![(0, 0)];
+    }
+    let mut cells: Vec<(usize, usize)> = bits(gold & predicted).map(|i| (i, i)).collect();
+    let (missed, excess) = (gold & !predicted, predicted & !gold);
+    match (missed, excess) {
+        (0, _) => cells.extend(bits(excess).map(|i| (0, i))),
+        (_, 0) => cells.extend(bits(missed).map(|i| (i, 0))),
+        _ => cells.extend(bits(missed).flat_map(|m| bits(excess).map(move |e| (m, e)))),
+    }
+    cells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn single(table: &[&[u32]]) -> Vec<Pair> {
+        let bit = |class: usize| 1u64 << class;
+        let mut pairs = Vec::new();
+        for (gold, row) in table.iter().enumerate() {
+            for (predicted, count) in row.iter().enumerate() {
+                for _ in 0..*count {
+                    let patient = pairs.len() as u32;
+                    pairs.push(Pair { patient, gold: bit(gold), predicted: bit(predicted), blind: false });
+                }
+            }
+        }
+        pairs
+    }
+
+    fn close(value: Option<f64>, expected: f64) {
+        let value = value.expect("is defined");
+        assert!((value - expected).abs() < 1e-12, "{value} is not {expected}");
+    }
+
+    const NO_BOOTSTRAP: Bootstrap = Bootstrap { resamples: 0, seed: 0 };
+
+    /// sklearn.metrics.classification_report on the table [[9,3,1],[4,8,2],[2,1,6]] (rows true).
+    #[test]
+    fn scores_are_those_of_scikit_learn() {
+        let report = report(&single(&[&[9, 3, 1], &[4, 8, 2], &[2, 1, 6]]), 3, false, NO_BOOTSTRAP);
+        let expected = [
+            (0.6, 0.6923076923076923, 0.6428571428571429),
+            (2.0 / 3.0, 0.5714285714285714, 0.6153846153846154),
+            (2.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0),
+        ];
+        for (row, (p, r, f)) in report.categories.iter().zip(expected) {
+            close(row.precision.value, p);
+            close(row.recall.value, r);
+            close(row.f1.value, f);
+        }
+        close(report.averages.macro_.f1.value, 0.6416361416361416);
+        close(report.averages.weighted.f1.value, 0.6381257631257632);
+        close(report.averages.micro.f1.value, 0.6388888888888888);
+        close(report.accuracy.value, 0.6388888888888888);
+        assert_eq!(report.categories[1].counts.support(), 14);
+    }
+
+    /// sklearn.metrics.precision_recall_fscore_support(Y, P, average=..., zero_division=0) with
+    /// Y = [[1,1,0],[0,0,0],[0,1,1],[1,0,0]], P = [[1,0,0],[0,0,1],[0,1,1],[0,0,0]]:
+    /// per label f1 2/3, 2/3, 2/3; micro p 3/4 r 3/5 f1 2/3; macro p 5/6 r 2/3; accuracy (exact set) 1/4.
+    #[test]
+    fn scores_of_sets_are_those_of_scikit_learn() {
+        let pair = |gold, predicted| Pair { patient: 0, gold, predicted, blind: true };
+        let pairs = [pair(0b011, 0b001), pair(0, 0b100), pair(0b110, 0b110), pair(0b001, 0)];
+        let report = report(&pairs, 3, false, NO_BOOTSTRAP);
+        for row in &report.categories {
+            close(row.f1.value, 2.0 / 3.0);
+        }
+        close(report.averages.micro.precision.value, 0.75);
+        close(report.averages.micro.recall.value, 0.6);
+        close(report.averages.macro_.precision.value, 5.0 / 6.0);
+        close(report.averages.macro_.recall.value, 2.0 / 3.0);
+        close(report.accuracy.value, 0.25);
+        assert_eq!(report.binary.counts, Counts { tp: 2, fp: 1, fn_: 1 });
+        assert_eq!(report.blind_share(), Some(1.0));
+    }
+
+    #[test]
+    fn with_none_as_a_class_micro_f1_is_accuracy() {
+        let pair = |gold, predicted| Pair { patient: 0, gold, predicted, blind: false };
+        let pairs = [pair(0, 0), pair(1, 0), pair(2, 2), pair(0, 1), pair(1, 1)];
+        let report = report(&pairs, 2, true, NO_BOOTSTRAP);
+        assert_eq!(report.averages.micro.f1.value, report.accuracy.value);
+    }
+
+    #[test]
+    fn undefined_stays_undefined() {
+        let empty = report(&[], 2, true, Bootstrap::default());
+        assert_eq!(empty.accuracy.value, None);
+        assert_eq!(empty.averages.macro_.f1.value, None);
+        assert_eq!(empty.blind_share(), None);
+        let pairs = [Pair { patient: 0, gold: 1, predicted: 1, blind: false }];
+        let one = report(&pairs, 2, false, Bootstrap::default());
+        assert_eq!(one.categories[1].f1.value, None);
+        assert_eq!(one.categories[0].f1.interval, None, "one patient gives no interval");
+        assert_eq!(one.without_support, 1);
+    }
+
+    /// The exact distribution for correct = [1, 1, 0] has accuracy 0, 1/3, 2/3, 1 with counts 1, 6, 12, 8 of 27; so the
+    /// 2.5 % point is 0 (1/27 = 3.7 %) and the 97.5 % point is 1.
+    #[test]
+    fn the_bootstrap_agrees_with_enumeration() {
+        let pairs: Vec<Pair> = [1, 1, 0]
+            .iter()
+            .enumerate()
+            .map(|(i, p)| Pair { patient: i as u32, gold: 1, predicted: *p, blind: false })
+            .collect();
+        let table = Table::of(&pairs, 1);
+        let shape = Shape { categories: 1, none_in_averages: false };
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let mut counts = [0u32; 4];
+        for _ in 0..27_000 {
+            let right: u32 = (0..3).map(|_| table.cells[random.random_range(0..3) * table.width + 1]).sum();
+            counts[right as usize] += 1;
+        }
+        for (count, expected) in counts.into_iter().zip([1_000.0, 6_000.0, 12_000.0, 8_000.0]) {
+            assert!((f64::from(count) - expected).abs() < 4.0 * f64::sqrt(expected), "{counts:?}");
+        }
+        let intervals = table.intervals(shape, Bootstrap { resamples: 20_000, seed: 5 }).unwrap();
+        assert_eq!(intervals[0], Some((0.0, 1.0)));
+    }
+
+    #[test]
+    fn patients_widen_the_interval() {
+        let clustered: Vec<Pair> = (0..400)
+            .map(|i| Pair { patient: i / 40, gold: 1, predicted: u64::from(i / 40 % 2 == 0), blind: false })
+            .collect();
+        let independent: Vec<Pair> =
+            clustered.iter().enumerate().map(|(i, p)| Pair { patient: i as u32, ..*p }).collect();
+        let width = |pairs: &[Pair]| {
+            let (low, high) = report(pairs, 1, false, Bootstrap::default()).accuracy.interval.unwrap();
+            high - low
+        };
+        assert!(width(&clustered) > 2.0 * width(&independent));
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_interval() {
+        let pairs = single(&[&[9, 3], &[4, 8]]);
+        let make = |seed| report(&pairs, 2, false, Bootstrap { resamples: 200, seed });
+        assert_eq!(make(1), make(1));
+        assert_ne!(make(1), make(2));
+    }
+
+    #[test]
+    fn confusion_has_rows_of_gold() {
+        let pairs = single(&[&[9, 3, 1], &[4, 8, 2], &[2, 1, 6]]);
+        let confusion = Confusion::of(&pairs, 3);
+        assert_eq!((confusion.get(1, 2), confusion.get(2, 1), confusion.get(0, 0)), (3, 4, 0));
+        assert_eq!(confused(0b11, 0b01), [(1, 1), (2, 0)]);
+        assert_eq!(confused(0, 0b10), [(0, 2)]);
+        assert_eq!(confused(0b01, 0b10), [(1, 2)]);
+    }
+}

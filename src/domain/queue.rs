@@ -1,0 +1,114 @@
+//! What is asked of the queue: which sentences, in which order.
+
+use serde::{Deserialize, Serialize};
+
+use super::corpus::Origin;
+use super::label::{Annotator, RunId};
+use super::split::Split;
+use super::taxonomy::CategoryKey;
+
+/// What a category filter looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wanted {
+    /// Sentences with this category.
+    Category(CategoryKey),
+    /// Sentences with no category.
+    None,
+    /// Sentences with any category.
+    Any,
+}
+
+/// Whose label a category filter looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Whose {
+    /// The annotator's own standing label.
+    Mine,
+    /// Any expert's standing label.
+    Expert,
+    /// The language model's proposal (bronze: the target).
+    Llm,
+    /// The classifier's proposal.
+    Classifier,
+}
+
+/// Which part of the queue is wanted by its state for this annotator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Progress {
+    /// All.
+    #[default]
+    All,
+    /// Not yet decided by this annotator.
+    Open,
+    /// Decided by this annotator.
+    Decided,
+    /// Put off by this annotator.
+    Skipped,
+    /// Flagged by this annotator.
+    Flagged,
+}
+
+/// A filter over sentences; all parts must hold. The default is every real sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// Real or synthetic.
+    pub origin: Origin,
+    /// Words that the sentence contains (full-text; the last word may be a prefix). Empty for no search.
+    pub text: String,
+    /// A category by someone's label.
+    pub category: Option<(Whose, Wanted)>,
+    /// State for the annotator who asks.
+    pub progress: Progress,
+    /// Decided by this person.
+    pub decided_by: Option<Annotator>,
+    /// Patients of this split.
+    pub split: Option<Split>,
+    /// Proposed or written in this run.
+    pub run: Option<RunId>,
+    /// Where the language model's label is not the expert's.
+    pub disagreement: bool,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            origin: Origin::Real,
+            text: String::new(),
+            category: None,
+            progress: Progress::All,
+            decided_by: None,
+            split: None,
+            run: None,
+            disagreement: false,
+        }
+    }
+}
+
+impl Filter {
+    /// Whether it lets every sentence of its origin pass.
+    pub fn is_open(&self) -> bool {
+        *self == Self { origin: self.origin, ..Self::default() }
+    }
+}
+
+/// Pace over the last decisions.
+///
+/// The median of the last `took` values: one coffee break does not change it. `None` with fewer than three.
+pub fn pace_ms(took: &[u32]) -> Option<u32> {
+    let mut last: Vec<u32> = took.iter().rev().take(25).copied().collect();
+    last.sort_unstable();
+    (last.len() >= 3).then(|| last[last.len() / 2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pace_ms;
+
+    #[test]
+    fn pace_is_the_median_of_the_latest() {
+        assert_eq!(pace_ms(&[1_000, 2_000]), None);
+        assert_eq!(pace_ms(&[1_000, 600_000, 2_000]), Some(2_000));
+        let mut long = vec![9_000; 100];
+        long.extend([1_000; 25]);
+        assert_eq!(pace_ms(&long), Some(1_000));
+    }
+}

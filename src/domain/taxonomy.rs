@@ -1,0 +1,384 @@
+//! The taxonomy: the categories, their guideline, and how many of them a sentence may carry.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::label::Label;
+
+/// A category's stable name in data and files, such as `requires_assistance`.
+///
+/// Lower-case ASCII letters, digits and `_`, starting with a letter, at most 64 bytes: so a set of keys can be joined by
+/// commas anywhere without quoting.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CategoryKey(Arc<str>);
+
+impl CategoryKey {
+    /// Checks and wraps a key.
+    pub fn new(key: &str) -> Result<Self, TaxonomyError> {
+        let mut chars = key.chars();
+        let starts_well = chars.next().is_some_and(|c| c.is_ascii_lowercase());
+        let goes_on_well = chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        if starts_well && goes_on_well && key.len() <= 64 {
+            Ok(Self(key.into()))
+        } else {
+            Err(TaxonomyError::BadKey(key.to_owned()))
+        }
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for CategoryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl fmt::Display for CategoryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for CategoryKey {
+    type Error = TaxonomyError;
+    fn try_from(key: String) -> Result<Self, TaxonomyError> {
+        Self::new(&key)
+    }
+}
+
+impl From<CategoryKey> for String {
+    fn from(key: CategoryKey) -> Self {
+        key.0.to_string()
+    }
+}
+
+/// How many categories a sentence may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Selection {
+    /// At most one: one key decides.
+    Single,
+    /// Any number: keys toggle and Enter commits.
+    Multiple,
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Single => "single",
+            Self::Multiple => "multiple",
+        })
+    }
+}
+
+/// One category with its part of the guideline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Category {
+    /// Stable key in data.
+    pub key: CategoryKey,
+    /// Name that people read.
+    pub name: String,
+    /// The key that assigns it in Review.
+    pub shortcut: char,
+    /// What the category is, in a sentence or two.
+    pub definition: String,
+    /// What counts.
+    pub includes: Vec<String>,
+    /// What does not count, and where it belongs instead.
+    pub excludes: Vec<String>,
+    /// Example sentences, written for the guideline.
+    pub examples: Vec<String>,
+}
+
+/// What is wrong with a taxonomy as a whole or with a label under it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TaxonomyError {
+    /// A key outside the permitted form.
+    #[error(
+        "`{0}` is no category key: use lower-case letters, digits and `_`, starting with a letter, 64 bytes at most"
+    )]
+    BadKey(String),
+    /// No category at all.
+    #[error("a taxonomy needs at least one category")]
+    Empty,
+    /// More categories than a label's bit set can hold.
+    #[error("{0} categories are too many: 64 at most")]
+    TooMany(usize),
+    /// The same key twice.
+    #[error("the key `{0}` is used by two categories")]
+    DuplicateKey(String),
+    /// The same shortcut twice.
+    #[error("the shortcut `{0}` is used by `{1}` and `{2}`")]
+    DuplicateShortcut(char, String, String),
+    /// A label with a key that the taxonomy does not have.
+    #[error("`{word}` is no category of this taxonomy{}", hint(.nearest))]
+    UnknownCategory {
+        /// What was asked for.
+        word: String,
+        /// The key that it may have meant.
+        nearest: Option<String>,
+    },
+    /// More than one category where one is allowed.
+    #[error("{0} categories, but this taxonomy allows one for a sentence")]
+    TooManySelected(usize),
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest.as_ref().map_or_else(String::new, |n| format!("; did you mean `{n}`?"))
+}
+
+/// A checked taxonomy. Positions in [`Taxonomy::categories`] are the indices used by bit sets, confusion matrices and
+/// classifier outputs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Taxonomy {
+    name: String,
+    description: String,
+    selection: Selection,
+    categories: Vec<Category>,
+    rules: Vec<String>,
+}
+
+impl Taxonomy {
+    /// Checks what only the whole can show: unique keys and shortcuts, 1 to 64 categories.
+    pub fn new(
+        name: String,
+        description: String,
+        selection: Selection,
+        categories: Vec<Category>,
+        rules: Vec<String>,
+    ) -> Result<Self, TaxonomyError> {
+        if categories.is_empty() {
+            return Err(TaxonomyError::Empty);
+        }
+        if categories.len() > 64 {
+            return Err(TaxonomyError::TooMany(categories.len()));
+        }
+        for (i, category) in categories.iter().enumerate() {
+            for earlier in &categories[..i] {
+                if earlier.key == category.key {
+                    return Err(TaxonomyError::DuplicateKey(category.key.to_string()));
+                }
+                if earlier.shortcut == category.shortcut {
+                    return Err(TaxonomyError::DuplicateShortcut(
+                        category.shortcut,
+                        earlier.key.to_string(),
+                        category.key.to_string(),
+                    ));
+                }
+            }
+        }
+        Ok(Self { name, description, selection, categories, rules })
+    }
+
+    /// The taxonomy's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the taxonomy is about.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// At most one category, or any number.
+    pub fn selection(&self) -> Selection {
+        self.selection
+    }
+
+    /// The categories in the order of the file.
+    pub fn categories(&self) -> &[Category] {
+        &self.categories
+    }
+
+    /// Rules that settle doubts between categories.
+    pub fn rules(&self) -> &[String] {
+        &self.rules
+    }
+
+    /// The position of a key.
+    pub fn index_of(&self, key: &CategoryKey) -> Option<usize> {
+        self.categories.iter().position(|c| &c.key == key)
+    }
+
+    /// The category of a key.
+    pub fn get(&self, key: &CategoryKey) -> Option<&Category> {
+        self.categories.iter().find(|c| &c.key == key)
+    }
+
+    /// Reads one category from a person's or a file's word for it: its key, or its name in any case.
+    pub fn find(&self, word: &str) -> Result<CategoryKey, TaxonomyError> {
+        let word = word.trim();
+        self.categories
+            .iter()
+            .find(|c| c.key.as_str() == word)
+            .or_else(|| self.categories.iter().find(|c| same_name(&c.name, word) || same_name(c.key.as_str(), word)))
+            .map(|c| c.key.clone())
+            .ok_or_else(|| TaxonomyError::UnknownCategory { word: word.to_owned(), nearest: self.nearest(word) })
+    }
+
+    /// Checks that a label's keys exist and that their number is allowed.
+    pub fn check(&self, label: &Label) -> Result<(), TaxonomyError> {
+        for key in label.keys() {
+            if self.index_of(key).is_none() {
+                return Err(TaxonomyError::UnknownCategory {
+                    word: key.to_string(),
+                    nearest: self.nearest(key.as_str()),
+                });
+            }
+        }
+        if self.selection == Selection::Single && label.keys().len() > 1 {
+            return Err(TaxonomyError::TooManySelected(label.keys().len()));
+        }
+        Ok(())
+    }
+
+    /// A label as a bit set over category positions; keys of other taxonomies are left out.
+    pub fn bits(&self, label: &Label) -> u64 {
+        label.keys().iter().filter_map(|k| self.index_of(k)).fold(0, |bits, i| bits | 1 << i)
+    }
+
+    /// The label of a bit set made by [`Taxonomy::bits`].
+    pub fn label(&self, bits: u64) -> Label {
+        self.categories
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| bits >> i & 1 == 1)
+            .map(|(_, category)| category.key.clone())
+            .collect()
+    }
+
+    /// A label as people read it: names joined by ` + `, or `None`.
+    pub fn describe(&self, label: &Label) -> String {
+        if label.is_none() {
+            return "None".to_owned();
+        }
+        let names: Vec<&str> =
+            label.keys().iter().map(|k| self.get(k).map_or(k.as_str(), |category| category.name.as_str())).collect();
+        names.join(" + ")
+    }
+
+    /// SHA-256 over the content, in hexadecimal: the version that runs and decisions remember.
+    pub fn hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        let mut field = |text: &str| {
+            hasher.update((text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        };
+        field(&self.name);
+        field(&self.selection.to_string());
+        for category in &self.categories {
+            field(category.key.as_str());
+            field(&category.name);
+            field(&category.definition);
+            for list in [&category.includes, &category.excludes, &category.examples] {
+                field(&list.len().to_string());
+                list.iter().for_each(|item| field(item));
+            }
+        }
+        field(&self.rules.len().to_string());
+        self.rules.iter().for_each(|rule| field(rule));
+        hex(&hasher.finalize())
+    }
+
+    fn nearest(&self, word: &str) -> Option<String> {
+        let word = word.to_lowercase();
+        self.categories
+            .iter()
+            .map(|c| (edit_distance(&word, c.key.as_str()), c.key.to_string()))
+            .min()
+            .filter(|(distance, key)| *distance <= key.len() / 3)
+            .map(|(_, key)| key)
+    }
+}
+
+/// Bytes as lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+fn same_name(name: &str, word: &str) -> bool {
+    let plain =
+        |s: &str| -> String { s.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
+    !word.is_empty() && plain(name) == plain(word)
+}
+
+/// Levenshtein's distance over characters, for "did you mean".
+pub fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(80).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().take(80).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A small taxonomy for tests: `memory` (m), `mood` (o), `care` (c).
+    pub(crate) fn small(selection: Selection) -> Taxonomy {
+        let category = |key: &str, name: &str, shortcut| Category {
+            key: CategoryKey::new(key).unwrap(),
+            name: name.into(),
+            shortcut,
+            definition: format!("{name} is affected"),
+            includes: vec![],
+            excludes: vec![],
+            examples: vec![],
+        };
+        let categories =
+            vec![category("memory", "Memory", 'm'), category("mood", "Mood", 'o'), category("care", "Care", 'c')];
+        Taxonomy::new("small".into(), String::new(), selection, categories, vec![]).unwrap()
+    }
+
+    #[test]
+    fn a_label_survives_its_bits() {
+        let taxonomy = small(Selection::Multiple);
+        for bits in 0..8 {
+            assert_eq!(taxonomy.bits(&taxonomy.label(bits)), bits);
+        }
+    }
+
+    #[test]
+    fn a_category_is_found_by_key_or_name_and_a_typo_gets_a_hint() {
+        let taxonomy = small(Selection::Single);
+        assert_eq!(taxonomy.find(" MEMORY ").unwrap().as_str(), "memory");
+        let error = taxonomy.find("memry").unwrap_err();
+        assert!(error.to_string().ends_with("did you mean `memory`?"), "{error}");
+    }
+
+    #[test]
+    fn single_selection_refuses_two() {
+        let two = small(Selection::Multiple).label(3);
+        assert_eq!(small(Selection::Single).check(&two), Err(TaxonomyError::TooManySelected(2)));
+        assert_eq!(small(Selection::Multiple).check(&two), Ok(()));
+    }
+
+    #[test]
+    fn the_hash_follows_the_guideline() {
+        let one = small(Selection::Single);
+        let mut other = one.clone();
+        assert_eq!(one.hash(), other.hash());
+        other.categories[0].definition.push('!');
+        assert_ne!(one.hash(), other.hash());
+    }
+}

@@ -1,0 +1,191 @@
+//! The SQLite store: one file, every SQL statement of the program.
+//!
+//! Events are append-only (triggers refuse anything else); `standing`, `undone` and `tally` are folds of them, written in
+//! the same transaction, that [`Store::rebuild`] can make anew. Several processes may have the file open: readers never
+//! wait (WAL), writers hold the lock for milliseconds, and a busy lock is waited for.
+
+mod board;
+mod convert;
+mod corpus;
+mod ledger;
+mod queue;
+mod schema;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+pub use board::{BronzeRow, Changes, GoldRow, ProposalRow};
+pub use corpus::{Insert, TextRow};
+pub use ledger::{Progression, Undone};
+pub use queue::Direction;
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file is not there.
+    #[error("there is no store at {0}; `goldsmith init` makes one")]
+    Missing(PathBuf),
+    /// A newer program wrote it.
+    #[error("{path} is of version {found}, this goldsmith reads up to {known}; install a newer goldsmith")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest that this program knows.
+        known: i64,
+    },
+    /// Not a database, or damaged.
+    #[error("{0} is damaged or no goldsmith store ({1}); restore a copy, or try `sqlite3 FILE .recover`")]
+    Corrupt(PathBuf, String),
+    /// No room or no right to write.
+    #[error("cannot write {0}: {1}; nothing was changed - make room or allow writing, then try again")]
+    Unwritable(PathBuf, String),
+    /// Another process held the write lock for too long.
+    #[error("another process has been writing {0} for more than {1} seconds; try again when it is done")]
+    Busy(PathBuf, u64),
+    /// An id that the store does not have.
+    #[error("the store has no {what} `{id}`")]
+    NotFound {
+        /// The kind of thing.
+        what: &'static str,
+        /// Which one.
+        id: String,
+    },
+    /// A value in a row that this program cannot have written.
+    #[error("the store holds a {what} that cannot be read: {detail}")]
+    Unreadable {
+        /// The kind of thing.
+        what: &'static str,
+        /// Why not.
+        detail: String,
+    },
+    /// Anything else that SQLite says.
+    #[error("the store {0} failed: {1}")]
+    Sqlite(PathBuf, rusqlite::Error),
+}
+
+/// How long a writer waits for another one.
+const BUSY: Duration = Duration::from_secs(20);
+
+/// An open store. Not shared between threads: each opens its own.
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Makes a new store file, readable by its owner only.
+    pub fn create(path: &Path) -> Result<Self, StoreError> {
+        make_private(path).map_err(|e| StoreError::Unwritable(path.into(), e.to_string()))?;
+        Self::open(path)
+    }
+
+    /// Opens an existing store and brings its schema up to date.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if !path.is_file() {
+            return Err(StoreError::Missing(path.into()));
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(|e| explain(path, e))?;
+        Self::prepare(connection, path)
+    }
+
+    /// A store that lives as long as the value; for tests.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let path = Path::new(":memory:");
+        Self::prepare(Connection::open_in_memory().map_err(|e| explain(path, e))?, path)
+    }
+
+    fn prepare(connection: Connection, path: &Path) -> Result<Self, StoreError> {
+        let mut store = Self { connection, path: path.into() };
+        store.with(|c| {
+            c.busy_timeout(BUSY)?;
+            // Wait for the disk at every commit: a decision shown as saved survives a power cut, not only a crash.
+            c.pragma_update(None, "journal_mode", "WAL")?;
+            c.pragma_update(None, "synchronous", "FULL")?;
+            c.pragma_update(None, "foreign_keys", true)?;
+            c.pragma_update(None, "cache_size", -65_536)?;
+            c.pragma_update(None, "mmap_size", 1_i64 << 30)?;
+            c.pragma_update(None, "temp_store", "MEMORY")?;
+            c.set_prepared_statement_cache_capacity(128);
+            Ok(())
+        })?;
+        schema::migrate(&mut store)?;
+        Ok(store)
+    }
+
+    /// The store's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Another connection to the same file, for another thread.
+    pub fn again(&self) -> Result<Self, StoreError> {
+        Self::open(&self.path)
+    }
+
+    /// A number that changes when another connection has written.
+    pub fn data_version(&self) -> Result<i64, StoreError> {
+        self.with(|c| c.query_row("PRAGMA data_version", [], |row| row.get(0)))
+    }
+
+    /// SQLite's own check of the file; the first line is `ok` when all is well.
+    pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
+        self.with(|c| {
+            let mut statement = c.prepare("PRAGMA integrity_check")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        work(&self.connection).map_err(|e| explain(&self.path, e))
+    }
+
+    /// Runs `work` in a transaction that takes the write lock at once, so that it cannot fail half-way for want of it.
+    fn write<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let path = self.path.clone();
+        let run = || {
+            let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        run().map_err(|e| explain(&path, e))
+    }
+}
+
+/// Creates the file, or leaves an existing one, with access for its owner only.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path).map(drop)
+}
+
+fn explain(path: &Path, error: rusqlite::Error) -> StoreError {
+    let said = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Corrupt(path.into(), said),
+        Some(ErrorCode::DiskFull) => StoreError::Unwritable(path.into(), "the disk is full".into()),
+        Some(
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure,
+        ) => StoreError::Unwritable(path.into(), said),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(path.into(), BUSY.as_secs()),
+        _ => match error {
+            rusqlite::Error::FromSqlConversionFailure(_, _, detail) => {
+                StoreError::Unreadable { what: "value", detail: detail.to_string() }
+            }
+            other => StoreError::Sqlite(path.into(), other),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

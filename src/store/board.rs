@@ -1,0 +1,165 @@
+//! SQL behind the metrics: all standing labels and proposals at once, and then only what changed.
+
+use rusqlite::params;
+
+use super::{Store, StoreError};
+use crate::domain::corpus::{Origin, SentenceId};
+use crate::domain::label::{Annotator, Label, RunId, Source};
+
+/// A standing expert label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoldRow {
+    /// The sentence.
+    pub sentence: SentenceId,
+    /// Number of the patient in this store.
+    pub patient: u32,
+    /// Real or synthetic.
+    pub origin: Origin,
+    /// Who.
+    pub annotator: Annotator,
+    /// The label; `None` where the annotator withdrew it or only skipped or flagged.
+    pub label: Option<Label>,
+    /// Decided without sight of a machine's label.
+    pub blind: bool,
+}
+
+/// A machine's label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProposalRow {
+    /// The sentence.
+    pub sentence: SentenceId,
+    /// Number of the patient in this store.
+    pub patient: u32,
+    /// Real or synthetic.
+    pub origin: Origin,
+    /// The run that proposed it.
+    pub run: RunId,
+    /// Language model or classifier.
+    pub source: Source,
+    /// What was proposed.
+    pub label: Label,
+}
+
+/// How far a reader has read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The last event seen.
+    pub event: i64,
+    /// The last proposal seen.
+    pub proposal: i64,
+}
+
+impl Store {
+    /// Calls `take` with every standing of the sentences that events after `since` touched, and returns the new mark. A
+    /// sentence whose decision was withdrawn comes with `label: None`.
+    pub fn gold_since(&self, since: i64, mut take: impl FnMut(GoldRow)) -> Result<i64, StoreError> {
+        let upto: i64 = self.with(|c| c.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0)))?;
+        if upto == since {
+            return Ok(since);
+        }
+        let columns = "d.patient, d.origin, t.annotator, t.label, t.blind";
+        // From the start, the fold is shorter than the log; later, the log tells what changed.
+        let sql = if since == 0 {
+            format!(
+                "SELECT t.sentence, {columns} FROM standing t
+                 CROSS JOIN sentences s ON s.id = t.sentence CROSS JOIN documents d ON d.id = s.document WHERE ?1 <= ?2"
+            )
+        } else {
+            format!(
+                "SELECT s.id, d.patient, d.origin, e.annotator, t.label, coalesce(t.blind, 1) FROM
+                     (SELECT DISTINCT coalesce(e.sentence, o.sentence) AS sentence, e.annotator FROM events e
+                      LEFT JOIN events o ON o.id = e.target WHERE e.seq > ?1 AND e.seq <= ?2) e
+                 CROSS JOIN sentences s ON s.id = e.sentence CROSS JOIN documents d ON d.id = s.document
+                 LEFT JOIN standing t ON t.sentence = s.id AND t.annotator = e.annotator"
+            )
+        };
+        self.with(|c| {
+            let mut statement = c.prepare_cached(&sql)?;
+            let mut rows = statement.query(params![since, upto])?;
+            while let Some(row) = rows.next()? {
+                take(GoldRow {
+                    sentence: row.get(0)?,
+                    patient: row.get(1)?,
+                    origin: row.get(2)?,
+                    annotator: row.get(3)?,
+                    label: row.get(4)?,
+                    blind: row.get(5)?,
+                });
+            }
+            Ok(upto)
+        })
+    }
+
+    /// Calls `take` with every proposal numbered above `since`, and returns the new mark.
+    pub fn proposals_since(&self, since: i64, mut take: impl FnMut(ProposalRow)) -> Result<i64, StoreError> {
+        self.with(|c| {
+            let mut statement = c.prepare_cached(
+                "SELECT p.id, p.sentence, d.patient, d.origin, p.run, p.source, p.label FROM proposals p
+                 CROSS JOIN sentences s ON s.id = p.sentence CROSS JOIN documents d ON d.id = s.document
+                 WHERE p.id > ? ORDER BY p.id",
+            )?;
+            let mut rows = statement.query([since])?;
+            let mut upto = since;
+            while let Some(row) = rows.next()? {
+                upto = row.get(0)?;
+                take(ProposalRow {
+                    sentence: row.get(1)?,
+                    patient: row.get(2)?,
+                    origin: row.get(3)?,
+                    run: row.get(4)?,
+                    source: row.get(5)?,
+                    label: row.get(6)?,
+                });
+            }
+            Ok(upto)
+        })
+    }
+
+    /// The patient key behind a patient's number.
+    pub fn patient_keys(&self) -> Result<Vec<(u32, crate::domain::corpus::PatientKey)>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached("SELECT id, key FROM patients")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+
+    /// Texts of the bronze sentences with target label, run and the experts' standing verdicts, for training: what an
+    /// expert rejected stays out, what one edited or relabelled comes in as the expert left it.
+    pub fn bronze(&self) -> Result<Vec<BronzeRow>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT p.sentence, p.label, x.text, p.run,
+                     (SELECT e.stand FROM standing t JOIN events e ON e.seq = t.seq
+                      WHERE t.sentence = p.sentence ORDER BY e.id DESC LIMIT 1)
+                 FROM runs r JOIN proposals p ON p.run = r.id JOIN sentence_text x ON x.id = p.sentence
+                 WHERE r.kind = 'generate' ORDER BY p.sentence",
+            )?
+            .query_map([], |row| {
+                Ok(BronzeRow {
+                    sentence: row.get(0)?,
+                    target: row.get(1)?,
+                    text: row.get(2)?,
+                    run: row.get(3)?,
+                    verdict: row.get(4)?,
+                })
+            })?
+            .collect()
+        })
+    }
+}
+
+/// A bronze sentence with what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BronzeRow {
+    /// The sentence.
+    pub sentence: SentenceId,
+    /// The label that it was written for.
+    pub target: Label,
+    /// The model's wording.
+    pub text: String,
+    /// The run that wrote it.
+    pub run: RunId,
+    /// The latest standing verdict of any expert.
+    pub verdict: Option<crate::domain::label::Stand>,
+}

@@ -1,0 +1,273 @@
+//! SQL for patients, documents and sentences, and the full-text index over them.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use rustc_hash::FxHashMap;
+
+use super::{Store, StoreError};
+use crate::domain::corpus::{Document, DocumentId, NewDocument, Origin, Sentence, SentenceId};
+use crate::domain::label::RunId;
+use crate::domain::split::SplitPlan;
+use crate::domain::text::Span;
+
+/// What became of a document handed to [`Store::insert_documents`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Insert {
+    /// New: its sentences' numbers run from the first on, in order.
+    New(DocumentId, SentenceId),
+    /// The store had it already, with these sentences.
+    Known(DocumentId, SentenceId),
+}
+
+impl Insert {
+    /// The number of the document's first sentence.
+    pub fn first_sentence(&self) -> SentenceId {
+        match self {
+            Self::New(_, first) | Self::Known(_, first) => *first,
+        }
+    }
+}
+
+/// A sentence with its text, for training, search results and export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextRow {
+    /// The sentence.
+    pub id: SentenceId,
+    /// Its text.
+    pub text: String,
+}
+
+impl Store {
+    /// Inserts documents with their sentences in one transaction; those already there are left as they are.
+    pub fn insert_documents(
+        &mut self,
+        documents: &[NewDocument],
+        origin: Origin,
+        plan: &SplitPlan,
+    ) -> Result<Vec<Insert>, StoreError> {
+        self.write(|c| insert_documents(c, documents, origin, plan))
+    }
+
+    /// The whole document.
+    pub fn document(&self, id: DocumentId) -> Result<Document, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT d.id, p.key, d.external_id, d.title, d.kind, d.date, d.source, d.origin, d.text
+                 FROM documents d JOIN patients p ON p.id = d.patient WHERE d.id = ?",
+            )?
+            .query_row([id], document)
+            .optional()
+        })?
+        .ok_or_else(|| StoreError::NotFound { what: "document", id: id.0.to_string() })
+    }
+
+    /// The sentences of a document, in order.
+    pub fn sentences(&self, document: DocumentId) -> Result<Vec<Sentence>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT id, document, position, start, end FROM sentences WHERE document = ? ORDER BY position",
+            )?
+            .query_map([document], sentence)?
+            .collect()
+        })
+    }
+
+    /// One sentence.
+    pub fn sentence(&self, id: SentenceId) -> Result<Sentence, StoreError> {
+        self.with(|c| {
+            c.prepare_cached("SELECT id, document, position, start, end FROM sentences WHERE id = ?")?
+                .query_row([id], sentence)
+                .optional()
+        })?
+        .ok_or_else(|| StoreError::NotFound { what: "sentence", id: id.0.to_string() })
+    }
+
+    /// The texts of sentences, in the order asked for.
+    pub fn texts(&self, ids: &[SentenceId]) -> Result<Vec<TextRow>, StoreError> {
+        self.with(|c| {
+            let mut statement = c.prepare_cached("SELECT text FROM sentence_text WHERE id = ?")?;
+            ids.iter().map(|id| Ok(TextRow { id: *id, text: statement.query_row([id], |row| row.get(0))? })).collect()
+        })
+    }
+
+    /// The texts of all sentences of an origin with a number above `after`, at most `limit`, in order.
+    pub fn texts_after(&self, origin: Origin, after: SentenceId, limit: usize) -> Result<Vec<TextRow>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT s.id, CAST(substr(CAST(d.text AS BLOB), s.start + 1, s.end - s.start) AS TEXT)
+                 FROM sentences s JOIN documents d ON d.id = s.document
+                 WHERE s.id > ? AND d.origin = ? ORDER BY s.id LIMIT ?",
+            )?
+            .query_map(params![after, origin, limit as i64], |row| Ok(TextRow { id: row.get(0)?, text: row.get(1)? }))?
+            .collect()
+        })
+    }
+
+    /// How many sentences of an origin the store has.
+    pub fn sentence_count(&self, origin: Origin) -> Result<u64, StoreError> {
+        self.with(|c| c.query_row("SELECT sentences FROM totals WHERE origin = ?", [origin], |row| row.get(0)))
+    }
+
+    /// How many documents and patients of an origin the store has.
+    pub fn document_count(&self, origin: Origin) -> Result<(u64, u64), StoreError> {
+        self.with(|c| {
+            c.query_row("SELECT count(*), count(DISTINCT patient) FROM documents WHERE origin = ?", [origin], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+        })
+    }
+
+    /// Makes the splits of patients those of the plan; a change of the plan rewrites them all.
+    pub fn apply_splits(&mut self, plan: &SplitPlan) -> Result<bool, StoreError> {
+        let wanted = format!("{} {} {}", plan.seed, plan.validation, plan.test);
+        let known: Option<String> = self.with(|c| {
+            c.query_row("SELECT value FROM meta WHERE key = 'split_plan'", [], |row| row.get(0)).optional()
+        })?;
+        if known.as_ref() == Some(&wanted) {
+            return Ok(false);
+        }
+        self.write(|c| {
+            let mut read = c.prepare("SELECT id, key FROM patients")?;
+            let mut update = c.prepare("UPDATE patients SET split = ? WHERE id = ?")?;
+            let mut rows = read.query([])?;
+            while let Some(row) = rows.next()? {
+                update.execute(params![plan.split(&row.get(1)?), row.get::<_, i64>(0)?])?;
+            }
+            c.execute("INSERT OR REPLACE INTO meta VALUES ('split_plan', ?)", [wanted])?;
+            Ok(true)
+        })
+    }
+
+    /// Takes up to `limit` sentences that the full-text index does not have yet; returns how many were taken.
+    pub fn index_more(&mut self, limit: usize) -> Result<usize, StoreError> {
+        if self.with(search_upto)? >= self.with(last_sentence)? {
+            return Ok(0);
+        }
+        self.write(|c| {
+            let after = search_upto(c)?;
+            let mut read = c.prepare_cached("SELECT id, text FROM sentence_text WHERE id > ? ORDER BY id LIMIT ?")?;
+            let mut insert = c.prepare_cached("INSERT INTO search (rowid, text) VALUES (?, ?)")?;
+            let mut rows = read.query(params![after, limit as i64])?;
+            let (mut taken, mut last) = (0, after);
+            while let Some(row) = rows.next()? {
+                last = row.get(0)?;
+                insert.execute(params![last, row.get_ref(1)?.as_str()?])?;
+                taken += 1;
+            }
+            c.execute("INSERT OR REPLACE INTO meta VALUES ('search_upto', ?)", [last.to_string()])?;
+            Ok(taken)
+        })
+    }
+
+    /// The run that wrote each synthetic sentence and how often: the runs that the Bronze screen offers.
+    pub fn bronze_runs(&self) -> Result<Vec<(RunId, String, u64)>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT r.id, r.model, count(*) FROM runs r JOIN proposals p ON p.run = r.id
+                 WHERE r.kind = 'generate' GROUP BY r.id ORDER BY r.id DESC",
+            )?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect()
+        })
+    }
+}
+
+pub(super) fn insert_documents(
+    c: &Connection,
+    documents: &[NewDocument],
+    origin: Origin,
+    plan: &SplitPlan,
+) -> rusqlite::Result<Vec<Insert>> {
+    let mut known = c.prepare_cached("SELECT id FROM documents WHERE uid = ?")?;
+    let mut insert = c.prepare_cached(
+        "INSERT INTO documents (uid, patient, origin, external_id, title, kind, date, source, text)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uid) DO NOTHING",
+    )?;
+    let mut first = c.prepare_cached("SELECT id FROM sentences WHERE document = ? AND position = 0")?;
+    let mut insert_sentence =
+        c.prepare_cached("INSERT INTO sentences (document, position, start, end) VALUES (?, ?, ?, ?)")?;
+    let mut patients: FxHashMap<&str, i64> = FxHashMap::default();
+    let mut added = 0u64;
+    let mut done = Vec::with_capacity(documents.len());
+    for document in documents {
+        let uid = document.uid();
+        let patient = match patients.get(document.patient.0.as_str()) {
+            Some(patient) => *patient,
+            None => {
+                let number = patient_number(c, document, plan)?;
+                patients.insert(&document.patient.0, number);
+                number
+            }
+        };
+        let inserted = insert.execute(params![
+            uid,
+            patient,
+            origin,
+            document.external_id,
+            document.title,
+            document.kind,
+            document.date,
+            document.source,
+            document.text
+        ])?;
+        if inserted == 0 {
+            let id: DocumentId = known.query_row([uid], |row| row.get(0))?;
+            let first = first.query_row([id], |row| row.get(0)).optional()?.unwrap_or(SentenceId(0));
+            done.push(Insert::Known(id, first));
+            continue;
+        }
+        let id = DocumentId(c.last_insert_rowid());
+        for (position, span) in document.sentences.iter().enumerate() {
+            insert_sentence.execute(params![id, position as i64, span.start as i64, span.end as i64])?;
+        }
+        added += document.sentences.len() as u64;
+        let last = if document.sentences.is_empty() { 1 } else { c.last_insert_rowid() };
+        done.push(Insert::New(id, SentenceId(last + 1 - document.sentences.len() as i64)));
+    }
+    c.prepare_cached("UPDATE totals SET sentences = sentences + ? WHERE origin = ?")?
+        .execute(params![added as i64, origin])?;
+    Ok(done)
+}
+
+fn patient_number(c: &Connection, document: &NewDocument, plan: &SplitPlan) -> rusqlite::Result<i64> {
+    let key = &document.patient;
+    let inserted = c
+        .prepare_cached("INSERT INTO patients (key, split) VALUES (?, ?) ON CONFLICT (key) DO NOTHING")?
+        .execute(params![key, plan.split(key)])?;
+    if inserted == 1 {
+        return Ok(c.last_insert_rowid());
+    }
+    c.prepare_cached("SELECT id FROM patients WHERE key = ?")?.query_row([key], |row| row.get(0))
+}
+
+fn search_upto(c: &Connection) -> rusqlite::Result<i64> {
+    let text: Option<String> =
+        c.query_row("SELECT value FROM meta WHERE key = 'search_upto'", [], |row| row.get(0)).optional()?;
+    Ok(text.and_then(|t| t.parse().ok()).unwrap_or(0))
+}
+
+fn last_sentence(c: &Connection) -> rusqlite::Result<i64> {
+    c.query_row("SELECT coalesce(max(id), 0) FROM sentences", [], |row| row.get(0))
+}
+
+fn document(row: &Row<'_>) -> rusqlite::Result<Document> {
+    Ok(Document {
+        id: row.get(0)?,
+        patient: row.get(1)?,
+        external_id: row.get(2)?,
+        title: row.get(3)?,
+        kind: row.get(4)?,
+        date: row.get(5)?,
+        source: row.get(6)?,
+        origin: row.get(7)?,
+        text: row.get(8)?,
+    })
+}
+
+fn sentence(row: &Row<'_>) -> rusqlite::Result<Sentence> {
+    Ok(Sentence {
+        id: row.get(0)?,
+        document: row.get(1)?,
+        position: row.get(2)?,
+        span: Span { start: row.get::<_, i64>(3)? as usize, end: row.get::<_, i64>(4)? as usize },
+    })
+}

@@ -1,0 +1,430 @@
+//! SQL for what people and machines said: events, proposals, runs. Insert and read only; the folds follow the events.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::convert::{pack, unpack};
+use super::{Store, StoreError};
+use crate::domain::corpus::{Origin, SentenceId};
+use crate::domain::label::{
+    Annotator, Confidence, Decision, Event, EventId, NewProposal, Outcome, Proposal, ProposalId, Run, RunId, RunKind,
+    Source, Stand, Timestamp,
+};
+
+/// What undo or redo changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undone {
+    /// The decision withdrawn or restored.
+    pub target: EventId,
+    /// The sentence to show.
+    pub sentence: SentenceId,
+}
+
+/// How far an annotator has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progression {
+    /// Sentences with a label or verdict of this annotator.
+    pub decided: u64,
+    /// All sentences of the origin.
+    pub total: u64,
+}
+
+impl Store {
+    /// Appends events and brings the folds up to date, in one transaction. An event that is there already is skipped, so
+    /// taking in the same log twice changes nothing.
+    pub fn append(&mut self, events: &[Event]) -> Result<(), StoreError> {
+        self.write(|c| events.iter().try_for_each(|event| append(c, event)))
+    }
+
+    /// Withdraws the annotator's latest decision that is not withdrawn; `None` when there is none.
+    pub fn undo(&mut self, annotator: &Annotator, id: EventId, at: Timestamp) -> Result<Option<Undone>, StoreError> {
+        self.write(|c| {
+            let target = c
+                .prepare_cached(
+                    "SELECT id, sentence FROM events e WHERE annotator = ?1 AND kind = 'decide'
+                       AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id) ORDER BY seq DESC LIMIT 1",
+                )?
+                .query_row([annotator], undone)
+                .optional()?;
+            if let Some(Undone { target, .. }) = &target {
+                append(c, &Event::Undo { id, at, annotator: annotator.clone(), target: target.clone() })?;
+            }
+            Ok(target)
+        })
+    }
+
+    /// Restores the decision that was withdrawn last, unless the annotator has decided something since.
+    pub fn redo(&mut self, annotator: &Annotator, id: EventId, at: Timestamp) -> Result<Option<Undone>, StoreError> {
+        self.write(|c| {
+            let target = c
+                .prepare_cached(
+                    "SELECT e.id, e.sentence FROM undone u JOIN events e ON e.id = u.target WHERE u.annotator = ?1
+                       AND u.seq > (SELECT coalesce(max(seq), 0) FROM events WHERE annotator = ?1 AND kind = 'decide')
+                     ORDER BY u.seq DESC LIMIT 1",
+                )?
+                .query_row([annotator], undone)
+                .optional()?;
+            if let Some(Undone { target, .. }) = &target {
+                append(c, &Event::Redo { id, at, annotator: annotator.clone(), target: target.clone() })?;
+            }
+            Ok(target)
+        })
+    }
+
+    /// Every annotator's standing decision on a sentence, by name.
+    pub fn decisions(&self, sentence: SentenceId) -> Result<Vec<Decision>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT e.id, e.at, e.annotator, e.sentence, e.stand, e.took, e.proposal_visible, e.proposal, e.taxonomy
+                 FROM standing s JOIN events e ON e.seq = s.seq WHERE s.sentence = ? ORDER BY s.annotator",
+            )?
+            .query_map([sentence], decision)?
+            .collect()
+        })
+    }
+
+    /// The annotator's standing decision on a sentence.
+    pub fn decision(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Option<Decision>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT e.id, e.at, e.annotator, e.sentence, e.stand, e.took, e.proposal_visible, e.proposal, e.taxonomy
+                 FROM standing s JOIN events e ON e.seq = s.seq WHERE s.sentence = ? AND s.annotator = ?",
+            )?
+            .query_row(params![sentence, annotator], decision)
+            .optional()
+        })
+    }
+
+    /// The annotator's latest decisions that are not withdrawn, newest first.
+    pub fn latest_decisions(&self, annotator: &Annotator, limit: usize) -> Result<Vec<Decision>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT id, at, annotator, sentence, stand, took, proposal_visible, proposal, taxonomy
+                 FROM events e WHERE annotator = ? AND kind = 'decide'
+                   AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id) ORDER BY seq DESC LIMIT ?",
+            )?
+            .query_map(params![annotator, limit as i64], decision)?
+            .collect()
+        })
+    }
+
+    /// Decided and all sentences of an origin.
+    pub fn progression(&self, annotator: &Annotator, origin: Origin) -> Result<Progression, StoreError> {
+        let total = self.sentence_count(origin)?;
+        let decided = self.with(|c| {
+            c.prepare_cached("SELECT decided FROM tally WHERE annotator = ? AND origin = ?")?
+                .query_row(params![annotator, origin], |row| row.get(0))
+                .optional()
+        })?;
+        Ok(Progression { decided: decided.unwrap_or(0), total })
+    }
+
+    /// Everyone who has decided, with the number of sentences decided.
+    pub fn annotators(&self) -> Result<Vec<(Annotator, u64)>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached("SELECT annotator, sum(decided) FROM tally GROUP BY annotator ORDER BY annotator")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+
+    /// Every event in the order of this store.
+    pub fn events(&self) -> Result<Vec<Event>, StoreError> {
+        self.with(|c| {
+            c.prepare(
+                "SELECT id, at, annotator, sentence, stand, took, proposal_visible, proposal, taxonomy, kind, target
+                 FROM events ORDER BY seq",
+            )?
+            .query_map([], |row| {
+                let kind: String = row.get(9)?;
+                Ok(match kind.as_str() {
+                    "decide" => Event::Decide(decision(row)?),
+                    "undo" => {
+                        Event::Undo { id: row.get(0)?, at: row.get(1)?, annotator: row.get(2)?, target: row.get(10)? }
+                    }
+                    _ => Event::Redo { id: row.get(0)?, at: row.get(1)?, annotator: row.get(2)?, target: row.get(10)? },
+                })
+            })?
+            .collect()
+        })
+    }
+
+    /// Folds all events anew into `standing`, `undone` and `tally`.
+    pub fn rebuild(&mut self) -> Result<(), StoreError> {
+        self.write(|c| {
+            c.execute_batch("DELETE FROM standing; DELETE FROM undone; DELETE FROM tally;")?;
+            let mut read = c.prepare("SELECT seq, kind, annotator, sentence, target FROM events ORDER BY seq")?;
+            let mut rows = read.query([])?;
+            while let Some(row) = rows.next()? {
+                let (seq, kind, annotator): (i64, String, Annotator) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                fold(c, seq, &kind, &annotator, row.get(3)?, row.get::<_, Option<EventId>>(4)?.as_ref())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes a run, or its later state.
+    pub fn put_run(&mut self, run: &Run) -> Result<(), StoreError> {
+        self.write(|c| {
+            c.prepare_cached(
+                "INSERT INTO runs (id, kind, model, config, taxonomy, started, finished, outcome, scores)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 ON CONFLICT (id) DO UPDATE SET finished = excluded.finished, outcome = excluded.outcome,
+                     scores = excluded.scores",
+            )?
+            .execute(params![
+                run.id,
+                run.kind,
+                run.model,
+                run.config,
+                run.taxonomy,
+                run.started,
+                run.finished,
+                run.outcome,
+                run.scores
+            ])
+            .map(drop)
+        })
+    }
+
+    /// All runs, newest first.
+    pub fn runs(&self) -> Result<Vec<Run>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT id, kind, model, config, taxonomy, started, finished, outcome, scores FROM runs
+                 ORDER BY started DESC, id DESC",
+            )?
+            .query_map([], run)?
+            .collect()
+        })
+    }
+
+    /// One run.
+    pub fn run(&self, id: &RunId) -> Result<Run, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT id, kind, model, config, taxonomy, started, finished, outcome, scores FROM runs WHERE id = ?",
+            )?
+            .query_row([id], run)
+            .optional()
+        })?
+        .ok_or_else(|| StoreError::NotFound { what: "run", id: id.to_string() })
+    }
+
+    /// Finds a run of this kind, model and configuration: so that an import run twice adds to the same one.
+    pub fn find_run(&self, kind: RunKind, model: &str, config: &str) -> Result<Option<RunId>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT id FROM runs WHERE kind = ? AND model = ? AND config = ? ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row(params![kind, model, config], |row| row.get(0))
+            .optional()
+        })
+    }
+
+    /// Writes proposals of one run; one that the run already made for a sentence is left as it is. Returns how many are
+    /// new.
+    pub fn propose(&mut self, run: &RunId, source: Source, proposals: &[NewProposal]) -> Result<usize, StoreError> {
+        self.write(|c| {
+            let mut insert = c.prepare_cached(
+                "INSERT INTO proposals (run, source, sentence, label, confidence, confidence_kind, probabilities,
+                     rationale, evidence)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sentence, source, run) DO NOTHING",
+            )?;
+            let mut new = 0;
+            for proposal in proposals {
+                new += insert.execute(params![
+                    run,
+                    source,
+                    proposal.sentence,
+                    proposal.label,
+                    proposal.confidence.map(|confidence| confidence.value),
+                    proposal.confidence.map(|confidence| confidence.kind),
+                    pack(&proposal.probabilities),
+                    proposal.rationale,
+                    serde_json::to_string(&proposal.evidence)
+                        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?
+                ])?;
+            }
+            Ok(new)
+        })
+    }
+
+    /// Everything that machines propose for a sentence: the newest run of each source first.
+    pub fn proposals(&self, sentence: SentenceId) -> Result<Vec<Proposal>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT p.id, p.run, p.source, r.model, p.sentence, p.label, p.confidence, p.confidence_kind,
+                     p.probabilities, p.rationale, p.evidence
+                 FROM proposals p JOIN runs r ON r.id = p.run WHERE p.sentence = ? ORDER BY p.source DESC, p.run DESC",
+            )?
+            .query_map([sentence], proposal)?
+            .collect()
+        })
+    }
+}
+
+fn append(c: &Connection, event: &Event) -> rusqlite::Result<()> {
+    let mut insert = c.prepare_cached(
+        "INSERT INTO events (id, kind, at, annotator, sentence, stand, took, proposal_visible, proposal, taxonomy, target)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+    )?;
+    let (kind, annotator, sentence, target) = match event {
+        Event::Decide(d) => ("decide", &d.annotator, Some(d.sentence), None),
+        Event::Undo { annotator, target, .. } => ("undo", annotator, None, Some(target)),
+        Event::Redo { annotator, target, .. } => ("redo", annotator, None, Some(target)),
+    };
+    let inserted = match event {
+        Event::Decide(d) => insert.execute(params![
+            d.id,
+            kind,
+            d.at,
+            annotator,
+            sentence,
+            d.stand,
+            d.took,
+            d.proposal_visible,
+            d.proposal,
+            d.taxonomy,
+            target
+        ])?,
+        Event::Undo { id, at, .. } | Event::Redo { id, at, .. } => {
+            let nothing: Option<i64> = None;
+            insert.execute(params![
+                id, kind, at, annotator, sentence, nothing, nothing, nothing, nothing, nothing, target
+            ])?
+        }
+    };
+    if inserted == 0 {
+        return Ok(());
+    }
+    fold(c, c.last_insert_rowid(), kind, annotator, sentence, target)
+}
+
+/// One step of the fold: what an event does to `undone`, `standing` and `tally`.
+fn fold(
+    c: &Connection,
+    seq: i64,
+    kind: &str,
+    annotator: &Annotator,
+    sentence: Option<SentenceId>,
+    target: Option<&EventId>,
+) -> rusqlite::Result<()> {
+    match (kind, target) {
+        ("undo", Some(target)) => {
+            c.prepare_cached("INSERT OR REPLACE INTO undone (target, annotator, seq) VALUES (?, ?, ?)")?
+                .execute(params![target, annotator, seq])?;
+        }
+        ("redo", Some(target)) => {
+            c.prepare_cached("DELETE FROM undone WHERE target = ?")?.execute([target])?;
+        }
+        _ => {}
+    }
+    let sentence = match (sentence, target) {
+        (Some(sentence), _) => Some(sentence),
+        (None, Some(target)) => c
+            .prepare_cached("SELECT sentence FROM events WHERE id = ?")?
+            .query_row([target], |row| row.get(0))
+            .optional()?,
+        (None, None) => None,
+    };
+    sentence.map_or(Ok(()), |sentence| stand(c, sentence, annotator))
+}
+
+/// Writes the annotator's standing decision on a sentence: the latest by id that is not withdrawn. Ids are time-ordered,
+/// so merging logs in any order stands the same.
+fn stand(c: &Connection, sentence: SentenceId, annotator: &Annotator) -> rusqlite::Result<()> {
+    let decided =
+        "SELECT count(*) FROM standing WHERE sentence = ? AND annotator = ? AND (label IS NOT NULL OR rejected)";
+    let before: i64 = c.prepare_cached(decided)?.query_row(params![sentence, annotator], |row| row.get(0))?;
+    let latest: Option<(i64, Stand, bool)> = c
+        .prepare_cached(
+            "SELECT seq, stand, proposal_visible FROM events e WHERE sentence = ? AND annotator = ? AND kind = 'decide'
+               AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id) ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row(params![sentence, annotator], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    match latest {
+        Some((seq, stand, visible)) => c
+            .prepare_cached(
+                "INSERT OR REPLACE INTO standing
+                     (sentence, annotator, seq, label, rejected, skipped, flagged, commented, blind)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                sentence,
+                annotator,
+                seq,
+                stand.label,
+                stand.rejected,
+                stand.skipped,
+                stand.flagged,
+                !stand.comment.is_empty(),
+                !visible
+            ])?,
+        None => c
+            .prepare_cached("DELETE FROM standing WHERE sentence = ? AND annotator = ?")?
+            .execute(params![sentence, annotator])?,
+    };
+    let after: i64 = c.prepare_cached(decided)?.query_row(params![sentence, annotator], |row| row.get(0))?;
+    if before != after {
+        c.prepare_cached(
+            "INSERT INTO tally (annotator, origin, decided)
+             SELECT ?1, d.origin, ?3 FROM sentences s JOIN documents d ON d.id = s.document WHERE s.id = ?2
+             ON CONFLICT (annotator, origin) DO UPDATE SET decided = decided + excluded.decided",
+        )?
+        .execute(params![annotator, sentence, after - before])?;
+    }
+    Ok(())
+}
+
+fn undone(row: &Row<'_>) -> rusqlite::Result<Undone> {
+    Ok(Undone { target: row.get(0)?, sentence: row.get(1)? })
+}
+
+fn decision(row: &Row<'_>) -> rusqlite::Result<Decision> {
+    Ok(Decision {
+        id: row.get(0)?,
+        at: row.get(1)?,
+        annotator: row.get(2)?,
+        sentence: row.get(3)?,
+        stand: row.get(4)?,
+        took: row.get(5)?,
+        proposal_visible: row.get(6)?,
+        proposal: row.get(7)?,
+        taxonomy: row.get(8)?,
+    })
+}
+
+fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
+    Ok(Run {
+        id: row.get(0)?,
+        kind: row.get(1)?,
+        model: row.get(2)?,
+        config: row.get(3)?,
+        taxonomy: row.get(4)?,
+        started: row.get(5)?,
+        finished: row.get(6)?,
+        outcome: row.get::<_, Outcome>(7)?,
+        scores: row.get(8)?,
+    })
+}
+
+fn proposal(row: &Row<'_>) -> rusqlite::Result<Proposal> {
+    let value: Option<f64> = row.get(6)?;
+    let kind = row.get::<_, Option<_>>(7)?;
+    let evidence: String = row.get(10)?;
+    Ok(Proposal {
+        id: row.get::<_, ProposalId>(0)?,
+        run: row.get(1)?,
+        source: row.get(2)?,
+        model: row.get(3)?,
+        content: NewProposal {
+            sentence: row.get(4)?,
+            label: row.get(5)?,
+            confidence: value.zip(kind).map(|(value, kind)| Confidence { value, kind }),
+            probabilities: unpack(row.get_ref(8)?.as_blob()?),
+            rationale: row.get(9)?,
+            evidence: serde_json::from_str(&evidence).unwrap_or_default(),
+        },
+    })
+}

@@ -1,0 +1,215 @@
+//! SQL for the queue: the next sentence that passes a filter, whatever the size of the store.
+//!
+//! There is no list of the queue in memory. Each step seeks from where the reader is, so the first sentence of a million
+//! is there as fast as the last.
+
+use rusqlite::types::ToSql;
+use rusqlite::{OptionalExtension, params_from_iter};
+
+use super::{Store, StoreError};
+use crate::domain::corpus::{Origin, SentenceId};
+use crate::domain::label::Annotator;
+use crate::domain::queue::{Filter, Progress, Wanted, Whose};
+
+/// Which way to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Towards higher numbers.
+    Forward,
+    /// Towards lower numbers.
+    Back,
+}
+
+/// The filter as SQL: tables, conditions, values. Every value is bound; no text of the user stands in the SQL.
+struct Clause {
+    from: String,
+    conditions: Vec<String>,
+    values: Vec<Box<dyn ToSql>>,
+}
+
+impl Clause {
+    fn bind(&mut self, value: impl ToSql + 'static) -> String {
+        self.values.push(Box::new(value));
+        format!("?{}", self.values.len())
+    }
+}
+
+impl Store {
+    /// The nearest sentence beyond `from` that passes the filter for this annotator.
+    pub fn seek(
+        &self,
+        filter: &Filter,
+        annotator: &Annotator,
+        from: Option<SentenceId>,
+        direction: Direction,
+    ) -> Result<Option<SentenceId>, StoreError> {
+        Ok(self.page(filter, annotator, from, direction, 1)?.pop())
+    }
+
+    /// Up to `limit` sentences beyond `from`, nearest first.
+    pub fn page(
+        &self,
+        filter: &Filter,
+        annotator: &Annotator,
+        from: Option<SentenceId>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<SentenceId>, StoreError> {
+        let Some(mut clause) = clause(filter, annotator) else {
+            return Ok(Vec::new());
+        };
+        let (beyond, order) = match direction {
+            Direction::Forward => (">", "ASC"),
+            Direction::Back => ("<", "DESC"),
+        };
+        if let Some(from) = from {
+            let at = clause.bind(from);
+            // The full-text index seeks by its own row number.
+            let number = if filter.text.trim().is_empty() { "s.id" } else { "search.rowid" };
+            clause.conditions.push(format!("{number} {beyond} {at}"));
+        }
+        let limit = clause.bind(limit as i64);
+        let key = if filter.text.trim().is_empty() { "s.id" } else { "search.rowid" };
+        let sql = format!(
+            "SELECT s.id FROM {} WHERE {} ORDER BY {key} {order} LIMIT {limit}",
+            clause.from,
+            clause.conditions.join(" AND ")
+        );
+        self.with(|c| {
+            c.prepare_cached(&sql)?
+                .query_map(params_from_iter(clause.values.iter().map(|v| &**v)), |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    /// How many sentences pass the filter, counted up to `limit`.
+    pub fn count(&self, filter: &Filter, annotator: &Annotator, limit: u64) -> Result<u64, StoreError> {
+        if filter.is_open() {
+            return self.sentence_count(filter.origin);
+        }
+        let Some(mut clause) = clause(filter, annotator) else {
+            return Ok(0);
+        };
+        let limit = clause.bind(limit as i64);
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM {} WHERE {} LIMIT {limit})",
+            clause.from,
+            clause.conditions.join(" AND ")
+        );
+        self.with(|c| {
+            c.prepare_cached(&sql)?
+                .query_row(params_from_iter(clause.values.iter().map(|v| &**v)), |row| row.get(0))
+                .optional()
+                .map(Option::unwrap_or_default)
+        })
+    }
+}
+
+/// `None` when the search text has no word to look for, so nothing can match.
+fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
+    let mut clause = Clause { from: "sentences s".into(), conditions: Vec::new(), values: Vec::new() };
+    if !filter.text.trim().is_empty() {
+        clause.from = "search CROSS JOIN sentences s ON s.id = search.rowid".into();
+        let at = clause.bind(match_expression(&filter.text)?);
+        clause.conditions.push(format!("search MATCH {at}"));
+    }
+    origin(&mut clause, filter.origin);
+    let me = clause.bind(annotator.clone());
+    let mine = |what: &str| {
+        format!("EXISTS (SELECT 1 FROM standing t WHERE t.sentence = s.id AND t.annotator = {me} AND {what})")
+    };
+    match filter.progress {
+        Progress::All => {}
+        Progress::Open => clause.conditions.push(format!("NOT {}", mine("(t.label IS NOT NULL OR t.rejected)"))),
+        Progress::Decided => clause.conditions.push(mine("(t.label IS NOT NULL OR t.rejected)")),
+        Progress::Skipped => clause.conditions.push(mine("t.skipped")),
+        Progress::Flagged => clause.conditions.push(mine("t.flagged")),
+    }
+    if let Some((whose, wanted)) = &filter.category {
+        let test = match wanted {
+            Wanted::None => "label = ''".to_owned(),
+            Wanted::Any => "label <> ''".to_owned(),
+            Wanted::Category(key) => {
+                let at = clause.bind(key.as_str().to_owned());
+                // Labels are keys joined by commas.
+                format!("instr(',' || label || ',', ',' || {at} || ',') > 0")
+            }
+        };
+        clause.conditions.push(match whose {
+            Whose::Mine => mine(&test),
+            Whose::Expert => format!("EXISTS (SELECT 1 FROM standing WHERE sentence = s.id AND {test})"),
+            Whose::Llm => {
+                format!("EXISTS (SELECT 1 FROM proposals WHERE sentence = s.id AND source = 'llm' AND {test})")
+            }
+            Whose::Classifier => format!("{LATEST_CLASSIFIER} AND {test})"),
+        });
+    }
+    if let Some(by) = &filter.decided_by {
+        let at = clause.bind(by.clone());
+        clause.conditions.push(format!(
+            "EXISTS (SELECT 1 FROM standing WHERE sentence = s.id AND annotator = {at} AND label IS NOT NULL)"
+        ));
+    }
+    if let Some(split) = filter.split {
+        let at = clause.bind(split);
+        clause.conditions.push(format!(
+            "EXISTS (SELECT 1 FROM documents d JOIN patients p ON p.id = d.patient WHERE d.id = s.document AND p.split = {at})"
+        ));
+    }
+    if let Some(run) = &filter.run {
+        let at = clause.bind(run.clone());
+        clause.conditions.push(format!("EXISTS (SELECT 1 FROM proposals WHERE sentence = s.id AND run = {at})"));
+    }
+    if filter.disagreement {
+        clause.conditions.push(
+            "EXISTS (SELECT 1 FROM standing t JOIN proposals p ON p.sentence = t.sentence AND p.source = 'llm'
+                     WHERE t.sentence = s.id AND t.label IS NOT NULL AND t.label <> p.label)"
+                .into(),
+        );
+    }
+    Some(clause)
+}
+
+/// The classifier's latest run speaks for it; older runs' proposals are history.
+const LATEST_CLASSIFIER: &str = "EXISTS (SELECT 1 FROM proposals WHERE sentence = s.id AND source = 'classifier'
+    AND run = (SELECT max(run) FROM proposals WHERE sentence = s.id AND source = 'classifier')";
+
+/// Synthetic sentences are few among many real ones; each origin is found by an index or by absence from it.
+fn origin(clause: &mut Clause, origin: Origin) {
+    let synthetic = "s.document IN (SELECT id FROM documents WHERE origin = 'synthetic')";
+    clause.conditions.push(match origin {
+        Origin::Synthetic => synthetic.to_owned(),
+        Origin::Real => format!("NOT {synthetic}"),
+    });
+}
+
+/// Quotes each word, so that nothing in it is FTS5 syntax; the last one may be unfinished.
+fn match_expression(text: &str) -> Option<String> {
+    let words: Vec<String> = text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|w| !w.is_empty())
+        .map(|word| format!("\"{word}\""))
+        .collect();
+    if words.is_empty() {
+        return None;
+    }
+    let open = text.ends_with(char::is_alphanumeric);
+    Some(format!("{}{}", words.join(" "), if open { "*" } else { "" }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::match_expression;
+
+    #[test]
+    fn nothing_typed_is_search_syntax() {
+        for (typed, expected) in [
+            ("memory loss", Some("\"memory\" \"loss\"*")),
+            ("NEAR(a b) OR \"x", Some("\"NEAR\" \"a\" \"b\" \"OR\" \"x\"*")),
+            ("y/o ", Some("\"y\" \"o\"")),
+            ("  *\"-^ ", None),
+        ] {
+            assert_eq!(match_expression(typed).as_deref(), expected, "{typed}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The schema as an append-only list of migrations. A migration that has been released is never changed.
+
+use super::{Store, StoreError};
+
+/// Marks the file as ours (`GLDS`).
+const APPLICATION_ID: i64 = 0x474c_4453;
+
+/// Each entry lifts the store by one version.
+const MIGRATIONS: &[&str] = &[
+    // 1: the first schema.
+    //
+    // Sentences are spans of their document's text, never copies, so a note can be written back byte for byte. The
+    // full-text index is contentless and follows behind (`search_upto` in `meta`), so that an import of millions of rows
+    // does not wait for it. Numbers as keys keep a million rows small; uuids name what must be unique across stores.
+    "
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE patients (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, split TEXT NOT NULL);
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, model TEXT NOT NULL, config TEXT NOT NULL, taxonomy TEXT NOT NULL,
+        started INTEGER NOT NULL, finished INTEGER, outcome TEXT NOT NULL, scores TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE documents (
+        id INTEGER PRIMARY KEY, uid BLOB NOT NULL UNIQUE, patient INTEGER NOT NULL REFERENCES patients,
+        origin TEXT NOT NULL, external_id TEXT NOT NULL, title TEXT NOT NULL, kind TEXT NOT NULL, date TEXT NOT NULL,
+        source TEXT NOT NULL, text TEXT NOT NULL
+    );
+    CREATE INDEX documents_by_patient ON documents (patient);
+    CREATE INDEX synthetic_documents ON documents (id) WHERE origin = 'synthetic';
+    CREATE TABLE sentences (
+        id INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents, position INTEGER NOT NULL,
+        start INTEGER NOT NULL, end INTEGER NOT NULL
+    );
+    CREATE INDEX sentences_of_document ON sentences (document, position);
+    CREATE VIEW sentence_text (id, text) AS
+        SELECT s.id, CAST(substr(CAST(d.text AS BLOB), s.start + 1, s.end - s.start) AS TEXT)
+        FROM sentences s JOIN documents d ON d.id = s.document;
+    CREATE VIRTUAL TABLE search USING fts5 (text, content = '', tokenize = 'unicode61 remove_diacritics 2', detail = 'full');
+
+    CREATE TABLE proposals (
+        id INTEGER PRIMARY KEY, run TEXT NOT NULL REFERENCES runs, source TEXT NOT NULL,
+        sentence INTEGER NOT NULL REFERENCES sentences, label TEXT NOT NULL, confidence REAL, confidence_kind TEXT,
+        probabilities BLOB NOT NULL, rationale TEXT NOT NULL, evidence TEXT NOT NULL
+    );
+    CREATE UNIQUE INDEX proposals_of_sentence ON proposals (sentence, source, run);
+    CREATE INDEX proposals_of_run ON proposals (run, sentence);
+
+    CREATE TABLE events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, at INTEGER NOT NULL,
+        annotator TEXT NOT NULL, sentence INTEGER REFERENCES sentences, stand TEXT, took INTEGER,
+        proposal_visible INTEGER, proposal INTEGER REFERENCES proposals, taxonomy TEXT, target TEXT
+    );
+    CREATE INDEX events_of_annotator ON events (annotator, kind, seq);
+    CREATE INDEX events_of_sentence ON events (sentence, annotator, seq);
+    CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events
+        BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+    CREATE TRIGGER events_are_never_deleted BEFORE DELETE ON events
+        BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+
+    CREATE TABLE standing (
+        sentence INTEGER NOT NULL, annotator TEXT NOT NULL, seq INTEGER NOT NULL, label TEXT, rejected INTEGER NOT NULL,
+        skipped INTEGER NOT NULL, flagged INTEGER NOT NULL, commented INTEGER NOT NULL, blind INTEGER NOT NULL,
+        PRIMARY KEY (sentence, annotator)
+    ) WITHOUT ROWID;
+    CREATE INDEX standing_of_annotator ON standing (annotator, sentence, label);
+    CREATE INDEX standing_by_seq ON standing (seq);
+    CREATE TABLE undone (target TEXT PRIMARY KEY, annotator TEXT NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX undone_of_annotator ON undone (annotator, seq);
+    CREATE TABLE tally (annotator TEXT NOT NULL, origin TEXT NOT NULL, decided INTEGER NOT NULL,
+        PRIMARY KEY (annotator, origin)) WITHOUT ROWID;
+    CREATE TABLE totals (origin TEXT PRIMARY KEY, sentences INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO totals VALUES ('real', 0), ('synthetic', 0);
+    CREATE TABLE scored_runs (run TEXT PRIMARY KEY REFERENCES runs, model_path TEXT NOT NULL) WITHOUT ROWID;
+    ",
+];
+
+/// The version that this program writes.
+pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Brings the store up to [`VERSION`], or says that it is newer.
+pub(super) fn migrate(store: &mut Store) -> Result<(), StoreError> {
+    let path = store.path.clone();
+    let version = store.with(|c| c.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)))?;
+    let application = store.with(|c| c.pragma_query_value(None, "application_id", |row| row.get::<_, i64>(0)))?;
+    if version > VERSION {
+        return Err(StoreError::Newer { path, found: version, known: VERSION });
+    }
+    let tables = store.with(|c| c.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)))?;
+    if application != APPLICATION_ID && tables > 0 {
+        return Err(StoreError::Corrupt(path, "it is another program's database".into()));
+    }
+    if version == VERSION {
+        return Ok(());
+    }
+    store.write(|c| {
+        // Another process may have migrated while this one waited for the lock.
+        let version: i64 = c.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        for (number, migration) in MIGRATIONS.iter().enumerate().skip(version as usize) {
+            c.execute_batch(migration)?;
+            c.pragma_update(None, "user_version", number as i64 + 1)?;
+        }
+        c.pragma_update(None, "application_id", APPLICATION_ID)
+    })
+}

@@ -1,0 +1,261 @@
+//! The store's promises: idempotent import, an append-only log, folds that equal the log, filters, undo and redo.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
+use crate::domain::label::*;
+use crate::domain::queue::{Filter, Progress, Wanted, Whose};
+use crate::domain::split::{Split, SplitPlan};
+use crate::domain::taxonomy::CategoryKey;
+use crate::domain::text::Span;
+
+pub(crate) fn note(patient: &str, id: &str, sentences: &[&str]) -> NewDocument {
+    let mut text = String::new();
+    let mut spans = Vec::new();
+    for sentence in sentences {
+        let start = text.len();
+        text.push_str(sentence);
+        spans.push(Span { start, end: text.len() });
+        text.push('\n');
+    }
+    NewDocument {
+        patient: PatientKey(patient.into()),
+        external_id: id.into(),
+        title: String::new(),
+        kind: String::new(),
+        date: String::new(),
+        source: "test".into(),
+        text,
+        sentences: spans,
+    }
+}
+
+fn store_with(notes: &[NewDocument]) -> Store {
+    let mut store = Store::in_memory().unwrap();
+    store.insert_documents(notes, Origin::Real, &SplitPlan::default()).unwrap();
+    while store.index_more(2).unwrap() > 0 {}
+    store
+}
+
+fn decide(number: u32, annotator: &str, sentence: i64, label: Option<&str>) -> Event {
+    Event::Decide(Decision {
+        id: EventId(format!("{number:08}")),
+        at: Timestamp(i64::from(number)),
+        annotator: Annotator(annotator.into()),
+        sentence: SentenceId(sentence),
+        stand: Stand { label: label.map(|l| Label::parse(l).unwrap()), ..Stand::default() },
+        took: Some(900),
+        proposal_visible: false,
+        proposal: None,
+        taxonomy: "t".into(),
+    })
+}
+
+fn ids(store: &Store, filter: &Filter, annotator: &str) -> Vec<i64> {
+    store
+        .page(filter, &Annotator(annotator.into()), None, Direction::Forward, 100)
+        .unwrap()
+        .into_iter()
+        .map(|id| id.0)
+        .collect()
+}
+
+#[test]
+fn a_note_comes_back_byte_for_byte_and_only_once() {
+    let notes = [note("p", "1", &["Größe 1,80 m.", "She 漢字 forgets."]), note("p", "2", &[])];
+    let mut store = store_with(&notes);
+    let again = store.insert_documents(&notes, Origin::Real, &SplitPlan::default()).unwrap();
+    assert!(matches!(again[0], Insert::Known(_, SentenceId(1))), "{again:?}");
+    assert_eq!(store.sentence_count(Origin::Real).unwrap(), 2);
+    let document = store.document(store.sentence(SentenceId(2)).unwrap().document).unwrap();
+    assert_eq!(document.text, notes[0].text);
+    assert_eq!(store.texts(&[SentenceId(2)]).unwrap()[0].text, "She 漢字 forgets.");
+}
+
+#[test]
+fn the_log_refuses_change() {
+    let mut store = store_with(&[note("p", "1", &["a b c"])]);
+    store.append(&[decide(1, "x", 1, Some("memory"))]).unwrap();
+    for sql in ["UPDATE events SET annotator = 'y'", "DELETE FROM events"] {
+        let error = store.connection.execute(sql, []).unwrap_err();
+        assert!(error.to_string().contains("append-only"), "{error}");
+    }
+}
+
+#[test]
+fn filters_find_what_they_name() {
+    let mut store = store_with(&[
+        note("p1", "1", &["She forgets names.", "Mood is low.", "Knee pain."]),
+        note("p2", "2", &["Forgetting appointments.", "Walks daily."]),
+    ]);
+    store
+        .append(&[
+            decide(1, "x", 1, Some("memory")),
+            decide(2, "x", 2, Some("")),
+            decide(3, "y", 2, Some("mood")),
+            decide(4, "x", 3, None),
+        ])
+        .unwrap();
+    let run = Run {
+        id: RunId("r1".into()),
+        kind: RunKind::Label,
+        model: "m".into(),
+        config: "{}".into(),
+        taxonomy: "t".into(),
+        started: Timestamp(1),
+        finished: None,
+        outcome: Outcome::Finished,
+        scores: String::new(),
+    };
+    store.put_run(&run).unwrap();
+    let proposal = |id, label: &str| NewProposal {
+        sentence: SentenceId(id),
+        label: Label::parse(label).unwrap(),
+        confidence: None,
+        probabilities: vec![],
+        rationale: String::new(),
+        evidence: vec![],
+    };
+    assert_eq!(store.propose(&run.id, Source::Llm, &[proposal(1, "mood"), proposal(2, "mood")]).unwrap(), 2);
+    assert_eq!(store.propose(&run.id, Source::Llm, &[proposal(1, "memory")]).unwrap(), 0, "a run proposes once");
+
+    let all = Filter::default();
+    let key = |k: &str| Wanted::Category(CategoryKey::new(k).unwrap());
+    let cases: Vec<(Filter, Vec<i64>)> = vec![
+        (all.clone(), vec![1, 2, 3, 4, 5]),
+        (Filter { text: "forget".into(), ..all.clone() }, vec![1, 4]),
+        (Filter { text: "low mood".into(), ..all.clone() }, vec![2]),
+        (Filter { text: "\"(*".into(), ..all.clone() }, vec![]),
+        (Filter { progress: Progress::Open, ..all.clone() }, vec![3, 4, 5]),
+        (Filter { progress: Progress::Decided, ..all.clone() }, vec![1, 2]),
+        (Filter { category: Some((Whose::Mine, Wanted::None)), ..all.clone() }, vec![2]),
+        (Filter { category: Some((Whose::Mine, key("memory"))), ..all.clone() }, vec![1]),
+        (Filter { category: Some((Whose::Expert, key("mood"))), ..all.clone() }, vec![2]),
+        (Filter { category: Some((Whose::Llm, key("mood"))), ..all.clone() }, vec![1, 2]),
+        (Filter { category: Some((Whose::Llm, key("moo"))), ..all.clone() }, vec![]),
+        (Filter { decided_by: Some(Annotator("y".into())), ..all.clone() }, vec![2]),
+        (Filter { disagreement: true, ..all.clone() }, vec![1, 2]),
+        (Filter { origin: Origin::Synthetic, ..all.clone() }, vec![]),
+        (Filter { run: Some(RunId("r1".into())), text: "mood".into(), ..all.clone() }, vec![2]),
+    ];
+    for (filter, expected) in cases {
+        assert_eq!(ids(&store, &filter, "x"), expected, "{filter:?}");
+        assert_eq!(store.count(&filter, &Annotator("x".into()), 100).unwrap(), expected.len() as u64);
+    }
+    let split = Split::ALL.map(|split| ids(&store, &Filter { split: Some(split), ..all.clone() }, "x").len());
+    assert_eq!(split.iter().sum::<usize>(), 5);
+    let back = store.seek(&all, &Annotator("x".into()), Some(SentenceId(3)), Direction::Back).unwrap();
+    assert_eq!(back, Some(SentenceId(2)));
+}
+
+#[test]
+fn undo_and_redo_walk_across_sentences() {
+    let mut store = store_with(&[note("p", "1", &["a", "b"])]);
+    let x = Annotator("x".into());
+    store
+        .append(&[decide(1, "x", 1, Some("memory")), decide(2, "y", 1, Some("")), decide(3, "x", 2, Some("mood"))])
+        .unwrap();
+    let undo =
+        |store: &mut Store, n| store.undo(&x, EventId(format!("{n:08}")), Timestamp(0)).unwrap().map(|u| u.sentence.0);
+    let redo =
+        |store: &mut Store, n| store.redo(&x, EventId(format!("{n:08}")), Timestamp(0)).unwrap().map(|u| u.sentence.0);
+    assert_eq!((undo(&mut store, 4), undo(&mut store, 5), undo(&mut store, 6)), (Some(2), Some(1), None));
+    assert_eq!(store.decisions(SentenceId(1)).unwrap().len(), 1, "the other annotator's decision stands");
+    assert_eq!(store.progression(&x, Origin::Real).unwrap(), Progression { decided: 0, total: 2 });
+    assert_eq!((redo(&mut store, 7), redo(&mut store, 8), redo(&mut store, 9)), (Some(1), Some(2), None));
+    assert_eq!(store.progression(&x, Origin::Real).unwrap().decided, 2);
+    assert_eq!(undo(&mut store, 10), Some(2));
+    store.append(&[decide(11, "x", 1, Some("care"))]).unwrap();
+    assert_eq!(redo(&mut store, 12), None, "a new decision ends what could be redone");
+    assert_eq!(undo(&mut store, 13), Some(1));
+    let standing = store.decision(SentenceId(1), &x).unwrap().unwrap();
+    assert_eq!(standing.stand.label, Some(Label::parse("memory").unwrap()), "the decision before it stands again");
+}
+
+#[test]
+fn a_reader_sees_only_what_changed() {
+    let mut store = store_with(&[note("p", "1", &["a", "b"])]);
+    store.append(&[decide(1, "x", 1, Some("memory"))]).unwrap();
+    let read = |store: &Store, since| {
+        let mut rows = Vec::new();
+        let mark = store.gold_since(since, |row| rows.push((row.sentence.0, row.label.map(|l| l.join())))).unwrap();
+        (mark, rows)
+    };
+    let (mark, rows) = read(&store, 0);
+    assert_eq!(rows, [(1, Some("memory".into()))]);
+    store.append(&[decide(2, "x", 2, Some(""))]).unwrap();
+    store.undo(&Annotator("x".into()), EventId("3".into()), Timestamp(0)).unwrap();
+    let (mark, rows) = read(&store, mark);
+    assert_eq!(rows, [(2, None)]);
+    assert_eq!(read(&store, mark), (mark, vec![]));
+}
+
+#[test]
+fn files_that_are_no_store_of_ours_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("goldsmith.db");
+    assert!(matches!(Store::open(&path), Err(StoreError::Missing(_))));
+    std::fs::write(&path, b"no database, but long enough to be read as a header of one......").unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::Corrupt(..))));
+    std::fs::remove_file(&path).unwrap();
+    Store::create(&path).unwrap().connection.pragma_update(None, "user_version", schema::VERSION + 1).unwrap();
+    let error = Store::open(&path).err().unwrap();
+    assert!(matches!(error, StoreError::Newer { .. }), "{error}");
+    assert!(Store::create(&path).is_err(), "a store is never created over a file");
+    let other = folder.path().join("other.db");
+    rusqlite::Connection::open(&other).unwrap().execute_batch("CREATE TABLE x (y)").unwrap();
+    assert!(matches!(Store::open(&other), Err(StoreError::Corrupt(..))));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("goldsmith.db");
+    let store = Store::create(&path).unwrap();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", entry.path());
+    }
+    drop(store);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Whatever two annotators do, the folds equal a fold from nothing, and taking the log in again changes nothing.
+    #[test]
+    fn folds_equal_the_log(steps in prop::collection::vec((0u8..6, 0u8..2, 1i64..4), 1..40)) {
+        let mut store = store_with(&[note("p", "1", &["a", "b", "c"])]);
+        for (number, (what, who, sentence)) in steps.into_iter().enumerate() {
+            let name = if who == 0 { "x" } else { "y" };
+            let annotator = Annotator(name.into());
+            let id = EventId(format!("{number:08}"));
+            match what {
+                0 => drop(store.undo(&annotator, id, Timestamp(0)).unwrap()),
+                1 => drop(store.redo(&annotator, id, Timestamp(0)).unwrap()),
+                2 => store.append(&[decide(number as u32, name, sentence, None)]).unwrap(),
+                _ => store.append(&[decide(number as u32, name, sentence, Some("memory"))]).unwrap(),
+            }
+        }
+        let folds = |store: &Store| {
+            let dump = |sql: &str| -> Vec<String> {
+                let mut statement = store.connection.prepare(sql).unwrap();
+                statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+            };
+            [
+                dump("SELECT sentence || annotator || seq || coalesce(label, '-') || blind FROM standing ORDER BY 1"),
+                dump("SELECT target || annotator FROM undone ORDER BY 1"),
+                dump("SELECT annotator || origin || decided FROM tally WHERE decided > 0 ORDER BY 1"),
+            ]
+        };
+        let before = folds(&store);
+        let log = store.events().unwrap();
+        store.append(&log).unwrap();
+        prop_assert_eq!(&folds(&store), &before);
+        store.rebuild().unwrap();
+        prop_assert_eq!(&folds(&store), &before);
+    }
+}
