@@ -4,5 +4,7 @@
 //! [`classifier`] trains on what they decided; [`domain`] arithmetic scores it; [`formats`] write it out. The [`workflow`]
 //! layer holds one file for each use case; [`cli`] and [`tui`] are two faces of it and hold no rule of the domain.
 
+pub mod classifier;
 pub mod domain;
+pub mod formats;
 pub mod store;

@@ -49,7 +49,6 @@ impl Protected {
 
 struct Line<'a> {
     /// Without white space at its ends.
-    span: Span,
     text: &'a str,
     /// Columns from the true start of the line, for telling a wrapped line from a short one.
     width: usize,
@@ -65,7 +64,7 @@ fn blocks(text: &str, protected: &Protected) -> Vec<Span> {
         let trimmed = raw.trim();
         let lead = raw.len() - raw.trim_start().len();
         let span = Span { start: start + lead, end: start + lead + trimmed.len() };
-        let line = Line { span, text: trimmed, width: raw.trim_end().chars().count() };
+        let line = Line { text: trimmed, width: raw.trim_end().chars().count() };
         let line_start = start;
         start += raw.len();
         if trimmed.is_empty() {

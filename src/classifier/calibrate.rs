@@ -1,0 +1,88 @@
+//! Calibration by temperature, and how far it is off.
+
+use super::Mode;
+
+/// The temperature that minimises the negative log-likelihood of the truth (Guo and others, 2017), between 1/20 and 20, by
+/// golden-section search: the likelihood has one optimum in the inverse temperature.
+pub(super) fn temperature(mode: Mode, logits: &[Vec<f32>], truth: &[&[usize]]) -> f32 {
+    let cost = |log_t: f64| nll(mode, logits, truth, log_t.exp());
+    let (mut low, mut high) = (-(20f64.ln()), 20f64.ln());
+    let golden = (5f64.sqrt() - 1.0) / 2.0;
+    let (mut a, mut b) = (high - golden * (high - low), low + golden * (high - low));
+    let (mut cost_a, mut cost_b) = (cost(a), cost(b));
+    for _ in 0..40 {
+        if cost_a < cost_b {
+            (high, b, cost_b) = (b, a, cost_a);
+            a = high - golden * (high - low);
+            cost_a = cost(a);
+        } else {
+            (low, a, cost_a) = (a, b, cost_b);
+            b = low + golden * (high - low);
+            cost_b = cost(b);
+        }
+    }
+    (((low + high) / 2.0).exp()) as f32
+}
+
+/// In double precision: near its optimum the likelihood is too flat for single.
+fn nll(mode: Mode, logits: &[Vec<f32>], truth: &[&[usize]], temperature: f64) -> f64 {
+    logits
+        .iter()
+        .zip(truth)
+        .map(|(row, truth)| {
+            let scaled: Vec<f64> = row.iter().map(|l| f64::from(*l) / temperature).collect();
+            match mode {
+                Mode::Single => {
+                    let most = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                    let log_sum = scaled.iter().map(|l| (l - most).exp()).sum::<f64>().ln() + most;
+                    truth.first().map_or(0.0, |i| log_sum - scaled[*i])
+                }
+                Mode::Multiple => scaled
+                    .iter()
+                    .enumerate()
+                    .map(|(i, l)| l.max(0.0) - if truth.contains(&i) { *l } else { 0.0 } + (-l.abs()).exp().ln_1p())
+                    .sum(),
+            }
+        })
+        .sum()
+}
+
+/// Expected calibration error (Guo and others, 2017): the mean distance of confidence and accuracy over equal-width bins
+/// `[low, high)`, a confidence of 1 in the last one. `None` for no predictions.
+pub fn expected_calibration_error(confidence: &[f32], correct: &[bool], bins: usize) -> Option<f64> {
+    let mut sums = vec![(0usize, 0.0f64, 0usize); bins.max(1)];
+    for (c, right) in confidence.iter().zip(correct) {
+        let bin = ((*c * bins as f32) as usize).min(bins.saturating_sub(1));
+        sums[bin].0 += 1;
+        sums[bin].1 += f64::from(*c);
+        sums[bin].2 += usize::from(*right);
+    }
+    let n = confidence.len().min(correct.len());
+    (n > 0).then(|| sums.iter().map(|(_, sum, right)| (sum - *right as f64).abs()).sum::<f64>() / n as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Golden values computed in exact arithmetic; the first has confidences on bin edges.
+    #[test]
+    fn calibration_error_is_that_of_the_reference() {
+        let ece = |confidence: &[f32], correct: &[u8]| {
+            expected_calibration_error(confidence, &correct.iter().map(|c| *c == 1).collect::<Vec<_>>(), 10).unwrap()
+        };
+        assert!((ece(&[0.9, 0.85, 0.8, 0.6], &[1, 0, 1, 1]) - 0.2875).abs() < 1e-6);
+        let many = ece(&[0.95, 0.9, 0.85, 0.8, 0.65, 0.6, 0.55, 0.35], &[1, 1, 0, 1, 1, 0, 1, 0]);
+        assert!((many - 0.23125).abs() < 1e-6);
+        assert_eq!(expected_calibration_error(&[], &[], 10), None);
+    }
+
+    /// Logits (±2) that are right three times in four: the best probability is 3/4, so the temperature is 4 / ln 3.
+    #[test]
+    fn temperature_has_a_closed_form_for_two_outputs() {
+        let logits = vec![vec![2.0, -2.0]; 4];
+        let truth: [&[usize]; 4] = [&[0], &[0], &[0], &[1]];
+        let found = temperature(Mode::Single, &logits, &truth);
+        assert!((found - 4.0 / 3f32.ln()).abs() < 1e-3, "{found}");
+    }
+}

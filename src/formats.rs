@@ -1,0 +1,72 @@
+//! Files in and out: taxonomy and project files, notes, tables.
+//!
+//! Reading is two steps: what the file says (raw), then what it means (checked). Every fault of a text file has its line
+//! and column.
+
+pub mod notes;
+pub mod project;
+pub mod tables;
+pub mod taxonomy;
+mod toml_source;
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// One fault of a text file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.line, self.column, self.message)
+    }
+}
+
+/// What can go wrong with files.
+#[derive(Debug, thiserror::Error)]
+pub enum FormatError {
+    /// The file cannot be read or written.
+    #[error("cannot {doing} {}: {cause}", .path.display())]
+    Io {
+        /// `read` or `write`.
+        doing: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// The system's word for it.
+        cause: std::io::Error,
+    },
+    /// The file says something that cannot be meant.
+    #[error("{}", list(.path, .faults))]
+    Faulty {
+        /// Which file.
+        path: PathBuf,
+        /// All its faults, in the order of the file.
+        faults: Vec<Fault>,
+    },
+    /// The file as a whole is not what the options say.
+    #[error("{}: {message}", .path.display())]
+    Unfit {
+        /// Which file.
+        path: PathBuf,
+        /// Why, and what to type.
+        message: String,
+    },
+}
+
+fn list(path: &std::path::Path, faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("{}:{fault}", path.display())).collect::<Vec<_>>().join("\n")
+}
+
+/// Line and column of a byte in a text, both from 1, the column in characters.
+pub fn place(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}

@@ -1,0 +1,588 @@
+//! Notes in: `.txt`, `.jsonl`, `.csv`, `.tsv` and MIMIC-III's `NOTEEVENTS.csv`, each plain or gzipped, from a file or
+//! standard input, one record at a time.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::FormatError;
+
+/// One line or record may be this long; a longer one is a broken file, not a note.
+const MAX_RECORD: usize = 64 << 20;
+
+/// How a file is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// The whole file is one note.
+    Text,
+    /// One JSON object a line.
+    JsonLines,
+    /// Comma-separated, with a header.
+    Csv,
+    /// Tab-separated, with a header.
+    Tsv,
+}
+
+/// Which columns or fields hold what; what is not named is guessed from the header.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Columns {
+    /// The note or sentence.
+    pub text: Option<String>,
+    /// Its id.
+    pub id: Option<String>,
+    /// Whose note it is.
+    pub patient: Option<String>,
+    /// Its label.
+    pub label: Option<String>,
+}
+
+/// A note or sentence as the file has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Line of the file on which it begins, from 1.
+    pub line: u64,
+    /// Its id, if the file has one.
+    pub id: Option<String>,
+    /// Whose note it is, if the file says.
+    pub patient: Option<String>,
+    /// Heading or title.
+    pub title: String,
+    /// The kind of note.
+    pub kind: String,
+    /// Its date as written.
+    pub date: String,
+    /// The text.
+    pub text: String,
+    /// Its categories as written: `None` where the file says nothing, empty where it says that none applies.
+    pub labels: Option<Vec<String>>,
+}
+
+/// A record that cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRecord {
+    /// Line of the file on which it begins, from 1.
+    pub line: u64,
+    /// Why not.
+    pub message: String,
+    /// Whether nothing can be read behind it.
+    pub fatal: bool,
+}
+
+/// An open file of notes.
+pub struct Notes {
+    /// What was recognised, for the user: `MIMIC-III NOTEEVENTS`, `csv (text: dialogue, ...)`.
+    pub recognised: String,
+    /// Whether the file is MIMIC-III's, whose terms forbid passing it on.
+    pub mimic: bool,
+    /// Bytes in the file as stored; `None` for standard input.
+    pub size: Option<u64>,
+    /// Bytes read so far.
+    pub read: Arc<AtomicU64>,
+    records: Box<dyn Iterator<Item = Result<Record, BadRecord>>>,
+}
+
+impl Iterator for Notes {
+    type Item = Result<Record, BadRecord>;
+    fn next(&mut self) -> Option<Self::Item> {
+        self.records.next()
+    }
+}
+
+/// Lists the files to read under a path: itself, or all files with a known ending below a folder, sorted.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, FormatError> {
+    let io = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
+    if path == Path::new("-") || !path.is_dir() {
+        return Ok(vec![path.into()]);
+    }
+    let mut found = Vec::new();
+    let mut folders = vec![path.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if layout_of(&path).is_some() {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The layout that a file's name tells.
+fn layout_of(path: &Path) -> Option<Layout> {
+    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    match name.rsplit_once('.')?.1 {
+        "txt" | "text" => Some(Layout::Text),
+        "jsonl" | "ndjson" => Some(Layout::JsonLines),
+        "csv" => Some(Layout::Csv),
+        "tsv" => Some(Layout::Tsv),
+        _ => None,
+    }
+}
+
+struct Counted<R> {
+    inner: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.inner.read(buffer)?;
+        self.read.fetch_add(got as u64, Ordering::Relaxed);
+        Ok(got)
+    }
+}
+
+/// Opens a file of notes, or standard input for `-`.
+pub fn open(path: &Path, layout: Option<Layout>, columns: &Columns) -> Result<Notes, FormatError> {
+    let fail = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
+    let read = Arc::new(AtomicU64::new(0));
+    let (raw, size): (Box<dyn Read>, Option<u64>) = if path == Path::new("-") {
+        (Box::new(io::stdin()), None)
+    } else {
+        let file = File::open(path).map_err(fail)?;
+        let size = file.metadata().map_err(fail)?.len();
+        (Box::new(file), Some(size))
+    };
+    let mut buffered = BufReader::with_capacity(1 << 18, Counted { inner: raw, read: read.clone() });
+    let zipped = buffered.fill_buf().map_err(fail)?.starts_with(&[0x1f, 0x8b]);
+    let mut input: Box<dyn BufRead> = if zipped {
+        Box::new(BufReader::with_capacity(1 << 18, MultiGzDecoder::new(buffered)))
+    } else {
+        Box::new(buffered)
+    };
+    let start = input.fill_buf().map_err(fail)?;
+    if start.starts_with(b"\xef\xbb\xbf") {
+        input.consume(3);
+    }
+    let layout = match layout.or_else(|| layout_of(path)) {
+        Some(layout) => layout,
+        None => sniff(input.fill_buf().map_err(fail)?),
+    };
+    let (records, recognised, mimic): (Box<dyn Iterator<Item = _>>, String, bool) = match layout {
+        Layout::Text => (Box::new(std::iter::once_with(move || whole(input))), "text, one note a file".into(), false),
+        Layout::JsonLines => {
+            (Box::new(JsonLines::new(input, columns.clone())), "jsonl, one record a line".into(), false)
+        }
+        Layout::Csv | Layout::Tsv => {
+            let delimiter = if layout == Layout::Csv { b',' } else { b'\t' };
+            let table = Rows::new(input, delimiter, path, columns)?;
+            let (said, mimic) = (table.roles.said.clone(), table.roles.mimic);
+            (Box::new(table), said, mimic)
+        }
+    };
+    Ok(Notes { recognised, mimic, size, read, records })
+}
+
+/// Guesses the layout of standard input from its first bytes.
+fn sniff(start: &[u8]) -> Layout {
+    let first_line = start.split(|b| *b == b'\n').next().unwrap_or_default();
+    let text = String::from_utf8_lossy(first_line).to_ascii_lowercase();
+    if text.trim_start().starts_with('{') {
+        return Layout::JsonLines;
+    }
+    let has_text_column = |delimiter| text.split(delimiter).any(|cell| TEXT.contains(&cell.trim().trim_matches('"')));
+    match () {
+        () if has_text_column(',') => Layout::Csv,
+        () if has_text_column('\t') => Layout::Tsv,
+        () => Layout::Text,
+    }
+}
+
+fn bad(line: u64, message: impl Into<String>) -> BadRecord {
+    BadRecord { line, message: message.into(), fatal: false }
+}
+
+fn broken(line: u64, error: &io::Error) -> BadRecord {
+    BadRecord { line, message: format!("reading stops here: {error}"), fatal: true }
+}
+
+fn not_utf8(bytes: &[u8], valid: usize) -> String {
+    let byte = bytes.get(valid).copied().unwrap_or_default();
+    format!(
+        "byte 0x{byte:02x} at position {} of the record is not UTF-8; convert the file, for example with `iconv -f WINDOWS-1252 -t UTF-8`",
+        valid + 1
+    )
+}
+
+fn whole(mut input: Box<dyn BufRead>) -> Result<Record, BadRecord> {
+    let mut bytes = Vec::new();
+    (&mut input).take(MAX_RECORD as u64 + 1).read_to_end(&mut bytes).map_err(|e| broken(1, &e))?;
+    if bytes.len() > MAX_RECORD {
+        return Err(bad(1, format!("a note of more than {} MiB", MAX_RECORD >> 20)));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..valid].iter().filter(|b| **b == b'\n').count() as u64;
+        bad(line, not_utf8(error.as_bytes(), valid))
+    })?;
+    Ok(Record { line: 1, text, ..Record::default() })
+}
+
+const TEXT: &[&str] = &["text", "sentence", "note", "note_text", "section_text", "dialogue", "report", "content"];
+const ID: &[&str] = &["id", "row_id", "note_id", "sentence_id", "doc_id", "document_id", "encounter_id"];
+const PATIENT: &[&str] = &["patient", "patient_id", "subject_id", "patient_key", "pid", "mrn"];
+const LABEL: &[&str] = &["label", "labels", "categories"];
+const TITLE: &[&str] = &["title", "description", "section_header"];
+const KIND: &[&str] = &["kind", "note_type", "type"];
+const DATE: &[&str] = &["date", "charttime", "chartdate"];
+const MIMIC: [&str; 11] = [
+    "ROW_ID",
+    "SUBJECT_ID",
+    "HADM_ID",
+    "CHARTDATE",
+    "CHARTTIME",
+    "STORETIME",
+    "CATEGORY",
+    "DESCRIPTION",
+    "CGID",
+    "ISERROR",
+    "TEXT",
+];
+
+/// Which column has which role.
+struct Roles {
+    text: usize,
+    id: Option<usize>,
+    patient: Option<usize>,
+    label: Option<usize>,
+    title: Option<usize>,
+    kind: Option<usize>,
+    date: Option<usize>,
+    error: Option<usize>,
+    mimic: bool,
+    said: String,
+}
+
+impl Roles {
+    fn of(header: &[String], path: &Path, columns: &Columns) -> Result<Self, FormatError> {
+        let unfit = |message| FormatError::Unfit { path: path.into(), message };
+        let find = |names: &[&str]| {
+            names.iter().find_map(|name| header.iter().position(|cell| cell.eq_ignore_ascii_case(name)))
+        };
+        let named = |name: &Option<String>, option: &str, guesses: &[&str]| match name {
+            Some(name) => match header.iter().position(|cell| cell == name) {
+                Some(at) => Ok(Some(at)),
+                None => Err(unfit(format!("no column `{name}` for {option}; the header has {}", header.join(", ")))),
+            },
+            None => Ok(find(guesses)),
+        };
+        let mimic = header.iter().map(String::as_str).eq(MIMIC);
+        let text = named(&columns.text, "--text-column", TEXT)?.ok_or_else(|| {
+            unfit(format!("no column looks like the text; name it with --text-column, one of {}", header.join(", ")))
+        })?;
+        let mut roles = Self {
+            text,
+            id: named(&columns.id, "--id-column", ID)?,
+            patient: named(&columns.patient, "--patient-column", PATIENT)?,
+            label: named(&columns.label, "--label-column", LABEL)?,
+            title: find(TITLE),
+            kind: if mimic { find(&["CATEGORY"]) } else { find(KIND) },
+            date: find(DATE),
+            error: if mimic { find(&["ISERROR"]) } else { None },
+            mimic,
+            said: String::new(),
+        };
+        let role = |name: &str, at: Option<usize>| at.map(|at| format!("{name}: {}", header[at]));
+        let said: Vec<String> = [
+            role("text", Some(roles.text)),
+            role("id", roles.id),
+            role("patient", roles.patient),
+            role("label", roles.label),
+            role("title", roles.title),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        roles.said = format!("{} ({})", if mimic { "MIMIC-III NOTEEVENTS" } else { "table" }, said.join(", "));
+        Ok(roles)
+    }
+}
+
+/// Rows of a delimited file.
+struct Rows {
+    reader: csv::Reader<Box<dyn BufRead>>,
+    row: csv::ByteRecord,
+    roles: Roles,
+    ended: bool,
+}
+
+impl Rows {
+    fn new(input: Box<dyn BufRead>, delimiter: u8, path: &Path, columns: &Columns) -> Result<Self, FormatError> {
+        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).buffer_capacity(1 << 18).from_reader(input);
+        let unfit = |message| FormatError::Unfit { path: path.into(), message };
+        let header = reader.byte_headers().map_err(|e| unfit(format!("the header cannot be read: {e}")))?;
+        if header.is_empty() {
+            return Err(unfit("the file is empty; a table needs a header".into()));
+        }
+        let header: Vec<String> = header.iter().map(|cell| String::from_utf8_lossy(cell).trim().to_owned()).collect();
+        let roles = Roles::of(&header, path, columns)?;
+        Ok(Self { reader, row: csv::ByteRecord::new(), roles, ended: false })
+    }
+
+    fn record(&self, line: u64) -> Result<Record, BadRecord> {
+        let cell = |at: usize| -> Result<&str, BadRecord> {
+            let bytes = self.row.get(at).unwrap_or_default();
+            std::str::from_utf8(bytes).map_err(|e| bad(line, not_utf8(bytes, e.valid_up_to())))
+        };
+        let optional = |at: Option<usize>| at.map(cell).transpose();
+        let filled = |at: Option<usize>| Ok(optional(at)?.map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned));
+        let roles = &self.roles;
+        Ok(Record {
+            line,
+            id: filled(roles.id)?,
+            patient: filled(roles.patient)?,
+            title: filled(roles.title)?.unwrap_or_default(),
+            kind: filled(roles.kind)?.unwrap_or_default(),
+            date: filled(roles.date)?.unwrap_or_default(),
+            text: cell(roles.text)?.to_owned(),
+            labels: optional(roles.label)?.map(split_labels),
+        })
+    }
+}
+
+/// Labels in one cell: separated by `;`, `|`, `+` or `,`; `None`, `none` or nothing is the empty set.
+fn split_labels(cell: &str) -> Vec<String> {
+    cell.split([';', '|', '+', ','])
+        .map(str::trim)
+        .filter(|w| !w.is_empty() && !w.eq_ignore_ascii_case("none"))
+        .map(str::to_owned)
+        .collect()
+}
+
+impl Iterator for Rows {
+    type Item = Result<Record, BadRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.ended {
+                return None;
+            }
+            match self.reader.read_byte_record(&mut self.row) {
+                Ok(false) => return None,
+                Ok(true) => {
+                    let line = self.row.position().map_or(0, csv::Position::line);
+                    let erroneous = self.roles.error.and_then(|at| self.row.get(at)) == Some(b"1");
+                    if erroneous {
+                        continue;
+                    }
+                    return Some(self.record(line));
+                }
+                Err(error) => {
+                    let line = error.position().map_or_else(|| self.reader.position().line(), csv::Position::line);
+                    if let csv::ErrorKind::Io(cause) = error.kind() {
+                        self.ended = true;
+                        return Some(Err(broken(line, cause)));
+                    }
+                    let message = match error.kind() {
+                        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                            format!("{len} cells where the header has {expected_len}; is a quote missing?")
+                        }
+                        _ => error.to_string(),
+                    };
+                    return Some(Err(bad(line, message)));
+                }
+            }
+        }
+    }
+}
+
+/// Objects of a JSON-lines file.
+struct JsonLines {
+    input: Box<dyn BufRead>,
+    line: u64,
+    buffer: Vec<u8>,
+    columns: Columns,
+    ended: bool,
+}
+
+impl JsonLines {
+    fn new(input: Box<dyn BufRead>, columns: Columns) -> Self {
+        Self { input, line: 0, buffer: Vec::new(), columns, ended: false }
+    }
+
+    fn record(&self) -> Result<Record, BadRecord> {
+        let line = self.line;
+        let text = std::str::from_utf8(&self.buffer).map_err(|e| bad(line, not_utf8(&self.buffer, e.valid_up_to())))?;
+        let object: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(text).map_err(|e| bad(line, format!("no JSON object: {e}")))?;
+        let get = |named: &Option<String>, guesses: &[&str]| match named {
+            Some(name) => object.get(name),
+            None => guesses.iter().find_map(|g| object.get(*g).or_else(|| object.get(&g.to_ascii_uppercase()))),
+        };
+        let word = |value: Option<&serde_json::Value>| match value {
+            Some(serde_json::Value::String(s)) => Some(s.clone()),
+            Some(serde_json::Value::Number(n)) => Some(n.to_string()),
+            _ => None,
+        };
+        let text = match get(&self.columns.text, TEXT) {
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(other) => return Err(bad(line, format!("the text is {other}, not a string"))),
+            None => {
+                let fields: Vec<&str> = object.keys().map(String::as_str).collect();
+                return Err(bad(
+                    line,
+                    format!("no text; name its field with --text-column, one of {}", fields.join(", ")),
+                ));
+            }
+        };
+        let labels = match get(&self.columns.label, LABEL) {
+            None | Some(serde_json::Value::Null) => None,
+            Some(serde_json::Value::String(one)) => Some(split_labels(one)),
+            Some(serde_json::Value::Array(many)) => {
+                let words: Option<Vec<String>> = many.iter().map(|v| v.as_str().map(str::to_owned)).collect();
+                Some(words.ok_or_else(|| bad(line, "a label that is no string"))?)
+            }
+            Some(other) => return Err(bad(line, format!("the label is {other}, not a string or a list of strings"))),
+        };
+        Ok(Record {
+            line,
+            id: word(get(&self.columns.id, ID)),
+            patient: word(get(&self.columns.patient, PATIENT)),
+            title: word(get(&None, TITLE)).unwrap_or_default(),
+            kind: word(get(&None, KIND)).unwrap_or_default(),
+            date: word(get(&None, DATE)).unwrap_or_default(),
+            text,
+            labels,
+        })
+    }
+}
+
+impl Iterator for JsonLines {
+    type Item = Result<Record, BadRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.ended {
+                return None;
+            }
+            self.buffer.clear();
+            self.line += 1;
+            let limit = MAX_RECORD as u64 + 1;
+            match (&mut self.input).take(limit).read_until(b'\n', &mut self.buffer) {
+                Ok(0) => return None,
+                Ok(n) if n as u64 == limit => {
+                    self.ended = true;
+                    let message = format!("a line of more than {} MiB", MAX_RECORD >> 20);
+                    return Some(Err(BadRecord { line: self.line, message, fatal: true }));
+                }
+                Ok(_) if self.buffer.iter().all(u8::is_ascii_whitespace) => {}
+                Ok(_) => return Some(self.record()),
+                Err(error) => {
+                    self.ended = true;
+                    return Some(Err(broken(self.line, &error)));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn read(name: &str, bytes: &[u8], columns: &Columns) -> (String, Vec<Result<Record, BadRecord>>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let notes = open(&path, None, columns).unwrap();
+        (notes.recognised.clone(), notes.collect())
+    }
+
+    #[test]
+    fn mimic_is_known_by_its_header() {
+        let header = MIMIC.join(",");
+        let csv = format!(
+            "{header}\n1,22,3,2151-07-16,,,\"Physician \",Attending,,,\"Line one\nline \"\"two\"\", more\n\"\n2,23,,,,,ECG,Report,,1,\"wrong\"\n3,24,,2151-07-17,,,ECG,Report,,,\"Sinus.\"\n"
+        );
+        let (said, records) = read("NOTEEVENTS.csv", csv.as_bytes(), &Columns::default());
+        assert!(said.starts_with("MIMIC-III"), "{said}");
+        assert_eq!(records.len(), 2, "an erroneous row is left out");
+        let first = records[0].as_ref().unwrap();
+        assert_eq!(first.patient.as_deref(), Some("22"));
+        assert_eq!((first.kind.as_str(), first.text.as_str()), ("Physician", "Line one\nline \"two\", more\n"));
+        assert_eq!(records[1].as_ref().unwrap().line, 6);
+    }
+
+    #[test]
+    fn bad_records_are_named_by_line_and_the_rest_is_read() {
+        let (_, records) = read("a.csv", b"id,text\n1,fine\n2\n3,caf\xe9\n4,good\n", &Columns::default());
+        let said: Vec<String> = records
+            .into_iter()
+            .map(|r| {
+                r.map_or_else(
+                    |b| format!("{}: {}", b.line, b.message.split(';').next().unwrap_or_default()),
+                    |r| r.text,
+                )
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "fine",
+                "3: 1 cells where the header has 2",
+                "4: byte 0xe9 at position 4 of the record is not UTF-8",
+                "good"
+            ]
+        );
+        let (_, records) =
+            read("a.jsonl", b"{\"text\": \"a\"}\nnot json\n\n{\"x\": 1}\n{\"text\": 3}\n", &Columns::default());
+        let lines: Vec<u64> = records.iter().filter_map(|r| r.as_ref().err().map(|b| b.line)).collect();
+        assert_eq!(lines, [2, 4, 5]);
+    }
+
+    #[test]
+    fn labels_come_as_cells_lists_or_nothing() {
+        let jsonl = br#"{"text":"a","label":["x","y"]}
+{"text":"b","label":"none"}
+{"text":"c"}
+{"text":"d","label":null,"patient":7}
+"#;
+        let (_, records) = read("a.jsonl", jsonl, &Columns::default());
+        let labels: Vec<_> = records.iter().map(|r| r.as_ref().unwrap().labels.clone()).collect();
+        assert_eq!(labels, [Some(vec!["x".into(), "y".into()]), Some(vec![]), None, None]);
+        assert_eq!(records[3].as_ref().unwrap().patient.as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn gzip_and_byte_order_marks_are_seen_through() {
+        let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        zip.write_all("\u{feff}text\nSchön\n".as_bytes()).unwrap();
+        let (_, records) = read("a.csv.gz", &zip.finish().unwrap(), &Columns::default());
+        assert_eq!(records[0].as_ref().unwrap().text, "Schön");
+        let folder = tempfile::tempdir().unwrap();
+        let torn = folder.path().join("b.csv.gz");
+        std::fs::write(&torn, b"\x1f\x8b\x08\x00broken").unwrap();
+        let message = open(&torn, None, &Columns::default()).err().unwrap().to_string();
+        assert!(message.starts_with("cannot read "), "{message}");
+    }
+
+    #[test]
+    fn a_missing_column_is_named_with_those_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, "a,b\n1,2\n").unwrap();
+        let message = open(&path, None, &Columns::default()).err().unwrap().to_string();
+        assert!(message.ends_with("name it with --text-column, one of a, b"), "{message}");
+        std::fs::write(&path, "").unwrap();
+        assert!(open(&path, None, &Columns::default()).is_err());
+    }
+
+    #[test]
+    fn layouts_are_sniffed() {
+        assert_eq!(sniff(b" {\"text\": 1}"), Layout::JsonLines);
+        assert_eq!(sniff(b"ID,\"text\"\n1,2"), Layout::Csv);
+        assert_eq!(sniff(b"id\tTEXT\n"), Layout::Tsv);
+        assert_eq!(sniff(b"The text, it goes"), Layout::Text);
+    }
+}

@@ -1,0 +1,252 @@
+//! `goldsmith.toml`: what a project is.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::toml_source::{Source, Table};
+use super::{Fault, FormatError};
+use crate::domain::gold::Policy;
+use crate::domain::metrics::Bootstrap;
+use crate::domain::split::{SplitPlan, Tier};
+
+/// The file's name.
+pub const FILE_NAME: &str = "goldsmith.toml";
+
+/// The commented file that `goldsmith init` writes; every setting stands in it with its default.
+pub const TEMPLATE: &str = r#"# A Goldsmith project. Every setting is here; what you delete takes the value that stands here.
+
+name = "{name}"
+# The categories and their guideline, relative to this file. `goldsmith taxonomy check taxonomy.toml` checks it.
+taxonomy = "taxonomy.toml"
+# One SQLite file with everything: notes, proposals, decisions, runs.
+store = "goldsmith.db"
+
+[review]
+# Who decides when --annotator does not say. Empty: the name of the user who is logged in.
+annotator = ""
+# true: what the model proposes is hidden until you have decided, then shown. People who see a suggestion agree with it
+# more often, so a model's score is only fair on labels that were given blind.
+blind = false
+# "auto" asks the terminal; or dark, light, high-contrast, colour-blind-safe, no-colour, or a file of your own.
+theme = "auto"
+
+[gold]
+# How several experts' labels become one: "any", "majority" or "unanimous". What they do not settle is open, never guessed.
+policy = "majority"
+
+[split]
+# All sentences of a patient fall in one part, by the patient's key and this seed.
+seed = 1
+validation = 0.15
+test = 0.2
+
+[metrics]
+# Resamples of the bootstrap by patient behind every interval, and its seed.
+resamples = 2000
+seed = 1
+
+[train]
+# What the default classifier learns from: any of "gold", "silver", "bronze". It is always scored on gold alone.
+tiers = ["gold"]
+epochs = 40
+learning_rate = 0.5
+# Stop when validation macro-F1 has not risen for this many epochs.
+patience = 8
+# Weigh rare categories up: "none", "balanced" or "sqrt".
+class_weights = "balanced"
+seed = 1
+
+[keys]
+# Your own keys, such as:
+# accept = ["enter", "space"]
+# undo = ["u", "ctrl-z"]
+# `?` in the workbench shows every action with its keys.
+"#;
+
+/// How the default classifier weighs categories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weights {
+    /// Every sentence alike.
+    None,
+    /// Inverse to a category's frequency.
+    Balanced,
+    /// The square root of that.
+    Sqrt,
+}
+
+/// Settings of training.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrainSettings {
+    /// What to learn from.
+    pub tiers: Vec<Tier>,
+    /// At most this many passes.
+    pub epochs: usize,
+    /// Step size.
+    pub learning_rate: f64,
+    /// Epochs without progress before it stops.
+    pub patience: usize,
+    /// Weights of categories.
+    pub class_weights: Weights,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+impl Default for TrainSettings {
+    fn default() -> Self {
+        Self {
+            tiers: vec![Tier::Gold],
+            epochs: 40,
+            learning_rate: 0.5,
+            patience: 8,
+            class_weights: Weights::Balanced,
+            seed: 1,
+        }
+    }
+}
+
+/// A checked project file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProjectFile {
+    /// The project's name.
+    pub name: String,
+    /// The taxonomy file.
+    pub taxonomy: PathBuf,
+    /// The store file.
+    pub store: PathBuf,
+    /// Who decides by default; empty for the user who is logged in.
+    pub annotator: String,
+    /// Hide proposals until the decision is made.
+    pub blind: bool,
+    /// Theme name, file or `auto`.
+    pub theme: String,
+    /// How gold is settled.
+    pub policy: Policy,
+    /// How patients are shared out.
+    pub split: SplitPlan,
+    /// How intervals are made.
+    pub bootstrap: Bootstrap,
+    /// Settings of training.
+    pub train: TrainSettings,
+    /// Keys by action name.
+    pub keys: BTreeMap<String, Vec<String>>,
+}
+
+/// Reads a text file, saying where its first byte is that is no UTF-8.
+pub fn read_text(path: &Path) -> Result<String, FormatError> {
+    let bytes = std::fs::read(path).map_err(|cause| FormatError::Io { doing: "read", path: path.into(), cause })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
+        let (line, column) = super::place(&good, good.len());
+        let faults = vec![Fault { line, column, message: "this is not UTF-8 text".into() }];
+        FormatError::Faulty { path: path.into(), faults }
+    })
+}
+
+/// Reads and checks a project file; paths in it become relative to its folder.
+pub fn read(path: &Path) -> Result<ProjectFile, FormatError> {
+    parse(path, &read_text(path)?)
+}
+
+/// Checks the text of a project file.
+pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let (mut source, root) = Source::parse(text);
+    let s = &mut source;
+    let mut top = Table::new(root.get_ref(), 0..0);
+    let text_or = |found: Option<(String, _)>, default: &str| {
+        found.map_or_else(|| default.to_owned(), |(text, _): (String, std::ops::Range<usize>)| text)
+    };
+    let folder_name = folder.file_name().map_or_else(|| "project".into(), |n| n.to_string_lossy().into_owned());
+    let name = text_or(top.text(s, "name"), &folder_name);
+    let taxonomy = folder.join(text_or(top.text(s, "taxonomy"), "taxonomy.toml"));
+    let store = folder.join(text_or(top.text(s, "store"), "goldsmith.db"));
+
+    let (mut annotator, mut blind, mut theme) = (String::new(), false, "auto".to_owned());
+    if let Some(mut review) = top.table(s, "review") {
+        annotator = text_or(review.text(s, "annotator"), "");
+        blind = review.flag(s, "blind").unwrap_or(false);
+        theme = text_or(review.text(s, "theme"), "auto");
+        review.close(s);
+    }
+    let mut policy = Policy::default();
+    if let Some(mut gold) = top.table(s, "gold") {
+        let words = [("any", Policy::Any), ("majority", Policy::Majority), ("unanimous", Policy::Unanimous)];
+        policy = gold.word(s, "policy", &words).unwrap_or_default();
+        gold.close(s);
+    }
+    let mut split = SplitPlan::default();
+    if let Some(mut table) = top.table(s, "split") {
+        split.seed = table.whole(s, "seed", 0..=1 << 53).unwrap_or(split.seed);
+        split.validation = table.number(s, "validation", 0.0..=0.9).unwrap_or(split.validation);
+        split.test = table.number(s, "test", 0.0..=0.9).unwrap_or(split.test);
+        if split.validation + split.test >= 1.0 {
+            s.fault(table.span(), "`validation` and `test` leave nothing to train on");
+        }
+        table.close(s);
+    }
+    let mut bootstrap = Bootstrap::default();
+    if let Some(mut table) = top.table(s, "metrics") {
+        bootstrap.resamples = table.whole(s, "resamples", 0..=100_000).map_or(bootstrap.resamples, |n| n as usize);
+        bootstrap.seed = table.whole(s, "seed", 0..=1 << 53).unwrap_or(bootstrap.seed);
+        table.close(s);
+    }
+    let mut train = TrainSettings::default();
+    if let Some(table) = top.table(s, "train") {
+        train_settings(s, table, &mut train);
+    }
+    let keys = top.table(s, "keys").map(|table| table.open(s)).unwrap_or_default();
+    let keys = keys.into_iter().map(|(action, keys, _)| (action, keys)).collect();
+    top.close(s);
+    let faults = source.into_faults();
+    if !faults.is_empty() {
+        return Err(FormatError::Faulty { path: path.into(), faults });
+    }
+    Ok(ProjectFile { name, taxonomy, store, annotator, blind, theme, policy, split, bootstrap, train, keys })
+}
+
+fn train_settings<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, train: &mut TrainSettings) {
+    if let Some(tiers) = table.texts(s, "tiers") {
+        train.tiers.clear();
+        for tier in tiers {
+            match tier.as_str() {
+                "gold" => train.tiers.push(Tier::Gold),
+                "silver" => train.tiers.push(Tier::Silver),
+                "bronze" => train.tiers.push(Tier::Bronze),
+                _ => s.fault(table.span(), format!("`tiers` knows gold, silver and bronze, not \"{tier}\"")),
+            }
+        }
+    }
+    train.epochs = table.whole(s, "epochs", 1..=10_000).map_or(train.epochs, |n| n as usize);
+    train.learning_rate = table.number(s, "learning_rate", 1e-6..=100.0).unwrap_or(train.learning_rate);
+    train.patience = table.whole(s, "patience", 1..=10_000).map_or(train.patience, |n| n as usize);
+    let words = [("none", Weights::None), ("balanced", Weights::Balanced), ("sqrt", Weights::Sqrt)];
+    train.class_weights = table.word(s, "class_weights", &words).unwrap_or(train.class_weights);
+    train.seed = table.whole(s, "seed", 0..=1 << 53).unwrap_or(train.seed);
+    table.close(s);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_says_what_an_empty_file_means() {
+        let path = Path::new("/work/p/goldsmith.toml");
+        assert_eq!(parse(path, &TEMPLATE.replace("{name}", "p")).unwrap(), parse(path, "").unwrap());
+    }
+
+    #[test]
+    fn faults_are_named_by_place() {
+        let text = "nme = \"x\"\n[split]\ntest = 1.5\nvalidation = \"a\"\n[gold]\npolicy = \"most\"\n[train]\ntiers = [\"iron\"]\n";
+        let said = parse(Path::new("goldsmith.toml"), text).unwrap_err().to_string();
+        let expected = "goldsmith.toml:1:1: `nme` is not known here; did you mean `name`?\n\
+            goldsmith.toml:3:8: `test` must be between 0 and 0.9\n\
+            goldsmith.toml:4:14: `validation` must be a number, not a string\n\
+            goldsmith.toml:6:10: `policy` must be \"any\" or \"majority\" or \"unanimous\", not \"most\"\n\
+            goldsmith.toml:7:1: `tiers` knows gold, silver and bronze, not \"iron\"";
+        assert_eq!(said, expected);
+    }
+}

@@ -1,0 +1,179 @@
+//! Tables out: for people in a terminal, and as CSV, JSON and Markdown.
+
+use crate::domain::metrics::{Counts, Estimate, Report, Row};
+use crate::domain::taxonomy::Taxonomy;
+
+/// How a table is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Aligned columns.
+    Plain,
+    /// Markdown.
+    Markdown,
+    /// RFC 4180, numbers in full.
+    Csv,
+}
+
+/// A report with the names that its rows need.
+pub struct Scores<'a> {
+    /// What was scored, such as `silver (model)`.
+    pub title: String,
+    /// The numbers.
+    pub report: &'a Report,
+    /// The categories.
+    pub taxonomy: &'a Taxonomy,
+}
+
+const HEADER: [&str; 6] = ["category", "support", "precision", "recall", "F1", "F1 95 %"];
+
+/// One line a category, then the averages and the binary task.
+pub fn scores(scores: &Scores<'_>, style: Style) -> String {
+    let mut rows: Vec<Vec<String>> = vec![HEADER.iter().map(ToString::to_string).collect()];
+    for (name, row) in named_rows(scores) {
+        let support = if row.counts == Counts::default() && name.ends_with("average") {
+            String::new()
+        } else {
+            row.counts.support().to_string()
+        };
+        let number = |value: Option<f64>| match style {
+            Style::Csv => value.map_or_else(String::new, |v| v.to_string()),
+            _ => percent(value),
+        };
+        rows.push(vec![
+            name,
+            support,
+            number(row.precision.value),
+            number(row.recall.value),
+            number(row.f1.value),
+            interval(&row.f1, style),
+        ]);
+    }
+    let blind = scores
+        .report
+        .blind_share()
+        .map_or_else(|| "no gold".to_owned(), |s| format!("{:.0} % decided blind", 100.0 * s));
+    let caption = format!(
+        "{}: {} sentences of {} patients, {blind}; accuracy {}",
+        scores.title,
+        scores.report.sentences,
+        scores.report.patients,
+        percent(scores.report.accuracy.value)
+    );
+    match style {
+        Style::Csv => csv(&scores.title, &rows),
+        Style::Markdown => format!("**{caption}**\n\n{}", markdown(&rows)),
+        Style::Plain => format!("{caption}\n\n{}", plain(&rows)),
+    }
+}
+
+/// The rows of a report in the order that every face shows them.
+pub fn named_rows<'a>(scores: &Scores<'a>) -> Vec<(String, &'a Row)> {
+    let report = scores.report;
+    let mut rows: Vec<(String, &Row)> =
+        scores.taxonomy.categories().iter().zip(&report.categories).map(|(c, row)| (c.name.clone(), row)).collect();
+    rows.push(("None".into(), &report.none));
+    rows.push(("macro average".into(), &report.averages.macro_));
+    rows.push(("micro average".into(), &report.averages.micro));
+    rows.push(("weighted average".into(), &report.averages.weighted));
+    rows.push(("any category (binary)".into(), &report.binary));
+    rows
+}
+
+/// `63.2`, or `-` where undefined.
+pub fn percent(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |v| format!("{:.1}", 100.0 * v))
+}
+
+fn interval(estimate: &Estimate, style: Style) -> String {
+    match (estimate.interval, style) {
+        (None, Style::Csv) => String::new(),
+        (None, _) => "-".into(),
+        (Some((low, high)), Style::Csv) => format!("{low}..{high}"),
+        (Some((low, high)), _) => format!("{:.0}-{:.0}", 100.0 * low, 100.0 * high),
+    }
+}
+
+fn csv(title: &str, rows: &[Vec<String>]) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for (i, row) in rows.iter().enumerate() {
+        let first = if i == 0 { "scored" } else { title };
+        let cells = std::iter::once(guard(first)).chain(row.iter().map(|cell| guard(cell)));
+        // Writing into memory cannot fail.
+        let _ = writer.write_record(cells);
+    }
+    writer.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+}
+
+/// A cell that a spreadsheet would take for a formula gets an apostrophe.
+pub fn guard(cell: &str) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err() && cell.len() > 1 {
+        format!("'{cell}")
+    } else {
+        cell.to_owned()
+    }
+}
+
+fn widths(rows: &[Vec<String>]) -> Vec<usize> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    (0..columns)
+        .map(|i| rows.iter().filter_map(|r| r.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .collect()
+}
+
+fn aligned(row: &[String], widths: &[usize], separator: &str) -> String {
+    let cells: Vec<String> = row
+        .iter()
+        .zip(widths)
+        .enumerate()
+        .map(|(i, (cell, width))| if i == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") })
+        .collect();
+    cells.join(separator)
+}
+
+fn plain(rows: &[Vec<String>]) -> String {
+    let widths = widths(rows);
+    let mut out: Vec<String> = rows.iter().map(|row| aligned(row, &widths, "  ").trim_end().to_owned()).collect();
+    out.insert(1, "-".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1)));
+    out.join("\n") + "\n"
+}
+
+fn markdown(rows: &[Vec<String>]) -> String {
+    let widths = widths(rows);
+    let mut out: Vec<String> = rows.iter().map(|row| format!("| {} |", aligned(row, &widths, " | "))).collect();
+    let rule: Vec<String> = widths
+        .iter()
+        .enumerate()
+        .map(|(i, w)| if i == 0 { "-".repeat(*w) } else { format!("{}:", "-".repeat(w - 1)) })
+        .collect();
+    out.insert(1, format!("| {} |", rule.join(" | ")));
+    out.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::metrics::{Bootstrap, Pair, report};
+    use crate::domain::taxonomy::Selection;
+
+    #[test]
+    fn every_style_shows_the_same_numbers() {
+        let taxonomy = crate::domain::taxonomy::tests::small(Selection::Single);
+        let pair = |patient, gold, predicted| Pair { patient, gold, predicted, blind: patient == 0 };
+        let pairs = [pair(0, 1, 1), pair(1, 1, 2), pair(1, 0, 0), pair(2, 2, 2)];
+        let report = report(&pairs, 3, true, Bootstrap { resamples: 100, seed: 1 });
+        let scores_of = |style| scores(&Scores { title: "silver".into(), report: &report, taxonomy: &taxonomy }, style);
+        let plain = scores_of(Style::Plain);
+        assert!(plain.starts_with("silver: 4 sentences of 3 patients, 25 % decided blind; accuracy 75.0"), "{plain}");
+        assert!(plain.lines().any(|l| l.starts_with("Memory ") && l.contains("100.0    50.0   66.7")), "{plain}");
+        assert!(plain.lines().any(|l| l.starts_with("Care") && l.ends_with("-")), "undefined is a dash:\n{plain}");
+        assert!(scores_of(Style::Markdown).contains("| Memory "));
+        assert!(scores_of(Style::Csv).contains("silver,Memory,2,1,0.5,0.6666666666666666,"));
+    }
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        assert_eq!(guard("=1+1"), "'=1+1");
+        assert_eq!(guard("-0.5"), "-0.5");
+        assert_eq!(guard("-"), "-");
+    }
+}

@@ -1,0 +1,162 @@
+//! Taxonomy files: TOML in, a checked [`Taxonomy`] or every fault with line and column out.
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::toml_source::{Source, Table};
+use super::{FormatError, project};
+use crate::domain::taxonomy::{Category, CategoryKey, Selection, Taxonomy};
+
+/// The taxonomies that come with the program, by name.
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("ad-signs", include_str!("../../taxonomy/ad-signs.toml")),
+    ("note-sections", include_str!("../../taxonomy/note-sections.toml")),
+];
+
+/// Reads and checks a taxonomy file.
+pub fn read(path: &Path) -> Result<Taxonomy, FormatError> {
+    parse(path, &project::read_text(path)?)
+}
+
+/// Checks a taxonomy text; `path` is for messages.
+pub fn parse(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
+    let (mut source, root) = Source::parse(text);
+    let mut table = Table::new(root.get_ref(), 0..0);
+    let name = table.required(&mut source, "name").map_or_else(String::new, |(name, _)| name);
+    let description = table.text(&mut source, "description").map_or_else(String::new, |(text, _)| text);
+    let words = [("single", Selection::Single), ("multiple", Selection::Multiple)];
+    let selection = table.word(&mut source, "selection", &words).unwrap_or(Selection::Single);
+    let rules = table.texts(&mut source, "rules").unwrap_or_default();
+    let mut categories: Vec<(Category, Range<usize>, Range<usize>)> = Vec::new();
+    let tables = table.tables(&mut source, "category");
+    if tables.is_empty() {
+        source.fault(0..0, "a taxonomy needs at least one [[category]]");
+    }
+    if let Some(extra) = tables.get(64) {
+        source.fault(extra.span(), format!("{} categories are too many: 64 at most", tables.len()));
+    }
+    for table in tables {
+        if let Some(read) = category(&mut source, table) {
+            categories.push(read);
+        }
+    }
+    for (i, (category, key_at, shortcut_at)) in categories.iter().enumerate() {
+        for (earlier, _, _) in &categories[..i] {
+            if earlier.key == category.key {
+                source.fault(key_at.clone(), format!("the key `{}` is used by an earlier category", category.key));
+            }
+            if earlier.shortcut == category.shortcut {
+                let message = format!("the shortcut `{}` is used by `{}` already", category.shortcut, earlier.key);
+                source.fault(shortcut_at.clone(), message);
+            }
+        }
+    }
+    table.close(&mut source);
+    let faults = source.into_faults();
+    if !faults.is_empty() {
+        return Err(FormatError::Faulty { path: path.into(), faults });
+    }
+    let categories = categories.into_iter().map(|(category, _, _)| category).collect();
+    Taxonomy::new(name, description, selection, categories, rules)
+        .map_err(|error| FormatError::Unfit { path: path.into(), message: error.to_string() })
+}
+
+fn category<'t>(source: &mut Source<'t>, mut table: Table<'_, 't>) -> Option<(Category, Range<usize>, Range<usize>)> {
+    let key = table.required(source, "key").and_then(|(text, at)| match CategoryKey::new(&text) {
+        Ok(key) => Some((key, at)),
+        Err(error) => {
+            source.fault(at, error.to_string());
+            None
+        }
+    });
+    let name = table.required(source, "name");
+    let shortcut = table.required(source, "shortcut").and_then(|(text, at)| {
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (Some(c), None) if c.is_alphanumeric() => Some((c, at)),
+            _ => {
+                source.fault(at, format!("the shortcut \"{text}\" must be one letter or digit"));
+                None
+            }
+        }
+    });
+    let definition = table.required(source, "definition");
+    let includes = table.texts(source, "includes").unwrap_or_default();
+    let excludes = table.texts(source, "excludes").unwrap_or_default();
+    let examples = table.texts(source, "examples").unwrap_or_default();
+    table.close(source);
+    let ((key, key_at), (shortcut, shortcut_at)) = (key?, shortcut?);
+    let (name, definition) = (name?.0, definition?.0);
+    Some((Category { key, name, shortcut, definition, includes, excludes, examples }, key_at, shortcut_at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_taxonomy_is_sound() {
+        for (name, text) in SHIPPED {
+            let taxonomy = parse(Path::new(name), text).unwrap();
+            assert_eq!(taxonomy.name(), *name);
+            assert!(taxonomy.categories().iter().all(|c| !c.examples.is_empty()));
+        }
+        assert_eq!(parse(Path::new("x"), SHIPPED[0].1).unwrap().categories().len(), 9);
+        assert_eq!(parse(Path::new("x"), SHIPPED[1].1).unwrap().categories().len(), 20);
+    }
+
+    #[test]
+    fn every_fault_is_named_by_line_and_column() {
+        let text = r#"name = "x"
+selection = "some"
+colour = 1
+
+[[category]]
+key = "Bad Key"
+name = "A"
+shortcut = "ab"
+definition = "d"
+
+[[category]]
+key = "good"
+nam = "B"
+shortcut = "b"
+definition = 3
+
+[[category]]
+key = "good"
+name = "C"
+shortcut = "b"
+definition = "d"
+[[category]]
+key = "good"
+name = "D"
+shortcut = "b"
+definition = "e"
+"#;
+        let FormatError::Faulty { faults, .. } = parse(Path::new("t.toml"), text).unwrap_err() else {
+            panic!("has faults");
+        };
+        let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let expected = [
+            "2:13: `selection` must be \"single\" or \"multiple\", not \"some\"",
+            "3:1: `colour` is not known here; known are name, description, selection, rules, category",
+            "6:7: `Bad Key` is no category key: use lower-case letters, digits and `_`, starting with a letter, 64 bytes at most",
+            "8:12: the shortcut \"ab\" must be one letter or digit",
+            "11:1: `name` is missing",
+            "13:1: `nam` is not known here; did you mean `name`?",
+            "15:14: `definition` must be a text in quotes, not an integer",
+            "23:7: the key `good` is used by an earlier category",
+            "25:12: the shortcut `b` is used by `good` already",
+        ];
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn broken_syntax_is_a_fault_with_a_place() {
+        let FormatError::Faulty { faults, .. } = parse(Path::new("t.toml"), "name = \"x\nkey = ").unwrap_err() else {
+            panic!("has faults");
+        };
+        assert_eq!((faults[0].line, faults[0].column > 0), (1, true));
+    }
+}

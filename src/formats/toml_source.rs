@@ -1,0 +1,229 @@
+//! Reads TOML table by table and collects every fault with its place, where serde would stop at the first.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Fault, place};
+use crate::domain::taxonomy::edit_distance;
+
+/// A TOML text under reading, with the faults found so far.
+pub(super) struct Source<'t> {
+    text: &'t str,
+    faults: Vec<(usize, Fault)>,
+}
+
+/// A table whose keys are taken one by one; what is left is unknown.
+pub(super) struct Table<'a, 't> {
+    table: &'a DeTable<'t>,
+    span: Range<usize>,
+    taken: Vec<&'static str>,
+}
+
+impl<'t> Source<'t> {
+    /// Parses the text; syntax faults are collected like any other.
+    pub(super) fn parse(text: &'t str) -> (Self, Spanned<DeTable<'t>>) {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let mut source = Self { text, faults: Vec::new() };
+        for error in errors {
+            source.fault(error.span().unwrap_or(0..0), error.message().to_owned());
+        }
+        (source, table)
+    }
+
+    /// Notes a fault.
+    pub(super) fn fault(&mut self, at: Range<usize>, message: impl Into<String>) {
+        let (line, column) = place(self.text, at.start);
+        self.faults.push((at.start, Fault { line, column, message: message.into() }));
+    }
+
+    /// The faults in the order of the text.
+    pub(super) fn into_faults(mut self) -> Vec<Fault> {
+        self.faults.sort_by_key(|(at, _)| *at);
+        self.faults.into_iter().map(|(_, fault)| fault).collect()
+    }
+
+    fn wrong_type<T>(&mut self, key: &str, value: &Spanned<DeValue<'t>>, wanted: &str) -> Option<T> {
+        self.fault(value.span(), format!("`{key}` must be {wanted}, not {}", article(value.get_ref().type_str())));
+        None
+    }
+}
+
+fn article(word: &str) -> String {
+    let article = if word.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+    format!("{article} {word}")
+}
+
+impl<'a, 't> Table<'a, 't> {
+    pub(super) fn new(table: &'a DeTable<'t>, span: Range<usize>) -> Self {
+        Self { table, span, taken: Vec::new() }
+    }
+
+    /// Where the table stands, for faults about what it lacks.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'t>>> {
+        self.taken.push(key);
+        self.table.iter().find(|(k, _)| k.get_ref() == key).map(|(_, value)| value)
+    }
+
+    /// A text with its place.
+    pub(super) fn text(&mut self, source: &mut Source<'t>, key: &'static str) -> Option<(String, Range<usize>)> {
+        let value = self.take(key)?;
+        match value.get_ref().as_str() {
+            Some(text) => Some((text.to_owned(), value.span())),
+            None => source.wrong_type(key, value, "a text in quotes"),
+        }
+    }
+
+    /// A text that must be there and not blank.
+    pub(super) fn required(&mut self, source: &mut Source<'t>, key: &'static str) -> Option<(String, Range<usize>)> {
+        let present = self.table.iter().any(|(k, _)| k.get_ref() == key);
+        let found = self.text(source, key);
+        match &found {
+            None if !present => source.fault(self.span(), format!("`{key}` is missing")),
+            Some((text, at)) if text.trim().is_empty() => source.fault(at.clone(), format!("`{key}` is empty")),
+            _ => {}
+        }
+        found
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&mut self, source: &mut Source<'t>, key: &'static str) -> Option<Vec<String>> {
+        let value = self.take(key)?;
+        let Some(array) = value.get_ref().as_array() else {
+            return source.wrong_type(key, value, "a list of texts");
+        };
+        let mut texts = Vec::new();
+        for item in array.iter() {
+            match item.get_ref().as_str() {
+                Some(text) => texts.push(text.to_owned()),
+                None => return source.wrong_type(key, item, "a list of texts"),
+            }
+        }
+        Some(texts)
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, source: &mut Source<'t>, key: &'static str) -> Option<bool> {
+        let value = self.take(key)?;
+        value.get_ref().as_bool().or_else(|| source.wrong_type(key, value, "true or false"))
+    }
+
+    /// A number within limits.
+    pub(super) fn number(
+        &mut self,
+        source: &mut Source<'t>,
+        key: &'static str,
+        limits: std::ops::RangeInclusive<f64>,
+    ) -> Option<f64> {
+        let value = self.take(key)?;
+        let number: Option<f64> = match value.get_ref() {
+            DeValue::Integer(i) => i64::from_str_radix(i.as_str(), i.radix()).ok().map(|i| i as f64),
+            DeValue::Float(f) => f.as_str().parse().ok(),
+            _ => return source.wrong_type(key, value, "a number"),
+        };
+        let fits = number.filter(|n| limits.contains(n));
+        if fits.is_none() {
+            source.fault(value.span(), format!("`{key}` must be between {} and {}", limits.start(), limits.end()));
+        }
+        fits
+    }
+
+    /// A whole number within limits.
+    pub(super) fn whole(
+        &mut self,
+        source: &mut Source<'t>,
+        key: &'static str,
+        limits: std::ops::RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let at = self.table.iter().find(|(k, _)| k.get_ref() == key).map(|(_, v)| v.span());
+        let number = self.number(source, key, *limits.start() as f64..=*limits.end() as f64)?;
+        if number.fract() != 0.0 {
+            source.fault(at?, format!("`{key}` must be a whole number"));
+            return None;
+        }
+        Some(number as u64)
+    }
+
+    /// One of some words.
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        source: &mut Source<'t>,
+        key: &'static str,
+        words: &[(&str, T)],
+    ) -> Option<T> {
+        let (text, at) = self.text(source, key)?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let known: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            source.fault(at, format!("`{key}` must be {}, not \"{text}\"", known.join(" or ")));
+        }
+        found
+    }
+
+    /// A table inside this one.
+    pub(super) fn table(&mut self, source: &mut Source<'t>, key: &'static str) -> Option<Table<'a, 't>> {
+        let value = self.take(key)?;
+        match value.get_ref().as_table() {
+            Some(table) => Some(Table::new(table, value.span())),
+            None => source.wrong_type(key, value, &format!("a table: [{key}]")),
+        }
+    }
+
+    /// A list of tables.
+    pub(super) fn tables(&mut self, source: &mut Source<'t>, key: &'static str) -> Vec<Table<'a, 't>> {
+        let Some(value) = self.take(key) else {
+            return Vec::new();
+        };
+        let wanted = format!("a list of tables: [[{key}]]");
+        let Some(array) = value.get_ref().as_array() else {
+            source.wrong_type::<()>(key, value, &wanted);
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for item in array.iter() {
+            match item.get_ref().as_table() {
+                Some(table) => tables.push(Table::new(table, item.span())),
+                None => drop(source.wrong_type::<()>(key, item, &wanted)),
+            }
+        }
+        tables
+    }
+
+    /// Every key with a list of texts or one text; for tables whose keys are the user's.
+    pub(super) fn open(self, source: &mut Source<'t>) -> Vec<(String, Vec<String>, Range<usize>)> {
+        let mut all = Vec::new();
+        for (key, value) in self.table.iter() {
+            let texts = match value.get_ref() {
+                DeValue::String(one) => Some(vec![one.to_string()]),
+                DeValue::Array(many) => many.iter().map(|v| v.get_ref().as_str().map(str::to_owned)).collect(),
+                _ => None,
+            };
+            match texts {
+                Some(texts) => all.push((key.get_ref().to_string(), texts, key.span())),
+                None => drop(source.wrong_type::<()>(key.get_ref(), value, "a text or a list of texts")),
+            }
+        }
+        all
+    }
+
+    /// Says which keys are unknown, and which known one each may have meant.
+    pub(super) fn close(self, source: &mut Source<'t>) {
+        for (key, _) in self.table.iter() {
+            let key_text: &str = key.get_ref();
+            if self.taken.contains(&key_text) {
+                continue;
+            }
+            let near = self.taken.iter().map(|known| (edit_distance(key_text, known), *known)).min();
+            let hint = match near {
+                Some((distance, known)) if distance <= 1 + known.len() / 4 => format!("; did you mean `{known}`?"),
+                _ => format!("; known are {}", self.taken.join(", ")),
+            };
+            source.fault(key.span(), format!("`{key_text}` is not known here{hint}"));
+        }
+    }
+}
