@@ -99,11 +99,11 @@ pub struct FitConfig {
 impl Default for FitConfig {
     fn default() -> Self {
         Self {
-            epochs: 40,
-            learning_rate: 0.5,
-            l2: 1e-6,
+            epochs: 20,
+            learning_rate: 0.2,
+            l2: 1e-4,
             batch: 16,
-            patience: 8,
+            patience: 6,
             class_weights: ClassWeights::Balanced,
             min_df: 2,
             seed: 1,

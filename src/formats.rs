@@ -7,6 +7,7 @@ pub mod notes;
 pub mod project;
 pub mod tables;
 pub mod taxonomy;
+pub mod theme;
 mod toml_source;
 
 use std::fmt;

@@ -5,6 +5,9 @@
 //! layer holds one file for each use case; [`cli`] and [`tui`] are two faces of it and hold no rule of the domain.
 
 pub mod classifier;
+pub mod cli;
 pub mod domain;
 pub mod formats;
 pub mod store;
+pub mod tui;
+pub mod workflow;

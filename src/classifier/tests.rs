@@ -33,7 +33,7 @@ fn names() -> Vec<String> {
 }
 
 fn config() -> FitConfig {
-    FitConfig { min_df: 1, epochs: 10, ..FitConfig::default() }
+    FitConfig { min_df: 1, epochs: 10, learning_rate: 0.5, l2: 0.0, ..FitConfig::default() }
 }
 
 fn keep_on(_: &Epoch) -> ControlFlow<()> {

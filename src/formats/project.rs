@@ -50,10 +50,10 @@ seed = 1
 [train]
 # What the default classifier learns from: any of "gold", "silver", "bronze". It is always scored on gold alone.
 tiers = ["gold"]
-epochs = 40
-learning_rate = 0.5
+epochs = 20
+learning_rate = 0.2
 # Stop when validation macro-F1 has not risen for this many epochs.
-patience = 8
+patience = 6
 # Weigh rare categories up: "none", "balanced" or "sqrt".
 class_weights = "balanced"
 seed = 1
@@ -98,9 +98,9 @@ impl Default for TrainSettings {
     fn default() -> Self {
         Self {
             tiers: vec![Tier::Gold],
-            epochs: 40,
-            learning_rate: 0.5,
-            patience: 8,
+            epochs: 20,
+            learning_rate: 0.2,
+            patience: 6,
             class_weights: Weights::Balanced,
             seed: 1,
         }

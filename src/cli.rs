@@ -1,0 +1,659 @@
+//! One function for each verb, progress bars and messages. Data goes to standard output, talk to standard error.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::domain::label::{RunKind, Source};
+use crate::domain::metrics::Report;
+use crate::domain::split::Tier;
+use crate::domain::text::visible;
+use crate::formats::notes::{Columns, Layout};
+use crate::formats::tables::{self, Scores, Style};
+use crate::formats::{self};
+use crate::tui;
+use crate::workflow::import::{self, LabelsBy, Options, Unit};
+use crate::workflow::metrics::{Board, Scored};
+use crate::workflow::project::{self, Project};
+use crate::workflow::{Cancel, Progress, WorkflowError, demo, predict, train};
+
+/// What the command line says.
+#[derive(Parser, Debug)]
+#[command(
+    name = "goldsmith",
+    version,
+    about = "Turns a language model's labels of clinical sentences into expert gold",
+    after_help = "Examples:\n  goldsmith demo                    look at every screen with made-up notes\n  goldsmith init study && cd study  start a project\n  goldsmith import notes/           bring notes in\n  goldsmith                         open the workbench"
+)]
+pub struct Cli {
+    /// The project's folder; without it, the nearest goldsmith.toml from here upwards.
+    #[arg(long, global = true, value_name = "DIR", env = "GOLDSMITH_PROJECT")]
+    project: Option<PathBuf>,
+    /// Who decides; without it, what goldsmith.toml says, or the name you are logged in with.
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    annotator: Option<String>,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Make a project: goldsmith.toml, a taxonomy and an empty store.
+    #[command(after_help = "Example:\n  goldsmith init study --taxonomy ad-signs")]
+    Init {
+        /// Where.
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+        /// ad-signs, note-sections, or a taxonomy file of your own.
+        #[arg(long, default_value = "ad-signs")]
+        taxonomy: String,
+    },
+    /// Build a project from made-up notes, train on it, and open it.
+    #[command(after_help = "Example:\n  goldsmith demo /tmp/demo")]
+    Demo {
+        /// Where to build it; without it, a temporary folder that is gone afterwards.
+        folder: Option<PathBuf>,
+    },
+    /// Bring in notes and labels. Running it again adds nothing twice.
+    #[command(
+        after_help = "Examples:\n  goldsmith import notes/\n  goldsmith import NOTEEVENTS.csv.gz\n  goldsmith import MTS-Dialog.csv --text-column section_text\n  goldsmith import labelled.jsonl --unit sentence --annotator ann\n  zcat notes.jsonl.gz | goldsmith import -"
+    )]
+    Import {
+        /// Files and folders; `-` is standard input.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// The layout, where the file's name does not tell.
+        #[arg(long)]
+        layout: Option<LayoutArg>,
+        #[command(flatten)]
+        columns: ColumnArgs,
+        /// Whether a record is a note to be cut into sentences, or one sentence.
+        #[arg(long, default_value = "document")]
+        unit: UnitArg,
+        /// Take the label column in as this expert's decisions.
+        #[arg(long, value_name = "NAME", conflicts_with = "model")]
+        annotator: Option<String>,
+        /// Take the label column in as this model's proposals.
+        #[arg(long, value_name = "NAME")]
+        model: Option<String>,
+        /// What a bad record does.
+        #[arg(long, default_value = "skip")]
+        on_error: OnError,
+    },
+    /// Look after taxonomy files.
+    #[command(subcommand)]
+    Taxonomy(TaxonomyVerb),
+    /// Print the scores of silver and of the classifier against gold.
+    #[command(after_help = "Examples:\n  goldsmith metrics\n  goldsmith metrics --json > scores.json")]
+    Metrics {
+        #[command(flatten)]
+        style: StyleArgs,
+    },
+    /// Train the default classifier on what the experts decided, and score it on held-out gold.
+    #[command(after_help = "Examples:\n  goldsmith train\n  goldsmith train --tiers gold,bronze")]
+    Train {
+        /// What to learn from.
+        #[arg(long, value_delimiter = ',', value_name = "TIERS")]
+        tiers: Option<Vec<TierArg>>,
+        /// At most this many passes.
+        #[arg(long)]
+        epochs: Option<usize>,
+        /// Seed of everything random.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Score a trained model on held-out gold as it stands now.
+    #[command(after_help = "Example:\n  goldsmith score --markdown")]
+    Score {
+        /// The model's folder; without it, the newest.
+        #[arg(long, value_name = "DIR")]
+        model: Option<PathBuf>,
+        #[command(flatten)]
+        style: StyleArgs,
+    },
+    /// Label texts from a file with a trained model.
+    #[command(
+        after_help = "Examples:\n  goldsmith predict new.jsonl > labelled.jsonl\n  echo '{\"text\": \"She forgets names.\"}' | goldsmith predict -"
+    )]
+    Predict {
+        /// A jsonl, csv or text file; `-` is standard input.
+        input: PathBuf,
+        /// The model's folder; without it, the newest.
+        #[arg(long, value_name = "DIR")]
+        model: Option<PathBuf>,
+        /// The layout, where the file's name does not tell.
+        #[arg(long)]
+        layout: Option<LayoutArg>,
+        #[command(flatten)]
+        columns: ColumnArgs,
+        /// Write CSV.
+        #[arg(long)]
+        csv: bool,
+    },
+    /// List what has been run: labelling, generation, training.
+    #[command(after_help = "Example:\n  goldsmith runs")]
+    Runs,
+    /// Check the store's file and fold its log anew.
+    #[command(after_help = "Example:\n  goldsmith check")]
+    Check,
+    /// Print completions for a shell.
+    #[command(
+        after_help = "Example:\n  goldsmith completions bash > ~/.local/share/bash-completion/completions/goldsmith"
+    )]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page.
+    #[command(after_help = "Example:\n  goldsmith man | man -l -")]
+    Man,
+}
+
+#[derive(Subcommand, Debug)]
+enum TaxonomyVerb {
+    /// Name every fault of a taxonomy file by line and column.
+    #[command(after_help = "Example:\n  goldsmith taxonomy check taxonomy.toml")]
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+struct ColumnArgs {
+    /// The column with the text.
+    #[arg(long, value_name = "NAME")]
+    text_column: Option<String>,
+    /// The column with the id.
+    #[arg(long, value_name = "NAME")]
+    id_column: Option<String>,
+    /// The column with the patient.
+    #[arg(long, value_name = "NAME")]
+    patient_column: Option<String>,
+    /// The column with the label.
+    #[arg(long, value_name = "NAME")]
+    label_column: Option<String>,
+}
+
+impl From<ColumnArgs> for Columns {
+    fn from(args: ColumnArgs) -> Self {
+        Self { text: args.text_column, id: args.id_column, patient: args.patient_column, label: args.label_column }
+    }
+}
+
+#[derive(clap::Args, Debug)]
+struct StyleArgs {
+    /// All numbers as JSON.
+    #[arg(long, conflicts_with_all = ["csv", "markdown"])]
+    json: bool,
+    /// CSV.
+    #[arg(long, conflicts_with = "markdown")]
+    csv: bool,
+    /// Markdown.
+    #[arg(long)]
+    markdown: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LayoutArg {
+    Text,
+    Jsonl,
+    Csv,
+    Tsv,
+}
+
+impl From<LayoutArg> for Layout {
+    fn from(arg: LayoutArg) -> Self {
+        match arg {
+            LayoutArg::Text => Self::Text,
+            LayoutArg::Jsonl => Self::JsonLines,
+            LayoutArg::Csv => Self::Csv,
+            LayoutArg::Tsv => Self::Tsv,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum UnitArg {
+    Document,
+    Sentence,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OnError {
+    Skip,
+    Stop,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TierArg {
+    Gold,
+    Silver,
+    Bronze,
+}
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0.
+    Success,
+    /// 1: the user's input or the data is at fault.
+    Fault,
+    /// 130: stopped by the user.
+    Stopped,
+}
+
+/// Runs what the command line asks for.
+pub fn run(cli: Cli) -> Exit {
+    match dispatch(cli) {
+        Ok(exit) => exit,
+        Err(Failure::Closed) => Exit::Success,
+        Err(Failure::Workflow(error)) => {
+            say(&format!("error: {error}"));
+            Exit::Fault
+        }
+    }
+}
+
+enum Failure {
+    /// Whoever read our output has gone; that is no fault.
+    Closed,
+    Workflow(WorkflowError),
+}
+
+impl<E: Into<WorkflowError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        if let WorkflowError::Format(formats::FormatError::Io { doing: "write", cause, .. }) = &error
+            && cause.kind() == io::ErrorKind::BrokenPipe
+        {
+            return Self::Closed;
+        }
+        Self::Workflow(error)
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    let here = || -> Result<Project, WorkflowError> {
+        let folder = match &cli.project {
+            Some(folder) if folder.join(formats::project::FILE_NAME).is_file() => folder.clone(),
+            Some(folder) => return Err(WorkflowError::NoProject(folder.clone())),
+            None => project::find(Path::new("."))?,
+        };
+        Project::read(&folder, cli.annotator.as_deref())
+    };
+    match cli.verb {
+        None => open(here()?),
+        Some(Verb::Init { folder, taxonomy }) => {
+            let file = project::init(&folder, &taxonomy)?;
+            say(&format!("made {}\nnext: goldsmith import NOTES --project {}", file.display(), folder.display()));
+            Ok(Exit::Success)
+        }
+        Some(Verb::Demo { folder }) => show_demo(folder),
+        Some(Verb::Import { paths, layout, columns, unit, annotator, model, on_error }) => {
+            let labels = annotator.map(LabelsBy::Annotator).or_else(|| model.map(LabelsBy::Model));
+            let options = Options {
+                paths,
+                layout: layout.map(Into::into),
+                columns: columns.into(),
+                unit: match unit {
+                    UnitArg::Document => Unit::Document,
+                    UnitArg::Sentence => Unit::Sentence,
+                },
+                labels,
+                stop_on_error: on_error == OnError::Stop,
+            };
+            bring_in(&here()?, &options)
+        }
+        Some(Verb::Taxonomy(TaxonomyVerb::Check { file })) => {
+            let taxonomy = formats::taxonomy::read(&file)?;
+            print(&format!(
+                "{}: `{}`, {} categories, selection {}, no fault\n",
+                file.display(),
+                taxonomy.name(),
+                taxonomy.categories().len(),
+                taxonomy.selection()
+            ))?;
+            Ok(Exit::Success)
+        }
+        Some(Verb::Metrics { style }) => metrics(&here()?, &style),
+        Some(Verb::Train { tiers, epochs, seed }) => {
+            let mut project = here()?;
+            let settings = &mut project.file.train;
+            if let Some(tiers) = tiers {
+                settings.tiers = tiers
+                    .into_iter()
+                    .map(|tier| match tier {
+                        TierArg::Gold => Tier::Gold,
+                        TierArg::Silver => Tier::Silver,
+                        TierArg::Bronze => Tier::Bronze,
+                    })
+                    .collect();
+            }
+            settings.epochs = epochs.unwrap_or(settings.epochs).max(1);
+            settings.seed = seed.unwrap_or(settings.seed);
+            train_verb(&project)
+        }
+        Some(Verb::Score { model, style }) => {
+            let project = here()?;
+            let store = project.store()?;
+            let folder = train::latest_model(&project, &store, model.as_deref())?;
+            let report = train::score(&project, &store, &folder, project.file.bootstrap)?;
+            let title = format!(
+                "classifier {}",
+                folder.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+            );
+            if style.json {
+                let json = serde_json::json!({ "model": folder, "report": report });
+                print(&format!("{json:#}\n"))?;
+            } else {
+                print(&tables::scores(
+                    &Scores { title, report: &report, taxonomy: &project.taxonomy },
+                    style_of(&style),
+                ))?;
+            }
+            Ok(Exit::Success)
+        }
+        Some(Verb::Predict { input, model, layout, columns, csv }) => {
+            let folder = match model {
+                Some(folder) => folder,
+                None => {
+                    let project = here()?;
+                    train::latest_model(&project, &project.store()?, None)?
+                }
+            };
+            let model = predict::load(&folder)?;
+            let cancel = cancel_on_signal();
+            let mut out = io::BufWriter::new(io::stdout().lock());
+            let bar = Bar::default();
+            let written = predict::predict(
+                &model,
+                &input,
+                layout.map(Into::into),
+                &columns.into(),
+                csv,
+                &mut out,
+                &cancel,
+                &mut |p| bar.show(p),
+            )?;
+            out.flush().map_err(write_error)?;
+            say(&format!("labelled {written} records with {}", folder.display()));
+            Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::Success })
+        }
+        Some(Verb::Runs) => runs(&here()?),
+        Some(Verb::Check) => check(&here()?),
+        Some(Verb::Completions { shell }) => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "goldsmith", &mut text);
+            print(&String::from_utf8_lossy(&text))?;
+            Ok(Exit::Success)
+        }
+        Some(Verb::Man) => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut text).map_err(write_error)?;
+            print(&String::from_utf8_lossy(&text))?;
+            Ok(Exit::Success)
+        }
+    }
+}
+
+fn write_error(cause: io::Error) -> WorkflowError {
+    formats::FormatError::Io { doing: "write", path: "standard output".into(), cause }.into()
+}
+
+/// Data, to standard output.
+fn print(text: &str) -> Result<(), WorkflowError> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(write_error)
+}
+
+/// Talk, to standard error. What comes from data is made visible line by line.
+fn say(text: &str) {
+    let mut err = io::stderr().lock();
+    for line in text.lines() {
+        // Nobody is left to tell if standard error is closed.
+        let _ = writeln!(err, "{}", visible(line).text);
+    }
+}
+
+fn cancel_on_signal() -> Cancel {
+    let cancel = Cancel::default();
+    let shared = cancel.clone();
+    // A second handler cannot be set; then the first one, from this same process, does the same.
+    let _ = ctrlc::set_handler(move || shared.cancel());
+    cancel
+}
+
+/// A progress bar that speaks `Progress`; silent where standard error is no terminal.
+struct Bar(std::cell::RefCell<ProgressBar>);
+
+impl Default for Bar {
+    fn default() -> Self {
+        Self(std::cell::RefCell::new(ProgressBar::hidden()))
+    }
+}
+
+impl Bar {
+    fn show(&self, progress: Progress) {
+        match progress {
+            Progress::Started { what, total, unit } => {
+                let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+                let count = if unit == "bytes" { "{bytes}/{total_bytes}" } else { "{pos}/{len}" };
+                let shape = match total {
+                    Some(_) => format!(
+                        "{{msg}} {{wide_bar}} {count} {unit}, {{eta}} left (Ctrl-C stops, the same command goes on)"
+                    ),
+                    None => format!("{{spinner}} {{msg}} {{pos}} {unit} (Ctrl-C stops, the same command goes on)"),
+                };
+                if let Ok(style) = ProgressStyle::with_template(&shape) {
+                    bar.set_style(style);
+                }
+                bar.set_message(visible(&what).text);
+                self.0.replace(bar);
+            }
+            Progress::Advanced(done) => self.0.borrow().set_position(done),
+            Progress::Noted(note) => self.0.borrow().suspend(|| say(&note)),
+            Progress::Finished => self.0.borrow().finish_and_clear(),
+        }
+    }
+}
+
+fn open(project: Project) -> Result<Exit, Failure> {
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        return Err(WorkflowError::Refused(
+            "the workbench needs a terminal; `goldsmith metrics` prints numbers, `goldsmith --help` lists the verbs"
+                .into(),
+        )
+        .into());
+    }
+    tui::run(project)?;
+    Ok(Exit::Success)
+}
+
+fn show_demo(folder: Option<PathBuf>) -> Result<Exit, Failure> {
+    let temporary = match &folder {
+        Some(_) => None,
+        None => Some(tempfile::tempdir().map_err(|cause| WorkflowError::Folder { path: std::env::temp_dir(), cause })?),
+    };
+    let root = match (&folder, &temporary) {
+        (Some(folder), _) => folder.clone(),
+        (None, Some(dir)) => dir.path().join("demo"),
+        (None, None) => PathBuf::from("demo"),
+    };
+    say(&format!("building the demo in {}", root.display()));
+    let (project, trained) = demo::build(&root, &mut |event| {
+        if let train::Event::Prepared { rows, held_out, .. } = event {
+            say(&format!("training on {} gold sentences, {} held out for the test", rows[0].1, held_out.1));
+        }
+    })?;
+    say(&format!("trained in {:.1} s", trained.seconds));
+    if io::stdout().is_terminal() && io::stdin().is_terminal() {
+        tui::run(project)?;
+    } else {
+        metrics(&project, &StyleArgs { json: false, csv: false, markdown: false })?;
+    }
+    if let Some(folder) = folder {
+        say(&format!(
+            "the demo stays in {}; open it again with `goldsmith --project {}`",
+            folder.display(),
+            folder.display()
+        ));
+    }
+    Ok(Exit::Success)
+}
+
+fn bring_in(project: &Project, options: &Options) -> Result<Exit, Failure> {
+    let mut store = project.store()?;
+    let cancel = cancel_on_signal();
+    let bar = Bar::default();
+    let report = import::import(project, &mut store, options, &cancel, &mut |p| bar.show(p))?;
+    for (file, recognised) in report.recognised.iter().take(10) {
+        say(&format!("read {} as {recognised}", file.display()));
+    }
+    say(&format!(
+        "{} new notes with {} sentences; {} were there already",
+        report.documents, report.sentences, report.known
+    ));
+    if report.labels + report.known_labels > 0 {
+        say(&format!("{} labels taken in; {} were there already", report.labels, report.known_labels));
+    }
+    for (label, count) in report.unknown_labels.iter().take(20) {
+        say(&format!(
+            "warning: {count} times `{label}` is no label of this taxonomy; those records came in without label"
+        ));
+    }
+    if report.without_patient > 0 {
+        say(&format!(
+            "warning: {} records name no patient; each counts as a patient of its own (--patient-column names it), so a patient's notes may fall in train and test",
+            report.without_patient
+        ));
+    }
+    for (file, line, message) in &report.bad_shown {
+        say(&format!("warning: {}:{line}: {message}", file.display()));
+    }
+    if report.bad > 0 {
+        say(&format!("warning: {} bad records were left out", report.bad));
+    }
+    if report.cancelled {
+        say("stopped; run the same command to go on");
+        return Ok(Exit::Stopped);
+    }
+    Ok(Exit::Success)
+}
+
+fn style_of(args: &StyleArgs) -> Style {
+    match args {
+        StyleArgs { csv: true, .. } => Style::Csv,
+        StyleArgs { markdown: true, .. } => Style::Markdown,
+        _ => Style::Plain,
+    }
+}
+
+fn metrics(project: &Project, style: &StyleArgs) -> Result<Exit, Failure> {
+    let store = project.store()?;
+    let mut board = Board::default();
+    board.refresh(project, &store)?;
+    let scored: Vec<Scored> = [Source::Llm, Source::Classifier]
+        .into_iter()
+        .filter_map(|source| board.score(project, board.latest(source)?, project.file.bootstrap))
+        .collect();
+    if style.json {
+        let name = |source| if source == Source::Llm { "silver" } else { "classifier" };
+        let all: Vec<serde_json::Value> = scored
+            .iter()
+            .map(|s| serde_json::json!({ "scored": name(s.source), "run": s.run, "report": s.report, "confusion": s.confusion }))
+            .collect();
+        let keys: Vec<&str> = project.taxonomy.categories().iter().map(|c| c.key.as_str()).collect();
+        print(&format!("{:#}\n", serde_json::json!({ "categories": keys, "scores": all })))?;
+        return Ok(Exit::Success);
+    }
+    for scored in &scored {
+        let model = store.run(&scored.run)?.model;
+        let title = match scored.source {
+            Source::Llm => format!("silver of {model}"),
+            _ => format!("{model} on held-out gold"),
+        };
+        print(&tables::scores(
+            &Scores { title, report: &scored.report, taxonomy: &project.taxonomy },
+            style_of(style),
+        ))?;
+        print("\n")?;
+    }
+    if scored.is_empty() {
+        say("nothing to score yet: import a model's labels with --model, or train with `goldsmith train`");
+    }
+    Ok(Exit::Success)
+}
+
+fn train_verb(project: &Project) -> Result<Exit, Failure> {
+    let mut store = project.store()?;
+    let cancel = cancel_on_signal();
+    let bar = Bar::default();
+    let trained = train::train(project, &mut store, &project.file.train, &cancel, &mut |event| match event {
+        train::Event::Prepared { rows, held_out, leaks } => {
+            let rows: Vec<String> =
+                rows.iter().filter(|(_, n)| *n > 0).map(|(tier, n)| format!("{n} {tier}")).collect();
+            say(&format!(
+                "training on {}; {} for validation, {} for the test",
+                rows.join(" + "),
+                held_out.0,
+                held_out.1
+            ));
+            if leaks > 0 {
+                say(&format!("warning: {leaks} test sentences stand nearly word for word in the training set"));
+            }
+        }
+        train::Event::Epoch(epoch) => {
+            let f1 = tables::percent(epoch.validation_macro_f1.map(f64::from));
+            let best = if epoch.best { " *" } else { "" };
+            say(&format!("epoch {:>3}: loss {:.4}, validation macro-F1 {f1}{best}", epoch.epoch, epoch.train_loss));
+        }
+        train::Event::Progress(progress) => bar.show(progress),
+    })?;
+    say(&format!("trained in {:.2} s; the model is in {}", trained.seconds, trained.folder.display()));
+    match &trained.scored {
+        Some(scored) => show_report("classifier on held-out gold", &scored.report, project)?,
+        None => say("no gold of test patients yet, so there is nothing to score on; decide more sentences"),
+    }
+    Ok(if trained.stopped { Exit::Stopped } else { Exit::Success })
+}
+
+fn show_report(title: &str, report: &Report, project: &Project) -> Result<(), WorkflowError> {
+    let scores = Scores { title: title.into(), report, taxonomy: &project.taxonomy };
+    print(&tables::scores(&scores, Style::Plain))
+}
+
+fn runs(project: &Project) -> Result<Exit, Failure> {
+    let store = project.store()?;
+    for run in store.runs()? {
+        let when = jiff::Timestamp::from_millisecond(run.started.0)
+            .map_or_else(|_| String::new(), |t| t.strftime("%Y-%m-%d %H:%M").to_string());
+        let macro_f1 =
+            serde_json::from_str::<serde_json::Value>(&run.scores).ok().and_then(|s| s.get("macro_f1")?.as_f64());
+        let scored = match (run.kind, macro_f1) {
+            (RunKind::Train, Some(f1)) => format!("macro-F1 {:.1}", 100.0 * f1),
+            _ => String::new(),
+        };
+        print(&format!(
+            "{}\t{when}\t{}\t{:?}\t{}\t{scored}\n",
+            run.id,
+            run.kind,
+            run.outcome,
+            visible(&run.model).text
+        ))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn check(project: &Project) -> Result<Exit, Failure> {
+    let mut store = project.store()?;
+    let said = store.integrity_check()?;
+    print(&format!("{}\n", said.join("\n")))?;
+    if said != ["ok"] {
+        return Err(WorkflowError::Refused(format!("{} is damaged; restore a copy", store.path().display())).into());
+    }
+    store.rebuild()?;
+    Ok(Exit::Success)
+}

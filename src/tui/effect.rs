@@ -1,0 +1,260 @@
+//! Fulfils effects: the one place of the workbench that touches store, threads and models. A failure is said and leaves
+//! what is shown as it was.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use super::app::{Effect, Message, Snapshot, Target};
+use crate::domain::corpus::{Origin, SentenceId};
+use crate::domain::label::{Source, Stand};
+use crate::domain::queue::{Filter, Progress};
+use crate::domain::text::visible;
+use crate::store::{Direction, Store};
+use crate::workflow::metrics::Board;
+use crate::workflow::project::Project;
+use crate::workflow::review::{self, Item};
+use crate::workflow::{Cancel, WorkflowError, train};
+
+/// What the effects work on.
+pub struct World {
+    project: Arc<Project>,
+    store: Store,
+    to_app: Sender<Message>,
+    to_board: Sender<()>,
+    training: Cancel,
+    shown: [Option<SentenceId>; 2],
+    version: i64,
+}
+
+/// A filter's matches are counted up to here; beyond, "more than".
+pub const COUNT_LIMIT: u64 = 10_000;
+
+impl World {
+    /// Opens the store and starts the thread that keeps the metrics.
+    pub fn open(project: Arc<Project>, to_app: Sender<Message>) -> Result<Self, WorkflowError> {
+        let store = project.store()?;
+        let (to_board, wishes) = channel();
+        let (board_store, board_project, board_app) = (store.again()?, project.clone(), to_app.clone());
+        thread::spawn(move || keep_board(&board_project, board_store, &wishes, &board_app));
+        let version = store.data_version()?;
+        let world = Self { project, store, to_app, to_board, training: Cancel::default(), shown: [None; 2], version };
+        world.refresh();
+        Ok(world)
+    }
+
+    fn refresh(&self) {
+        // A board thread that has ended has said why.
+        let _ = self.to_board.send(());
+    }
+
+    /// Looks whether another process has written; if so, what is shown is fetched anew and the numbers follow.
+    pub fn poll(&mut self) -> Vec<Message> {
+        match self.store.data_version() {
+            Ok(version) if version != self.version => {
+                self.version = version;
+                self.refresh();
+                let mut messages = Vec::new();
+                for id in self.shown.into_iter().flatten() {
+                    messages.extend(self.item(id, false));
+                }
+                messages
+            }
+            Ok(_) => Vec::new(),
+            Err(error) => vec![Message::Failed(error.to_string())],
+        }
+    }
+
+    /// Does what an effect asks and says what came of it.
+    pub fn fulfil(&mut self, effect: Effect) -> Vec<Message> {
+        let done = match effect {
+            Effect::Fetch { target, filter, show } => self.fetch(target, &filter, show),
+            Effect::Decide { item, stand, took, then, filter } => self.decide(&item, stand, took, then, &filter),
+            Effect::Undo => self.turn_back("nothing to undo", review::undo),
+            Effect::Redo => self.turn_back("nothing to redo", review::redo),
+            Effect::List { title, ids } => self.store.texts(&ids).map_err(Into::into).map(|rows| {
+                let rows = rows.into_iter().map(|row| (row.id, visible(&row.text).text)).collect();
+                vec![Message::Rows { title, rows }]
+            }),
+            Effect::Train => {
+                self.train();
+                Ok(Vec::new())
+            }
+            Effect::StopTraining => {
+                self.training.cancel();
+                Ok(Vec::new())
+            }
+        };
+        done.unwrap_or_else(|error| vec![Message::Failed(error.to_string())])
+    }
+
+    fn decide(
+        &mut self,
+        item: &Item,
+        stand: Stand,
+        took: Option<u32>,
+        then: Target,
+        filter: &Filter,
+    ) -> Result<Vec<Message>, WorkflowError> {
+        let line = self.saved_line(item, &stand);
+        review::decide(&self.project, &mut self.store, item, stand, took)?;
+        self.refresh();
+        // Committed: from here on nothing may claim that the decision failed.
+        let mut messages =
+            self.fetch(then, filter, false).unwrap_or_else(|error| vec![Message::Failed(error.to_string())]);
+        messages.push(Message::Saved { line });
+        Ok(messages)
+    }
+
+    fn saved_line(&self, item: &Item, stand: &Stand) -> String {
+        let taxonomy = &self.project.taxonomy;
+        let what = match &stand.label {
+            _ if stand.rejected => "rejected".to_owned(),
+            Some(label) => taxonomy.describe(label),
+            None if stand.skipped => "skipped".to_owned(),
+            None => "noted".to_owned(),
+        };
+        // After a blind decision the proposal may be shown; reading it here, once committed, is the reveal.
+        let revealed =
+            if item.hidden && stand.label.is_some() { self.store.proposals(item.sentence.id).ok() } else { None };
+        let revealed = revealed.and_then(|all| all.into_iter().find(|p| p.source == Source::Llm));
+        let reveal =
+            revealed.map_or_else(String::new, |p| format!("; silver said {}", taxonomy.describe(&p.content.label)));
+        format!("saved: {what}{reveal}")
+    }
+
+    fn fetch(&mut self, target: Target, filter: &Filter, show: bool) -> Result<Vec<Message>, WorkflowError> {
+        let open = Filter { progress: Progress::Open, ..filter.clone() };
+        let (project, store) = (&self.project, &self.store);
+        let seek = |filter: &Filter, from, direction| review::seek(project, store, filter, from, direction);
+        let forward = Direction::Forward;
+        // Open sentences are looked for among those of the filter, unless the filter itself asks for another state.
+        let undecided = if filter.progress == Progress::All { &open } else { filter };
+        let found = match target {
+            Target::Exactly(id) => Some(id),
+            Target::After(id) => seek(filter, Some(id), forward)?,
+            Target::Before(id) => seek(filter, Some(id), Direction::Back)?,
+            Target::Resume => match seek(undecided, None, forward)? {
+                Some(id) => Some(id),
+                None => seek(filter, None, forward)?,
+            },
+            Target::OpenAfter(id) => match seek(undecided, Some(id), forward)? {
+                Some(next) => Some(next),
+                None => seek(undecided, None, forward)?.or(Some(id)),
+            },
+        };
+        let mut messages = match found {
+            Some(id) => self.item(id, show),
+            None => vec![Message::Nothing { origin: filter.origin, at_all: target == Target::Resume }],
+        };
+        messages.push(self.standing(filter)?);
+        Ok(messages)
+    }
+
+    fn item(&mut self, id: SentenceId, show: bool) -> Vec<Message> {
+        match review::item(&self.project, &self.store, id) {
+            Ok(item) => {
+                let at = usize::from(item.document.origin == Origin::Synthetic);
+                self.shown[at] = Some(id);
+                vec![Message::Item { item: Box::new(item), show }]
+            }
+            Err(error) => vec![Message::Failed(error.to_string())],
+        }
+    }
+
+    fn standing(&self, filter: &Filter) -> Result<Message, WorkflowError> {
+        let (progression, took) = review::progress(&self.project, &self.store, filter.origin)?;
+        let matches = if filter.is_open() {
+            None
+        } else {
+            Some(self.store.count(filter, &self.project.annotator, COUNT_LIMIT)?)
+        };
+        let origin = filter.origin;
+        Ok(Message::Standing { origin, decided: progression.decided, total: progression.total, took, matches })
+    }
+
+    fn turn_back(
+        &mut self,
+        nothing: &'static str,
+        turn: fn(&Project, &mut Store) -> Result<Option<crate::store::Undone>, WorkflowError>,
+    ) -> Result<Vec<Message>, WorkflowError> {
+        let Some(undone) = turn(&self.project, &mut self.store)? else {
+            return Ok(vec![Message::NothingToUndo(nothing)]);
+        };
+        self.refresh();
+        let mut messages = self.item(undone.sentence, true);
+        let origin = self.store.document(self.store.sentence(undone.sentence)?.document)?.origin;
+        messages.push(self.standing(&Filter { origin, ..Filter::default() })?);
+        Ok(messages)
+    }
+
+    fn train(&mut self) {
+        self.training = Cancel::default();
+        let (project, cancel, app, board) =
+            (self.project.clone(), self.training.clone(), self.to_app.clone(), self.to_board.clone());
+        thread::spawn(move || {
+            let run = || -> Result<_, WorkflowError> {
+                let mut store = project.store()?;
+                let settings = &project.file.train;
+                // The workbench may have been left while training ends.
+                train::train(&project, &mut store, settings, &cancel, &mut |event| {
+                    drop(app.send(Message::Training(event)))
+                })
+            };
+            let result = run().map_err(|error| error.to_string());
+            let _ = board.send(());
+            let _ = app.send(Message::Trained(Box::new(result)));
+        });
+    }
+}
+
+/// Keeps the board: one refresh for however many wishes have come meanwhile.
+fn keep_board(project: &Project, store: Store, wishes: &Receiver<()>, app: &Sender<Message>) {
+    let mut board = Board::default();
+    let mut lengths: [(SentenceId, Vec<u32>); 2] = [(SentenceId(0), vec![0; 13]), (SentenceId(0), vec![0; 13])];
+    while wishes.recv().is_ok() {
+        while wishes.try_recv().is_ok() {}
+        let made = board.refresh(project, &store).and_then(|_| {
+            for (origin, seen) in [Origin::Real, Origin::Synthetic].into_iter().zip(&mut lengths) {
+                count_lengths(&store, origin, seen)?;
+            }
+            let score = |source| -> Result<_, WorkflowError> {
+                let scored = board.latest(source).and_then(|run| board.score(project, run, project.file.bootstrap));
+                scored.map(|s| Ok((store.run(&s.run)?.model, s))).transpose().map(|s| s.map(|(model, s)| (s, model)))
+            };
+            Ok(Snapshot {
+                silver: score(Source::Llm)?,
+                classifier: score(Source::Classifier)?,
+                gold: board.gold_counts(&project.taxonomy),
+                bronze: board.bronze_counts(&project.taxonomy),
+                lengths: lengths.clone().map(|(_, bins)| bins),
+                runs: store.runs()?,
+            })
+        });
+        let message = match made {
+            Ok(snapshot) => {
+                Message::Board(Box::new(snapshot))
+            }
+            Err(error) => Message::Failed(format!("metrics: {error}")),
+        };
+        if app.send(message).is_err() {
+            break;
+        }
+    }
+}
+
+/// Adds the lengths of sentences not counted yet, in bins of five words; the first fifty thousand of an origin say enough.
+fn count_lengths(store: &Store, origin: Origin, seen: &mut (SentenceId, Vec<u32>)) -> Result<(), WorkflowError> {
+    while seen.1.iter().sum::<u32>() < 50_000 {
+        let rows = store.texts_after(origin, seen.0, 2_000)?;
+        let Some(last) = rows.last() else {
+            break;
+        };
+        seen.0 = last.id;
+        for row in &rows {
+            let bin = (row.text.split_whitespace().count().saturating_sub(1) / 5).min(seen.1.len() - 1);
+            seen.1[bin] += 1;
+        }
+    }
+    Ok(())
+}

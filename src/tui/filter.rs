@@ -1,0 +1,93 @@
+//! What is typed into the search line, as a filter.
+
+use crate::domain::corpus::Origin;
+use crate::domain::label::{Annotator, RunId};
+use crate::domain::queue::{Filter, Progress, Wanted, Whose};
+use crate::domain::split::Split;
+use crate::domain::taxonomy::Taxonomy;
+
+/// What can be typed besides words, for the search line's help.
+pub const HELP: &[(&str, &str)] = &[
+    ("memory loss", "sentences with these words; the last may be unfinished"),
+    ("is:open", "open, decided, skipped or flagged by you"),
+    ("mine:KEY", "your label: a category, none or any"),
+    ("gold:KEY", "any expert's label"),
+    ("silver:KEY", "the language model's label"),
+    ("model:KEY", "the classifier's label"),
+    ("by:NAME", "decided by this person"),
+    ("split:test", "train, validation or test"),
+    ("run:ID", "proposed or written in this run"),
+    ("differs", "silver is not an expert's label"),
+];
+
+/// Reads a search line; what it cannot mean is said.
+pub fn parse(line: &str, origin: Origin, taxonomy: &Taxonomy) -> Result<Filter, String> {
+    let mut filter = Filter { origin, ..Filter::default() };
+    let mut words = Vec::new();
+    for word in line.split_whitespace() {
+        let Some((name, value)) = word.split_once(':') else {
+            if word == "differs" {
+                filter.disagreement = true;
+            } else {
+                words.push(word);
+            }
+            continue;
+        };
+        match name {
+            "is" => {
+                filter.progress = match value {
+                    "open" => Progress::Open,
+                    "decided" => Progress::Decided,
+                    "skipped" => Progress::Skipped,
+                    "flagged" => Progress::Flagged,
+                    _ => return Err(format!("is: knows open, decided, skipped and flagged, not `{value}`")),
+                }
+            }
+            "mine" | "gold" | "silver" | "model" => {
+                let whose = match name {
+                    "mine" => Whose::Mine,
+                    "gold" => Whose::Expert,
+                    "silver" => Whose::Llm,
+                    _ => Whose::Classifier,
+                };
+                let wanted = match value {
+                    "none" => Wanted::None,
+                    "any" => Wanted::Any,
+                    key => Wanted::Category(taxonomy.find(key).map_err(|e| e.to_string())?),
+                };
+                filter.category = Some((whose, wanted));
+            }
+            "by" => filter.decided_by = Some(Annotator(value.to_owned())),
+            "run" => filter.run = Some(RunId(value.to_owned())),
+            "split" => {
+                let split = Split::ALL.into_iter().find(|split| split.to_string() == value);
+                filter.split =
+                    Some(split.ok_or_else(|| format!("split: knows train, validation and test, not `{value}`"))?);
+            }
+            _ => words.push(word),
+        }
+    }
+    filter.text = words.join(" ");
+    Ok(filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::taxonomy::Selection;
+    use crate::domain::taxonomy::tests::small;
+
+    #[test]
+    fn words_and_conditions_mix() {
+        let taxonomy = small(Selection::Single);
+        let filter = parse("low mood is:flagged silver:mood split:test differs", Origin::Real, &taxonomy).unwrap();
+        assert_eq!(filter.text, "low mood");
+        assert_eq!(filter.progress, Progress::Flagged);
+        assert_eq!(filter.split, Some(Split::Test));
+        assert!(filter.disagreement && filter.category.is_some());
+        assert!(parse("", Origin::Real, &taxonomy).unwrap().is_open());
+        assert!(parse("is:lost", Origin::Real, &taxonomy).unwrap_err().contains("open, decided"));
+        assert!(parse("gold:moood", Origin::Real, &taxonomy).unwrap_err().contains("did you mean `mood`"));
+        assert_eq!(parse("BP: 12:30", Origin::Real, &taxonomy).unwrap().text, "BP: 12:30");
+    }
+}

@@ -1,0 +1,280 @@
+//! Keys: actions with their default keys, the user's overrides, and help made from what is live.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// What a key can do. Category shortcuts come from the taxonomy and are not actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// Accept the proposal, commit what is toggled, or open what is selected.
+    Accept,
+    /// Decide that no category applies.
+    None,
+    /// Throw a synthetic sentence out.
+    Reject,
+    /// Reword a synthetic sentence.
+    Edit,
+    /// Go to the next sentence or row.
+    Next,
+    /// Go to the one before.
+    Previous,
+    /// Go right in a table.
+    Right,
+    /// Go left in a table.
+    Left,
+    /// Go to the next sentence that is open.
+    NextOpen,
+    /// Take the last decision back.
+    Undo,
+    /// Restore it.
+    Redo,
+    /// Put the sentence off.
+    Skip,
+    /// Mark it for another look.
+    Flag,
+    /// Write a remark.
+    Comment,
+    /// Search and filter.
+    Search,
+    /// Show the guideline.
+    Guideline,
+    /// Show the keys.
+    Help,
+    /// Find an action by name.
+    Palette,
+    /// Next screen.
+    NextScreen,
+    /// Previous screen.
+    PreviousScreen,
+    /// Silver or classifier, in Metrics.
+    Toggle,
+    /// Start training.
+    Start,
+    /// Stop training.
+    Stop,
+    /// Close what is open.
+    Close,
+    /// Leave the workbench.
+    Quit,
+}
+
+struct Entry(Action, &'static str, &'static [&'static str], &'static str);
+
+/// Every action: its name in `[keys]`, its default keys, and its help.
+const ACTIONS: &[Entry] = &[
+    Entry(Action::Accept, "accept", &["enter", "space"], "accept the proposal, commit, open"),
+    Entry(Action::None, "none", &["0"], "decide None: no category applies"),
+    Entry(Action::Reject, "reject", &["X"], "throw a synthetic sentence out"),
+    Entry(Action::Edit, "edit", &["E"], "reword a synthetic sentence"),
+    Entry(Action::Next, "next", &["j", "down"], "next"),
+    Entry(Action::Previous, "previous", &["k", "up"], "previous"),
+    Entry(Action::Right, "right", &["l", "right"], "right in a table"),
+    Entry(Action::Left, "left", &["left"], "left in a table"),
+    Entry(Action::NextOpen, "next_open", &["n"], "next open sentence"),
+    Entry(Action::Undo, "undo", &["u", "ctrl-z"], "undo, without limit"),
+    Entry(Action::Redo, "redo", &["r", "ctrl-y"], "redo"),
+    Entry(Action::Skip, "skip", &["s"], "skip for now"),
+    Entry(Action::Flag, "flag", &["f"], "flag, or take the flag away"),
+    Entry(Action::Comment, "comment", &["c"], "comment"),
+    Entry(Action::Search, "search", &["/"], "search and filter"),
+    Entry(Action::Guideline, "guideline", &["g"], "guideline: what each category means"),
+    Entry(Action::Help, "help", &["?"], "these keys"),
+    Entry(Action::Palette, "palette", &[":", "ctrl-p"], "find an action by name"),
+    Entry(Action::NextScreen, "next_screen", &["tab"], "next screen"),
+    Entry(Action::PreviousScreen, "previous_screen", &["shift-tab"], "previous screen"),
+    Entry(Action::Toggle, "toggle", &["v"], "Metrics: silver or classifier"),
+    Entry(Action::Start, "start", &["S"], "Train: start"),
+    Entry(Action::Stop, "stop", &["K"], "Train: stop, keep the best"),
+    Entry(Action::Close, "close", &["esc"], "close, clear the filter"),
+    Entry(Action::Quit, "quit", &["q", "ctrl-c"], "leave; everything is saved"),
+];
+
+impl Action {
+    /// All actions with name and help.
+    pub fn all() -> impl Iterator<Item = (Self, &'static str, &'static str)> {
+        ACTIONS.iter().map(|Entry(action, name, _, help)| (*action, *name, *help))
+    }
+}
+
+/// A key with its modifiers, as the user writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    code: KeyCode,
+    control: bool,
+}
+
+impl Key {
+    /// From what the terminal sends. Shift is in the letter itself.
+    pub fn of(event: KeyEvent) -> Self {
+        let control = event.modifiers.contains(KeyModifiers::CONTROL) && !event.modifiers.contains(KeyModifiers::ALT);
+        let code = match event.code {
+            KeyCode::Char(c) if control => KeyCode::Char(c.to_ascii_lowercase()),
+            KeyCode::Tab if event.modifiers.contains(KeyModifiers::SHIFT) => KeyCode::BackTab,
+            other => other,
+        };
+        Self { code, control }
+    }
+
+    /// Reads `enter`, `ctrl-z`, `F`, `shift-tab`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (control, name) = text.strip_prefix("ctrl-").map_or((false, text), |rest| (true, rest));
+        let mut chars = name.chars();
+        let code = match name {
+            "enter" => KeyCode::Enter,
+            "space" => KeyCode::Char(' '),
+            "tab" => KeyCode::Tab,
+            "shift-tab" => KeyCode::BackTab,
+            "esc" => KeyCode::Esc,
+            "up" => KeyCode::Up,
+            "down" => KeyCode::Down,
+            "left" => KeyCode::Left,
+            "right" => KeyCode::Right,
+            "backspace" => KeyCode::Backspace,
+            "delete" => KeyCode::Delete,
+            "home" => KeyCode::Home,
+            "end" => KeyCode::End,
+            "pageup" => KeyCode::PageUp,
+            "pagedown" => KeyCode::PageDown,
+            _ => match (chars.next(), chars.next()) {
+                (Some(c), None) => KeyCode::Char(c),
+                (Some('f'), Some(_)) => KeyCode::F(name[1..].parse().ok().filter(|n| (1..=12).contains(n))?),
+                _ => return None,
+            },
+        };
+        Some(Self { code, control })
+    }
+
+    /// The character, if the key is a plain one.
+    pub fn char(self) -> Option<char> {
+        match self.code {
+            KeyCode::Char(c) if !self.control => Some(c),
+            _ => None,
+        }
+    }
+
+    /// The code.
+    pub fn code(self) -> KeyCode {
+        self.code
+    }
+}
+
+/// The live keys.
+#[derive(Clone, Debug)]
+pub struct Keymap {
+    keys: HashMap<Key, Action>,
+    names: BTreeMap<Action, Vec<String>>,
+}
+
+impl Keymap {
+    /// The defaults with the user's overrides: an action that is named has the keys given and no others. What is wrong
+    /// with the overrides is said; the rest holds.
+    pub fn new(overrides: &BTreeMap<String, Vec<String>>) -> (Self, Vec<String>) {
+        let mut faults = Vec::new();
+        for name in overrides.keys().filter(|name| !ACTIONS.iter().any(|entry| entry.1 == *name)) {
+            faults.push(format!("[keys]: `{name}` is no action; `?` shows them"));
+        }
+        let mut map = Self { keys: HashMap::new(), names: BTreeMap::new() };
+        // Overrides are bound first, so that a default never takes a key that the user gave to something else.
+        let ordered = ACTIONS
+            .iter()
+            .filter(|e| overrides.contains_key(e.1))
+            .chain(ACTIONS.iter().filter(|e| !overrides.contains_key(e.1)));
+        for Entry(action, name, defaults, _) in ordered {
+            let wanted: Vec<String> = match overrides.get(*name) {
+                Some(keys) => keys.clone(),
+                None => defaults.iter().map(ToString::to_string).collect(),
+            };
+            for text in wanted {
+                match Key::parse(&text) {
+                    None => faults.push(format!("[keys] {name}: `{text}` is no key")),
+                    Some(key) => match map.keys.get(&key) {
+                        Some(taken) if overrides.contains_key(*name) => {
+                            faults.push(format!("[keys] {name}: `{text}` already means {}", map.name(*taken)));
+                        }
+                        Some(_) => {}
+                        None => {
+                            map.keys.insert(key, *action);
+                            map.names.entry(*action).or_default().push(text);
+                        }
+                    },
+                }
+            }
+        }
+        (map, faults)
+    }
+
+    /// The action of a key.
+    pub fn action(&self, key: Key) -> Option<Action> {
+        self.keys.get(&key).copied()
+    }
+
+    /// The first key of an action, for hints; empty if it has none.
+    pub fn key(&self, action: Action) -> &str {
+        self.names.get(&action).and_then(|names| names.first()).map_or("", String::as_str)
+    }
+
+    fn name(&self, action: Action) -> &'static str {
+        ACTIONS.iter().find(|entry| entry.0 == action).map_or("", |entry| entry.1)
+    }
+
+    /// A line for each action that has a key: its keys and what it does.
+    pub fn help(&self) -> Vec<(String, &'static str)> {
+        ACTIONS
+            .iter()
+            .filter_map(|Entry(action, _, _, help)| Some((self.names.get(action)?.join(", "), *help)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_documented_key_does_what_the_help_says() {
+        let (map, faults) = Keymap::new(&BTreeMap::new());
+        assert_eq!(faults, Vec::<String>::new());
+        for Entry(action, _, keys, _) in ACTIONS {
+            for key in *keys {
+                assert_eq!(map.action(Key::parse(key).unwrap()), Some(*action), "{key}");
+            }
+        }
+        assert_eq!(map.help().len(), ACTIONS.len());
+    }
+
+    #[test]
+    fn users_keys_come_first_and_faults_are_named() {
+        let overrides = BTreeMap::from([
+            ("undo".to_owned(), vec!["j".to_owned(), "hyper-x".to_owned()]),
+            ("jump".to_owned(), vec!["x".to_owned()]),
+        ]);
+        let (map, faults) = Keymap::new(&overrides);
+        assert_eq!(map.action(Key::parse("j").unwrap()), Some(Action::Undo));
+        assert_eq!(map.action(Key::parse("down").unwrap()), Some(Action::Next));
+        assert_eq!(faults, ["[keys]: `jump` is no action; `?` shows them", "[keys] undo: `hyper-x` is no key"]);
+    }
+
+    #[test]
+    fn terminals_spell_keys_in_their_own_ways() {
+        let event = |code, modifiers| Key::of(KeyEvent::new(code, modifiers));
+        assert_eq!(event(KeyCode::Char('Z'), KeyModifiers::CONTROL), Key::parse("ctrl-z").unwrap());
+        assert_eq!(event(KeyCode::Tab, KeyModifiers::SHIFT), Key::parse("shift-tab").unwrap());
+        assert_eq!(event(KeyCode::Char('S'), KeyModifiers::SHIFT), Key::parse("S").unwrap());
+        // AltGr is Ctrl+Alt on some keyboards and types a character.
+        assert_eq!(event(KeyCode::Char('@'), KeyModifiers::CONTROL | KeyModifiers::ALT).char(), Some('@'));
+    }
+
+    /// No shipped taxonomy has a shortcut that is an action's key.
+    #[test]
+    fn shortcuts_of_shipped_taxonomies_are_free() {
+        let (map, _) = Keymap::new(&BTreeMap::new());
+        for (name, text) in crate::formats::taxonomy::SHIPPED {
+            let taxonomy = crate::formats::taxonomy::parse(std::path::Path::new(name), text).unwrap();
+            for category in taxonomy.categories() {
+                let key = Key::parse(&category.shortcut.to_string()).unwrap();
+                assert_eq!(map.action(key), None, "{name}: {}", category.key);
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Metrics: scores by category with intervals, and the confusion matrix.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use super::{bar, fit, pane};
+use crate::domain::metrics::{Counts, Estimate};
+use crate::domain::text::visible;
+use crate::formats::tables::{Scores, named_rows, percent};
+use crate::tui::app::App;
+use crate::tui::theme::Meaning;
+use crate::workflow::metrics::Scored;
+
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
+    let shared = &app.shared;
+    let theme = &shared.theme;
+    let Some((scored, model)) = app.metrics.scored(&app.board) else {
+        let text = if app.metrics.classifier {
+            "  no classifier yet; S trains one"
+        } else {
+            "  no silver yet; import a model's labels with --model"
+        };
+        return frame.render_widget(Paragraph::new(vec![Line::default(), Line::raw(text)]), area);
+    };
+    let report = &scored.report;
+    let whose = if app.metrics.classifier { "classifier on held-out gold" } else { "silver against gold" };
+    let blind = report.blind_share().map_or_else(|| "-".into(), |share| format!("{:.0} %", 100.0 * share));
+    let caption = format!(
+        " {}: {} sentences of {} patients; gold decided blind: {blind}; {} settled, {} disputed",
+        visible(model).text,
+        report.sentences,
+        report.patients,
+        app.board.gold.settled,
+        app.board.gold.disputed
+    );
+    let matrix_height = scored.confusion.size as u16 + 3;
+    let wide = area.width >= 120;
+    let (table, matrix) = if wide {
+        let [a, b] = Layout::horizontal([Constraint::Percentage(52), Constraint::Min(10)]).spacing(1).areas(area);
+        (a, b)
+    } else {
+        let room = area.height.saturating_sub(matrix_height.min(area.height / 2));
+        let rows = (report.categories.len() as u16 + 8).min(room);
+        let [a, b] = Layout::vertical([Constraint::Length(rows), Constraint::Min(0)]).areas(area);
+        (a, b)
+    };
+    let block = pane(shared, whose);
+    let inner = block.inner(table);
+    frame.render_widget(block, table);
+    let width = usize::from(inner.width);
+    let mut lines = vec![Line::styled(fit(&caption, width), theme.style(Meaning::Dim))];
+    lines.extend(score_lines(app, scored, width));
+    frame.render_widget(Paragraph::new(lines), inner);
+    draw_matrix(frame, matrix, app, scored);
+}
+
+fn score_lines(app: &App, scored: &Scored, width: usize) -> Vec<Line<'static>> {
+    let theme = &app.shared.theme;
+    let scores = Scores { title: String::new(), report: &scored.report, taxonomy: &app.shared.taxonomy };
+    let name_width = width.saturating_sub(46).clamp(16, 30);
+    let bar_width = width.saturating_sub(name_width + 42).min(20);
+    let head = format!(" {:<name_width$} {:>6} {:>6} {:>6} {:>6}  {:<9}", "", "n", "P", "R", "F1", "95 %");
+    let mut lines = vec![Line::styled(head, theme.style(Meaning::Title))];
+    for (name, row) in named_rows(&scores) {
+        let average = row.counts == Counts::default() && name.ends_with("average");
+        let support = if average { String::new() } else { row.counts.support().to_string() };
+        // With fewer than ten of a category the point says little; the interval says how little.
+        let thin = !average && row.counts.support() < 10;
+        let meaning = if thin { Meaning::Dim } else { Meaning::Text };
+        let mut spans = vec![
+            Span::styled(format!(" {:<name_width$} {support:>6} ", fit(&name, name_width)), theme.style(meaning)),
+            Span::styled(
+                format!(
+                    "{:>6} {:>6} {:>6}  ",
+                    percent(row.precision.value),
+                    percent(row.recall.value),
+                    percent(row.f1.value)
+                ),
+                theme.style(meaning),
+            ),
+            Span::styled(format!("{:<9}", interval(&row.f1)), theme.style(Meaning::Dim)),
+        ];
+        if let Some(f1) = row.f1.value.filter(|_| bar_width > 3) {
+            spans.push(Span::styled(bar(f1, bar_width), theme.style(Meaning::Gold)));
+        }
+        lines.push(Line::from(spans));
+    }
+    lines
+}
+
+fn interval(estimate: &Estimate) -> String {
+    estimate.interval.map_or_else(|| "-".into(), |(low, high)| format!("{:.0}-{:.0}", 100.0 * low, 100.0 * high))
+}
+
+fn draw_matrix(frame: &mut Frame<'_>, area: Rect, app: &App, scored: &Scored) {
+    let shared = &app.shared;
+    let theme = &shared.theme;
+    let block = pane(shared, "gold down, proposed across");
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let confusion = &scored.confusion;
+    let name = |i: usize| i.checked_sub(1).map_or("None", |i| shared.taxonomy.categories()[i].name.as_str());
+    let column = (0..confusion.size).flat_map(|g| (0..confusion.size).map(move |p| confusion.get(g, p)));
+    let cell_width = column.max().unwrap_or(0).to_string().len().max(2) + 1;
+    let room = usize::from(inner.width).saturating_sub(cell_width * confusion.size);
+    let name_width = room.saturating_sub(2).clamp(8, 28);
+    let visible_columns = usize::from(inner.width).saturating_sub(name_width + 2) / cell_width;
+    let (gold, proposed) = app.metrics.cell;
+    // The cursor's cell is always in sight.
+    let height = usize::from(inner.height).saturating_sub(1);
+    let first_row = (gold + 1).saturating_sub(height.max(1));
+    let first_column = (proposed + 1).saturating_sub(visible_columns.max(1));
+    let columns = first_column..confusion.size.min(first_column + visible_columns);
+    let key = |i: usize| i.checked_sub(1).map_or('0', |i| shared.taxonomy.categories()[i].shortcut);
+    let heads: String = columns.clone().map(|i| format!("{:>cell_width$}", key(i))).collect();
+    let mut lines = vec![Line::styled(format!(" {:<name_width$} {heads}", ""), theme.style(Meaning::Title))];
+    for row in first_row..confusion.size {
+        let label = fit(&format!("{} {}", key(row), name(row)), name_width);
+        let mut spans = vec![Span::styled(format!(" {label:<name_width$} "), theme.style(Meaning::Text))];
+        for at in columns.clone() {
+            let count = confusion.get(row, at);
+            let text = if count == 0 { "\u{b7}".to_owned() } else { count.to_string() };
+            let meaning = match () {
+                () if (row, at) == (gold, proposed) => Meaning::Selected,
+                () if count == 0 => Meaning::Dim,
+                () if row == at => Meaning::Good,
+                () => Meaning::Warn,
+            };
+            spans.push(Span::styled(format!("{text:>cell_width$}"), theme.style(meaning)));
+        }
+        lines.push(Line::from(spans));
+    }
+    frame.render_widget(Paragraph::new(lines), inner);
+}

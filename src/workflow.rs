@@ -1,0 +1,121 @@
+//! The use cases, one file each. This layer alone knows the clock and makes ids; both faces call it and add no rule.
+
+pub mod demo;
+pub mod import;
+pub mod metrics;
+pub mod predict;
+pub mod project;
+pub mod review;
+pub mod train;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::classifier::ClassifierError;
+use crate::domain::label::{EventId, RunId, Timestamp};
+use crate::domain::taxonomy::TaxonomyError;
+use crate::formats::FormatError;
+use crate::store::StoreError;
+
+/// What a long job says of itself. A progress bar and a panel render the same events.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress {
+    /// A step began; the total is in `unit`s where it is known.
+    Started {
+        /// What is done, such as `importing notes.csv`.
+        what: String,
+        /// How much there is to do.
+        total: Option<u64>,
+        /// What is counted.
+        unit: &'static str,
+    },
+    /// So much of the step is done.
+    Advanced(u64),
+    /// Something worth a line.
+    Noted(String),
+    /// The step is over.
+    Finished,
+}
+
+/// Takes progress events.
+pub type Watch<'a> = dyn FnMut(Progress) + 'a;
+
+/// A wish to stop, shared between who wishes and who works.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks the job to stop at its next safe point.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether someone asked.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What can go wrong in a use case.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkflowError {
+    /// No project here or above.
+    #[error(
+        "there is no goldsmith.toml in {0} or any folder above it; `goldsmith init` makes a project, `goldsmith demo` shows one"
+    )]
+    NoProject(PathBuf),
+    /// A folder that has a project already.
+    #[error("{0} is a project already; nothing was changed")]
+    AlreadyProject(PathBuf),
+    /// A folder that cannot be made.
+    #[error("cannot make {path}: {cause}")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// The system's word for it.
+        cause: std::io::Error,
+    },
+    /// Files.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The classifier.
+    #[error(transparent)]
+    Classifier(#[from] ClassifierError),
+    /// A label under the taxonomy.
+    #[error(transparent)]
+    Taxonomy(#[from] TaxonomyError),
+    /// A bad record, where the user wants to stop at one.
+    #[error(
+        "{path}:{line}: {message}; what came before is imported - mend the line and run the same command again, or pass --on-error skip"
+    )]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Its line.
+        line: u64,
+        /// What is wrong.
+        message: String,
+    },
+    /// Something that the user asked for and cannot have.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Milliseconds since 1970.
+pub fn now() -> Timestamp {
+    Timestamp(jiff::Timestamp::now().as_millisecond())
+}
+
+/// A new time-ordered id.
+pub fn new_event_id() -> EventId {
+    EventId(uuid::Uuid::now_v7().to_string())
+}
+
+/// A new time-ordered id.
+pub fn new_run_id() -> RunId {
+    RunId(uuid::Uuid::now_v7().to_string())
+}

@@ -1,0 +1,339 @@
+//! Notes and labels in: files to documents, sentences, expert decisions and machine proposals. Running it again adds
+//! nothing twice, so an interrupted import goes on by the same command.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use super::project::Project;
+use super::{Cancel, Progress, Watch, WorkflowError, new_event_id, new_run_id, now};
+use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
+use crate::domain::label::{
+    Annotator, Decision, Event, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Stand,
+};
+use crate::domain::segment::segment;
+use crate::domain::text::Span;
+use crate::formats::notes::{self, BadRecord, Columns, Layout, Record};
+use crate::store::{Insert, Store};
+
+/// What one record of a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A note, to be cut into sentences.
+    Document,
+    /// One sentence (or passage) that is labelled as a whole.
+    Sentence,
+}
+
+/// Whose labels a label column holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LabelsBy {
+    /// An expert: gold.
+    Annotator(String),
+    /// A model: proposals.
+    Model(String),
+}
+
+/// What to import and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Files and folders; `-` is standard input.
+    pub paths: Vec<PathBuf>,
+    /// The layout, where the name does not tell.
+    pub layout: Option<Layout>,
+    /// Named columns.
+    pub columns: Columns,
+    /// Note or sentence.
+    pub unit: Unit,
+    /// Whose labels the label column holds; without it labels stay out.
+    pub labels: Option<LabelsBy>,
+    /// Stop at the first bad record.
+    pub stop_on_error: bool,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Documents that are new.
+    pub documents: u64,
+    /// Documents that were there already.
+    pub known: u64,
+    /// Sentences that are new.
+    pub sentences: u64,
+    /// Labels taken in.
+    pub labels: u64,
+    /// Labels that were there already.
+    pub known_labels: u64,
+    /// Labels that the taxonomy does not have, with how often.
+    pub unknown_labels: BTreeMap<String, u64>,
+    /// Records without a patient: each counts as a patient of its own.
+    pub without_patient: u64,
+    /// Bad records, all counted.
+    pub bad: u64,
+    /// The first of them: file, line, message.
+    pub bad_shown: Vec<(PathBuf, u64, String)>,
+    /// What each file was recognised as.
+    pub recognised: Vec<(PathBuf, String)>,
+    /// Whether a file was MIMIC's.
+    pub mimic: bool,
+    /// Whether it was stopped before its end.
+    pub cancelled: bool,
+}
+
+/// Bad records shown in full; the rest are counted.
+const BAD_SHOWN: usize = 20;
+/// A transaction takes up to this many records or bytes: milliseconds for whoever waits for the write lock.
+const BATCH_RECORDS: usize = 2_000;
+const BATCH_BYTES: usize = 2 << 20;
+
+/// Imports everything that the options name.
+pub fn import(
+    project: &Project,
+    store: &mut Store,
+    options: &Options,
+    cancel: &Cancel,
+    watch: &mut Watch<'_>,
+) -> Result<Report, WorkflowError> {
+    if options.labels.is_some() && options.unit == Unit::Document {
+        return Err(WorkflowError::Refused(
+            "labels belong to sentences: pass --unit sentence with --annotator or --model, or import the notes without labels".into(),
+        ));
+    }
+    let mut importer = Importer { project, store, options, report: Report::default(), run: None };
+    'files: for path in &options.paths {
+        for file in notes::files(path)? {
+            importer.file(path, &file, cancel, watch)?;
+            if cancel.is_cancelled() {
+                importer.report.cancelled = true;
+                break 'files;
+            }
+        }
+    }
+    let report = importer.report;
+    index(store, cancel, watch)?;
+    Ok(report)
+}
+
+/// Brings the full-text index up to date.
+pub fn index(store: &mut Store, cancel: &Cancel, watch: &mut Watch<'_>) -> Result<(), WorkflowError> {
+    let mut done = 0;
+    loop {
+        let taken = store.index_more(5_000)?;
+        if taken == 0 {
+            break;
+        }
+        if done == 0 {
+            watch(Progress::Started { what: "indexing for search".into(), total: None, unit: "sentences" });
+        }
+        done += taken as u64;
+        watch(Progress::Advanced(done));
+        if cancel.is_cancelled() {
+            break;
+        }
+    }
+    if done > 0 {
+        watch(Progress::Finished);
+    }
+    Ok(())
+}
+
+struct Importer<'a> {
+    project: &'a Project,
+    store: &'a mut Store,
+    options: &'a Options,
+    report: Report,
+    run: Option<RunId>,
+}
+
+struct Pending {
+    document: NewDocument,
+    labels: Option<Label>,
+}
+
+impl Importer<'_> {
+    fn file(&mut self, root: &Path, file: &Path, cancel: &Cancel, watch: &mut Watch<'_>) -> Result<(), WorkflowError> {
+        let mut notes = notes::open(file, self.options.layout, &self.options.columns)?;
+        self.report.recognised.push((file.into(), notes.recognised.clone()));
+        self.report.mimic |= notes.mimic;
+        let what = format!("importing {}", file.display());
+        watch(Progress::Started { what, total: notes.size, unit: "bytes" });
+        let (read, mut pending, mut bytes) = (notes.read.clone(), Vec::new(), 0);
+        loop {
+            let next = notes.next();
+            let ended = next.is_none();
+            match next {
+                Some(Ok(record)) => {
+                    bytes += record.text.len();
+                    let pended = self.pend(root, file, record);
+                    pending.push(pended);
+                }
+                Some(Err(bad)) => self.bad(file, bad, &mut pending)?,
+                None => {}
+            }
+            if ended || pending.len() >= BATCH_RECORDS || bytes >= BATCH_BYTES {
+                self.flush(&mut pending)?;
+                bytes = 0;
+                watch(Progress::Advanced(read.load(Ordering::Relaxed)));
+                if ended || cancel.is_cancelled() {
+                    break;
+                }
+            }
+        }
+        watch(Progress::Finished);
+        Ok(())
+    }
+
+    fn bad(&mut self, file: &Path, bad: BadRecord, pending: &mut Vec<Pending>) -> Result<(), WorkflowError> {
+        if self.options.stop_on_error || bad.fatal {
+            self.flush(pending)?;
+            return Err(WorkflowError::Record { path: file.into(), line: bad.line, message: bad.message });
+        }
+        self.report.bad += 1;
+        if self.report.bad_shown.len() < BAD_SHOWN {
+            self.report.bad_shown.push((file.into(), bad.line, bad.message));
+        }
+        Ok(())
+    }
+
+    fn pend(&mut self, root: &Path, file: &Path, record: Record) -> Pending {
+        let name = file.file_name().map_or_else(|| "stdin".into(), |n| n.to_string_lossy().into_owned());
+        let whole_file = record.id.is_none() && record.line == 1 && name.ends_with("txt");
+        let stem = name.split('.').next().unwrap_or(&name).to_owned();
+        let external_id =
+            record.id.unwrap_or_else(|| if whole_file { stem.clone() } else { format!("{name}:{}", record.line) });
+        // A folder of notes below the one named is taken for a patient's.
+        let folder = file.parent().filter(|parent| whole_file && *parent != root && root.is_dir());
+        let patient = record.patient.or_else(|| Some(folder?.file_name()?.to_string_lossy().into_owned()));
+        let patient = patient.unwrap_or_else(|| {
+            self.report.without_patient += 1;
+            external_id.clone()
+        });
+        let sentences = match self.options.unit {
+            Unit::Document => segment(&record.text),
+            Unit::Sentence => {
+                let start = record.text.len() - record.text.trim_start().len();
+                let end = record.text.trim_end().len();
+                if start < end { vec![Span { start, end }] } else { Vec::new() }
+            }
+        };
+        let labels = self.options.labels.as_ref().and(record.labels).and_then(|words| self.label(words));
+        let document = NewDocument {
+            patient: PatientKey(patient),
+            external_id,
+            title: if record.title.is_empty() && whole_file { stem } else { record.title },
+            kind: record.kind,
+            date: record.date,
+            source: name,
+            text: record.text,
+            sentences,
+        };
+        Pending { document, labels }
+    }
+
+    /// A label whose every word the taxonomy has; unknown words are counted and the label stays out, never cut down.
+    fn label(&mut self, words: Vec<String>) -> Option<Label> {
+        let taxonomy = &self.project.taxonomy;
+        let found: Result<Label, _> = words.iter().map(|word| taxonomy.find(word)).collect();
+        match found.and_then(|label| taxonomy.check(&label).map(|()| label)) {
+            Ok(label) => Some(label),
+            Err(_) => {
+                *self.report.unknown_labels.entry(words.join(" + ")).or_default() += 1;
+                None
+            }
+        }
+    }
+
+    fn flush(&mut self, pending: &mut Vec<Pending>) -> Result<(), WorkflowError> {
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let (documents, labels): (Vec<NewDocument>, Vec<Option<Label>>) =
+            pending.drain(..).map(|p| (p.document, p.labels)).unzip();
+        let inserts = self.store.insert_documents(&documents, Origin::Real, &self.project.file.split)?;
+        let mut labelled: Vec<(SentenceId, Label, bool)> = Vec::new();
+        for ((document, insert), label) in documents.iter().zip(&inserts).zip(labels) {
+            let new = matches!(insert, Insert::New(..));
+            if new {
+                self.report.documents += 1;
+                self.report.sentences += document.sentences.len() as u64;
+            } else {
+                self.report.known += 1;
+            }
+            if let (Some(label), false) = (label, document.sentences.is_empty()) {
+                labelled.push((insert.first_sentence(), label, new));
+            }
+        }
+        match self.options.labels.clone() {
+            Some(LabelsBy::Annotator(name)) => self.decide(&Annotator(name), labelled),
+            Some(LabelsBy::Model(model)) => self.propose(&model, labelled),
+            None => Ok(()),
+        }
+    }
+
+    fn decide(&mut self, annotator: &Annotator, labelled: Vec<(SentenceId, Label, bool)>) -> Result<(), WorkflowError> {
+        let mut events = Vec::with_capacity(labelled.len());
+        for (sentence, label, new) in labelled {
+            let standing = if new { None } else { self.store.decision(sentence, annotator)? };
+            if standing.is_some_and(|decision| decision.stand.label.as_ref() == Some(&label)) {
+                self.report.known_labels += 1;
+                continue;
+            }
+            events.push(Event::Decide(Decision {
+                id: new_event_id(),
+                at: now(),
+                annotator: annotator.clone(),
+                sentence,
+                stand: Stand { label: Some(label), ..Stand::default() },
+                took: None,
+                proposal_visible: false,
+                proposal: None,
+                taxonomy: self.project.taxonomy.hash(),
+            }));
+        }
+        self.report.labels += events.len() as u64;
+        Ok(self.store.append(&events)?)
+    }
+
+    fn propose(&mut self, model: &str, labelled: Vec<(SentenceId, Label, bool)>) -> Result<(), WorkflowError> {
+        let run = match &self.run {
+            Some(run) => run.clone(),
+            None => {
+                let config = serde_json::json!({ "imported": true }).to_string();
+                let run = match self.store.find_run(RunKind::Label, model, &config)? {
+                    Some(run) => run,
+                    None => {
+                        let run = Run {
+                            id: new_run_id(),
+                            kind: RunKind::Label,
+                            model: model.to_owned(),
+                            config,
+                            taxonomy: self.project.taxonomy.hash(),
+                            started: now(),
+                            finished: Some(now()),
+                            outcome: Outcome::Finished,
+                            scores: String::new(),
+                        };
+                        self.store.put_run(&run)?;
+                        run.id
+                    }
+                };
+                self.run.insert(run).clone()
+            }
+        };
+        let proposals: Vec<NewProposal> = labelled
+            .into_iter()
+            .map(|(sentence, label, _)| NewProposal {
+                sentence,
+                label,
+                confidence: None,
+                probabilities: Vec::new(),
+                rationale: String::new(),
+                evidence: Vec::new(),
+            })
+            .collect();
+        let new = self.store.propose(&run, Source::Llm, &proposals)?;
+        self.report.labels += new as u64;
+        self.report.known_labels += (proposals.len() - new) as u64;
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! The board behind the metrics: gold, silver and the classifier's labels in memory, brought up to date by what changed.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use super::WorkflowError;
+use super::project::Project;
+use crate::domain::corpus::{Origin, PatientKey, SentenceId};
+use crate::domain::gold::{GoldReal, Vote};
+use crate::domain::label::{Label, RunId, Source};
+use crate::domain::metrics::{Bootstrap, Confusion, Pair, Report, confused, report};
+use crate::domain::split::Split;
+use crate::domain::taxonomy::{Selection, Taxonomy};
+use crate::store::{Changes, Store};
+
+/// One sentence's gold as the board holds it.
+struct Entry {
+    patient: u32,
+    origin: Origin,
+    votes: Vec<Vote>,
+    settled: Option<(u64, bool)>,
+}
+
+/// What a run proposed.
+#[derive(Default)]
+struct Proposed {
+    source: Option<Source>,
+    labels: FxHashMap<SentenceId, u64>,
+}
+
+/// Everything that scores are made of; see [`Board::refresh`].
+#[derive(Default)]
+pub struct Board {
+    mark: Changes,
+    gold: FxHashMap<SentenceId, Entry>,
+    runs: BTreeMap<RunId, Proposed>,
+    patients: FxHashMap<u32, PatientKey>,
+    synthetic: Vec<(SentenceId, u64)>,
+}
+
+/// A labeller's scores against gold, with the sentences behind them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scored {
+    /// Language model or classifier.
+    pub source: Source,
+    /// The run scored.
+    pub run: RunId,
+    /// The numbers.
+    pub report: Report,
+    /// Gold against proposed.
+    pub confusion: Confusion,
+    /// Sentence, gold and proposed of each pair, in order of sentences.
+    pub pairs: Vec<(SentenceId, u64, u64)>,
+}
+
+impl Scored {
+    /// The sentences behind a cell of the confusion matrix.
+    pub fn cell(&self, gold: usize, proposed: usize) -> Vec<SentenceId> {
+        self.pairs
+            .iter()
+            .filter(|(_, g, p)| confused(*g, *p).contains(&(gold, proposed)))
+            .map(|(id, _, _)| *id)
+            .collect()
+    }
+}
+
+/// How much gold there is, by category.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GoldCounts {
+    /// Settled sentences.
+    pub settled: usize,
+    /// Sentences that experts dispute.
+    pub disputed: usize,
+    /// *None* first, then the categories.
+    pub by_category: Vec<usize>,
+}
+
+impl Board {
+    /// Reads what has changed since the last time; says whether anything has.
+    pub fn refresh(&mut self, project: &Project, store: &Store) -> Result<bool, WorkflowError> {
+        let before = self.mark;
+        let (taxonomy, policy) = (&project.taxonomy, project.file.policy);
+        let mut touched: Vec<SentenceId> = Vec::new();
+        let gold = &mut self.gold;
+        self.mark.event = store.gold_since(self.mark.event, |row| {
+            let entry = gold.entry(row.sentence).or_insert_with(|| Entry {
+                patient: row.patient,
+                origin: row.origin,
+                votes: Vec::new(),
+                settled: None,
+            });
+            entry.votes.retain(|vote| vote.annotator != row.annotator);
+            if let Some(label) = row.label {
+                entry.votes.push(Vote { annotator: row.annotator, label, blind: row.blind });
+            }
+            touched.push(row.sentence);
+        })?;
+        for sentence in touched {
+            if let Some(entry) = gold.get_mut(&sentence) {
+                let patient = PatientKey(String::new());
+                entry.settled = GoldReal::settle(sentence, patient, entry.origin, &entry.votes, policy)
+                    .map(|gold| (taxonomy.bits(gold.label()), gold.blind()));
+            }
+        }
+        let (runs, synthetic) = (&mut self.runs, &mut self.synthetic);
+        self.mark.proposal = store.proposals_since(self.mark.proposal, |row| {
+            let bits = taxonomy.bits(&row.label);
+            if row.origin == Origin::Synthetic {
+                if row.source == Source::Llm {
+                    synthetic.push((row.sentence, bits));
+                }
+                return;
+            }
+            let run = runs.entry(row.run).or_default();
+            run.source = Some(row.source);
+            run.labels.insert(row.sentence, bits);
+        })?;
+        if self.mark != before || self.patients.is_empty() {
+            self.patients = store.patient_keys()?.into_iter().collect();
+        }
+        Ok(self.mark != before)
+    }
+
+    /// The newest run of a source that has proposals on real sentences.
+    pub fn latest(&self, source: Source) -> Option<&RunId> {
+        self.runs.iter().rev().find(|(_, run)| run.source == Some(source)).map(|(id, _)| id)
+    }
+
+    /// Scores a run against gold. A language model is scored on all gold; a classifier on the gold of test patients alone,
+    /// since it was trained on the others'.
+    pub fn score(&self, project: &Project, run: &RunId, bootstrap: Bootstrap) -> Option<Scored> {
+        let proposed = self.runs.get(run)?;
+        let source = proposed.source?;
+        let plan = &project.file.split;
+        let tested: FxHashMap<u32, bool> =
+            self.patients.iter().map(|(number, key)| (*number, plan.split(key) == Split::Test)).collect();
+        let mut rows: Vec<(SentenceId, Pair)> = self
+            .gold
+            .iter()
+            .filter_map(|(sentence, entry)| {
+                let (gold, blind) = entry.settled?;
+                let predicted = *proposed.labels.get(sentence)?;
+                let held_out = source != Source::Classifier || tested.get(&entry.patient).copied().unwrap_or(false);
+                held_out.then_some((*sentence, Pair { patient: entry.patient, gold, predicted, blind }))
+            })
+            .collect();
+        rows.sort_unstable_by_key(|(sentence, _)| *sentence);
+        let pairs: Vec<Pair> = rows.iter().map(|(_, pair)| *pair).collect();
+        let categories = project.taxonomy.categories().len();
+        let multi_class = project.taxonomy.selection() == Selection::Single;
+        Some(Scored {
+            source,
+            run: run.clone(),
+            report: report(&pairs, categories, multi_class, bootstrap),
+            confusion: Confusion::of(&pairs, categories),
+            pairs: rows.into_iter().map(|(id, pair)| (id, pair.gold, pair.predicted)).collect(),
+        })
+    }
+
+    /// How much gold there is.
+    pub fn gold_counts(&self, taxonomy: &Taxonomy) -> GoldCounts {
+        let mut counts = GoldCounts { by_category: vec![0; taxonomy.categories().len() + 1], ..GoldCounts::default() };
+        for entry in self.gold.values().filter(|entry| entry.origin == Origin::Real) {
+            match entry.settled {
+                Some((bits, _)) => {
+                    counts.settled += 1;
+                    count_bits(bits, &mut counts.by_category);
+                }
+                None if entry.votes.len() > 1 => counts.disputed += 1,
+                None => {}
+            }
+        }
+        counts
+    }
+
+    /// How many synthetic sentences were written for *None* and each category.
+    pub fn bronze_counts(&self, taxonomy: &Taxonomy) -> Vec<usize> {
+        let mut counts = vec![0; taxonomy.categories().len() + 1];
+        self.synthetic.iter().for_each(|(_, bits)| count_bits(*bits, &mut counts));
+        counts
+    }
+
+    /// Settled gold as the domain's type, for training and testing.
+    pub fn gold(&self, project: &Project) -> Vec<GoldReal> {
+        let mut all: Vec<GoldReal> = self
+            .gold
+            .iter()
+            .filter_map(|(sentence, entry)| {
+                let patient = self.patients.get(&entry.patient)?.clone();
+                GoldReal::settle(*sentence, patient, entry.origin, &entry.votes, project.file.policy)
+            })
+            .collect();
+        all.sort_unstable_by_key(GoldReal::sentence);
+        all
+    }
+
+    /// A run's labels on real sentences with their patients, for training; ascending.
+    pub fn proposed(&self, run: &RunId, taxonomy: &Taxonomy) -> Vec<(SentenceId, Label)> {
+        let mut all: Vec<(SentenceId, Label)> = self
+            .runs
+            .get(run)
+            .into_iter()
+            .flat_map(|run| run.labels.iter().map(|(id, bits)| (*id, taxonomy.label(*bits))))
+            .collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all
+    }
+}
+
+fn count_bits(bits: u64, counts: &mut [usize]) {
+    if bits == 0 {
+        counts[0] += 1;
+    }
+    for (i, count) in counts.iter_mut().skip(1).enumerate() {
+        *count += (bits >> i & 1) as usize;
+    }
+}
