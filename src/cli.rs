@@ -368,16 +368,8 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             let cancel = cancel_on_signal();
             let mut out = io::BufWriter::new(io::stdout().lock());
             let bar = Bar::default();
-            let written = predict::predict(
-                &model,
-                &input,
-                layout.map(Into::into),
-                &columns.into(),
-                csv,
-                &mut out,
-                &cancel,
-                &mut |p| bar.show(p),
-            )?;
+            let input = predict::Input { path: input, layout: layout.map(Into::into), columns: columns.into() };
+            let written = predict::predict(&model, &input, csv, &mut out, &cancel, &mut |p| bar.show(p))?;
             out.flush().map_err(write_error)?;
             say(&format!("labelled {written} records with {}", folder.display()));
             Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::Success })

@@ -4,6 +4,8 @@
 //! [`classifier`] trains on what they decided; [`domain`] arithmetic scores it; [`formats`] write it out. The [`workflow`]
 //! layer holds one file for each use case; [`cli`] and [`tui`] are two faces of it and hold no rule of the domain.
 
+#![deny(missing_docs, unsafe_code)]
+
 pub mod classifier;
 pub mod cli;
 pub mod domain;

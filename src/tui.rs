@@ -126,6 +126,8 @@ pub fn run(project: Project) -> Result<(), WorkflowError> {
                             }
                         }
                     }
+                    // A size that went away and came back leaves a terminal that has forgotten what was on it.
+                    Wake::Key(Event::Resize(..)) => forget(&mut screen).map_err(terminal)?,
                     Wake::Key(_) => {}
                     Wake::App(message) => step(&mut app, &mut world, message, clock),
                 }
@@ -202,6 +204,14 @@ fn listen(to_main: Sender<Wake>, from_jobs: std::sync::mpsc::Receiver<Message>) 
         // The terminal is gone; everything decided is saved.
         let _ = to_main.send(Wake::App(Message::Quit));
     });
+}
+
+/// Clears the terminal and the memory of what was drawn, so that the next frame is drawn whole. `Terminal::clear` would
+/// ask the terminal where its cursor is, and one that is being resized may not answer.
+fn forget<W: Write>(screen: &mut Terminal<CrosstermBackend<W>>) -> io::Result<()> {
+    queue!(screen.backend_mut(), crossterm::terminal::Clear(crossterm::terminal::ClearType::All))?;
+    screen.swap_buffers();
+    Ok(())
 }
 
 /// Draws inside a synchronised update, so that a slow line shows whole frames.

@@ -165,7 +165,7 @@ mod tests {
             row.values[row.indices.iter().position(|i| *i == number).unwrap()]
         };
         // tf 2: 1 + ln 2 = 1.6931; idf of df 2 of 3: ln(4/3) + 1 = 1.2877; of df 1: ln(4/2) + 1 = 1.6931.
-        let (a, b) = (1.6931472 * 1.2876821, 1.6931472);
+        let (a, b) = (1.693_147_2 * 1.287_682, 1.693_147_2);
         let length = f32::sqrt(3.0 * a * a + b * b);
         for (word, expected) in [("she", a), ("forgets", a), ("she forgets", a), ("forgets she", b)] {
             assert!((value(&rows[1], word) - expected / length).abs() < 1e-5, "{word}");

@@ -1,457 +1,323 @@
 //! Sentences of clinical text.
 //!
-//! A general splitter goes by punctuation and capitals; clinical notes break its assumptions: lines are wrapped in
-//! mid-sentence, headings and list items end without a stop, "Dr." and "q.d." end with one, and `[**2151-7-16**]` holds
-//! what a de-identifier left. Two steps: lines are joined to blocks where a line only wraps, and each block is cut at
-//! sentence ends. Every character that is not white space lies in exactly one sentence. Time is linear in the text.
+//! The Unicode rules split "Dr. Smith" and "b.i.d. with meals", and know nothing of headings, list items and the hard
+//! wraps of dictated letters. Here lines are read first (which breaks end something?), then the full stops within what
+//! the lines leave together. Every decision looks at a bounded stretch of text around it, so time is linear.
 
 use super::text::Span;
 
-/// Cuts a text into sentences: spans in order, without white space at their ends, that together hold all of the text but
-/// white space.
+use abbreviations::{Abbreviation, abbreviation, goes_on, is_careless_starter, is_starter, takes_a_letter};
+
+mod abbreviations;
+mod lines;
+
+/// The sentences of `text` in order. They don't overlap, have no white space around them, and together hold every
+/// character of `text` that is not white space.
+///
+/// ```
+/// use goldsmith::domain::segment::segment;
+/// let note = "Seen by Dr.\nOsei at 3 p.m. on Friday. Takes donepezil 5 mg q.h.s. Sleeps well.";
+/// let sentences: Vec<_> = segment(note).iter().map(|span| span.of(note)).collect();
+/// assert_eq!(sentences, ["Seen by Dr.\nOsei at 3 p.m. on Friday.", "Takes donepezil 5 mg q.h.s.", "Sleeps well."]);
+/// ```
+#[must_use]
 pub fn segment(text: &str) -> Vec<Span> {
+    let sealed = deidentified(text);
     let mut sentences = Vec::new();
-    let protected = Protected::of(text);
-    for block in blocks(text, &protected) {
-        cut(text, block, &protected, &mut sentences);
+    let mut first = 0;
+    for block in lines::blocks(text, &sealed) {
+        while sealed.get(first).is_some_and(|span| span.end <= block.start) {
+            first += 1;
+        }
+        split(text, block, &sealed[first..], &mut sentences);
     }
     sentences
 }
 
-/// Spans inside which nothing ends: de-identified `[** ... **]`. An opening without an end within a few lines protects
-/// nothing.
-struct Protected(Vec<Span>);
-
-impl Protected {
-    fn of(text: &str) -> Self {
-        let mut spans = Vec::new();
-        let mut from = 0;
-        while let Some(start) = text[from..].find("[**").map(|at| from + at) {
-            let Some(end) = text[start..].find("**]").map(|at| start + at + 3) else {
-                break;
-            };
-            // A span this long is no de-identified name but a stray opening.
-            if end - start <= 200 {
-                spans.push(Span { start, end });
-                from = end;
-            } else {
-                from = start + 3;
-            }
+/// Spans such as `[**Hospital 7**]` that stand for a removed name. What is within them is no sentence's punctuation.
+fn deidentified(text: &str) -> Vec<Span> {
+    let bytes = text.as_bytes();
+    let mut spans = Vec::new();
+    let mut open = None;
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at..].starts_with(b"[**") {
+            open = Some(at);
+            at += 3;
+        } else if bytes[at..].starts_with(b"**]") {
+            at += 3;
+            spans.extend(open.take().map(|start| Span::new(start, at)));
+        } else {
+            at += 1;
         }
-        Self(spans)
     }
-
-    fn holds(&self, at: usize) -> bool {
-        let next = self.0.partition_point(|span| span.start < at);
-        next > 0 && self.0[next - 1].end > at
-    }
+    spans
 }
 
-struct Line<'a> {
-    /// Without white space at its ends.
-    text: &'a str,
-    /// Columns from the true start of the line, for telling a wrapped line from a short one.
-    width: usize,
-}
-
-/// Joins lines that only wrap.
-fn blocks(text: &str, protected: &Protected) -> Vec<Span> {
-    let mut blocks: Vec<Span> = Vec::new();
-    let mut start = 0;
-    let mut previous: Option<Line<'_>> = None;
-    let wrap = wrap_column(text);
-    for raw in text.split_inclusive('\n') {
-        let trimmed = raw.trim();
-        let lead = raw.len() - raw.trim_start().len();
-        let span = Span { start: start + lead, end: start + lead + trimmed.len() };
-        let line = Line { text: trimmed, width: raw.trim_end().chars().count() };
-        let line_start = start;
-        start += raw.len();
-        if trimmed.is_empty() {
-            previous = None;
+/// Splits one block at the stops that end sentences.
+fn split(text: &str, block: Span, sealed: &[Span], sentences: &mut Vec<Span>) {
+    let mut sealed = sealed.iter().peekable();
+    let mut start = block.start;
+    let mut at = block.start;
+    while at < block.end {
+        while sealed.next_if(|span| span.end <= at).is_some() {}
+        if let Some(span) = sealed.peek().filter(|span| span.contains(at)) {
+            at = span.end;
             continue;
         }
-        let joins =
-            protected.holds(line_start) || previous.as_ref().is_some_and(|before| continues(before, &line, wrap));
-        match blocks.last_mut() {
-            Some(block) if joins => block.end = span.end,
-            _ => blocks.push(span),
-        }
-        previous = Some(line);
-    }
-    blocks
-}
-
-/// The column at which the writer's lines wrap: the longest line, if many lines come near it; `None` where lines end
-/// where their content ends.
-fn wrap_column(text: &str) -> Option<usize> {
-    let widths: Vec<usize> = text.lines().map(|l| l.trim_end().chars().count()).filter(|w| *w > 0).collect();
-    let widest = *widths.iter().max()?;
-    let near = widths.iter().filter(|w| **w + 14 >= widest).count();
-    ((50..=110).contains(&widest) && near >= 2 && near * 4 >= widths.len()).then_some(widest)
-}
-
-fn continues(before: &Line<'_>, line: &Line<'_>, wrap: Option<usize>) -> bool {
-    if starts_item(line.text) || is_heading(line.text) || is_heading(before.text) || starts_labelled(line.text) {
-        return false;
-    }
-    let ends_sentence = before.text.ends_with(['.', '!', '?', ':', ';'])
-        || (before.text.ends_with([')', '"', '\u{201d}'])
-            && before.text.trim_end_matches([')', '"', '\u{201d}']).ends_with('.'));
-    let Some(first) = line.text.chars().next() else {
-        return false;
-    };
-    if first.is_lowercase() {
-        return !before.text.ends_with(['!', '?', ':']) || before.text.ends_with("i.e.");
-    }
-    if before.text.ends_with([',', '-', '/', '(', '&', '+']) {
-        return true;
-    }
-    // A next line that would not have fitted on this one: the writer's editor wrapped here.
-    let first_word = line.text.split_whitespace().next().map_or(0, |w| w.chars().count());
-    let full = wrap.is_some_and(|wrap| before.width + 1 + first_word > wrap.saturating_sub(2));
-    if full {
-        // A sentence may end at the wrap; joining is harmless, since the block is cut again at its stops.
-        return true;
-    }
-    if ends_sentence {
-        return false;
-    }
-    let last = before.text.rsplit(' ').next().unwrap_or("");
-    wrap.is_some() && before.width >= 40 && is_connective(last)
-}
-
-/// A word that no sentence ends with.
-fn is_connective(word: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "a", "an", "the", "and", "or", "of", "to", "in", "on", "at", "by", "for", "with", "from", "her", "his",
-        "their", "is", "was", "are", "were", "has", "had", "have", "that", "which", "who", "as", "but", "not", "no",
-        "than", "Mr.", "Mrs.", "Ms.", "Dr.",
-    ];
-    WORDS.contains(&word)
-}
-
-/// `- `, `* `, `• `, `1. `, `2) `, `a) `, `[ ] `: a list item, or a nursing log's `08:15 `.
-fn starts_item(line: &str) -> bool {
-    item_marker(line).is_some() || time_stamp(line).is_some()
-}
-
-/// The length of a list marker with its space.
-fn item_marker(line: &str) -> Option<usize> {
-    let bullets = [
-        "\u{2022}", "\u{25cf}", "\u{25e6}", "\u{00b7}", "\u{2013}", "\u{2014}", "-", "*", "+", "#", ">", "o ", "[ ]",
-        "[x]",
-    ];
-    for bullet in bullets {
-        if let Some(rest) = line.strip_prefix(bullet) {
-            let gap = rest.len() - rest.trim_start().len();
-            if gap > 0 || bullet.ends_with(' ') || bullet.starts_with('\u{2022}') {
-                return Some(bullet.len() + gap);
-            }
-            // "#1 Hypertension"
-            if bullet == "#" && rest.starts_with(|c: char| c.is_ascii_digit()) {
-                return Some(1);
-            }
-        }
-    }
-    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
-    let marker = match digits {
-        1 | 2 => digits,
-        0 if line.starts_with(|c: char| c.is_ascii_alphabetic()) => 1,
-        _ => return None,
-    };
-    let rest = &line[marker..];
-    let stop = if digits > 0 { rest.strip_prefix(['.', ')', ':']) } else { rest.strip_prefix(')') }?;
-    let gap = stop.len() - stop.trim_start().len();
-    (gap > 0 && !stop.trim_start().is_empty()).then_some(marker + 1 + gap)
-}
-
-/// `08:15 `, `0815 `, `08.15 - ` at the start of a line.
-fn time_stamp(line: &str) -> Option<usize> {
-    let word = line.split([' ', '\t']).next()?;
-    let digits: String = word.trim_end_matches([':', '-', 'h']).chars().filter(|c| *c != ':' && *c != '.').collect();
-    let numeric = digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit());
-    let hour = numeric && digits[..2] <= *"24" && digits[2..] < *"60";
-    (hour && word.len() < line.len() && (word.contains(':') || word.starts_with('0') || word.ends_with('h')))
-        .then_some(word.len())
-}
-
-/// "Doctor: ", "BP: 120/80", "Plan: ...": a line that starts with its own label.
-fn starts_labelled(line: &str) -> bool {
-    let Some(colon) = line.find(':') else {
-        return false;
-    };
-    let label = &line[..colon];
-    let words = label.split_whitespace().count();
-    let after = &line[colon + 1..];
-    (1..=5).contains(&words)
-        && label.starts_with(|c: char| c.is_uppercase() || c == '[')
-        && label.len() <= 48
-        && !label.contains(['.', ','])
-        && (after.is_empty() || after.starts_with(char::is_whitespace))
-}
-
-/// A line that is nothing but a heading: "ASSESSMENT AND PLAN", "Results:", "PLAN".
-fn is_heading(line: &str) -> bool {
-    let words = line.split_whitespace().count();
-    if words > 9 || line.len() > 80 {
-        return false;
-    }
-    if line.ends_with(':') {
-        return !line.contains(". ");
-    }
-    let letters = line.chars().filter(|c| c.is_alphabetic()).count();
-    let upper = line.chars().filter(|c| c.is_uppercase()).count();
-    letters >= 3 && upper == letters && !line.ends_with(['.', ',', ';', '!', '?']) && !line.contains(char::is_numeric)
-}
-
-/// Cuts a block at its sentence ends.
-fn cut(text: &str, block: Span, protected: &Protected, sentences: &mut Vec<Span>) {
-    let source = block.of(text);
-    let mut start = 0;
-    // The number of a list item is no sentence.
-    let marker = item_marker(source).or_else(|| time_stamp(source)).unwrap_or(0);
-    for (at, c) in source.char_indices() {
-        if at < marker || at < start || !matches!(c, '.' | '!' | '?' | '\u{2026}' | '\u{3002}') {
-            continue;
-        }
-        if protected.holds(block.start + at) {
-            continue;
-        }
-        if let Some(end) = sentence_end(source, start.max(marker), at, c) {
-            push(text, block.start + start, block.start + end, sentences);
-            start = end;
-        }
-    }
-    push(text, block.start + start, block.end, sentences);
-}
-
-fn push(text: &str, start: usize, end: usize, sentences: &mut Vec<Span>) {
-    let piece = &text[start..end];
-    let trimmed = piece.trim();
-    if !trimmed.is_empty() {
-        let lead = piece.len() - piece.trim_start().len();
-        sentences.push(Span { start: start + lead, end: start + lead + trimmed.len() });
-    }
-}
-
-/// Where the sentence ends that the stop at `at` may end, or `None` if it does not end one.
-fn sentence_end(source: &str, start: usize, at: usize, stop: char) -> Option<usize> {
-    let after_stops = at
-        + source[at..]
-            .chars()
-            .take_while(|c| matches!(c, '.' | '!' | '?' | '\u{2026}'))
-            .map(char::len_utf8)
-            .sum::<usize>();
-    let closing = source[after_stops..]
-        .chars()
-        .take_while(|c| matches!(c, ')' | '"' | '\'' | '\u{201d}' | '\u{2019}' | ']'))
-        .map(char::len_utf8)
-        .sum::<usize>();
-    let end = after_stops + closing;
-    let rest = &source[end..];
-    let gap = rest.len() - rest.trim_start().len();
-    let next = rest.trim_start();
-    if next.is_empty() {
-        return Some(end);
-    }
-    let word = next.split_whitespace().next().unwrap_or("");
-    let next_char = next.chars().next()?;
-    if gap == 0 {
-        return glued(source, at, end, stop, next_char).then_some(end);
-    }
-    let opener = next.trim_start_matches(['"', '\u{201c}', '\'', '(', '[', '*']).chars().next().unwrap_or(next_char);
-    let starts_anew = opener.is_uppercase()
-        || opener.is_numeric()
-        || next.starts_with("[**")
-        || !opener.is_alphabetic()
-        || is_shorthand_start(word);
-    if stop != '.' {
-        return (stop == '\u{3002}' || starts_anew).then_some(end);
-    }
-    let dots = after_stops - at;
-    if dots > 1 {
-        // An ellipsis goes on in lower case.
-        return (opener.is_uppercase()).then_some(end);
-    }
-    let last = last_word(source, start, at);
-    if abbreviation(last, next, opener) {
-        return None;
-    }
-    starts_anew.then_some(end)
-}
-
-/// A stop without space behind it: "well.She denies" ends a sentence, "0.5", "b.i.d", "e.g." and "www.x.org" do not.
-fn glued(source: &str, at: usize, end: usize, stop: char, next: char) -> bool {
-    let before = source[..at].chars().next_back().unwrap_or(' ');
-    let word_before: usize = source[..at].chars().rev().take_while(|c| c.is_alphabetic()).count();
-    let word_after: usize = source[end..].chars().take_while(|c| c.is_lowercase() || c.is_uppercase()).count();
-    let next_is_word = next.is_uppercase() && source[end..].chars().nth(1).is_some_and(char::is_lowercase);
-    (before.is_lowercase() || before.is_ascii_digit() || before == ')')
-        && (word_before >= 3 || !before.is_alphabetic())
-        && (next_is_word && word_after >= 2)
-        && (stop != '.' || !source[..at].rsplit(char::is_whitespace).next().is_some_and(|w| w.contains(['@', '/'])))
-}
-
-/// The word that ends at `at`, with the stops inside it ("q.d", "e.g").
-fn last_word(source: &str, start: usize, at: usize) -> &str {
-    let from = source[start.min(at)..at]
-        .char_indices()
-        .rev()
-        .find(|(_, c)| c.is_whitespace() || matches!(c, '(' | '[' | ',' | ';' | '"' | '\u{201c}' | '-' | '/'))
-        .map_or(start.min(at), |(i, c)| start.min(at) + i + c.len_utf8());
-    &source[from..at]
-}
-
-/// A sentence of shorthand starts in lower case in these words only.
-fn is_shorthand_start(word: &str) -> bool {
-    matches!(word, "pt" | "pt." | "c/o" | "s/p" | "w/" | "pH" | "o/e" | "h/o" | "y/o")
-}
-
-/// Never at a sentence's end: a name or number follows.
-const TITLES: &[&str] = &[
-    "dr", "drs", "mr", "mrs", "ms", "miss", "mx", "prof", "rev", "fr", "sr", "jr", "st", "sgt", "capt", "lt", "hon",
-    "vs", "v", "e.g", "eg", "i.e", "ie", "cf", "viz", "approx", "ca", "no", "nos", "fig", "figs", "tel", "ext", "est",
-    "dept", "univ", "c",
-];
-
-/// At a sentence's end only if what follows cannot go on.
-const SHORT: &[&str] = &[
-    "q.d", "b.i.d", "t.i.d", "q.i.d", "q.h.s", "h.s", "q.o.d", "p.r.n", "prn", "p.o", "i.v", "i.m", "s.c", "s.l",
-    "p.r", "a.m", "p.m", "a.c", "p.c", "o.d", "b.d", "t.d.s", "q.a.m", "q.p.m", "q.4h", "q.6h", "q.8h", "etc", "hx",
-    "rx", "dx", "tx", "sx", "pt", "pts", "wt", "ht", "temp", "tab", "tabs", "cap", "caps", "inj", "mg", "mcg", "ml",
-    "kg", "cm", "mm", "lb", "lbs", "oz", "in", "ft", "hr", "hrs", "min", "mins", "sec", "wk", "wks", "mo", "mos", "yr",
-    "yrs", "y.o", "y/o", "u.s", "u.k", "n.b", "m.d", "r.n", "ph.d", "d.o", "inc", "ltd", "co", "al", "lab", "labs",
-    "appt", "ave", "rd", "bilat", "cont", "freq", "max", "neg", "pos", "resp", "sig", "jan", "feb", "mar", "apr",
-    "jun", "jul", "aug", "sept", "sep", "oct", "nov", "dec", "mon", "tue", "tues", "wed", "thu", "thurs", "fri", "sat",
-    "sun",
-];
-
-/// Of [`SHORT`], those that are ordinary words too: at a sentence's end before any capital.
-const ALSO_WORDS: &[&str] = &[
-    "in", "max", "sat", "sun", "mar", "co", "labs", "lab", "min", "temp", "prn", "tabs", "caps", "mg", "ml", "kg",
-    "mcg", "cm", "mm", "lbs", "hrs", "mins", "yrs", "wks", "mos", "etc", "neg", "pos", "cap", "al",
-];
-
-/// Whether the stop behind `word` belongs to an abbreviation that the sentence goes on after.
-fn abbreviation(word: &str, next: &str, opener: char) -> bool {
-    let lower = word.to_lowercase();
-    if lower.is_empty() {
-        return false;
-    }
-    if TITLES.contains(&lower.as_str()) {
-        // "No." before a number is "number"; else it is the answer "no".
-        return match lower.as_str() {
-            "no" | "nos" | "fig" | "ext" | "c" => opener.is_ascii_digit(),
-            "miss" | "hon" | "est" | "v" => word != "miss" && opener.is_uppercase(),
-            _ => true,
+        let Some(c) = text[at..block.end].chars().next() else {
+            break;
         };
+        let end = if is_stop(c) {
+            let stop = Stop::read(text, Span::new(start, block.end), at);
+            at = stop.end;
+            if !stop.ends_sentence() {
+                continue;
+            }
+            stop.end
+        } else if c == '•' && text[start..at].ends_with(char::is_whitespace) {
+            at
+        } else {
+            at += c.len_utf8();
+            continue;
+        };
+        sentences.push(Span::new(start, start + text[start..end].trim_end().len()));
+        start = end + (text[end..block.end].len() - text[end..block.end].trim_start().len());
+        at = if c == '•' { start + c.len_utf8() } else { start };
     }
-    // An initial: "John F. Smith", but "vitamin D. She" and "hepatitis B. Denies" end.
-    let mut letters = word.chars();
-    if let (Some(letter), None) = (letters.next(), letters.next()) {
-        return letter.is_uppercase() && !starts_sentence(next) && !opener.is_ascii_digit() && opener.is_alphabetic();
+    if start < block.end {
+        sentences.push(Span::new(start, block.end));
     }
-    if SHORT.contains(&lower.as_str()) {
-        if opener.is_lowercase() || opener.is_ascii_digit() && !ALSO_WORDS.contains(&lower.as_str()) {
-            return true;
+}
+
+/// Whether `c` can end a sentence.
+fn is_stop(c: char) -> bool {
+    matches!(c, '.' | '?' | '!' | '…')
+}
+
+/// Quotes and brackets that close after a stop.
+fn is_closer(c: char) -> bool {
+    matches!(c, '"' | '\'' | '”' | '’' | '»' | ')' | ']' | '}')
+}
+
+fn is_opener(c: char) -> bool {
+    matches!(c, '"' | '\'' | '“' | '‘' | '«' | '(' | '[' | '{')
+}
+
+/// Words longer than this decide nothing.
+const LONGEST_WORD: usize = 100;
+
+/// The word that ends at `end`, without the quotes and brackets that open it.
+fn word_before(text: &str, end: usize) -> &str {
+    let mut start = end;
+    for (offset, c) in text[..end].char_indices().rev() {
+        if c.is_whitespace() || end - offset > LONGEST_WORD {
+            break;
         }
-        if ALSO_WORDS.contains(&lower.as_str()) || lower.contains('.') {
+        start = offset;
+    }
+    text[start..end].trim_start_matches(is_opener)
+}
+
+/// The word at the start of `text`.
+fn word_after(text: &str) -> &str {
+    let ends = |&(offset, c): &(usize, char)| {
+        offset >= LONGEST_WORD || !(c.is_alphanumeric() || matches!(c, '\'' | '’' | '-'))
+    };
+    &text[..text.char_indices().find(ends).map_or(text.len(), |(offset, _)| offset)]
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Period,
+    /// A question or exclamation mark among the stops.
+    Loud,
+    Ellipsis,
+}
+
+/// One or more stops in a row, and what is around them.
+struct Stop<'a> {
+    kind: Kind,
+    /// What the sentence says before the stop.
+    sentence: &'a str,
+    word: &'a str,
+    /// Whether a quote or bracket closes right after the stop.
+    closed: bool,
+    /// Offset after the stop and its closers.
+    end: usize,
+    rest: &'a str,
+}
+
+impl<'a> Stop<'a> {
+    /// Reads the stop at `at` within `sentence`, which runs from the sentence's start to the end of its block.
+    fn read(text: &'a str, sentence: Span, at: usize) -> Self {
+        let tail = &text[at..sentence.end];
+        let stops = tail.len() - tail.trim_start_matches(is_stop).len();
+        let run = &tail[..stops];
+        let rest = tail[stops..].trim_start_matches(is_closer);
+        let kind = if run.contains(['?', '!']) {
+            Kind::Loud
+        } else if run == "." {
+            Kind::Period
+        } else {
+            Kind::Ellipsis
+        };
+        Self {
+            kind,
+            sentence: &text[sentence.start..at],
+            word: word_before(&text[sentence.start..at], at - sentence.start),
+            closed: tail.len() - stops > rest.len(),
+            end: sentence.end - rest.len(),
+            rest,
+        }
+    }
+
+    fn ends_sentence(&self) -> bool {
+        if self.rest.is_empty() {
+            // The block's end is the sentence's.
             return false;
         }
-        return !starts_sentence(next);
+        if !self.rest.starts_with(char::is_whitespace) {
+            return self.ends_without_space();
+        }
+        let next = Next::read(self.rest.trim_start());
+        match self.kind {
+            Kind::Loud => self.loud_ends(&next),
+            Kind::Ellipsis => next.opens || next.first.is_uppercase(),
+            Kind::Period => self.period_ends(&next),
+        }
     }
-    false
+
+    /// "well.She": the space was forgotten. Everything else that goes on without one is a number, an address or an
+    /// abbreviation.
+    fn ends_without_space(&self) -> bool {
+        let after: &str = self.rest;
+        let whole_word = self.word.chars().filter(|c| c.is_alphabetic()).count() >= 3
+            && self.word.chars().all(|c| c.is_alphabetic() || matches!(c, '-' | '\'' | '’' | ',' | ')' | '"'));
+        let number = self.word.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '%' | ')' | ']'))
+            && !self.word.contains(['@', '=', '&'])
+            && !self.word.contains("//");
+        if self.kind == Kind::Ellipsis || abbreviation(self.word).is_some() {
+            return false;
+        }
+        let word = word_after(after);
+        // What stands right after the word: an address goes on, a sentence has a space or an apostrophe.
+        let free = after[word.len()..].chars().next().is_none_or(|c| c.is_whitespace() || matches!(c, ',' | ':' | '/'));
+        if after.starts_with("[**") {
+            return whole_word;
+        }
+        let mut letters = word.chars();
+        let capital = letters.next().is_some_and(char::is_uppercase);
+        let then_small = letters.next().is_none_or(char::is_lowercase);
+        if capital {
+            return free && (whole_word && (then_small || is_starter(word)) || number && then_small && word.len() > 1);
+        }
+        self.kind == Kind::Period
+            && whole_word
+            && is_careless_starter(word)
+            && after[word.len()..].starts_with(char::is_whitespace)
+    }
+
+    fn loud_ends(&self, next: &Next) -> bool {
+        let spaced = self.sentence.is_empty() || self.sentence.ends_with(char::is_whitespace);
+        if spaced {
+            // "dx ? MCI" is doubt, not a question.
+            return !self.sentence.is_empty() && is_starter(next.word);
+        }
+        if self.closed {
+            // '"What day is it?" four times' goes on, and "still driving (!) despite advice" does.
+            return !self.sentence.ends_with('(') && !next.first.is_lowercase();
+        }
+        next.begins_sentence() || next.first.is_lowercase()
+    }
+
+    fn period_ends(&self, next: &Next) -> bool {
+        if self.is_item_number() {
+            return false;
+        }
+        let kind = if self.closed { None } else { abbreviation(self.word) };
+        match kind {
+            Some(Abbreviation::Opens) => false,
+            Some(Abbreviation::Counts) => {
+                next.begins_sentence()
+                    && !next.first.is_ascii_digit()
+                    && !next.word.contains(|c: char| c.is_ascii_digit())
+                    && next.first != '#'
+            }
+            Some(Abbreviation::Leads) if self.names_a_thing() => next.begins_sentence(),
+            Some(Abbreviation::Leads) => is_starter(next.word) && next.first.is_uppercase(),
+            Some(Abbreviation::Closes) => {
+                (next.first.is_uppercase() && !goes_on(next.word)) || next.is_item || next.first == '?'
+            }
+            None if next.first.is_lowercase() && !next.opens => self.careless_ends(next),
+            None => next.begins_sentence(),
+        }
+    }
+
+    /// A small letter after a full stop: a sentence that was typed in haste, or an abbreviation that no list has.
+    fn careless_ends(&self, next: &Next) -> bool {
+        let letters = self.word.chars().filter(|c| c.is_alphabetic()).count();
+        let ordinary = letters >= 5 && self.word.contains(['a', 'e', 'i', 'o', 'u', 'y']);
+        let number = self.word.ends_with(|c: char| c.is_ascii_digit() || c == '%');
+        !self.closed && (ordinary || number || letters > 1 && is_careless_starter(next.word))
+    }
+
+    /// "1." at the start of an item, also behind a bullet or an inline heading.
+    fn is_item_number(&self) -> bool {
+        let numbered = self.word.len() <= 5 && {
+            let mut word = self.word.to_owned();
+            word.push('.');
+            lines::is_number(&word)
+        };
+        if !numbered {
+            return false;
+        }
+        let before = self.sentence[..self.sentence.len() - self.word.len()].trim_end();
+        before.is_empty() || before.len() <= 60 && before.ends_with([':', '-', '#', '*', '•', '('])
+    }
+
+    /// "vitamin C.", where one capital is no initial.
+    fn names_a_thing(&self) -> bool {
+        let before = self.sentence[..self.sentence.len() - self.word.len()].trim_end();
+        self.word.len() == 1 && takes_a_letter(word_before(before, before.len()))
+    }
 }
 
-/// Whether the text opens with a word that commonly opens a sentence of a note.
-fn starts_sentence(next: &str) -> bool {
-    const OPENERS: &[&str] = &[
-        "A",
-        "An",
-        "The",
-        "This",
-        "That",
-        "These",
-        "There",
-        "He",
-        "She",
-        "It",
-        "They",
-        "We",
-        "I",
-        "You",
-        "His",
-        "Her",
-        "Their",
-        "Patient",
-        "Pt",
-        "Mr",
-        "Mrs",
-        "Ms",
-        "Dr",
-        "No",
-        "Not",
-        "Denies",
-        "Reports",
-        "States",
-        "Has",
-        "Had",
-        "Is",
-        "Was",
-        "Will",
-        "Continue",
-        "Continues",
-        "Plan",
-        "Follow",
-        "On",
-        "In",
-        "At",
-        "As",
-        "For",
-        "With",
-        "Since",
-        "After",
-        "Before",
-        "When",
-        "If",
-        "Also",
-        "And",
-        "But",
-        "Daughter",
-        "Son",
-        "Wife",
-        "Husband",
-        "Family",
-        "Lives",
-        "Takes",
-        "Start",
-        "Started",
-        "Stop",
-        "Review",
-        "Reviewed",
-        "Discussed",
-        "Advised",
-        "Noted",
-        "Seen",
-        "Using",
-        "Needs",
-        "Does",
-        "Did",
-        "Can",
-        "Still",
-        "Now",
-        "Both",
-        "All",
-        "Some",
-        "Today",
-        "Otherwise",
-        "However",
-        "Slept",
-        "Ate",
-        "Given",
-    ];
-    let word =
-        next.trim_start_matches(['"', '\u{201c}', '(', '*']).split(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
-    OPENERS.contains(&word)
+/// What follows a stop and a space.
+struct Next<'a> {
+    /// Whether a quote, a bracket or a removed name opens.
+    opens: bool,
+    /// The first character within what opens.
+    first: char,
+    word: &'a str,
+    /// Whether a list item's number or bullet follows.
+    is_item: bool,
 }
+
+impl<'a> Next<'a> {
+    fn read(rest: &'a str) -> Self {
+        let inner = rest.trim_start_matches(|c| is_opener(c) || c == '*');
+        let token = rest.split(char::is_whitespace).next().unwrap_or_default();
+        Self {
+            opens: inner.len() < rest.len(),
+            first: inner.chars().next().unwrap_or(' '),
+            word: word_after(inner),
+            is_item: lines::is_number(token) && rest[token.len()..].trim_start().starts_with(char::is_uppercase),
+        }
+    }
+
+    fn begins_sentence(&self) -> bool {
+        let c = self.first;
+        self.opens
+            || (c.is_alphanumeric() && !c.is_lowercase())
+            || matches!(
+                c,
+                '#' | '?' | '•' | '-' | '–' | '—' | '~' | '>' | '<' | '+' | '$' | '£' | '€' | '.' | '≥' | '≤'
+            )
+    }
+}
+
+#[cfg(test)]
+mod evaluation;
+#[cfg(test)]
+mod tests;

@@ -65,13 +65,12 @@ impl Store {
                  CROSS JOIN sentences s ON s.id = t.sentence CROSS JOIN documents d ON d.id = s.document WHERE ?1 <= ?2"
             )
         } else {
-            format!(
-                "SELECT s.id, d.patient, d.origin, e.annotator, t.label, coalesce(t.blind, 1) FROM
+            "SELECT s.id, d.patient, d.origin, e.annotator, t.label, coalesce(t.blind, 1) FROM
                      (SELECT DISTINCT coalesce(e.sentence, o.sentence) AS sentence, e.annotator FROM events e
                       LEFT JOIN events o ON o.id = e.target WHERE e.seq > ?1 AND e.seq <= ?2) e
                  CROSS JOIN sentences s ON s.id = e.sentence CROSS JOIN documents d ON d.id = s.document
                  LEFT JOIN standing t ON t.sentence = s.id AND t.annotator = e.annotator"
-            )
+                .to_owned()
         };
         self.with(|c| {
             let mut statement = c.prepare_cached(&sql)?;

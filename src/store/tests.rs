@@ -10,7 +10,7 @@ use crate::domain::split::{Split, SplitPlan};
 use crate::domain::taxonomy::CategoryKey;
 use crate::domain::text::Span;
 
-pub(crate) fn note(patient: &str, id: &str, sentences: &[&str]) -> NewDocument {
+fn note(patient: &str, id: &str, sentences: &[&str]) -> NewDocument {
     let mut text = String::new();
     let mut spans = Vec::new();
     for sentence in sentences {

@@ -232,9 +232,7 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<()>, app: &Send
             })
         });
         let message = match made {
-            Ok(snapshot) => {
-                Message::Board(Box::new(snapshot))
-            }
+            Ok(snapshot) => Message::Board(Box::new(snapshot)),
             Err(error) => Message::Failed(format!("metrics: {error}")),
         };
         if app.send(message).is_err() {

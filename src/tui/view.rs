@@ -193,7 +193,7 @@ fn styled_lines(text: &str, width: usize, style: Style, marks: &[(usize, usize, 
 fn bar(share: f64, width: usize) -> String {
     let eighths = (share.clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
     let mut out = "\u{2588}".repeat(eighths / 8);
-    if eighths % 8 > 0 {
+    if !eighths.is_multiple_of(8) {
         out.push(['\u{258f}', '\u{258e}', '\u{258d}', '\u{258c}', '\u{258b}', '\u{258a}', '\u{2589}'][eighths % 8 - 1]);
     }
     out
@@ -226,7 +226,7 @@ mod tests {
             wrap(text, width).into_iter().map(|(a, b)| text[a..b].to_owned()).collect()
         };
         assert_eq!(lines("she forgets names", 11), ["she forgets", "names"]);
-        assert_eq!(lines("she forgets names", 12), ["she forgets ", "names"]);
+        assert_eq!(lines("she forgets names", 12), ["she forgets", "names"]);
         assert_eq!(lines("unbreakable", 4), ["unbr", "eaka", "ble"]);
         assert_eq!(lines("漢字漢字", 4), ["漢字", "漢字"]);
         assert_eq!(lines("", 4), [""]);

@@ -1,7 +1,7 @@
 //! Labels with probabilities for texts from outside the store.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::train::{chosen_label, with_none};
 use super::{Cancel, Progress, Watch, WorkflowError};
@@ -9,6 +9,16 @@ use crate::classifier::{Classifier, Model};
 use crate::formats::FormatError;
 use crate::formats::notes::{self, Columns, Layout, Record};
 use crate::formats::tables::guard;
+
+/// Where the texts are.
+pub struct Input {
+    /// The file; `-` is standard input.
+    pub path: PathBuf,
+    /// The layout, where the name does not tell.
+    pub layout: Option<Layout>,
+    /// Named columns.
+    pub columns: Columns,
+}
 
 /// Loads a saved model.
 pub fn load(folder: &Path) -> Result<Model, WorkflowError> {
@@ -19,16 +29,14 @@ pub fn load(folder: &Path) -> Result<Model, WorkflowError> {
 /// were written; a bad record stops it.
 pub fn predict(
     model: &Model,
-    input: &Path,
-    layout: Option<Layout>,
-    columns: &Columns,
+    input: &Input,
     as_csv: bool,
     out: &mut dyn Write,
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<u64, WorkflowError> {
-    let mut notes = notes::open(input, layout, columns)?;
-    watch(Progress::Started { what: format!("labelling {}", input.display()), total: notes.size, unit: "bytes" });
+    let mut notes = notes::open(&input.path, input.layout, &input.columns)?;
+    watch(Progress::Started { what: format!("labelling {}", input.path.display()), total: notes.size, unit: "bytes" });
     let names: Vec<String> = match model.mode() {
         crate::classifier::Mode::Single => model.outputs().to_vec(),
         crate::classifier::Mode::Multiple => {
@@ -47,7 +55,7 @@ pub fn predict(
         let mut batch: Vec<Record> = Vec::new();
         for record in notes.by_ref().take(512) {
             batch.push(record.map_err(|bad| WorkflowError::Record {
-                path: input.into(),
+                path: input.path.clone(),
                 line: bad.line,
                 message: bad.message,
             })?);

@@ -109,7 +109,7 @@ fn sentence(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> {
         .filter(|quote| !quote.is_empty())
         .filter_map(|quote| {
             let start = wording.find(quote.as_str())?;
-            let at = shown.span(Bytes { start, end: start + quote.len() });
+            let at = shown.display_span(Bytes { start, end: start + quote.len() });
             Some((at.start, at.end, theme.style(Meaning::Evidence)))
         })
         .collect();
@@ -197,7 +197,7 @@ fn labelled(shared: &Shared, who: &str, label: &Label, rest: &str, meaning: Mean
 fn machine_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> {
     let theme = &shared.theme;
     if item.hidden {
-        return vec![Line::styled(" blind: shown once you have decided", theme.style(Meaning::Warn))];
+        return vec![Line::styled(" blind: shown after you decide", theme.style(Meaning::Warn))];
     }
     let mut lines = Vec::new();
     let synthetic = item.document.origin == Origin::Synthetic;

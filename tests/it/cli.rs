@@ -1,0 +1,200 @@
+//! The verbs: what they print, where, and how they end.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use super::support::{PROGRAM, fails, goldsmith, shared, succeeds};
+
+fn project(taxonomy: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("study");
+    let root = root.to_str().unwrap().to_owned();
+    succeeds(&["init", &root, "--taxonomy", taxonomy]);
+    (folder, root)
+}
+
+#[test]
+fn help_of_every_verb_has_an_example() {
+    let help = succeeds(&["--help"]);
+    let verbs =
+        ["init", "demo", "import", "metrics", "train", "score", "predict", "runs", "check", "completions", "man"];
+    for verb in verbs {
+        assert!(help.contains(verb), "{help}");
+        let help = succeeds(&[verb, "--help"]);
+        assert!(help.contains("Example"), "{verb}: {help}");
+    }
+    assert!(succeeds(&["taxonomy", "check", "--help"]).contains("Example"));
+    assert!(succeeds(&["completions", "bash"]).contains("_goldsmith"));
+    assert!(succeeds(&["man"]).contains(".TH goldsmith"));
+}
+
+#[test]
+fn without_a_project_the_next_step_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = fails(&["metrics", "--project", folder.path().to_str().unwrap()]);
+    assert!(said.contains("`goldsmith init` makes a project"), "{said}");
+}
+
+#[test]
+fn faults_of_a_project_file_are_named_by_place() {
+    let (_folder, root) = project("ad-signs");
+    let path = format!("{root}/goldsmith.toml");
+    let text = fs::read_to_string(&path).unwrap().replace("policy = \"majority\"", "policy = \"most\"");
+    fs::write(&path, text).unwrap();
+    let said = fails(&["metrics", "--project", &root]);
+    assert!(said.contains("goldsmith.toml:20:10: `policy` must be"), "{said}");
+}
+
+#[test]
+fn a_taxonomy_is_checked_by_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.toml");
+    fs::write(&path, "name = \"t\"\n[[category]]\nkey = \"a\"\nname = \"A\"\nshortcut = \"ab\"\ndefinition = \"d\"\n")
+        .unwrap();
+    let said = fails(&["taxonomy", "check", path.to_str().unwrap()]);
+    assert!(said.contains("t.toml:5:12: the shortcut \"ab\" must be one letter or digit"), "{said}");
+}
+
+#[test]
+fn notes_come_in_once_and_bad_records_are_reported() {
+    let (_folder, root) = project("ad-signs");
+    let notes = format!("{root}/notes.csv");
+    fs::write(
+        &notes,
+        b"note_id,patient,text\nn1,p1,\"She forgets names. Dr. Ruiz agrees.\"\nn2,p1,caf\xe9\nn3,p2,Knee pain.\n",
+    )
+    .unwrap();
+    let output = goldsmith(&["import", &notes, "--project", &root]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("2 new notes with 3 sentences"), "{said}");
+    assert!(said.contains("notes.csv:3: byte 0xe9"), "{said}");
+    let again = goldsmith(&["import", &notes, "--project", &root]);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("0 new notes with 0 sentences; 2 were there already"));
+    let said = fails(&["import", &notes, "--project", &root, "--on-error", "stop"]);
+    assert!(said.contains("notes.csv:3") && said.contains("--on-error skip"), "{said}");
+}
+
+#[test]
+fn standard_input_is_sniffed_and_a_closed_pipe_is_no_fault() {
+    let (_folder, root) = project("ad-signs");
+    let mut child = Command::new(PROGRAM)
+        .args(["import", "-", "--project", &root])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"{\"text\": \"She forgets names.\", \"patient\": \"p\"}\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("1 new notes with 1 sentences"));
+
+    let mut child = Command::new(PROGRAM).arg("man").stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn without_a_terminal_the_workbench_says_what_to_type() {
+    let (_folder, root) = project("ad-signs");
+    let said = fails(&["--project", &root]);
+    assert!(said.contains("needs a terminal"), "{said}");
+}
+
+/// Labels come in as gold and as silver, train a classifier, and every verb prints the same numbers; under a taxonomy that
+/// has nothing to do with the first one.
+#[test]
+fn any_taxonomy_works_from_import_to_predict() {
+    let (_folder, root) = project("note-sections");
+    let labelled = format!("{root}/labelled.jsonl");
+    let mut lines = String::new();
+    for i in 0..120 {
+        let (text, label) = match i % 4 {
+            0 => (format!("No known drug allergies, visit {i}."), "ALLERGY"),
+            1 => (format!("Father had a stroke, she smokes {i} a day."), "FAM/SOCHX"),
+            2 => (format!("Takes metformin {i} mg twice a day."), "MEDICATIONS"),
+            _ => (format!("Nothing of note today, call {i}."), ""),
+        };
+        lines += &format!(
+            "{{\"id\": \"{i}\", \"patient\": \"p{}\", \"text\": \"{text}\", \"label\": \"{label}\"}}\n",
+            i % 40
+        );
+    }
+    fs::write(&labelled, lines).unwrap();
+    let import = |who: &[&str]| {
+        let mut arguments = vec!["import", &labelled, "--project", &root, "--unit", "sentence"];
+        arguments.extend(who);
+        let output = goldsmith(&arguments);
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(import(&["--annotator", "ann"]).contains("120 labels taken in"));
+    assert!(import(&["--annotator", "ann"]).contains("0 labels taken in; 120 were there already"));
+    assert!(import(&["--model", "some-llm"]).contains("120 labels taken in"));
+    let output = goldsmith(&["train", "--project", &root]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metrics: serde_json::Value =
+        serde_json::from_str(&succeeds(&["metrics", "--json", "--project", &root])).unwrap();
+    let scores = metrics["scores"].as_array().unwrap();
+    assert_eq!(scores[0]["scored"], "silver");
+    assert_eq!(scores[0]["report"]["accuracy"]["value"], 1.0);
+    let score: serde_json::Value = serde_json::from_str(&succeeds(&["score", "--json", "--project", &root])).unwrap();
+    assert_eq!(score["report"]["accuracy"], scores[1]["report"]["accuracy"], "score and metrics agree");
+    assert!(score["report"]["accuracy"]["value"].as_f64().unwrap() > 0.8);
+    let table = succeeds(&["metrics", "--markdown", "--project", &root]);
+    assert!(table.contains("| ALLERGY "), "{table}");
+    let predicted = succeeds(&["predict", &labelled, "--project", &root]);
+    assert_eq!(predicted.lines().count(), 120);
+    let first: serde_json::Value = serde_json::from_str(predicted.lines().next().unwrap()).unwrap();
+    assert_eq!(first["label"][0], "allergy");
+    let csv = succeeds(&["predict", &labelled, "--csv", "--project", &root]);
+    assert!(csv.starts_with("id,text,label,p_None,p_allergy"), "{csv}");
+    assert!(succeeds(&["check", "--project", &root]).starts_with("ok"));
+}
+
+/// The same commands on the same labels give the same weights and the same scores.
+#[test]
+fn training_twice_gives_the_same_model() {
+    let (_folder, root) = project("ad-signs");
+    let labelled = format!("{root}/labelled.csv");
+    let mut text = "id,patient,text,label\n".to_owned();
+    for i in 0..90 {
+        let label = ["cognitive_impairment", "requires_assistance", "None"][i % 3];
+        let said = ["forgets her appointments", "needs help to dress", "blood pressure is fine"][i % 3];
+        text += &format!("{i},p{},She {said} number {i},{label}\n", i % 30);
+    }
+    fs::write(&labelled, text).unwrap();
+    goldsmith(&["import", &labelled, "--project", &root, "--unit", "sentence", "--annotator", "ann"]);
+    let weights = || {
+        let output = goldsmith(&["train", "--project", &root]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let folder = said.lines().find_map(|l| l.split_once("the model is in ")).unwrap().1.to_owned();
+        (fs::read(format!("{folder}/model.safetensors")).unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(weights(), weights());
+}
+
+#[test]
+fn public_dialogues_come_in_train_and_score() {
+    let Some(path) = shared("data/mts-dialog/MTS-Dialog-TrainingSet.csv") else {
+        return;
+    };
+    let (_folder, root) = project("note-sections");
+    let output = goldsmith(&[
+        "import",
+        path.to_str().unwrap(),
+        "--project",
+        &root,
+        "--text-column",
+        "dialogue",
+        "--label-column",
+        "section_header",
+        "--unit",
+        "sentence",
+        "--annotator",
+        "mts",
+    ]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("1201 labels taken in"));
+    succeeds(&["train", "--project", &root]);
+    let score: serde_json::Value = serde_json::from_str(&succeeds(&["score", "--json", "--project", &root])).unwrap();
+    let accuracy = score["report"]["accuracy"]["value"].as_f64().unwrap();
+    assert!(accuracy > 0.65, "{accuracy}");
+}

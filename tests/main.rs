@@ -1,0 +1,8 @@
+//! Everything that looks at the program from outside, in one binary: candle is linked once.
+
+mod it {
+    mod cli;
+    mod layers;
+    mod support;
+    mod terminal;
+}
