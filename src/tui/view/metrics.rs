@@ -41,8 +41,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
         let [a, b] = Layout::horizontal([Constraint::Percentage(52), Constraint::Min(10)]).spacing(1).areas(area);
         (a, b)
     } else {
-        let room = area.height.saturating_sub(matrix_height.min(area.height / 2));
-        let rows = (report.categories.len() as u16 + 8).min(room);
+        // The averages are what most people look for; the matrix follows its cursor in what is left.
+        let rows = (report.categories.len() as u16 + 8).min(area.height.saturating_sub(matrix_height.min(5)));
         let [a, b] = Layout::vertical([Constraint::Length(rows), Constraint::Min(0)]).areas(area);
         (a, b)
     };

@@ -49,7 +49,9 @@ fn draw_note(frame: &mut Frame<'_>, area: Rect, shared: &Shared, item: &Item) {
     let document = &item.document;
     let parts = [&document.patient.0, &document.title, &document.kind, &document.date];
     let title: Vec<String> = parts.iter().filter(|p| !p.is_empty()).map(|p| visible(p).text).collect();
-    let title = fit(&format!("{}, {}", title.join(", "), item.split), usize::from(area.width).saturating_sub(4));
+    // A synthetic sentence has no patient, so no part of a split.
+    let split = if document.origin == Origin::Real { format!(", {}", item.split) } else { String::new() };
+    let title = fit(&format!("{}{split}", title.join(", ")), usize::from(area.width).saturating_sub(4));
     let block = pane(shared, &title);
     let inner = block.inner(area);
     frame.render_widget(block, area);
@@ -311,7 +313,7 @@ fn distribution_lines(app: &App, width: usize, room: usize) -> Vec<Line<'static>
         let scaled = |share: f64| if most > 0.0 { bar(share / most, half.saturating_sub(5)) } else { String::new() };
         Line::from(vec![
             Span::styled(format!(" {name:<10} "), theme.style(Meaning::Dim)),
-            Span::styled(format!("{:>3.0}% {:<1$}", 100.0 * real, 0), theme.style(Meaning::Dim)),
+            Span::styled(format!("{:>3.0}% ", 100.0 * real), theme.style(Meaning::Dim)),
             Span::styled(format!("{:<1$}", scaled(real), half.saturating_sub(5)), theme.style(Meaning::Gold)),
             Span::styled(format!("{:>3.0}% ", 100.0 * synthetic), theme.style(Meaning::Dim)),
             Span::styled(scaled(synthetic), theme.style(Meaning::Silver)),
