@@ -6,6 +6,7 @@
 mod app;
 mod effect;
 mod filter;
+mod headless;
 mod keymap;
 mod metrics;
 mod review;
@@ -32,6 +33,7 @@ use crate::workflow::WorkflowError;
 use crate::workflow::project::Project;
 use app::{App, Effect, Message, Shared};
 use effect::World;
+pub use headless::Headless;
 use keymap::Keymap;
 use theme::Theme;
 

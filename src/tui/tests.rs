@@ -1,1 +1,198 @@
-//! Whole-screen tests.
+//! The whole workbench on a buffer: what stands on the screen after which keys.
+
+use ratatui::style::Modifier;
+
+use super::Headless;
+use super::keymap::{Action, Keymap};
+use crate::domain::corpus::{NewDocument, Origin, PatientKey};
+use crate::domain::label::{Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Timestamp};
+use crate::domain::segment::segment;
+use crate::workflow::project::{Project, init};
+
+/// A project with one note of three sentences, silver on the first two, and two synthetic sentences.
+fn project(selection: &str) -> (tempfile::TempDir, Project) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("study");
+    init(&root, "ad-signs").unwrap();
+    let taxonomy = root.join("taxonomy.toml");
+    let text = std::fs::read_to_string(&taxonomy).unwrap();
+    std::fs::write(&taxonomy, text.replace("selection = \"single\"", &format!("selection = \"{selection}\""))).unwrap();
+    let project = Project::read(&root, Some("ann")).unwrap();
+    let mut store = project.store().unwrap();
+    let document = |id: &str, text: &str| NewDocument {
+        patient: PatientKey(format!("patient {id}")),
+        external_id: id.into(),
+        title: "Clinic letter".into(),
+        kind: String::new(),
+        date: String::new(),
+        source: "test".into(),
+        text: text.into(),
+        sentences: segment(text),
+    };
+    let real = [document("n", "She forgets names and faces. Her son fills the pill box. Knee pain.")];
+    let first = store.insert_documents(&real, Origin::Real, &project.file.split).unwrap()[0].first_sentence();
+    let synthetic = [document("b1", "He keeps a list by the door."), document("b2", "She is sad.")];
+    let bronze = store.insert_documents(&synthetic, Origin::Synthetic, &project.file.split).unwrap();
+    let run = |id: &str, kind| Run {
+        id: RunId(id.into()),
+        kind,
+        model: "some-llm".into(),
+        config: "{}".into(),
+        taxonomy: String::new(),
+        started: Timestamp(0),
+        finished: None,
+        outcome: Outcome::Finished,
+        scores: String::new(),
+    };
+    store.put_run(&run("silver", RunKind::Label)).unwrap();
+    store.put_run(&run("bronze", RunKind::Generate)).unwrap();
+    let proposal = |sentence, label: &str, quote: &str| NewProposal {
+        sentence,
+        label: Label::parse(label).unwrap(),
+        confidence: None,
+        probabilities: vec![],
+        rationale: "because of the words".into(),
+        evidence: vec![quote.into()],
+    };
+    let second = crate::domain::corpus::SentenceId(first.0 + 1);
+    let silver =
+        [proposal(first, "cognitive_impairment", "forgets names"), proposal(second, "coping_strategy", "pill box")];
+    store.propose(&RunId("silver".into()), Source::Llm, &silver).unwrap();
+    let targets = [
+        proposal(bronze[0].first_sentence(), "coping_strategy", ""),
+        proposal(bronze[1].first_sentence(), "neuropsychiatric_symptoms", ""),
+    ];
+    store.propose(&RunId("bronze".into()), Source::Llm, &targets).unwrap();
+    while store.index_more(100).unwrap() > 0 {}
+    (folder, project)
+}
+
+/// After these keys, these words stand on the screen, and those do not.
+fn after(selection: &str, keys: &[&str], shown: &[&str], hidden: &[&str]) {
+    let (_folder, project) = project(selection);
+    let mut workbench = Headless::open(project, 120, 30).unwrap();
+    workbench.press(keys);
+    let text = workbench.text();
+    shown.iter().for_each(|words| assert!(text.contains(words), "after {keys:?} `{words}` is missing:\n{text}"));
+    hidden.iter().for_each(|words| assert!(!text.contains(words), "after {keys:?} `{words}` is there:\n{text}"));
+}
+
+#[test]
+fn keys_of_review() {
+    let first = "\u{258c} She forgets names and faces.";
+    let second = "\u{258c} Her son fills the pill box.";
+    let third = "\u{258c} Knee pain.";
+    let cases: &[(&[&str], &[&str], &[&str])] = &[
+        (&[], &[first, "because of the words", "some-llm", "0 of 3 decided"], &["saved"]),
+        (&["enter"], &["saved: Cognitive impairment", second, "1 of 3 decided"], &[]),
+        (&["enter", "3"], &["saved: Requires assistance", third, "no proposal"], &[]),
+        (&["enter", "3", "enter"], &["no proposal to accept", "2 of 3 decided"], &[]),
+        (&["enter", "3", "0"], &["saved: None", "3 of 3 decided"], &[]),
+        (&["enter", "u"], &[first, "0 of 3 decided"], &["saved"]),
+        (&["enter", "u", "r"], &[first, "1 of 3 decided", "you         Cognitive"], &[]),
+        (&["u"], &["nothing to undo"], &[]),
+        (&["enter", "k"], &[first, "\u{25c6} Cognitive impairment"], &[]),
+        (&["j"], &[second, "0 of 3 decided"], &[]),
+        (&["k"], &[first, "no further sentence"], &[]),
+        (&["s"], &[second, "saved: skipped", "0 of 3 decided"], &[]),
+        (&["s", "k"], &[first, "you         skipped"], &[]),
+        (&["f"], &[first, "you         flagged"], &[]),
+        (&["f", "f"], &[first], &["flagged"]),
+        (&["X"], &["only synthetic sentences can be thrown out"], &[]),
+        (&["E"], &["a real note stays as it is"], &[]),
+        (&["c", "a", "b", "enter"], &["\u{201c}ab\u{201d}", first], &[]),
+        (&["?"], &["undo, without limit"], &[]),
+        (&["?", "enter"], &["Cognitive assessment", "Neuropsychiatric symptoms"], &[]),
+        (&["?", "esc"], &[first], &["undo, without limit"]),
+        (&["g"], &["Forgetting recent events"], &[]),
+        (&["/", "k", "n", "e", "enter"], &[third, "filter `kne`: 1"], &[]),
+        (&["/", "z", "z", "enter"], &["nothing passes `zz`"], &[]),
+        (&["/", "z", "z", "enter", "esc"], &[first], &[]),
+        (&["/", "i", "s", ":", "x", "enter"], &["is: knows open, decided"], &[]),
+        (&[":", "t", "r", "a", "i", "n", "enter"], &["this run"], &[]),
+        (&["tab", "tab"], &["silver against gold"], &[]),
+        (&["shift-tab"], &["all runs"], &[]),
+    ];
+    for (keys, shown, hidden) in cases {
+        after("single", keys, shown, hidden);
+    }
+}
+
+#[test]
+fn keys_of_review_with_several_categories() {
+    let second = "\u{258c} Her son fills the pill box.";
+    after(
+        "multiple",
+        &["1", "9"],
+        &["\u{25c6} Cognitive impairment", "\u{25c6} Neuropsychiatric", "enter commits", "0 of 3"],
+        &[],
+    );
+    after("multiple", &["1", "9", "1", "enter"], &["saved: Neuropsychiatric symptoms", second], &[]);
+    after("multiple", &["1", "9", "enter"], &["saved: Cognitive impairment + Neuropsychiatric symptoms"], &[]);
+    after("multiple", &["1", "esc"], &["0 of 3"], &["enter commits"]);
+    after("multiple", &["enter"], &["saved: Cognitive impairment", second], &[]);
+    after("multiple", &["1", "enter", "k", "2"], &["\u{25c6} Cognitive impairment", "\u{25c6} Notice"], &[]);
+}
+
+#[test]
+fn keys_of_bronze() {
+    let first = "\u{258c} He keeps a list by the door.";
+    let second = "\u{258c} She is sad.";
+    after("single", &["tab"], &[first, "target      Coping strategy", "0 of 2 decided"], &[]);
+    after("single", &["tab", "enter"], &["saved: Coping strategy", second, "1 of 2 decided"], &[]);
+    after("single", &["tab", "X"], &["saved: rejected", second, "1 of 2 decided"], &[]);
+    after("single", &["tab", "X", "k"], &[first, "you         rejected"], &[]);
+    after("single", &["tab", "E", "!", "enter", "k"], &["\u{258c} He keeps a list by the door.!", "reworded"], &[]);
+    after("single", &["tab", "enter", "tab", "u"], &[first, "0 of 2 decided"], &[]);
+}
+
+#[test]
+fn metrics_follow_each_decision_and_lead_to_the_sentences() {
+    let (_folder, project) = project("single");
+    let mut workbench = Headless::open(project, 120, 40).unwrap();
+    workbench.press(&["enter", "3", "tab", "tab"]);
+    assert!(workbench.wait(|text| text.contains("some-llm: 2 sentences of 1 patients")), "{}", workbench.text());
+    // Gold is Requires assistance (3), silver said Coping strategy (8).
+    workbench.press(&["j", "j", "j"]);
+    workbench.press(&["right"; 8]);
+    workbench.press(&["enter"]);
+    let text = workbench.text();
+    assert!(text.contains("gold Requires assistance, silver Coping strategy: 1"), "{text}");
+    workbench.press(&["enter"]);
+    assert!(workbench.text().contains("\u{258c} Her son fills the pill box."), "{}", workbench.text());
+}
+
+#[test]
+fn evidence_is_marked_where_it_stands() {
+    let (_folder, project) = project("single");
+    let workbench = Headless::open(project, 120, 30).unwrap();
+    let buffer = workbench.buffer();
+    let underlined: String = buffer
+        .content()
+        .iter()
+        .filter(|cell| cell.modifier.contains(Modifier::UNDERLINED))
+        .map(|cell| cell.symbol())
+        .collect();
+    assert_eq!(underlined, "forgets names");
+}
+
+/// Every action of the help, pressed on every screen at several sizes: nothing fails and something is always drawn.
+#[test]
+fn every_key_is_safe_everywhere_at_any_size() {
+    let (map, _) = Keymap::new(&std::collections::BTreeMap::new());
+    let (_folder, project) = project("single");
+    let mut workbench = Headless::open(project, 80, 24).unwrap();
+    for (width, height) in [(80, 24), (40, 10), (41, 11), (1, 1), (200, 60), (132, 12)] {
+        workbench.resize(width, height);
+        for _ in 0..4 {
+            for (action, _, _) in Action::all().filter(|(action, _, _)| !matches!(action, Action::Quit | Action::Start))
+            {
+                workbench.press(&[map.key(action)]);
+                workbench.press(&["esc", "esc"]);
+            }
+            workbench.press(&["tab"]);
+        }
+    }
+    workbench.resize(80, 24);
+    assert!(workbench.text().contains("goldsmith"));
+}

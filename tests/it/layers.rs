@@ -7,7 +7,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("domain", &[], &[]),
     ("store", &["domain"], &["rusqlite", "serde_json"]),
     ("formats", &["domain"], &["toml", "csv", "serde_json", "flate2"]),
-    ("classifier", &["domain"], &["candle_core", "safetensors", "serde_json"]),
+    ("classifier", &["domain"], &["candle_core", "serde_json"]),
     ("workflow", &["domain", "store", "formats", "classifier"], &["jiff", "uuid", "serde_json", "csv"]),
     (
         "cli",
