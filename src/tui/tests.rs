@@ -110,7 +110,7 @@ fn keys_of_review() {
         (&["/", "z", "z", "enter", "esc"], &[first], &[]),
         (&["/", "i", "s", ":", "x", "enter"], &["is: knows open, decided"], &[]),
         (&[":", "t", "r", "a", "i", "n", "enter"], &["this run"], &[]),
-        (&["tab", "tab"], &["silver against gold"], &[]),
+        (&["tab", "tab"], &["silver or classifier"], &[]),
         (&["shift-tab"], &["all runs"], &[]),
     ];
     for (keys, shown, hidden) in cases {
