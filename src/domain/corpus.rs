@@ -1,6 +1,8 @@
 //! Documents and sentences: what is labelled, where it comes from, and whose note it is.
 
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use super::taxonomy::hex;
@@ -65,8 +67,8 @@ pub struct NewDocument {
     pub kind: String,
     /// The note's date as the source writes it.
     pub date: String,
-    /// The file that it came from.
-    pub source: String,
+    /// The file that it came from, shared by all of its documents.
+    pub source: Arc<str>,
     /// The whole text.
     pub text: String,
     /// Sentences as spans of the text, in order.

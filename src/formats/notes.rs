@@ -1,6 +1,7 @@
 //! Notes in: `.txt`, `.jsonl`, `.csv`, `.tsv` and MIMIC-III's `NOTEEVENTS.csv`, each plain or gzipped, from a file or
 //! standard input, one record at a time.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::FormatError;
 
@@ -82,7 +86,7 @@ pub struct Notes {
     pub size: Option<u64>,
     /// Bytes read so far.
     pub read: Arc<AtomicU64>,
-    records: Box<dyn Iterator<Item = Result<Record, BadRecord>>>,
+    records: Box<dyn Iterator<Item = Result<Record, BadRecord>> + Send>,
 }
 
 impl Iterator for Notes {
@@ -128,6 +132,8 @@ fn layout_of(path: &Path) -> Option<Layout> {
     }
 }
 
+type Input = Box<dyn BufRead + Send>;
+
 struct Counted<R> {
     inner: R,
     read: Arc<AtomicU64>,
@@ -145,7 +151,7 @@ impl<R: Read> Read for Counted<R> {
 pub fn open(path: &Path, layout: Option<Layout>, columns: &Columns) -> Result<Notes, FormatError> {
     let fail = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
     let read = Arc::new(AtomicU64::new(0));
-    let (raw, size): (Box<dyn Read>, Option<u64>) = if path == Path::new("-") {
+    let (raw, size): (Box<dyn Read + Send>, Option<u64>) = if path == Path::new("-") {
         (Box::new(io::stdin()), None)
     } else {
         let file = File::open(path).map_err(fail)?;
@@ -154,7 +160,7 @@ pub fn open(path: &Path, layout: Option<Layout>, columns: &Columns) -> Result<No
     };
     let mut buffered = BufReader::with_capacity(1 << 18, Counted { inner: raw, read: read.clone() });
     let zipped = buffered.fill_buf().map_err(fail)?.starts_with(&[0x1f, 0x8b]);
-    let mut input: Box<dyn BufRead> = if zipped {
+    let mut input: Input = if zipped {
         Box::new(BufReader::with_capacity(1 << 18, MultiGzDecoder::new(buffered)))
     } else {
         Box::new(buffered)
@@ -167,7 +173,7 @@ pub fn open(path: &Path, layout: Option<Layout>, columns: &Columns) -> Result<No
         Some(layout) => layout,
         None => sniff(input.fill_buf().map_err(fail)?),
     };
-    let (records, recognised, mimic): (Box<dyn Iterator<Item = _>>, String, bool) = match layout {
+    let (records, recognised, mimic): (Box<dyn Iterator<Item = _> + Send>, String, bool) = match layout {
         Layout::Text => (Box::new(std::iter::once_with(move || whole(input))), "text, one note a file".into(), false),
         Layout::JsonLines => {
             (Box::new(JsonLines::new(input, columns.clone())), "jsonl, one record a line".into(), false)
@@ -213,7 +219,7 @@ fn not_utf8(bytes: &[u8], valid: usize) -> String {
     )
 }
 
-fn whole(mut input: Box<dyn BufRead>) -> Result<Record, BadRecord> {
+fn whole(mut input: Input) -> Result<Record, BadRecord> {
     let mut bytes = Vec::new();
     (&mut input).take(MAX_RECORD as u64 + 1).read_to_end(&mut bytes).map_err(|e| broken(1, &e))?;
     if bytes.len() > MAX_RECORD {
@@ -309,14 +315,14 @@ impl Roles {
 
 /// Rows of a delimited file.
 struct Rows {
-    reader: csv::Reader<Box<dyn BufRead>>,
+    reader: csv::Reader<Input>,
     row: csv::ByteRecord,
     roles: Roles,
     ended: bool,
 }
 
 impl Rows {
-    fn new(input: Box<dyn BufRead>, delimiter: u8, path: &Path, columns: &Columns) -> Result<Self, FormatError> {
+    fn new(input: Input, delimiter: u8, path: &Path, columns: &Columns) -> Result<Self, FormatError> {
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).buffer_capacity(1 << 18).from_reader(input);
         let unfit = |message| FormatError::Unfit { path: path.into(), message };
         let header = reader.byte_headers().map_err(|e| unfit(format!("the header cannot be read: {e}")))?;
@@ -395,9 +401,39 @@ impl Iterator for Rows {
     }
 }
 
+/// The fields of one JSON object, their values still unread: a record may carry many that nobody asks for.
+struct Object<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'a> Object<'a> {
+    /// The value of the last field that fits, as in any JSON reader that keeps one of two.
+    fn get(&self, fits: impl Fn(&str) -> bool) -> Option<&'a RawValue> {
+        self.0.iter().rfind(|(field, _)| fits(field)).map(|(_, raw)| *raw)
+    }
+}
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    fields.push(entry);
+                }
+                Ok(Object(fields))
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
 /// Objects of a JSON-lines file.
 struct JsonLines {
-    input: Box<dyn BufRead>,
+    input: Input,
     line: u64,
     buffer: Vec<u8>,
     columns: Columns,
@@ -405,39 +441,42 @@ struct JsonLines {
 }
 
 impl JsonLines {
-    fn new(input: Box<dyn BufRead>, columns: Columns) -> Self {
+    fn new(input: Input, columns: Columns) -> Self {
         Self { input, line: 0, buffer: Vec::new(), columns, ended: false }
     }
 
     fn record(&self) -> Result<Record, BadRecord> {
         let line = self.line;
         let text = std::str::from_utf8(&self.buffer).map_err(|e| bad(line, not_utf8(&self.buffer, e.valid_up_to())))?;
-        let object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(text).map_err(|e| bad(line, format!("no JSON object: {e}")))?;
-        let get = |named: &Option<String>, guesses: &[&str]| match named {
-            Some(name) => object.get(name),
-            None => guesses.iter().find_map(|g| object.get(*g).or_else(|| object.get(&g.to_ascii_uppercase()))),
+        let no_json = |e: &serde_json::Error| bad(line, format!("no JSON object: {e}"));
+        let object: Object<'_> = serde_json::from_str(text).map_err(|e| no_json(&e))?;
+        let get = |named: &Option<String>, guesses: &[&str]| {
+            let found = match named {
+                Some(name) => object.get(|field| field == name),
+                None => guesses.iter().find_map(|guess| object.get(|field| field.eq_ignore_ascii_case(guess))),
+            };
+            found.map(|raw| serde_json::from_str::<Value>(raw.get())).transpose().map_err(|e| no_json(&e))
         };
-        let word = |value: Option<&serde_json::Value>| match value {
-            Some(serde_json::Value::String(s)) => Some(s.clone()),
-            Some(serde_json::Value::Number(n)) => Some(n.to_string()),
+        let word = |value: Option<Value>| match value {
+            Some(Value::String(s)) => Some(s),
+            Some(Value::Number(n)) => Some(n.to_string()),
             _ => None,
         };
-        let text = match get(&self.columns.text, TEXT) {
-            Some(serde_json::Value::String(text)) => text.clone(),
+        let text = match get(&self.columns.text, TEXT)? {
+            Some(Value::String(text)) => text,
             Some(other) => return Err(bad(line, format!("the text is {other}, not a string"))),
             None => {
-                let fields: Vec<&str> = object.keys().map(String::as_str).collect();
+                let fields: Vec<&str> = object.0.iter().map(|(field, _)| field.as_ref()).collect();
                 return Err(bad(
                     line,
                     format!("no text; name its field with --text-column, one of {}", fields.join(", ")),
                 ));
             }
         };
-        let labels = match get(&self.columns.label, LABEL) {
-            None | Some(serde_json::Value::Null) => None,
-            Some(serde_json::Value::String(one)) => Some(split_labels(one)),
-            Some(serde_json::Value::Array(many)) => {
+        let labels = match get(&self.columns.label, LABEL)? {
+            None | Some(Value::Null) => None,
+            Some(Value::String(one)) => Some(split_labels(&one)),
+            Some(Value::Array(many)) => {
                 let words: Option<Vec<String>> = many.iter().map(|v| v.as_str().map(str::to_owned)).collect();
                 Some(words.ok_or_else(|| bad(line, "a label that is no string"))?)
             }
@@ -445,11 +484,11 @@ impl JsonLines {
         };
         Ok(Record {
             line,
-            id: word(get(&self.columns.id, ID)),
-            patient: word(get(&self.columns.patient, PATIENT)),
-            title: word(get(&None, TITLE)).unwrap_or_default(),
-            kind: word(get(&None, KIND)).unwrap_or_default(),
-            date: word(get(&None, DATE)).unwrap_or_default(),
+            id: word(get(&self.columns.id, ID)?),
+            patient: word(get(&self.columns.patient, PATIENT)?),
+            title: word(get(&None, TITLE)?).unwrap_or_default(),
+            kind: word(get(&None, KIND)?).unwrap_or_default(),
+            date: word(get(&None, DATE)?).unwrap_or_default(),
             text,
             labels,
         })

@@ -1,6 +1,6 @@
 //! SQL for patients, documents and sentences, and the full-text index over them.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use rustc_hash::FxHashMap;
 
 use super::{Store, StoreError};
@@ -36,6 +36,9 @@ pub struct TextRow {
     pub text: String,
 }
 
+/// More patients than this are forgotten and asked for again, so that memory stays the same for any number of them.
+const PATIENTS_KEPT: usize = 1 << 16;
+
 impl Store {
     /// Inserts documents with their sentences in one transaction; those already there are left as they are.
     pub fn insert_documents(
@@ -44,7 +47,14 @@ impl Store {
         origin: Origin,
         plan: &SplitPlan,
     ) -> Result<Vec<Insert>, StoreError> {
-        self.write(|c| insert_documents(c, documents, origin, plan))
+        // Numbers given out in a transaction that fails are forgotten with it.
+        let mut patients = std::mem::take(&mut self.patients);
+        if patients.len() > PATIENTS_KEPT {
+            patients.clear();
+        }
+        let done = self.write(|c| insert_documents(c, documents, origin, plan, &mut patients))?;
+        self.patients = patients;
+        Ok(done)
     }
 
     /// The whole document.
@@ -64,7 +74,9 @@ impl Store {
     pub fn sentences(&self, document: DocumentId) -> Result<Vec<Sentence>, StoreError> {
         self.with(|c| {
             c.prepare_cached(
-                "SELECT id, document, position, start, end FROM sentences WHERE document = ? ORDER BY position",
+                "SELECT s.id, s.document, s.position, s.start, s.end FROM documents d
+                 JOIN sentences s ON s.id >= d.first_sentence AND s.id < d.first_sentence + d.sentence_count
+                 WHERE d.id = ? ORDER BY s.id",
             )?
             .query_map([document], sentence)?
             .collect()
@@ -171,22 +183,24 @@ impl Store {
     }
 }
 
-pub(super) fn insert_documents(
+fn insert_documents(
     c: &Connection,
     documents: &[NewDocument],
     origin: Origin,
     plan: &SplitPlan,
+    patients: &mut FxHashMap<String, i64>,
 ) -> rusqlite::Result<Vec<Insert>> {
-    let mut known = c.prepare_cached("SELECT id FROM documents WHERE uid = ?")?;
+    let mut known = c.prepare_cached("SELECT id, first_sentence FROM documents WHERE external_id = ? AND uid = ?")?;
     let mut insert = c.prepare_cached(
-        "INSERT INTO documents (uid, patient, origin, external_id, title, kind, date, source, text)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uid) DO NOTHING",
+        "INSERT INTO documents
+             (uid, patient, external_id, first_sentence, sentence_count, text, title, kind, date, source, origin)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (external_id, uid) DO NOTHING",
     )?;
-    let mut first = c.prepare_cached("SELECT id FROM sentences WHERE document = ? AND position = 0")?;
-    let mut insert_sentence =
-        c.prepare_cached("INSERT INTO sentences (document, position, start, end) VALUES (?, ?, ?, ?)")?;
-    let mut patients: FxHashMap<&str, i64> = FxHashMap::default();
-    let mut added = 0u64;
+    insert.raw_bind_parameter(11, origin)?;
+    let mut bound: [Option<&str>; 4] = [None; 4];
+    // The write lock is held: no one else takes these numbers.
+    let mut next = last_sentence(c)? + 1;
+    let mut sentences = Vec::new();
     let mut done = Vec::with_capacity(documents.len());
     for document in documents {
         let uid = document.uid();
@@ -194,38 +208,56 @@ pub(super) fn insert_documents(
             Some(patient) => *patient,
             None => {
                 let number = patient_number(c, document, plan)?;
-                patients.insert(&document.patient.0, number);
+                patients.insert(document.patient.0.clone(), number);
                 number
             }
         };
-        let inserted = insert.execute(params![
-            uid,
-            patient,
-            origin,
-            document.external_id,
-            document.title,
-            document.kind,
-            document.date,
-            document.source,
-            document.text
-        ])?;
+        insert.raw_bind_parameter(1, uid)?;
+        insert.raw_bind_parameter(2, patient)?;
+        insert.raw_bind_parameter(3, &document.external_id)?;
+        insert.raw_bind_parameter(4, next)?;
+        insert.raw_bind_parameter(5, document.sentences.len() as i64)?;
+        insert.raw_bind_parameter(6, &document.text)?;
+        // What is as it was in the document before stays bound.
+        let heading: [&str; 4] = [&document.title, &document.kind, &document.date, &document.source];
+        for (at, (value, bound)) in heading.into_iter().zip(&mut bound).enumerate() {
+            // The lengths first: an empty string points nowhere, and the C library's comparison is slow there.
+            let same = bound.is_some_and(|b| b.len() == value.len() && (value.is_empty() || b == value));
+            if !same {
+                insert.raw_bind_parameter(7 + at, value)?;
+                *bound = Some(value);
+            }
+        }
+        let inserted = insert.raw_execute()?;
         if inserted == 0 {
-            let id: DocumentId = known.query_row([uid], |row| row.get(0))?;
-            let first = first.query_row([id], |row| row.get(0)).optional()?.unwrap_or(SentenceId(0));
-            done.push(Insert::Known(id, first));
+            done.push(
+                known
+                    .query_row(params![document.external_id, uid], |row| Ok(Insert::Known(row.get(0)?, row.get(1)?)))?,
+            );
             continue;
         }
         let id = DocumentId(c.last_insert_rowid());
+        done.push(Insert::New(id, SentenceId(next)));
         for (position, span) in document.sentences.iter().enumerate() {
-            insert_sentence.execute(params![id, position as i64, span.start as i64, span.end as i64])?;
+            sentences.push([next, id.0, position as i64, span.start as i64, span.end as i64]);
+            next += 1;
         }
-        added += document.sentences.len() as u64;
-        let last = if document.sentences.is_empty() { 1 } else { c.last_insert_rowid() };
-        done.push(Insert::New(id, SentenceId(last + 1 - document.sentences.len() as i64)));
     }
+    insert_sentences(c, &sentences)?;
     c.prepare_cached("UPDATE totals SET sentences = sentences + ? WHERE origin = ?")?
-        .execute(params![added as i64, origin])?;
+        .execute(params![sentences.len() as i64, origin])?;
     Ok(done)
+}
+
+/// Rows of number, document, position, start, end. Many to a statement, since starting one costs as much as three rows.
+fn insert_sentences(c: &Connection, rows: &[[i64; 5]]) -> rusqlite::Result<()> {
+    const AT_ONCE: usize = 64;
+    for chunk in rows.chunks(AT_ONCE) {
+        let values = vec!["(?, ?, ?, ?, ?)"; chunk.len()].join(", ");
+        c.prepare_cached(&format!("INSERT INTO sentences (id, document, position, start, end) VALUES {values}"))?
+            .execute(params_from_iter(chunk.as_flattened()))?;
+    }
+    Ok(())
 }
 
 fn patient_number(c: &Connection, document: &NewDocument, plan: &SplitPlan) -> rusqlite::Result<i64> {

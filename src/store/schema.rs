@@ -11,7 +11,9 @@ const MIGRATIONS: &[&str] = &[
     //
     // Sentences are spans of their document's text, never copies, so a note can be written back byte for byte. The
     // full-text index is contentless and follows behind (`search_upto` in `meta`), so that an import of millions of rows
-    // does not wait for it. Numbers as keys keep a million rows small; uuids name what must be unique across stores.
+    // does not wait for it. Numbers as keys keep a million rows small; uuids name what must be unique across stores. A
+    // document's sentences are numbered in a row, so they need no index; its uid is random and comes second in its index,
+    // so that notes in the order of their ids fill one page after the other instead of touching all of them.
     "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE patients (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, split TEXT NOT NULL);
@@ -20,17 +22,16 @@ const MIGRATIONS: &[&str] = &[
         started INTEGER NOT NULL, finished INTEGER, outcome TEXT NOT NULL, scores TEXT NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE documents (
-        id INTEGER PRIMARY KEY, uid BLOB NOT NULL UNIQUE, patient INTEGER NOT NULL REFERENCES patients,
-        origin TEXT NOT NULL, external_id TEXT NOT NULL, title TEXT NOT NULL, kind TEXT NOT NULL, date TEXT NOT NULL,
-        source TEXT NOT NULL, text TEXT NOT NULL
+        id INTEGER PRIMARY KEY, uid BLOB NOT NULL, patient INTEGER NOT NULL REFERENCES patients, origin TEXT NOT NULL,
+        external_id TEXT NOT NULL, title TEXT NOT NULL, kind TEXT NOT NULL, date TEXT NOT NULL, source TEXT NOT NULL,
+        first_sentence INTEGER NOT NULL, sentence_count INTEGER NOT NULL, text TEXT NOT NULL,
+        UNIQUE (external_id, uid)
     );
-    CREATE INDEX documents_by_patient ON documents (patient);
     CREATE INDEX synthetic_documents ON documents (id) WHERE origin = 'synthetic';
     CREATE TABLE sentences (
         id INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents, position INTEGER NOT NULL,
         start INTEGER NOT NULL, end INTEGER NOT NULL
     );
-    CREATE INDEX sentences_of_document ON sentences (document, position);
     CREATE VIEW sentence_text (id, text) AS
         SELECT s.id, CAST(substr(CAST(d.text AS BLOB), s.start + 1, s.end - s.start) AS TEXT)
         FROM sentences s JOIN documents d ON d.id = s.document;

@@ -1,9 +1,11 @@
 //! Notes and labels in: files to documents, sentences, expert decisions and machine proposals. Running it again adds
 //! nothing twice, so an interrupted import goes on by the same command.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, new_event_id, new_run_id, now};
@@ -12,8 +14,9 @@ use crate::domain::label::{
     Annotator, Decision, Event, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Stand,
 };
 use crate::domain::segment::segment;
+use crate::domain::taxonomy::{Taxonomy, TaxonomyError};
 use crate::domain::text::Span;
-use crate::formats::notes::{self, BadRecord, Columns, Layout, Record};
+use crate::formats::notes::{self, BadRecord, Columns, Layout, Notes, Record};
 use crate::store::{Insert, Store};
 
 /// What one record of a file is.
@@ -82,9 +85,11 @@ pub struct Report {
 
 /// Bad records shown in full; the rest are counted.
 const BAD_SHOWN: usize = 20;
-/// A transaction takes up to this many records or bytes: milliseconds for whoever waits for the write lock.
-const BATCH_RECORDS: usize = 2_000;
+/// A transaction takes up to this many records or bytes: some 20 ms for whoever waits for the write lock.
+const BATCH_RECORDS: usize = 4_000;
 const BATCH_BYTES: usize = 2 << 20;
+/// Batches read ahead of the writer: what waits in memory does not grow with the file.
+const AHEAD: usize = 2;
 
 /// Imports everything that the options name.
 pub fn import(
@@ -99,19 +104,21 @@ pub fn import(
             "labels belong to sentences: pass --unit sentence with --annotator or --model, or import the notes without labels".into(),
         ));
     }
-    let mut importer = Importer { project, store, options, report: Report::default(), run: None };
-    'files: for path in &options.paths {
-        for file in notes::files(path)? {
-            importer.file(path, &file, cancel, watch)?;
-            if cancel.is_cancelled() {
-                importer.report.cancelled = true;
-                break 'files;
+    store.in_bulk(|store| {
+        let mut importer = Importer { project, store, options, report: Report::default(), run: None };
+        'files: for path in &options.paths {
+            for file in notes::files(path)? {
+                importer.file(path, &file, cancel, watch)?;
+                if cancel.is_cancelled() {
+                    importer.report.cancelled = true;
+                    break 'files;
+                }
             }
         }
-    }
-    let report = importer.report;
-    index(store, cancel, watch)?;
-    Ok(report)
+        let report = importer.report;
+        index(store, cancel, watch)?;
+        Ok(report)
+    })?
 }
 
 /// Brings the full-text index up to date.
@@ -145,69 +152,77 @@ struct Importer<'a> {
     run: Option<RunId>,
 }
 
-struct Pending {
-    document: NewDocument,
-    labels: Option<Label>,
+/// What goes into the store in one transaction, and what was found to be bad on the way.
+#[derive(Default)]
+struct Batch {
+    documents: Vec<NewDocument>,
+    /// The label of each document, where it has one.
+    labels: Vec<Option<Label>>,
+    /// Labels that the taxonomy does not have.
+    unknown: Vec<String>,
+    without_patient: u64,
+    bad: Vec<BadRecord>,
+    /// Bytes of text in it, and bytes of the file up to its end.
+    bytes: usize,
+    read: u64,
 }
 
-impl Importer<'_> {
-    fn file(&mut self, root: &Path, file: &Path, cancel: &Cancel, watch: &mut Watch<'_>) -> Result<(), WorkflowError> {
-        let mut notes = notes::open(file, self.options.layout, &self.options.columns)?;
-        self.report.recognised.push((file.into(), notes.recognised.clone()));
-        self.report.mimic |= notes.mimic;
-        let what = format!("importing {}", file.display());
-        watch(Progress::Started { what, total: notes.size, unit: "bytes" });
-        let (read, mut pending, mut bytes) = (notes.read.clone(), Vec::new(), 0);
+impl Batch {
+    fn is_full(&self) -> bool {
+        self.documents.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES || self.bad.len() >= BATCH_RECORDS
+    }
+}
+
+/// Records of one file to documents: what can be done without the store, on a thread of its own.
+struct Reader<'a> {
+    taxonomy: &'a Taxonomy,
+    options: &'a Options,
+    root: &'a Path,
+    file: &'a Path,
+    /// The file's name without its folder.
+    name: Arc<str>,
+}
+
+impl Reader<'_> {
+    fn run(&self, mut notes: Notes, batches: &SyncSender<Arc<Batch>>) {
+        // A batch is kept until the writer is done with it, so that its many small strings are freed by the thread that
+        // made them: the allocator is several times slower otherwise.
+        let mut kept = VecDeque::new();
         loop {
-            let next = notes.next();
-            let ended = next.is_none();
-            match next {
-                Some(Ok(record)) => {
-                    bytes += record.text.len();
-                    let pended = self.pend(root, file, record);
-                    pending.push(pended);
-                }
-                Some(Err(bad)) => self.bad(file, bad, &mut pending)?,
-                None => {}
-            }
-            if ended || pending.len() >= BATCH_RECORDS || bytes >= BATCH_BYTES {
-                self.flush(&mut pending)?;
-                bytes = 0;
-                watch(Progress::Advanced(read.load(Ordering::Relaxed)));
-                if ended || cancel.is_cancelled() {
-                    break;
+            let (mut batch, mut stop) = (Batch::default(), false);
+            while !stop && !batch.is_full() {
+                match notes.next() {
+                    Some(Ok(record)) => self.take(record, &mut batch),
+                    Some(Err(bad)) => {
+                        stop = bad.fatal || self.options.stop_on_error;
+                        batch.bad.push(bad);
+                    }
+                    None => stop = true,
                 }
             }
+            batch.read = notes.read.load(Ordering::Relaxed);
+            let batch = Arc::new(batch);
+            if batches.send(batch.clone()).is_err() || stop {
+                break;
+            }
+            kept.push_back(batch);
+            if kept.len() > AHEAD + 2 {
+                kept.pop_front();
+            }
         }
-        watch(Progress::Finished);
-        Ok(())
     }
 
-    fn bad(&mut self, file: &Path, bad: BadRecord, pending: &mut Vec<Pending>) -> Result<(), WorkflowError> {
-        if self.options.stop_on_error || bad.fatal {
-            self.flush(pending)?;
-            return Err(WorkflowError::Record { path: file.into(), line: bad.line, message: bad.message });
-        }
-        self.report.bad += 1;
-        if self.report.bad_shown.len() < BAD_SHOWN {
-            self.report.bad_shown.push((file.into(), bad.line, bad.message));
-        }
-        Ok(())
-    }
-
-    fn pend(&mut self, root: &Path, file: &Path, record: Record) -> Pending {
-        let name = file.file_name().map_or_else(|| "stdin".into(), |n| n.to_string_lossy().into_owned());
+    fn take(&self, record: Record, batch: &mut Batch) {
+        let name = &self.name;
         let whole_file = record.id.is_none() && record.line == 1 && name.ends_with("txt");
-        let stem = name.split('.').next().unwrap_or(&name).to_owned();
+        let stem = name.split('.').next().unwrap_or(name);
         let external_id =
-            record.id.unwrap_or_else(|| if whole_file { stem.clone() } else { format!("{name}:{}", record.line) });
+            record.id.unwrap_or_else(|| if whole_file { stem.into() } else { format!("{name}:{}", record.line) });
         // A folder of notes below the one named is taken for a patient's.
-        let folder = file.parent().filter(|parent| whole_file && *parent != root && root.is_dir());
+        let folder = self.file.parent().filter(|parent| whole_file && *parent != self.root && self.root.is_dir());
         let patient = record.patient.or_else(|| Some(folder?.file_name()?.to_string_lossy().into_owned()));
-        let patient = patient.unwrap_or_else(|| {
-            self.report.without_patient += 1;
-            external_id.clone()
-        });
+        batch.without_patient += u64::from(patient.is_none());
+        batch.bytes += record.text.len();
         let sentences = match self.options.unit {
             Unit::Document => segment(&record.text),
             Unit::Sentence => {
@@ -216,42 +231,77 @@ impl Importer<'_> {
                 if start < end { vec![Span { start, end }] } else { Vec::new() }
             }
         };
-        let labels = self.options.labels.as_ref().and(record.labels).and_then(|words| self.label(words));
-        let document = NewDocument {
-            patient: PatientKey(patient),
+        let label = self
+            .options
+            .labels
+            .as_ref()
+            .and(record.labels)
+            .and_then(|words| self.label(&words).map_err(|_| batch.unknown.push(words.join(" + "))).ok());
+        batch.labels.push(label);
+        batch.documents.push(NewDocument {
+            patient: PatientKey(patient.unwrap_or_else(|| external_id.clone())),
             external_id,
-            title: if record.title.is_empty() && whole_file { stem } else { record.title },
+            title: if record.title.is_empty() && whole_file { stem.into() } else { record.title },
             kind: record.kind,
             date: record.date,
-            source: name,
+            source: name.clone(),
             text: record.text,
             sentences,
-        };
-        Pending { document, labels }
+        });
     }
 
-    /// A label whose every word the taxonomy has; unknown words are counted and the label stays out, never cut down.
-    fn label(&mut self, words: Vec<String>) -> Option<Label> {
-        let taxonomy = &self.project.taxonomy;
-        let found: Result<Label, _> = words.iter().map(|word| taxonomy.find(word)).collect();
-        match found.and_then(|label| taxonomy.check(&label).map(|()| label)) {
-            Ok(label) => Some(label),
-            Err(_) => {
-                *self.report.unknown_labels.entry(words.join(" + ")).or_default() += 1;
-                None
+    /// A label whose every word the taxonomy has: one that has not stays out whole, never cut down.
+    fn label(&self, words: &[String]) -> Result<Label, TaxonomyError> {
+        let label = words.iter().map(|word| self.taxonomy.find(word)).collect::<Result<Label, _>>()?;
+        self.taxonomy.check(&label)?;
+        Ok(label)
+    }
+}
+
+impl Importer<'_> {
+    fn file(&mut self, root: &Path, file: &Path, cancel: &Cancel, watch: &mut Watch<'_>) -> Result<(), WorkflowError> {
+        let notes = notes::open(file, self.options.layout, &self.options.columns)?;
+        self.report.recognised.push((file.into(), notes.recognised.clone()));
+        self.report.mimic |= notes.mimic;
+        let what = format!("importing {}", file.display());
+        watch(Progress::Started { what, total: notes.size, unit: "bytes" });
+        let name = file.file_name().map_or_else(|| "stdin".into(), |n| n.to_string_lossy().into());
+        let reader = Reader { taxonomy: &self.project.taxonomy, options: self.options, root, file, name };
+        let (sender, batches) = sync_channel(AHEAD);
+        std::thread::scope(|scope| {
+            scope.spawn(move || reader.run(notes, &sender));
+            for batch in batches {
+                self.flush(file, &batch)?;
+                watch(Progress::Advanced(batch.read));
+                if cancel.is_cancelled() {
+                    break;
+                }
             }
-        }
+            Ok::<(), WorkflowError>(())
+        })?;
+        watch(Progress::Finished);
+        Ok(())
     }
 
-    fn flush(&mut self, pending: &mut Vec<Pending>) -> Result<(), WorkflowError> {
-        if pending.is_empty() {
-            return Ok(());
+    fn bad(&mut self, file: &Path, bad: &BadRecord) -> Result<(), WorkflowError> {
+        if self.options.stop_on_error || bad.fatal {
+            return Err(WorkflowError::Record { path: file.into(), line: bad.line, message: bad.message.clone() });
         }
-        let (documents, labels): (Vec<NewDocument>, Vec<Option<Label>>) =
-            pending.drain(..).map(|p| (p.document, p.labels)).unzip();
-        let inserts = self.store.insert_documents(&documents, Origin::Real, &self.project.file.split)?;
+        self.report.bad += 1;
+        if self.report.bad_shown.len() < BAD_SHOWN {
+            self.report.bad_shown.push((file.into(), bad.line, bad.message.clone()));
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, file: &Path, batch: &Batch) -> Result<(), WorkflowError> {
+        self.report.without_patient += batch.without_patient;
+        for words in &batch.unknown {
+            *self.report.unknown_labels.entry(words.clone()).or_default() += 1;
+        }
+        let inserts = self.store.insert_documents(&batch.documents, Origin::Real, &self.project.file.split)?;
         let mut labelled: Vec<(SentenceId, Label, bool)> = Vec::new();
-        for ((document, insert), label) in documents.iter().zip(&inserts).zip(labels) {
+        for ((document, insert), label) in batch.documents.iter().zip(&inserts).zip(&batch.labels) {
             let new = matches!(insert, Insert::New(..));
             if new {
                 self.report.documents += 1;
@@ -260,14 +310,15 @@ impl Importer<'_> {
                 self.report.known += 1;
             }
             if let (Some(label), false) = (label, document.sentences.is_empty()) {
-                labelled.push((insert.first_sentence(), label, new));
+                labelled.push((insert.first_sentence(), label.clone(), new));
             }
         }
         match self.options.labels.clone() {
-            Some(LabelsBy::Annotator(name)) => self.decide(&Annotator(name), labelled),
-            Some(LabelsBy::Model(model)) => self.propose(&model, labelled),
-            None => Ok(()),
+            Some(LabelsBy::Annotator(name)) => self.decide(&Annotator(name), labelled)?,
+            Some(LabelsBy::Model(model)) => self.propose(&model, labelled)?,
+            None => {}
         }
+        batch.bad.iter().try_for_each(|bad| self.bad(file, bad))
     }
 
     fn decide(&mut self, annotator: &Annotator, labelled: Vec<(SentenceId, Label, bool)>) -> Result<(), WorkflowError> {
