@@ -71,6 +71,13 @@ pub enum StoreError {
 /// How long a writer waits for another one.
 const BUSY: Duration = Duration::from_secs(20);
 
+/// Waits for the disk at every commit: a decision shown as saved survives a power cut, not only a crash.
+const EACH_COMMIT_COUNTS: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 250;
+    PRAGMA mmap_size = 1073741824";
+/// For rows that can be read in again. Mapped pages would look like memory that grows with the file.
+const BULK: &str = "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF; PRAGMA wal_autocheckpoint = 2000;
+    PRAGMA mmap_size = 0";
+
 /// An open store. Not shared between threads: each opens its own.
 pub struct Store {
     connection: Connection,
@@ -108,12 +115,9 @@ impl Store {
             c.busy_timeout(BUSY)?;
             // Whole notes fit larger pages better than 4 KiB, and a commit writes fewer of them.
             c.pragma_update(None, "page_size", 16_384)?;
-            // Wait for the disk at every commit: a decision shown as saved survives a power cut, not only a crash.
             c.pragma_update(None, "journal_mode", "WAL")?;
-            c.pragma_update(None, "synchronous", "FULL")?;
-            c.pragma_update(None, "foreign_keys", true)?;
             c.pragma_update(None, "cache_size", -65_536)?;
-            c.pragma_update(None, "mmap_size", 1_i64 << 30)?;
+            c.execute_batch(EACH_COMMIT_COUNTS)?;
             c.pragma_update(None, "temp_store", "MEMORY")?;
             c.set_prepared_statement_cache_capacity(128);
             Ok(())
@@ -126,12 +130,10 @@ impl Store {
     /// in again by the same command if the power fails. Numbers that such rows refer to were given out just before, so
     /// foreign keys are not looked up again.
     pub fn in_bulk<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Result<T, StoreError> {
-        self.with(|c| {
-            c.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF; PRAGMA wal_autocheckpoint = 2000")
-        })?;
+        self.with(|c| c.execute_batch(BULK))?;
         let done = work(self);
         self.with(|c| {
-            c.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 250")?;
+            c.execute_batch(EACH_COMMIT_COUNTS)?;
             c.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
         })?;
         Ok(done)

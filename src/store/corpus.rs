@@ -103,13 +103,13 @@ impl Store {
 
     /// The texts of all sentences of an origin with a number above `after`, at most `limit`, in order.
     pub fn texts_after(&self, origin: Origin, after: SentenceId, limit: usize) -> Result<Vec<TextRow>, StoreError> {
+        let synthetic = i64::from(origin == Origin::Synthetic);
         self.with(|c| {
-            c.prepare_cached(
-                "SELECT s.id, CAST(substr(CAST(d.text AS BLOB), s.start + 1, s.end - s.start) AS TEXT)
-                 FROM sentences s JOIN documents d ON d.id = s.document
-                 WHERE s.id > ? AND d.origin = ? ORDER BY s.id LIMIT ?",
-            )?
-            .query_map(params![after, origin, limit as i64], |row| Ok(TextRow { id: row.get(0)?, text: row.get(1)? }))?
+            c.prepare_cached(&format!(
+                "SELECT s.id, x.text FROM sentences s JOIN sentence_text x ON x.id = s.id
+                 WHERE s.synthetic = {synthetic} AND s.id > ? ORDER BY s.id LIMIT ?"
+            ))?
+            .query_map(params![after, limit as i64], |row| Ok(TextRow { id: row.get(0)?, text: row.get(1)? }))?
             .collect()
         })
     }
@@ -243,19 +243,22 @@ fn insert_documents(
             next += 1;
         }
     }
-    insert_sentences(c, &sentences)?;
+    insert_sentences(c, &sentences, origin)?;
     c.prepare_cached("UPDATE totals SET sentences = sentences + ? WHERE origin = ?")?
         .execute(params![sentences.len() as i64, origin])?;
     Ok(done)
 }
 
 /// Rows of number, document, position, start, end. Many to a statement, since starting one costs as much as three rows.
-fn insert_sentences(c: &Connection, rows: &[[i64; 5]]) -> rusqlite::Result<()> {
+fn insert_sentences(c: &Connection, rows: &[[i64; 5]], origin: Origin) -> rusqlite::Result<()> {
     const AT_ONCE: usize = 64;
+    let row = format!("(?, ?, ?, ?, ?, {})", i64::from(origin == Origin::Synthetic));
     for chunk in rows.chunks(AT_ONCE) {
-        let values = vec!["(?, ?, ?, ?, ?)"; chunk.len()].join(", ");
-        c.prepare_cached(&format!("INSERT INTO sentences (id, document, position, start, end) VALUES {values}"))?
-            .execute(params_from_iter(chunk.as_flattened()))?;
+        let values = vec![row.as_str(); chunk.len()].join(", ");
+        c.prepare_cached(&format!(
+            "INSERT INTO sentences (id, document, position, start, end, synthetic) VALUES {values}"
+        ))?
+        .execute(params_from_iter(chunk.as_flattened()))?;
     }
     Ok(())
 }

@@ -113,7 +113,8 @@ fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
         let at = clause.bind(match_expression(&filter.text)?);
         clause.conditions.push(format!("search MATCH {at}"));
     }
-    origin(&mut clause, filter.origin);
+    // Synthetic sentences are few among many real ones and have an index of their own.
+    clause.conditions.push(format!("s.synthetic = {}", i64::from(filter.origin == Origin::Synthetic)));
     let me = clause.bind(annotator.clone());
     let mine = |what: &str| {
         format!("EXISTS (SELECT 1 FROM standing t WHERE t.sentence = s.id AND t.annotator = {me} AND {what})")
@@ -173,15 +174,6 @@ fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
 /// The classifier's latest run speaks for it; older runs' proposals are history.
 const LATEST_CLASSIFIER: &str = "EXISTS (SELECT 1 FROM proposals WHERE sentence = s.id AND source = 'classifier'
     AND run = (SELECT max(run) FROM proposals WHERE sentence = s.id AND source = 'classifier')";
-
-/// Synthetic sentences are few among many real ones; each origin is found by an index or by absence from it.
-fn origin(clause: &mut Clause, origin: Origin) {
-    let synthetic = "s.document IN (SELECT id FROM documents WHERE origin = 'synthetic')";
-    clause.conditions.push(match origin {
-        Origin::Synthetic => synthetic.to_owned(),
-        Origin::Real => format!("NOT {synthetic}"),
-    });
-}
 
 /// Quotes each word, so that nothing in it is FTS5 syntax; the last one may be unfinished.
 fn match_expression(text: &str) -> Option<String> {

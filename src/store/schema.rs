@@ -27,11 +27,11 @@ const MIGRATIONS: &[&str] = &[
         first_sentence INTEGER NOT NULL, sentence_count INTEGER NOT NULL, text TEXT NOT NULL,
         UNIQUE (external_id, uid)
     );
-    CREATE INDEX synthetic_documents ON documents (id) WHERE origin = 'synthetic';
     CREATE TABLE sentences (
         id INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents, position INTEGER NOT NULL,
-        start INTEGER NOT NULL, end INTEGER NOT NULL
+        start INTEGER NOT NULL, end INTEGER NOT NULL, synthetic INTEGER NOT NULL
     );
+    CREATE INDEX synthetic_sentences ON sentences (id) WHERE synthetic = 1;
     CREATE VIEW sentence_text (id, text) AS
         SELECT s.id, CAST(substr(CAST(d.text AS BLOB), s.start + 1, s.end - s.start) AS TEXT)
         FROM sentences s JOIN documents d ON d.id = s.document;
