@@ -86,7 +86,7 @@ pub struct FitConfig {
     pub l2: f64,
     /// Examples in one step.
     pub batch: usize,
-    /// Epochs without a better validation macro-F1 before it stops.
+    /// Epochs without a lower loss on validation before it stops.
     pub patience: usize,
     /// Weights of outputs.
     pub class_weights: ClassWeights,
@@ -99,8 +99,8 @@ pub struct FitConfig {
 impl Default for FitConfig {
     fn default() -> Self {
         Self {
-            epochs: 20,
-            learning_rate: 0.2,
+            epochs: 40,
+            learning_rate: 0.07,
             l2: 1e-4,
             batch: 16,
             patience: 6,

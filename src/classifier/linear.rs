@@ -239,7 +239,7 @@ pub fn fit(
 
     let state = Tensor::zeros((bias + 1, 2 * width), DType::F32, &Device::Cpu)?;
     let weights = |state: &Tensor| state.narrow(1, 0, width)?.contiguous();
-    let mut best: Option<(f32, f32, Tensor)> = None;
+    let mut best: Option<(f32, Tensor)> = None;
     let mut waited = 0;
     let mut order: Vec<usize> = (0..train.len()).collect();
     let mut random = ChaCha8Rng::seed_from_u64(config.seed);
@@ -281,11 +281,12 @@ pub fn fit(
             seen.validation_loss = Some(loss);
             seen.validation_macro_f1 = Some(macro_f1);
             seen.per_output_f1 = per_output;
-            let better = best.as_ref().is_none_or(|(f, l, _)| macro_f1 > *f || (macro_f1 == *f && loss < *l));
+            // Not macro-F1: on a few dozen sentences it jumps with every one of them.
+            let better = best.as_ref().is_none_or(|(least, _)| loss < *least);
             seen.best = better;
             waited = if better { 0 } else { waited + 1 };
             if better {
-                best = Some((macro_f1, loss, now));
+                best = Some((loss, now));
             }
         }
         if watch(&seen).is_break() || waited >= config.patience {
@@ -293,7 +294,7 @@ pub fn fit(
         }
     }
     let weights = match best {
-        Some((_, _, best)) => best,
+        Some((_, best)) => best,
         None => weights(&state)?,
     };
     let temperature = if validation.is_empty() {

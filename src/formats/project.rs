@@ -50,9 +50,9 @@ seed = 1
 [train]
 # What the default classifier learns from: any of "gold", "silver", "bronze". It is always scored on gold alone.
 tiers = ["gold"]
-epochs = 20
-learning_rate = 0.2
-# Stop when validation macro-F1 has not risen for this many epochs.
+epochs = 40
+learning_rate = 0.07
+# Stop when the loss on validation has not fallen for this many epochs.
 patience = 6
 # Weigh rare categories up: "none", "balanced" or "sqrt".
 class_weights = "balanced"
@@ -98,8 +98,8 @@ impl Default for TrainSettings {
     fn default() -> Self {
         Self {
             tiers: vec![Tier::Gold],
-            epochs: 20,
-            learning_rate: 0.2,
+            epochs: 40,
+            learning_rate: 0.07,
             patience: 6,
             class_weights: Weights::Balanced,
             seed: 1,
