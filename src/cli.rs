@@ -346,7 +346,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
                 folder.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
             );
             if style.json {
-                let json = serde_json::json!({ "model": folder, "report": report });
+                let json = serde_json::json!({ "model": folder, "report": tables::json(&report, &project.taxonomy) });
                 print(&format!("{json:#}\n"))?;
             } else {
                 print(&tables::scores(
@@ -555,7 +555,10 @@ fn metrics(project: &Project, style: &StyleArgs) -> Result<Exit, Failure> {
         let name = |source| if source == Source::Llm { "silver" } else { "classifier" };
         let all: Vec<serde_json::Value> = scored
             .iter()
-            .map(|s| serde_json::json!({ "scored": name(s.source), "run": s.run, "report": s.report, "confusion": s.confusion }))
+            .map(|s| {
+                let report = tables::json(&s.report, &project.taxonomy);
+                serde_json::json!({ "scored": name(s.source), "run": s.run, "report": report, "confusion": s.confusion })
+            })
             .collect();
         let keys: Vec<&str> = project.taxonomy.categories().iter().map(|c| c.key.as_str()).collect();
         print(&format!("{:#}\n", serde_json::json!({ "categories": keys, "scores": all })))?;

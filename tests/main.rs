@@ -2,6 +2,7 @@
 
 mod it {
     mod cli;
+    mod faults;
     mod layers;
     mod support;
     mod terminal;

@@ -29,6 +29,7 @@ pub struct Counts {
     /// Predicted only.
     pub fp: u64,
     /// In gold only.
+    #[serde(rename = "fn")]
     pub fn_: u64,
 }
 
@@ -84,6 +85,7 @@ pub struct Row {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Averages {
     /// Mean over rows, undefined counted as 0.
+    #[serde(rename = "macro")]
     pub macro_: Row,
     /// From the summed counts.
     pub micro: Row,

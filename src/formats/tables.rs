@@ -1,5 +1,7 @@
 //! Tables out: for people in a terminal, and as CSV, JSON and Markdown.
 
+use serde_json::Value;
+
 use crate::domain::metrics::{Counts, Estimate, Report, Row};
 use crate::domain::taxonomy::Taxonomy;
 
@@ -25,6 +27,24 @@ pub struct Scores<'a> {
 }
 
 const HEADER: [&str; 6] = ["category", "support", "precision", "recall", "F1", "F1 95 %"];
+
+/// `1 patient`, `2 patients`.
+pub fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// The report as JSON: each category's row has its key, and averages have no counts.
+pub fn json(report: &Report, taxonomy: &Taxonomy) -> Value {
+    let mut json = serde_json::json!(report);
+    let categories = json["categories"].as_array_mut().into_iter().flatten();
+    for (row, category) in categories.zip(taxonomy.categories()) {
+        row["key"] = category.key.as_str().into();
+    }
+    for row in json["averages"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+        row.as_object_mut().and_then(|row| row.remove("counts"));
+    }
+    json
+}
 
 /// One line a category, then the averages and the binary task.
 pub fn scores(scores: &Scores<'_>, style: Style) -> String {
@@ -53,10 +73,10 @@ pub fn scores(scores: &Scores<'_>, style: Style) -> String {
         .blind_share()
         .map_or_else(|| "no gold".to_owned(), |s| format!("{:.0} % decided blind", 100.0 * s));
     let caption = format!(
-        "{}: {} sentences of {} patients, {blind}; accuracy {}",
+        "{}: {} of {}, {blind}; accuracy {}",
         scores.title,
-        scores.report.sentences,
-        scores.report.patients,
+        counted(scores.report.sentences, "sentence"),
+        counted(scores.report.patients, "patient"),
         percent(scores.report.accuracy.value)
     );
     match style {

@@ -67,9 +67,14 @@ const DEADLINE: Duration = Duration::from_secs(60);
 impl Screen {
     /// Starts the program in a terminal of a size.
     pub fn open(arguments: &[&str], columns: u16, rows: u16) -> Self {
+        Self::run(PROGRAM, arguments, columns, rows)
+    }
+
+    /// Starts any program in a terminal of a size.
+    pub fn run(program: &str, arguments: &[&str], columns: u16, rows: u16) -> Self {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
-        let mut command = CommandBuilder::new(PROGRAM);
+        let mut command = CommandBuilder::new(program);
         command.args(arguments);
         command.env("TERM", "xterm-256color");
         command.env("NO_COLOR", "1");

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::support::{Screen, goldsmith, shared, succeeds};
 
-fn project(sentences: &[&str]) -> (tempfile::TempDir, String) {
+pub(super) fn project(sentences: &[&str]) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("study").to_str().unwrap().to_owned();
     succeeds(&["init", &root]);
@@ -20,7 +20,7 @@ fn project(sentences: &[&str]) -> (tempfile::TempDir, String) {
     (folder, root)
 }
 
-fn numbered(n: usize) -> Vec<String> {
+pub(super) fn numbered(n: usize) -> Vec<String> {
     (0..n).map(|i| format!("Sentence number {i} of the note.")).collect()
 }
 

@@ -8,7 +8,7 @@ use ratatui::widgets::Paragraph;
 use super::{bar, fit, pane};
 use crate::domain::metrics::{Counts, Estimate};
 use crate::domain::text::visible;
-use crate::formats::tables::{Scores, named_rows, percent};
+use crate::formats::tables::{Scores, counted, named_rows, percent};
 use crate::tui::app::App;
 use crate::tui::theme::Meaning;
 use crate::workflow::metrics::Scored;
@@ -28,10 +28,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let whose = if app.metrics.classifier { "classifier on held-out gold" } else { "silver against gold" };
     let blind = report.blind_share().map_or_else(|| "-".into(), |share| format!("{:.0} %", 100.0 * share));
     let caption = format!(
-        " {}: {} sentences of {} patients; gold decided blind: {blind}; {} settled, {} disputed",
+        " {}: {} of {}; gold decided blind: {blind}; {} settled, {} disputed",
         visible(model).text,
-        report.sentences,
-        report.patients,
+        counted(report.sentences, "sentence"),
+        counted(report.patients, "patient"),
         app.board.gold.settled,
         app.board.gold.disputed
     );
