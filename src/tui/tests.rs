@@ -151,7 +151,11 @@ fn metrics_follow_each_decision_and_lead_to_the_sentences() {
     let (_folder, project) = project("single");
     let mut workbench = Headless::open(project, 120, 40).unwrap();
     workbench.press(&["enter", "3", "tab", "tab"]);
-    assert!(workbench.wait(|text| text.contains("some-llm: 2 sentences of 1 patient;")), "{}", workbench.text());
+    assert!(
+        workbench.wait(|text| text.contains("decided blind: 0 %; 2 sentences of 1 patient")),
+        "{}",
+        workbench.text()
+    );
     // Gold is Requires assistance (3), silver said Coping strategy (8).
     workbench.press(&["j", "j", "j"]);
     workbench.press(&["right"; 8]);

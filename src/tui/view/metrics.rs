@@ -25,11 +25,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
         return frame.render_widget(Paragraph::new(vec![Line::default(), Line::raw(text)]), area);
     };
     let report = &scored.report;
-    let whose = if app.metrics.classifier { "classifier on held-out gold" } else { "silver against gold" };
+    let whose = match app.metrics.classifier {
+        true => format!("{} on held-out gold", visible(model).text),
+        false => format!("silver of {} against gold", visible(model).text),
+    };
     let blind = report.blind_share().map_or_else(|| "-".into(), |share| format!("{:.0} %", 100.0 * share));
     let caption = format!(
-        " {}: {} of {}; gold decided blind: {blind}; {} settled, {} disputed",
-        visible(model).text,
+        " gold decided blind: {blind}; {} of {}; {} settled, {} disputed",
         counted(report.sentences, "sentence"),
         counted(report.patients, "patient"),
         app.board.gold.settled,
@@ -42,11 +44,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
         (a, b)
     } else {
         // The averages are what most people look for; the matrix follows its cursor in what is left.
-        let rows = (report.categories.len() as u16 + 8).min(area.height.saturating_sub(matrix_height.min(5)));
+        let rows = (report.categories.len() as u16 + 8).min(area.height.saturating_sub(matrix_height.min(4)));
         let [a, b] = Layout::vertical([Constraint::Length(rows), Constraint::Min(0)]).areas(area);
         (a, b)
     };
-    let block = pane(shared, whose);
+    let block = pane(shared, &whose);
     let inner = block.inner(table);
     frame.render_widget(block, table);
     let width = usize::from(inner.width);

@@ -87,17 +87,16 @@ fn run_lines(app: &App, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// A line of values as eight heights.
+/// A line of values in eight heights: losses on a logarithmic scale, from the least to the most that are shown.
 fn spark(values: &[f32], width: usize) -> String {
-    let from = values.len().saturating_sub(width);
-    let most = values.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-    values[from..]
-        .iter()
-        .map(|v| {
-            ['\u{2581}', '\u{2582}', '\u{2583}', '\u{2584}', '\u{2585}', '\u{2586}', '\u{2587}', '\u{2588}']
-                [((v / most * 7.0) as usize).min(7)]
-        })
-        .collect()
+    const BARS: [char; 8] =
+        ['\u{2581}', '\u{2582}', '\u{2583}', '\u{2584}', '\u{2585}', '\u{2586}', '\u{2587}', '\u{2588}'];
+    let logs: Vec<f32> =
+        values[values.len().saturating_sub(width)..].iter().map(|v| v.max(f32::MIN_POSITIVE).ln()).collect();
+    let least = logs.iter().copied().fold(f32::INFINITY, f32::min);
+    let most = logs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let range = (most - least).max(f32::MIN_POSITIVE);
+    logs.iter().map(|v| BARS[(((v - least) / range * 7.0).round() as usize).min(7)]).collect()
 }
 
 fn runs(app: &App, width: usize) -> Vec<Line<'static>> {
