@@ -132,10 +132,9 @@ impl Store {
     pub fn in_bulk<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Result<T, StoreError> {
         self.with(|c| c.execute_batch(BULK))?;
         let done = work(self);
-        self.with(|c| {
-            c.execute_batch(EACH_COMMIT_COUNTS)?;
-            c.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-        })?;
+        self.with(|c| c.execute_batch(EACH_COMMIT_COUNTS))?;
+        // This commit waits for the disk, and with it all that stand before it in the write-ahead log.
+        self.write(|c| c.execute("INSERT OR REPLACE INTO meta VALUES ('bulk_saved', datetime('now'))", []))?;
         Ok(done)
     }
 

@@ -6,7 +6,9 @@
 
 use super::text::Span;
 
-use abbreviations::{Abbreviation, abbreviation, goes_on, is_careless_starter, is_starter, takes_a_letter};
+use abbreviations::{
+    Abbreviation, abbreviation, goes_on, is_careless_starter, is_starter, takes_a_letter, takes_a_number,
+};
 
 mod abbreviations;
 mod lines;
@@ -59,6 +61,8 @@ fn split(text: &str, block: Span, sealed: &[Span], sentences: &mut Vec<Span>) {
     let mut sealed = sealed.iter().peekable();
     let mut start = block.start;
     let mut at = block.start;
+    // The number of the last list item, for lists that run on in one line: "1. hypothermia 2. CAP".
+    let mut item = None;
     while at < block.end {
         while sealed.next_if(|span| span.end <= at).is_some() {}
         if let Some(span) = sealed.peek().filter(|span| span.contains(at)) {
@@ -71,10 +75,18 @@ fn split(text: &str, block: Span, sealed: &[Span], sentences: &mut Vec<Span>) {
         let end = if is_stop(c) {
             let stop = Stop::read(text, Span::new(start, block.end), at);
             at = stop.end;
-            if !stop.ends_sentence() {
+            if stop.kind == Kind::Period && stop.rest.starts_with(char::is_whitespace) && stop.is_item_number() {
+                item = stop.word.parse::<u32>().ok();
                 continue;
             }
-            stop.end
+            match item.map(|last| stop.number_before(last + 1)) {
+                Some(Some(number)) => {
+                    item = item.map(|last| last + 1);
+                    start + number
+                }
+                _ if stop.ends_sentence() => stop.end,
+                _ => continue,
+            }
         } else if c == '•' && text[start..at].ends_with(char::is_whitespace) {
             at
         } else {
@@ -274,6 +286,19 @@ impl<'a> Stop<'a> {
         }
         let before = self.sentence[..self.sentence.len() - self.word.len()].trim_end();
         before.is_empty() || before.len() <= 60 && before.ends_with([':', '-', '#', '*', '•', '('])
+    }
+
+    /// Where `number` begins in the sentence, if it is the next item's in a list that runs on.
+    fn number_before(&self, number: u32) -> Option<usize> {
+        let begins = self.sentence.len() - self.word.len();
+        let spaced = self.sentence[..begins].ends_with(char::is_whitespace);
+        if self.word != number.to_string() || !spaced || !self.rest.starts_with(char::is_whitespace) {
+            return None;
+        }
+        let before = self.sentence[..begins].trim_end();
+        let before = word_before(before, before.len());
+        let said = before.chars().filter(|c| c.is_alphabetic()).count() >= 3;
+        (said && !takes_a_letter(before) && !takes_a_number(before)).then_some(begins)
     }
 
     /// "vitamin C.", where one capital is no initial.

@@ -254,6 +254,18 @@ pub(super) fn takes_a_letter(word: &str) -> bool {
     word.len() <= 9 && LETTERED.contains(&word.to_lowercase().as_str())
 }
 
+/// Words that a number belongs to: "day 2.", "and 2.".
+pub(super) fn takes_a_number(word: &str) -> bool {
+    const NUMBERED: &[&str] = &[
+        "about", "above", "age", "aged", "and", "approx", "around", "at", "bed", "below", "by", "chart", "class",
+        "cycle", "day", "days", "dose", "every", "factor", "for", "from", "grade", "in", "is", "level", "line",
+        "month", "nearly", "number", "of", "only", "or", "over", "page", "past", "phase", "room", "scale", "score",
+        "scored", "scores", "stage", "step", "than", "times", "to", "type", "under", "unit", "visit", "was", "week",
+        "were", "with", "year",
+    ];
+    NUMBERED.binary_search(&word.to_lowercase().as_str()).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -88,6 +88,19 @@ fn headings_fields_and_vitals_stand_alone() {
 }
 
 #[test]
+fn list_items_run_on_in_one_line() {
+    for text in [
+        "Imp: 1. hypothermia‖ 2. CAP‖ 3. delirium on probable dementia.",
+        "1. Fall.‖ 2. Wrist fracture‖ 3. UTI, treated.",
+        "1. Diabetes type 2.‖ Diet controlled.",
+        "1. Seen on day 2.‖ Well.",
+        "He took 2.‖ She took 3.",
+    ] {
+        splits(text);
+    }
+}
+
+#[test]
 fn list_items_begin_sentences() {
     for text in [
         "1. Dementia‖\n2. Hypertension, at goal.‖ No change.‖\n   a) recheck‖\n- diet‖\n* sleep‖\n• mood",
