@@ -208,14 +208,14 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
 }
 
 fn train_settings<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, train: &mut TrainSettings) {
-    if let Some(tiers) = table.texts(s, "tiers") {
+    if let Some(tiers) = table.placed_texts(s, "tiers") {
         train.tiers.clear();
-        for tier in tiers {
+        for (tier, at) in tiers {
             match tier.as_str() {
                 "gold" => train.tiers.push(Tier::Gold),
                 "silver" => train.tiers.push(Tier::Silver),
                 "bronze" => train.tiers.push(Tier::Bronze),
-                _ => s.fault(table.span(), format!("`tiers` knows gold, silver and bronze, not \"{tier}\"")),
+                _ => s.fault(at, format!("`tiers` knows gold, silver and bronze, not \"{tier}\"")),
             }
         }
     }
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_template_says_what_an_empty_file_means() {
-        let path = Path::new("/work/p/goldsmith.toml");
+        let path = Path::new("/home/ann/p/goldsmith.toml");
         assert_eq!(parse(path, &TEMPLATE.replace("{name}", "p")).unwrap(), parse(path, "").unwrap());
     }
 
@@ -246,7 +246,7 @@ mod tests {
             goldsmith.toml:3:8: `test` must be between 0 and 0.9\n\
             goldsmith.toml:4:14: `validation` must be a number, not a string\n\
             goldsmith.toml:6:10: `policy` must be \"any\" or \"majority\" or \"unanimous\", not \"most\"\n\
-            goldsmith.toml:7:1: `tiers` knows gold, silver and bronze, not \"iron\"";
+            goldsmith.toml:8:10: `tiers` knows gold, silver and bronze, not \"iron\"";
         assert_eq!(said, expected);
     }
 }

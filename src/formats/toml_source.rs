@@ -93,6 +93,15 @@ impl<'a, 't> Table<'a, 't> {
 
     /// A list of texts.
     pub(super) fn texts(&mut self, source: &mut Source<'t>, key: &'static str) -> Option<Vec<String>> {
+        Some(self.placed_texts(source, key)?.into_iter().map(|(text, _)| text).collect())
+    }
+
+    /// A list of texts, each with its place.
+    pub(super) fn placed_texts(
+        &mut self,
+        source: &mut Source<'t>,
+        key: &'static str,
+    ) -> Option<Vec<(String, Range<usize>)>> {
         let value = self.take(key)?;
         let Some(array) = value.get_ref().as_array() else {
             return source.wrong_type(key, value, "a list of texts");
@@ -100,7 +109,7 @@ impl<'a, 't> Table<'a, 't> {
         let mut texts = Vec::new();
         for item in array.iter() {
             match item.get_ref().as_str() {
-                Some(text) => texts.push(text.to_owned()),
+                Some(text) => texts.push((text.to_owned(), item.span())),
                 None => return source.wrong_type(key, item, "a list of texts"),
             }
         }
