@@ -1,3 +1,5 @@
+//! Every layout is read as it stands, and what is bad in it is named by its line.
+
 use std::io::Write;
 
 use super::*;
