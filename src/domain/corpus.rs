@@ -1,8 +1,8 @@
 //! Documents and sentences: what is labelled, where it comes from, and whose note it is.
 
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::taxonomy::hex;

@@ -79,13 +79,14 @@ fn split(text: &str, block: Span, sealed: &[Span], sentences: &mut Vec<Span>) {
                 item = stop.word.parse::<u32>().ok();
                 continue;
             }
-            match item.map(|last| stop.number_before(last + 1)) {
-                Some(Some(number)) => {
-                    item = item.map(|last| last + 1);
-                    start + number
-                }
-                _ if stop.ends_sentence() => stop.end,
-                _ => continue,
+            let next = item.map(|last| last + 1);
+            if let Some(number) = next.and_then(|next| stop.number_before(next)) {
+                item = next;
+                start + number
+            } else if stop.ends_sentence() {
+                stop.end
+            } else {
+                continue;
             }
         } else if c == '•' && text[start..at].ends_with(char::is_whitespace) {
             at
@@ -244,9 +245,6 @@ impl<'a> Stop<'a> {
     }
 
     fn period_ends(&self, next: &Next) -> bool {
-        if self.is_item_number() {
-            return false;
-        }
         let kind = if self.closed { None } else { abbreviation(self.word) };
         match kind {
             Some(Abbreviation::Opens) => false,

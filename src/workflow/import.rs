@@ -322,6 +322,7 @@ impl Importer<'_> {
     }
 
     fn decide(&mut self, annotator: &Annotator, labelled: Vec<(SentenceId, Label, bool)>) -> Result<(), WorkflowError> {
+        let taxonomy = self.project.taxonomy.hash();
         let mut events = Vec::with_capacity(labelled.len());
         for (sentence, label, new) in labelled {
             let standing = if new { None } else { self.store.decision(sentence, annotator)? };
@@ -338,7 +339,7 @@ impl Importer<'_> {
                 took: None,
                 proposal_visible: false,
                 proposal: None,
-                taxonomy: self.project.taxonomy.hash(),
+                taxonomy: taxonomy.clone(),
             }));
         }
         self.report.labels += events.len() as u64;

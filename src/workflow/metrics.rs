@@ -26,7 +26,14 @@ struct Entry {
 #[derive(Default)]
 struct Proposed {
     source: Option<Source>,
-    labels: FxHashMap<SentenceId, u64>,
+    /// Each sentence's patient and label.
+    labels: FxHashMap<SentenceId, (u32, u64)>,
+}
+
+/// A patient by its number in the store; neither ever changes.
+struct Patient {
+    key: PatientKey,
+    split: Split,
 }
 
 /// Everything that scores are made of; see [`Board::refresh`].
@@ -35,7 +42,7 @@ pub struct Board {
     mark: Changes,
     gold: FxHashMap<SentenceId, Entry>,
     runs: BTreeMap<RunId, Proposed>,
-    patients: FxHashMap<u32, PatientKey>,
+    patients: FxHashMap<u32, Patient>,
     synthetic: Vec<(SentenceId, u64)>,
 }
 
@@ -82,8 +89,10 @@ impl Board {
         let before = self.mark;
         let (taxonomy, policy) = (&project.taxonomy, project.file.policy);
         let mut touched: Vec<SentenceId> = Vec::new();
-        let gold = &mut self.gold;
+        let (gold, patients) = (&mut self.gold, &self.patients);
+        let mut unknown = false;
         self.mark.event = store.gold_since(self.mark.event, |row| {
+            unknown |= !patients.contains_key(&row.patient);
             let entry = gold.entry(row.sentence).or_insert_with(|| Entry {
                 patient: row.patient,
                 origin: row.origin,
@@ -112,12 +121,15 @@ impl Board {
                 }
                 return;
             }
+            unknown |= !patients.contains_key(&row.patient);
             let run = runs.entry(row.run).or_default();
             run.source = Some(row.source);
-            run.labels.insert(row.sentence, bits);
+            run.labels.insert(row.sentence, (row.patient, bits));
         })?;
-        if self.mark != before || self.patients.is_empty() {
-            self.patients = store.patient_keys()?.into_iter().collect();
+        if unknown {
+            let plan = &project.file.split;
+            let keys = store.patient_keys()?.into_iter();
+            self.patients = keys.map(|(number, key)| (number, Patient { split: plan.split(&key), key })).collect();
         }
         Ok(self.mark != before)
     }
@@ -132,16 +144,14 @@ impl Board {
     pub fn score(&self, project: &Project, run: &RunId, bootstrap: Bootstrap) -> Option<Scored> {
         let proposed = self.runs.get(run)?;
         let source = proposed.source?;
-        let plan = &project.file.split;
-        let tested: FxHashMap<u32, bool> =
-            self.patients.iter().map(|(number, key)| (*number, plan.split(key) == Split::Test)).collect();
+        let tested = |patient: &u32| self.patients.get(patient).is_some_and(|p| p.split == Split::Test);
         let mut rows: Vec<(SentenceId, Pair)> = self
             .gold
             .iter()
             .filter_map(|(sentence, entry)| {
                 let (gold, blind) = entry.settled?;
-                let predicted = *proposed.labels.get(sentence)?;
-                let held_out = source != Source::Classifier || tested.get(&entry.patient).copied().unwrap_or(false);
+                let (_, predicted) = *proposed.labels.get(sentence)?;
+                let held_out = source != Source::Classifier || tested(&entry.patient);
                 held_out.then_some((*sentence, Pair { patient: entry.patient, gold, predicted, blind }))
             })
             .collect();
@@ -187,7 +197,7 @@ impl Board {
             .gold
             .iter()
             .filter_map(|(sentence, entry)| {
-                let patient = self.patients.get(&entry.patient)?.clone();
+                let patient = self.patients.get(&entry.patient)?.key.clone();
                 GoldReal::settle(*sentence, patient, entry.origin, &entry.votes, project.file.policy)
             })
             .collect();
@@ -196,14 +206,14 @@ impl Board {
     }
 
     /// A run's labels on real sentences with their patients, for training; ascending.
-    pub fn proposed(&self, run: &RunId, taxonomy: &Taxonomy) -> Vec<(SentenceId, Label)> {
-        let mut all: Vec<(SentenceId, Label)> = self
-            .runs
-            .get(run)
-            .into_iter()
-            .flat_map(|run| run.labels.iter().map(|(id, bits)| (*id, taxonomy.label(*bits))))
+    pub fn proposed(&self, run: &RunId, taxonomy: &Taxonomy) -> Vec<(SentenceId, PatientKey, Label)> {
+        let labels = self.runs.get(run).into_iter().flat_map(|run| &run.labels);
+        let mut all: Vec<(SentenceId, PatientKey, Label)> = labels
+            .filter_map(|(id, (patient, bits))| {
+                Some((*id, self.patients.get(patient)?.key.clone(), taxonomy.label(*bits)))
+            })
             .collect();
-        all.sort_unstable_by_key(|(id, _)| *id);
+        all.sort_unstable_by_key(|(id, ..)| *id);
         all
     }
 }

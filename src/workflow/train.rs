@@ -97,8 +97,7 @@ fn sets(project: &Project, store: &Store, board: &Board, tiers: &[Tier]) -> Resu
     let gold = board.gold(project);
     let mut silver = Vec::new();
     if let (true, Some(run)) = (tiers.contains(&Tier::Silver), board.latest(Source::Llm)) {
-        for (sentence, label) in board.proposed(run, &project.taxonomy) {
-            let patient = store.document(store.sentence(sentence)?.document)?.patient;
+        for (sentence, patient, label) in board.proposed(run, &project.taxonomy) {
             silver.extend(Silver::propose(sentence, patient, Origin::Real, label, run.clone()));
         }
     }
