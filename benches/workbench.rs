@@ -149,13 +149,9 @@ fn fill(project: &Project, sentences: u64) {
         store.append(&events).expect("appends");
         let proposals: Vec<NewProposal> = chunk
             .iter()
-            .map(|n| NewProposal {
-                sentence: SentenceId(*n),
-                label: keys[(n * 7 % 10 + i64::from(n % 5 == 0)) as usize % 10].clone(),
-                confidence: None,
-                probabilities: vec![],
-                rationale: String::new(),
-                evidence: vec![],
+            .map(|n| {
+                let label = keys[(n * 7 % 10 + i64::from(n % 5 == 0)) as usize % 10].clone();
+                NewProposal::bare(SentenceId(*n), label)
             })
             .collect();
         store.propose(&run.id, Source::Llm, &proposals).expect("proposes");

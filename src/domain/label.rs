@@ -226,6 +226,20 @@ pub struct NewProposal {
     pub evidence: Vec<String>,
 }
 
+impl NewProposal {
+    /// A label of which no more is known.
+    pub fn bare(sentence: SentenceId, label: Label) -> Self {
+        Self {
+            sentence,
+            label,
+            confidence: None,
+            probabilities: Vec::new(),
+            rationale: String::new(),
+            evidence: Vec::new(),
+        }
+    }
+}
+
 /// The number of a stored proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ProposalId(pub i64);

@@ -96,8 +96,8 @@ impl World {
         then: Target,
         filter: &Filter,
     ) -> Result<Vec<Message>, WorkflowError> {
+        review::decide(&self.project, &mut self.store, item, stand.clone(), took)?;
         let line = self.saved_line(item, &stand);
-        review::decide(&self.project, &mut self.store, item, stand, took)?;
         self.refresh();
         // Committed: from here on nothing may claim that the decision failed.
         let mut messages =

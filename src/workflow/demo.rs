@@ -254,14 +254,7 @@ fn fill_bronze(project: &Project, store: &mut Store, run: &RunId, lines: Vec<Lin
     let proposals: Vec<NewProposal> = rows
         .into_iter()
         .zip(inserts)
-        .map(|((_, target), insert)| NewProposal {
-            sentence: insert.first_sentence(),
-            label: Label::of(target),
-            confidence: None,
-            probabilities: Vec::new(),
-            rationale: String::new(),
-            evidence: Vec::new(),
-        })
+        .map(|((_, target), insert)| NewProposal::bare(insert.first_sentence(), Label::of(target)))
         .collect();
     store.propose(run, Source::Llm, &proposals)?;
     Ok(())

@@ -372,17 +372,8 @@ impl Importer<'_> {
                 self.run.insert(run).clone()
             }
         };
-        let proposals: Vec<NewProposal> = labelled
-            .into_iter()
-            .map(|(sentence, label, _)| NewProposal {
-                sentence,
-                label,
-                confidence: None,
-                probabilities: Vec::new(),
-                rationale: String::new(),
-                evidence: Vec::new(),
-            })
-            .collect();
+        let proposals: Vec<NewProposal> =
+            labelled.into_iter().map(|(sentence, label, _)| NewProposal::bare(sentence, label)).collect();
         let new = self.store.propose(&run, Source::Llm, &proposals)?;
         self.report.labels += new as u64;
         self.report.known_labels += (proposals.len() - new) as u64;
