@@ -4,6 +4,7 @@
 //! here knows a disease; categories come from a taxonomy file.
 
 pub mod corpus;
+pub mod egress;
 pub mod gold;
 pub mod label;
 pub mod metrics;

@@ -10,6 +10,7 @@ pub mod classifier;
 pub mod cli;
 pub mod domain;
 pub mod formats;
+pub mod llm;
 pub mod store;
 pub mod tui;
 pub mod workflow;

@@ -1,0 +1,246 @@
+//! The language model side: what a model is asked, what it answers, and the providers behind one trait of plain values.
+
+pub mod embedded;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::egress::{Departure, Host, Refusal};
+
+/// Who speaks in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The guideline.
+    System,
+    /// Us.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Turn {
+    /// Who.
+    pub role: Role,
+    /// What.
+    pub content: String,
+}
+
+impl Turn {
+    /// A turn.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self { role, content: content.into() }
+    }
+}
+
+/// What a written answer must look like.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// Any text.
+    Text,
+    /// A JSON object with these fields, in this order.
+    Object(Vec<Field>),
+    /// `{"answers": [...]}` with so many such objects, one for each thing asked about, in order.
+    Objects(usize, Vec<Field>),
+}
+
+/// A field of a JSON answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Field {
+    /// Its key.
+    pub name: String,
+    /// What may stand in it.
+    pub kind: FieldKind,
+}
+
+/// What may stand in a field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldKind {
+    /// One of these words.
+    Word(Vec<String>),
+    /// A list of any of these words, none twice.
+    Words(Vec<String>),
+    /// A text of at most so many characters.
+    Text(usize),
+    /// A list of at most so many texts of at most so many characters.
+    Texts(usize, usize),
+    /// A number from 0 to 1.
+    Share,
+}
+
+/// How an answer is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// Most tokens to write.
+    pub max_tokens: u32,
+    /// 0 takes the likeliest token each time.
+    pub temperature: f32,
+    /// The least set of tokens with this much probability is drawn from.
+    pub top_p: f32,
+    /// Seed of the draw.
+    pub seed: u64,
+}
+
+impl Sampling {
+    /// The likeliest answer, of at most so many tokens.
+    pub fn greedy(max_tokens: u32) -> Self {
+        Self { max_tokens, temperature: 0.0, top_p: 1.0, seed: 0 }
+    }
+}
+
+/// A request to write something.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// The conversation so far; what many requests share comes first, so that its reading can be reused.
+    pub turns: Vec<Turn>,
+    /// What the answer must look like.
+    pub shape: Shape,
+    /// How it is drawn.
+    pub sampling: Sampling,
+    /// Ask for the log-probability of each token written, where the provider has it.
+    pub logprobs: bool,
+}
+
+/// A token that was written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Written {
+    /// Its text.
+    pub text: String,
+    /// Natural logarithm of its probability.
+    pub logprob: f32,
+}
+
+/// What an answer cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens read, among them those that were cached.
+    pub prompt: u64,
+    /// Tokens of the prompt whose reading was reused.
+    pub cached: u64,
+    /// Tokens written.
+    pub completion: u64,
+    /// The provider did not say, and the numbers are an estimate from the text's length.
+    pub estimated: bool,
+}
+
+impl Usage {
+    /// Adds another answer's.
+    pub fn add(&mut self, other: Self) {
+        self.prompt += other.prompt;
+        self.cached += other.cached;
+        self.completion += other.completion;
+        self.estimated |= other.estimated;
+    }
+}
+
+/// What a model wrote.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The text.
+    pub text: String,
+    /// Whether it came to its end, rather than to `max_tokens`.
+    pub complete: bool,
+    /// Its tokens, where they were asked for and the provider has them.
+    pub tokens: Vec<Written>,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+/// A request to choose between given answers, for several last turns after one shared beginning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Choose {
+    /// The shared beginning: guideline and examples.
+    pub turns: Vec<Turn>,
+    /// The last user turn; each is answered by itself.
+    pub asks: Vec<String>,
+    /// The answers to choose between, each the whole of what the model would say.
+    pub options: Vec<String>,
+}
+
+/// How likely each option is as an answer to one ask.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Natural logarithm of the probability that the model would give each option, in their order; minus infinity (as
+    /// `None`) where the provider names only the likeliest tokens and the option is not among them. They need not sum to
+    /// one: the rest is what the model would rather have said.
+    pub logprobs: Vec<Option<f32>>,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+/// What a model is, for the record of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// The model's name, such as `Qwen2.5 1.5B Instruct`.
+    pub name: String,
+    /// `chat` or `embedded`.
+    pub provider: String,
+    /// What tells this model from any other: endpoint and model name, or the file's hash. Answers are cached under it.
+    pub identity: String,
+    /// Everything else worth a record: capabilities found, quantisation, context, threads.
+    pub details: serde_json::Value,
+}
+
+/// What can go wrong between a model and us.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum LlmError {
+    /// The gate said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Worth trying again: the server is busy, away or broken.
+    #[error("{what}; tried again later")]
+    Later {
+        /// What happened.
+        what: String,
+        /// How long the server asks to wait.
+        after: Option<Duration>,
+    },
+    /// This request will never work, others may: too long a prompt, say.
+    #[error("{0}")]
+    Unanswerable(String),
+    /// No request will work: a wrong key, a wrong address, no such model.
+    #[error("{0}")]
+    Fatal(String),
+    /// A model file that cannot be read.
+    #[error("{path}: {what}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+    /// Whoever asked no longer wants the answer.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// An answer that is on its way. Dropping it calls the request off.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, LlmError>> + Send + 'a>>;
+
+/// A language model, wherever it runs.
+pub trait Model: Send + Sync {
+    /// What it is.
+    fn card(&self) -> &Card;
+
+    /// Where requests go; `None` for a model in this process. A request to a host needs a [`Departure`] for it.
+    fn host(&self) -> Option<&Host>;
+
+    /// How many asks one [`Choose`] may usefully hold.
+    fn asks_at_once(&self) -> usize {
+        1
+    }
+
+    /// Writes an answer. One attempt: trying again is the caller's business.
+    fn write<'a>(&'a self, request: &'a Request, departure: Option<&'a Departure>) -> Pending<'a, Reply>;
+
+    /// Scores the options as answers to each ask, in the order of the asks.
+    fn choose<'a>(&'a self, request: &'a Choose, departure: Option<&'a Departure>) -> Pending<'a, Vec<Choice>>;
+}
