@@ -1,6 +1,10 @@
 //! The language model side: what a model is asked, what it answers, and the providers behind one trait of plain values.
 
+pub mod chat;
+pub mod egress;
 pub mod embedded;
+pub mod prompt;
+pub mod reply;
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -9,6 +9,7 @@ mod convert;
 mod corpus;
 mod ledger;
 mod queue;
+mod requests;
 mod schema;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use board::{BronzeRow, Changes, GoldRow, ProposalRow};
 pub use corpus::{Insert, TextRow};
 pub use ledger::{Progression, Undone};
 pub use queue::Direction;
+pub use requests::{EgressRow, Failure, Spending};
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]

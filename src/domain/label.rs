@@ -23,6 +23,19 @@ impl Label {
         Self(vec![key])
     }
 
+    /// Stands in a binary run's label for a category that is not named; no taxonomy may have it as a key.
+    pub const ANY: &'static str = "any";
+
+    /// The label of a binary run: none, or a category that is not named.
+    pub fn binary(any: bool) -> Self {
+        if any { CategoryKey::new(Self::ANY).into_iter().collect() } else { Self::none() }
+    }
+
+    /// Whether it says only that there is a category.
+    pub fn is_any(&self) -> bool {
+        self.0.iter().any(|key| key.as_str() == Self::ANY)
+    }
+
     /// The keys in order.
     pub fn keys(&self) -> &[CategoryKey] {
         &self.0
@@ -131,6 +144,8 @@ impl fmt::Display for RunId {
 pub enum RunKind {
     /// A language model labelled real sentences: silver.
     Label,
+    /// A language model said of real sentences whether any category applies: the binary task.
+    Screen,
     /// A language model wrote sentences: bronze.
     Generate,
     /// A classifier was trained.
@@ -141,6 +156,7 @@ impl fmt::Display for RunKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Label => "label",
+            Self::Screen => "screen",
             Self::Generate => "generate",
             Self::Train => "train",
         })

@@ -98,6 +98,29 @@ pub struct Category {
     pub examples: Vec<String>,
 }
 
+/// The part of the guideline about sentences that carry no category.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NoneGuide {
+    /// What such sentences are like; empty where the guideline does not say.
+    pub definition: String,
+    /// Example sentences, written for the guideline.
+    pub examples: Vec<String>,
+}
+
+/// What made-up notes are varied by, for sentences that a language model writes. No part of the guideline: it changes
+/// nothing of what a label means.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Variety {
+    /// Kinds of note.
+    pub kinds: Vec<String>,
+    /// Where the patient is seen.
+    pub settings: Vec<String>,
+    /// Who the patient is.
+    pub people: Vec<String>,
+    /// How the note is written.
+    pub styles: Vec<String>,
+}
+
 /// What is wrong with a taxonomy as a whole or with a label under it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TaxonomyError {
@@ -106,6 +129,9 @@ pub enum TaxonomyError {
         "`{0}` is no category key: use lower-case letters, digits and `_`, starting with a letter, 64 bytes at most"
     )]
     BadKey(String),
+    /// A key that means something else everywhere.
+    #[error("`{0}` cannot be a category: `none` stands for the empty label and `any` for a category not named")]
+    Reserved(String),
     /// No category at all.
     #[error("a taxonomy needs at least one category")]
     Empty,
@@ -144,6 +170,8 @@ pub struct Taxonomy {
     selection: Selection,
     categories: Vec<Category>,
     rules: Vec<String>,
+    none: NoneGuide,
+    variety: Variety,
 }
 
 impl Taxonomy {
@@ -162,6 +190,9 @@ impl Taxonomy {
             return Err(TaxonomyError::TooMany(categories.len()));
         }
         for (i, category) in categories.iter().enumerate() {
+            if matches!(category.key.as_str(), "none" | Label::ANY) {
+                return Err(TaxonomyError::Reserved(category.key.to_string()));
+            }
             for earlier in &categories[..i] {
                 if earlier.key == category.key {
                     return Err(TaxonomyError::DuplicateKey(category.key.to_string()));
@@ -175,7 +206,24 @@ impl Taxonomy {
                 }
             }
         }
-        Ok(Self { name, description, selection, categories, rules })
+        let (none, variety) = Default::default();
+        Ok(Self { name, description, selection, categories, rules, none, variety })
+    }
+
+    /// Says what sentences without a category are like, and what made-up notes are varied by.
+    #[must_use]
+    pub fn with(self, none: NoneGuide, variety: Variety) -> Self {
+        Self { none, variety, ..self }
+    }
+
+    /// The guideline for sentences without a category.
+    pub fn none(&self) -> &NoneGuide {
+        &self.none
+    }
+
+    /// What made-up notes are varied by.
+    pub fn variety(&self) -> &Variety {
+        &self.variety
     }
 
     /// The taxonomy's name.
@@ -260,6 +308,9 @@ impl Taxonomy {
         if label.is_none() {
             return "None".to_owned();
         }
+        if label.is_any() {
+            return "some category".to_owned();
+        }
         let names: Vec<&str> =
             label.keys().iter().map(|k| self.get(k).map_or(k.as_str(), |category| category.name.as_str())).collect();
         names.join(" + ")
@@ -285,6 +336,8 @@ impl Taxonomy {
         }
         field(&self.rules.len().to_string());
         self.rules.iter().for_each(|rule| field(rule));
+        field(&self.none.definition);
+        self.none.examples.iter().for_each(|example| field(example));
         hex(&hasher.finalize())
     }
 

@@ -1,5 +1,7 @@
 //! `goldsmith.toml`: what a project is.
 
+pub mod language;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +12,7 @@ use super::{Fault, FormatError};
 use crate::domain::gold::Policy;
 use crate::domain::metrics::Bootstrap;
 use crate::domain::split::{SplitPlan, Tier};
+use language::{GenerateSettings, LabelSettings, ModelSettings, PrivacySettings};
 
 /// The file's name.
 pub const FILE_NAME: &str = "goldsmith.toml";
@@ -57,6 +60,84 @@ patience = 6
 # Weigh rare categories up: "none", "balanced" or "sqrt".
 class_weights = "balanced"
 seed = 1
+
+[privacy]
+# The terms under which you hold these notes. "local-only": no text of a note leaves this machine. "agreed hosts": an
+# agreement covers the hosts below. "open": the notes are public. Text goes to a host only if it is named, whatever the terms.
+data_use = "local-only"
+# Host names, such as ["api.example.org"]. `goldsmith egress` shows what went where.
+allow_hosts = []
+# Passages that look like names, dates, numbers or addresses of people, before a sentence leaves this machine: "warn" counts
+# them, "block" keeps such sentences here, "off" does not look.
+phi = "warn"
+# Let prompts that write sentences show gold sentences of training patients.
+real_sentences_in_prompts = false
+
+# A model that `goldsmith label` and `goldsmith generate` can use; any number of such tables.
+# [models.local]
+# file = "qwen2.5-1.5b-instruct-q4_k_m.gguf"   # a GGUF file, run in this process; relative to this file
+# threads = 0                                  # 0: all cores
+# context = 8192                               # tokens
+#
+# [models.server]
+# url = "http://127.0.0.1:8080/v1"             # an OpenAI-compatible server
+# model = "qwen2.5-7b-instruct"
+# key_env = ""                                 # the environment variable that holds the key
+# key_header = "authorization"                 # Azure: "api-key"
+# query = []                                   # Azure: ["api-version=2024-10-21"]
+# concurrency = 8                              # requests under way at once
+# requests_per_minute = 0                      # 0: no limit
+# tokens_per_minute = 0
+# timeout = 120                                # seconds
+# attempts = 6                                 # of each request, while the server is busy or away
+# price_in = 0.0                               # for a million tokens, in your currency; 0: not known
+# price_out = 0.0
+
+[label]
+# A name of [models]; empty: the only one.
+model = ""
+# "categories" asks which, "binary" whether any.
+task = "categories"
+# "choice": the model picks a letter, and its probability is known. "json": it writes label, evidence and reason. "auto":
+# choice for a GGUF file, json for a server.
+answer = "auto"
+# Examples of the guideline in the prompt, for each category; with any, the guideline's None examples are shown too.
+examples = 2
+# Gold sentences of training patients in the prompt, and how they are picked: "balanced" over categories (the same for all)
+# or "nearest" to each sentence.
+few_shot = 0
+few_shot_by = "balanced"
+# Neighbouring sentences on each side, as context.
+context = 0
+# Sentences in one request that is answered as json.
+sentences_per_request = 1
+# Answers to each sentence; with more than one, confidence is the share that agrees (self-consistency).
+samples = 1
+# With "choice": ask for evidence and reason of "none", the "doubtful" or "all".
+explain = "none"
+# A choice with less probability than this is doubtful.
+doubtful = 0.6
+# A reply that cannot be used is asked for again so many times, with its fault named.
+retries = 2
+seed = 1
+
+[generate]
+model = ""
+# Passed sentences for each category, on average.
+per_category = 20
+# How they are shared out: "equal", "gold" (like gold) or "inverse" (more for what gold lacks).
+quota = "equal"
+# Also write sentences that carry no category: so many for each category's average.
+none = 0.0
+temperature = 0.9
+top_p = 0.95
+seed = 1
+# The model labels its own sentence without knowing what it was written for, and must agree.
+round_trip = true
+# The newest classifier must agree too: "off", "warn" or "on".
+classifier = "warn"
+# A category is given up when so many sentences in a row did not pass.
+give_up = 25
 
 [keys]
 # Your own keys, such as:
@@ -130,6 +211,14 @@ pub struct ProjectFile {
     pub bootstrap: Bootstrap,
     /// Settings of training.
     pub train: TrainSettings,
+    /// Where text may go.
+    pub privacy: PrivacySettings,
+    /// Language models by name.
+    pub models: BTreeMap<String, ModelSettings>,
+    /// Settings of labelling.
+    pub label: LabelSettings,
+    /// Settings of generation.
+    pub generate: GenerateSettings,
     /// Keys by action name.
     pub keys: BTreeMap<String, Vec<String>>,
 }
@@ -197,6 +286,23 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
     if let Some(table) = top.table(s, "train") {
         train_settings(s, table, &mut train);
     }
+    let mut privacy = PrivacySettings::default();
+    if let Some(table) = top.table(s, "privacy") {
+        language::privacy_settings(s, table, &mut privacy);
+    }
+    let named = top.table(s, "models").map(|table| table.named_tables(s)).unwrap_or_default();
+    let mut models = BTreeMap::new();
+    for (name, table) in named {
+        models.extend(language::model_settings(s, table, folder).map(|model| (name, model)));
+    }
+    let mut label = LabelSettings::default();
+    if let Some(table) = top.table(s, "label") {
+        language::label_settings(s, table, &mut label);
+    }
+    let mut generate = GenerateSettings::default();
+    if let Some(table) = top.table(s, "generate") {
+        language::generate_settings(s, table, &mut generate);
+    }
     let keys = top.table(s, "keys").map(|table| table.open(s)).unwrap_or_default();
     let keys = keys.into_iter().map(|(action, keys, _)| (action, keys)).collect();
     top.close(s);
@@ -204,7 +310,23 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
     if !faults.is_empty() {
         return Err(FormatError::Faulty { path: path.into(), faults });
     }
-    Ok(ProjectFile { name, taxonomy, store, annotator, blind, theme, policy, split, bootstrap, train, keys })
+    Ok(ProjectFile {
+        name,
+        taxonomy,
+        store,
+        annotator,
+        blind,
+        theme,
+        policy,
+        split,
+        bootstrap,
+        train,
+        privacy,
+        models,
+        label,
+        generate,
+        keys,
+    })
 }
 
 fn train_settings<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, train: &mut TrainSettings) {

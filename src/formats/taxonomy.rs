@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::toml_source::{Source, Table};
 use super::{FormatError, project};
-use crate::domain::taxonomy::{Category, CategoryKey, Selection, Taxonomy};
+use crate::domain::taxonomy::{Category, CategoryKey, NoneGuide, Selection, Taxonomy, Variety};
 
 /// The taxonomies that come with the program, by name.
 pub const SHIPPED: &[(&str, &str)] = &[
@@ -51,6 +51,23 @@ pub fn parse(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
             }
         }
     }
+    let mut none = NoneGuide::default();
+    if let Some(mut table) = table.table(&mut source, "none") {
+        none.definition = table.text(&mut source, "definition").map_or_else(String::new, |(text, _)| text);
+        none.examples = table.texts(&mut source, "examples").unwrap_or_default();
+        table.close(&mut source);
+    }
+    let mut variety = Variety::default();
+    if let Some(mut table) = table.table(&mut source, "variety") {
+        let mut list = |key| table.texts(&mut source, key).unwrap_or_default();
+        variety = Variety {
+            kinds: list("kinds"),
+            settings: list("settings"),
+            people: list("people"),
+            styles: list("styles"),
+        };
+        table.close(&mut source);
+    }
     table.close(&mut source);
     let faults = source.into_faults();
     if !faults.is_empty() {
@@ -58,6 +75,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
     }
     let categories = categories.into_iter().map(|(category, _, _)| category).collect();
     Taxonomy::new(name, description, selection, categories, rules)
+        .map(|taxonomy| taxonomy.with(none, variety))
         .map_err(|error| FormatError::Unfit { path: path.into(), message: error.to_string() })
 }
 
@@ -140,7 +158,7 @@ definition = "e"
         let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
         let expected = [
             "2:13: `selection` must be \"single\" or \"multiple\", not \"some\"",
-            "3:1: `colour` is not known here; known are name, description, selection, rules, category",
+            "3:1: `colour` is not known here; known are name, description, selection, rules, category, none, variety",
             "6:7: `Bad Key` is no category key: use lower-case letters, digits and `_`, starting with a letter, 64 bytes at most",
             "8:12: the shortcut \"ab\" must be one letter or digit",
             "11:1: `name` is missing",

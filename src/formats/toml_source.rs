@@ -203,6 +203,18 @@ impl<'a, 't> Table<'a, 't> {
         tables
     }
 
+    /// Every key with the table that it holds; for tables whose keys are the user's.
+    pub(super) fn named_tables(self, source: &mut Source<'t>) -> Vec<(String, Table<'a, 't>)> {
+        let mut all = Vec::new();
+        for (key, value) in self.table.iter() {
+            match value.get_ref().as_table() {
+                Some(table) => all.push((key.get_ref().to_string(), Table::new(table, value.span()))),
+                None => drop(source.wrong_type::<()>(key.get_ref(), value, "a table")),
+            }
+        }
+        all
+    }
+
     /// Every key with a list of texts or one text; for tables whose keys are the user's.
     pub(super) fn open(self, source: &mut Source<'t>) -> Vec<(String, Vec<String>, Range<usize>)> {
         let mut all = Vec::new();

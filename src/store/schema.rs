@@ -72,6 +72,33 @@ const MIGRATIONS: &[&str] = &[
     INSERT INTO totals VALUES ('real', 0), ('synthetic', 0);
     CREATE TABLE scored_runs (run TEXT PRIMARY KEY REFERENCES runs, model_path TEXT NOT NULL) WITHOUT ROWID;
     ",
+    // 2: language models.
+    //
+    // `egress` is written before a request leaves and told afterwards how it ended; it holds no text. `replies` lets an
+    // identical request be answered without asking again. What could not be used is a row of `failures`, never nothing.
+    // `spending` is what a run has cost so far, for whoever looks on. `verdicts` are what the quality gate said of a
+    // synthetic sentence.
+    "
+    CREATE TABLE egress (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, run TEXT, host TEXT NOT NULL, purpose TEXT NOT NULL,
+        sentences TEXT NOT NULL, bytes INTEGER NOT NULL, outcome TEXT NOT NULL
+    );
+    CREATE INDEX egress_of_run ON egress (run);
+    CREATE TABLE replies (key BLOB PRIMARY KEY, at INTEGER NOT NULL, reply TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE failures (
+        run TEXT NOT NULL REFERENCES runs, sentence INTEGER NOT NULL REFERENCES sentences, at INTEGER NOT NULL,
+        fault TEXT NOT NULL, reply TEXT NOT NULL, PRIMARY KEY (run, sentence)
+    ) WITHOUT ROWID;
+    CREATE TABLE spending (
+        run TEXT PRIMARY KEY REFERENCES runs, requests INTEGER NOT NULL, retries INTEGER NOT NULL, cached INTEGER NOT NULL,
+        prompt_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
+        estimated INTEGER NOT NULL, micros INTEGER NOT NULL, milliseconds INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE verdicts (
+        sentence INTEGER NOT NULL REFERENCES sentences, item TEXT NOT NULL, passed INTEGER NOT NULL, reason TEXT NOT NULL,
+        value REAL, PRIMARY KEY (sentence, item)
+    ) WITHOUT ROWID;
+    ",
 ];
 
 /// The version that this program writes.

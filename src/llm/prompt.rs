@@ -1,0 +1,591 @@
+//! Prompts from the taxonomy. What all requests of a run share comes first and never changes within it, so that servers
+//! and the embedded model read it once; the sentence comes last.
+
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::reply::NONE;
+use super::{Choose, Field, FieldKind, Request, Role, Sampling, Shape, Turn};
+use crate::domain::label::Label;
+use crate::domain::taxonomy::{Category, CategoryKey, Selection, Taxonomy, hex};
+
+/// What is asked of a sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Which category, or which ones.
+    Categories,
+    /// Whether any.
+    Binary,
+}
+
+/// How a model answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Style {
+    /// By choosing a letter: its probability is the answer's.
+    Choice,
+    /// By writing JSON.
+    Json {
+        /// With evidence and rationale.
+        explain: bool,
+        /// With a confidence of its own.
+        confidence: bool,
+    },
+}
+
+/// A labelled sentence shown as an example.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shot {
+    /// The sentence.
+    pub text: String,
+    /// Its label.
+    pub label: Label,
+}
+
+/// A sentence to be labelled, with what may be shown around it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// The sentence.
+    pub text: String,
+    /// The sentences before it, in order.
+    pub before: Vec<String>,
+    /// The sentences after it, in order.
+    pub after: Vec<String>,
+    /// Labelled sentences that are like it.
+    pub nearest: Vec<Shot>,
+}
+
+/// Examples from the guideline itself: up to `per_category` of each category, and the *None* examples, in an order drawn
+/// by the seed so that none is always last.
+pub fn guideline_shots(taxonomy: &Taxonomy, per_category: usize, seed: u64) -> Vec<Shot> {
+    if per_category == 0 {
+        return Vec::new();
+    }
+    let of = |category: &Category| -> Vec<Shot> {
+        let label = Label::of(category.key.clone());
+        category
+            .examples
+            .iter()
+            .take(per_category)
+            .map(|text| Shot { text: text.clone(), label: label.clone() })
+            .collect()
+    };
+    let mut shots: Vec<Shot> = taxonomy.categories().iter().flat_map(of).collect();
+    shots.extend(taxonomy.none().examples.iter().map(|text| Shot { text: text.clone(), label: Label::none() }));
+    shots.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    shots
+}
+
+/// The prompt of a labelling run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelPrompt {
+    task: Task,
+    style: Style,
+    selection: Selection,
+    keys: Vec<CategoryKey>,
+    /// Guideline, and for choosing the examples as turns.
+    turns: Vec<Turn>,
+    max_text: usize,
+}
+
+/// A letter for *None* and each category: `A` to `Z`, then `a` to `z`, then numbers.
+fn letter(at: usize) -> String {
+    match u8::try_from(at) {
+        Ok(at @ 0..26) => char::from(b'A' + at).to_string(),
+        Ok(at @ 26..52) => char::from(b'a' + at - 26).to_string(),
+        _ => at.to_string(),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl LabelPrompt {
+    /// Builds what is shared by all requests.
+    pub fn new(taxonomy: &Taxonomy, task: Task, style: Style, shots: &[Shot]) -> Self {
+        let keys: Vec<CategoryKey> = taxonomy.categories().iter().map(|c| c.key.clone()).collect();
+        let mut prompt = Self { task, style, selection: taxonomy.selection(), keys, turns: Vec::new(), max_text: 400 };
+        let mut system = prompt.guideline(taxonomy);
+        match style {
+            Style::Choice => {
+                prompt.turns.push(Turn::new(Role::System, system));
+                for (at, shot) in shots.iter().enumerate() {
+                    prompt.turns.push(Turn::new(Role::User, format!("Sentence: {}", one_line(&shot.text))));
+                    prompt.turns.push(Turn::new(Role::Assistant, prompt.chosen(&shot.label, at)));
+                }
+            }
+            Style::Json { .. } => {
+                if !shots.is_empty() {
+                    system.push_str("\n\nExamples:\n");
+                    let lines: Vec<String> = shots.iter().map(|shot| prompt.example(shot)).collect();
+                    system.push_str(&lines.join("\n"));
+                }
+                prompt.turns.push(Turn::new(Role::System, system));
+            }
+        }
+        prompt
+    }
+
+    fn guideline(&self, taxonomy: &Taxonomy) -> String {
+        let lead = match (self.task, self.selection, self.style) {
+            (Task::Binary, ..) => {
+                "You decide of single sentences of clinical notes whether any category of this guideline applies."
+            }
+            (_, Selection::Single, Style::Choice) => {
+                "You label single sentences of clinical notes by a guideline. Choose exactly one letter."
+            }
+            (_, Selection::Multiple, Style::Choice) => {
+                "You label single sentences of clinical notes by a guideline. For the letter of a category you say yes or no."
+            }
+            (_, Selection::Single, _) => {
+                "You label single sentences of clinical notes by a guideline. Each sentence has one category at most."
+            }
+            (_, Selection::Multiple, _) => {
+                "You label single sentences of clinical notes by a guideline. A sentence may have several categories or none."
+            }
+        };
+        let none = taxonomy.none();
+        let none = if none.definition.is_empty() { "No category applies." } else { &none.definition };
+        let mut lines = vec![lead.to_owned(), String::new(), format!("{}: None. {none}", self.mark(None, NONE))];
+        for (at, category) in taxonomy.categories().iter().enumerate() {
+            let list = |lead: &str, items: &[String]| {
+                if items.is_empty() { String::new() } else { format!(" {lead} {}.", items.join("; ")) }
+            };
+            lines.push(format!(
+                "{}: {}. {}{}{}",
+                self.mark(Some(at), category.key.as_str()),
+                category.name,
+                category.definition,
+                list("Counts:", &category.includes),
+                list("Does not:", &category.excludes)
+            ));
+        }
+        if !taxonomy.rules().is_empty() {
+            lines.push(String::new());
+            lines.push(format!("Rules: {}", taxonomy.rules().join(" ")));
+        }
+        lines.push(String::new());
+        lines.push(
+            match (self.task, self.selection, self.style) {
+                (Task::Binary, _, Style::Choice) => "Answer with one letter: Y if any category but None applies, N if none does.",
+                (_, Selection::Single, Style::Choice) => "Answer with the letter alone.",
+                (_, Selection::Multiple, Style::Choice) => "Answer with a letter and yes or no.",
+                (Task::Binary, _, Style::Json { explain: false, .. }) => "Answer as JSON: \"sign\" is \"yes\" if any category but None applies, else \"no\".",
+                (Task::Binary, ..) => "Answer as JSON: \"sign\" is \"yes\" if any category but None applies, else \"no\"; \"evidence\" quotes the words of the sentence that carry it, exactly as written, and is empty for no; \"rationale\" says why in at most twelve words.",
+                (_, _, Style::Json { explain: false, .. }) => "Answer as JSON with the key of the category.",
+                _ => "Answer as JSON with the key of the category; \"evidence\" quotes the words of the sentence that carry it, exactly as written, and is empty for None; \"rationale\" says why in at most twelve words.",
+            }
+            .to_owned(),
+        );
+        lines.join("\n")
+    }
+
+    /// How a category is named in the guideline: by its letter for choosing, by its key for writing.
+    fn mark(&self, category: Option<usize>, key: &str) -> String {
+        match self.style {
+            Style::Choice => letter(category.map_or(0, |at| at + 1)),
+            Style::Json { .. } => key.to_owned(),
+        }
+    }
+
+    /// What the model would have answered to an example.
+    fn chosen(&self, label: &Label, at: usize) -> String {
+        let position = label.keys().first().and_then(|key| self.keys.iter().position(|k| k == key));
+        match (self.task, self.selection) {
+            (Task::Binary, _) => if label.is_none() { "N" } else { "Y" }.to_owned(),
+            (_, Selection::Single) => letter(position.map_or(0, |p| p + 1)),
+            // For *None* each category in turn is denied.
+            (_, Selection::Multiple) => match position {
+                Some(position) => format!("{} yes", letter(position + 1)),
+                None => format!("{} no", letter(at % self.keys.len() + 1)),
+            },
+        }
+    }
+
+    fn example(&self, shot: &Shot) -> String {
+        let answer = match (self.task, shot.label.is_none()) {
+            (Task::Binary, none) => if none { "no" } else { "yes" }.to_owned(),
+            (_, true) => NONE.to_owned(),
+            (_, false) => shot.label.join(),
+        };
+        format!("\"{}\" -> {answer}", one_line(&shot.text))
+    }
+
+    /// The answers to choose between, as [`LabelPrompt::weigh`] reads their probabilities.
+    pub fn options(&self) -> Vec<String> {
+        match (self.task, self.selection) {
+            (Task::Binary, _) => vec!["N".into(), "Y".into()],
+            (_, Selection::Single) => (0..=self.keys.len()).map(letter).collect(),
+            (_, Selection::Multiple) => (1..=self.keys.len())
+                .flat_map(|at| ["no", "yes"].map(|word| format!("{} {word}", letter(at))))
+                .collect(),
+        }
+    }
+
+    /// Turns the options' log-probabilities into the probability of *None* and of each category (binary: of none and any),
+    /// and the mass that all options had together. Under `multiple` each category is weighed yes against no, and *None* is
+    /// that no category applies, taken as independent.
+    pub fn weigh(&self, logprobs: &[Option<f32>]) -> (Vec<f32>, f64) {
+        let p: Vec<f64> = logprobs.iter().map(|l| l.map_or(0.0, |l| f64::from(l).exp())).collect();
+        let mass: f64 = p.iter().sum();
+        let share = |part: f64, whole: f64| if whole > 0.0 { (part / whole) as f32 } else { 0.0 };
+        if self.task == Task::Categories && self.selection == Selection::Multiple {
+            let each: Vec<f32> = p.chunks_exact(2).map(|pair| share(pair[1], pair[0] + pair[1])).collect();
+            let none = each.iter().map(|p| 1.0 - p).product();
+            return (std::iter::once(none).chain(each).collect(), mass);
+        }
+        (p.iter().map(|p| share(*p, mass)).collect(), mass)
+    }
+
+    /// The label that probabilities of [`LabelPrompt::weigh`] speak for, and the probability of exactly that label.
+    pub fn decide(&self, probabilities: &[f32]) -> (Label, f64) {
+        if self.task == Task::Categories && self.selection == Selection::Multiple {
+            let each = probabilities.get(1..).unwrap_or_default();
+            let label = self.keys.iter().zip(each).filter(|(_, p)| **p > 0.5).map(|(key, _)| key.clone()).collect();
+            return (label, each.iter().map(|p| f64::from(p.max(1.0 - p))).product());
+        }
+        let best = probabilities.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
+        let (at, p) = best.unwrap_or((0, 0.0));
+        let label = match (self.task, at) {
+            (Task::Binary, at) => Label::binary(at > 0),
+            (_, 0) => Label::none(),
+            (_, at) => self.keys.get(at - 1).cloned().into_iter().collect(),
+        };
+        (label, f64::from(p))
+    }
+
+    fn ask(&self, ask: &Ask) -> String {
+        let mut lines = Vec::new();
+        if !ask.nearest.is_empty() {
+            lines.push("Like it, and already labelled:".to_owned());
+            for shot in &ask.nearest {
+                let answer = match self.style {
+                    Style::Choice => self.chosen(&shot.label, 0),
+                    Style::Json { .. } => {
+                        lines.push(self.example(shot));
+                        continue;
+                    }
+                };
+                lines.push(format!("\"{}\" -> {answer}", one_line(&shot.text)));
+            }
+        }
+        if !ask.before.is_empty() {
+            lines.push(format!("Before it: {}", one_line(&ask.before.join(" "))));
+        }
+        if !ask.after.is_empty() {
+            lines.push(format!("After it: {}", one_line(&ask.after.join(" "))));
+        }
+        lines.push(format!("Sentence: {}", one_line(&ask.text)));
+        lines.join("\n")
+    }
+
+    /// The request to choose, for any number of sentences.
+    pub fn choose(&self, asks: &[Ask]) -> Choose {
+        Choose { turns: self.turns.clone(), asks: asks.iter().map(|a| self.ask(a)).collect(), options: self.options() }
+    }
+
+    /// The fields of one answer. The label comes first: so its probability is the model's own, not that of a rationale
+    /// that it happened to draw.
+    pub fn fields(&self) -> Vec<Field> {
+        let field = |name: &str, kind| Field { name: name.into(), kind };
+        let keys = || self.keys.iter().map(ToString::to_string);
+        let mut fields = vec![match (self.task, self.selection) {
+            (Task::Binary, _) => field("sign", FieldKind::Word(vec!["no".into(), "yes".into()])),
+            (_, Selection::Single) => {
+                field("label", FieldKind::Word(std::iter::once(NONE.to_owned()).chain(keys()).collect()))
+            }
+            (_, Selection::Multiple) => field("labels", FieldKind::Words(keys().collect())),
+        }];
+        if let Style::Json { explain, confidence } = self.style {
+            if confidence {
+                fields.push(field("confidence", FieldKind::Share));
+            }
+            if explain {
+                fields.push(field("evidence", FieldKind::Texts(3, self.max_text)));
+                fields.push(field("rationale", FieldKind::Text(160)));
+            }
+        }
+        fields
+    }
+
+    /// The request to write, for one sentence or several at once.
+    pub fn write(&self, asks: &[Ask], sampling: Sampling, logprobs: bool) -> Request {
+        let mut turns = self.turns.clone();
+        let shape = match asks {
+            [one] => {
+                turns.push(Turn::new(Role::User, self.ask(one)));
+                Shape::Object(self.fields())
+            }
+            many => {
+                let numbered: Vec<String> =
+                    many.iter().enumerate().map(|(i, ask)| format!("{}. {}", i + 1, self.ask(ask))).collect();
+                let numbers = (1..=many.len()).map(|n| n.to_string()).collect();
+                // The number, given back, shows that no sentence was passed over.
+                let number = Field { name: "number".into(), kind: FieldKind::Word(numbers) };
+                let fields = std::iter::once(number).chain(self.fields()).collect();
+                turns.push(Turn::new(Role::User, numbered.join("\n")));
+                Shape::Objects(many.len(), fields)
+            }
+        };
+        let max_tokens = sampling.max_tokens.saturating_mul(asks.len() as u32);
+        Request { turns, shape, sampling: Sampling { max_tokens, ..sampling }, logprobs }
+    }
+
+    /// SHA-256 over what all requests share and how they are answered.
+    pub fn hash(&self) -> String {
+        let shared = serde_json::json!([self.task, self.style, self.turns, self.options(), self.fields()]);
+        hex(&Sha256::digest(shared.to_string().as_bytes()))
+    }
+
+    /// The conversation's shared beginning.
+    pub fn turns(&self) -> &[Turn] {
+        &self.turns
+    }
+}
+
+/// Asks for the evidence and the reason of a label that was chosen.
+pub fn explain(taxonomy: &Taxonomy, sentence: &str, label: &Label) -> Request {
+    let categories: Vec<String> = label
+        .keys()
+        .iter()
+        .filter_map(|key| taxonomy.get(key))
+        .map(|category| format!("{} ({})", category.name, category.definition))
+        .collect();
+    let said = if label.is_any() {
+        "a sign of one of the guideline's categories".to_owned()
+    } else if categories.is_empty() {
+        "None (no category applies)".to_owned()
+    } else {
+        categories.join(" and ")
+    };
+    let ask = format!(
+        "Sentence: {}\nIt was labelled: {said}\nQuote the shortest words of the sentence that carry this, exactly as written, and say why in at most twelve words.",
+        one_line(sentence)
+    );
+    Request {
+        turns: vec![Turn::new(Role::System, "You explain labels of clinical sentences."), Turn::new(Role::User, ask)],
+        shape: Shape::Object(vec![
+            Field { name: "evidence".into(), kind: FieldKind::Texts(2, 160) },
+            Field { name: "rationale".into(), kind: FieldKind::Text(160) },
+        ]),
+        sampling: Sampling::greedy(120),
+        logprobs: false,
+    }
+}
+
+/// What a sentence to be written is like; drawn by seed, never from a real note but for its length.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brief {
+    /// The category to carry; `None` for a sentence without any.
+    pub target: Option<CategoryKey>,
+    /// The one thing of the guideline's list to show.
+    pub aspect: String,
+    /// Kind of note.
+    pub kind: String,
+    /// Where.
+    pub setting: String,
+    /// Who.
+    pub person: String,
+    /// How it is written.
+    pub style: String,
+    /// Words, about.
+    pub words: usize,
+}
+
+impl Brief {
+    /// Draws what a sentence is like from the taxonomy's lists.
+    pub fn draw(taxonomy: &Taxonomy, target: Option<CategoryKey>, words: usize, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut pick = |list: &[String]| match list.len() {
+            0 => String::new(),
+            n => list[rng.random_range(0..n)].clone(),
+        };
+        let variety = taxonomy.variety();
+        let aspect = match target.as_ref().and_then(|key| taxonomy.get(key)) {
+            Some(category) => pick(&category.includes),
+            None => String::new(),
+        };
+        Self {
+            aspect,
+            kind: pick(&variety.kinds),
+            setting: pick(&variety.settings),
+            person: pick(&variety.people),
+            style: pick(&variety.styles),
+            words,
+            target,
+        }
+    }
+}
+
+/// The prompt of a generating run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WritePrompt {
+    system: String,
+    real: Vec<Shot>,
+}
+
+impl WritePrompt {
+    /// Without a word of a real note, unless the project lets `real` ones be shown.
+    pub fn new(taxonomy: &Taxonomy, real: Vec<Shot>) -> Self {
+        let mut system = "You write single sentences as they stand in clinical notes. You follow the guideline you are given, vary the wording, invent every detail, and never name the category itself.".to_owned();
+        if !taxonomy.description().is_empty() {
+            system.push_str(" The guideline is about: ");
+            system.push_str(taxonomy.description());
+        }
+        Self { system, real }
+    }
+
+    /// The request for one sentence. The category's guideline comes before what varies, so that its reading is reused.
+    pub fn write(&self, taxonomy: &Taxonomy, brief: &Brief, sampling: Sampling) -> Request {
+        let mut lines = Vec::new();
+        let category = brief.target.as_ref().and_then(|key| taxonomy.get(key));
+        match category {
+            Some(category) => {
+                lines.push(format!("Category: {}", category.name));
+                lines.push(format!("It is: {}", category.definition));
+                lines.push(format!("What counts: {}", category.includes.join("; ")));
+                lines.push(format!("What does not count: {}", category.excludes.join("; ")));
+                lines.push(format!("Such sentences are: {}", category.examples.join(" | ")));
+            }
+            None => {
+                let names: Vec<&str> = taxonomy.categories().iter().map(|c| c.name.as_str()).collect();
+                lines.push(format!("The sentence must carry none of these: {}", names.join("; ")));
+                lines.push(format!("Such sentences are: {}", taxonomy.none().examples.join(" | ")));
+            }
+        }
+        let like: Vec<String> = self
+            .real
+            .iter()
+            .filter(|shot| shot.label.keys().first() == brief.target.as_ref())
+            .map(|shot| one_line(&shot.text))
+            .collect();
+        if !like.is_empty() {
+            lines.push(format!("From real notes: {}", like.join(" | ")));
+        }
+        lines.push(String::new());
+        let facts = [
+            ("Show", &brief.aspect),
+            ("Kind of note", &brief.kind),
+            ("Seen", &brief.setting),
+            ("Patient", &brief.person),
+            ("Style", &brief.style),
+        ];
+        lines.extend(facts.iter().filter(|(_, fact)| !fact.is_empty()).map(|(name, fact)| format!("{name}: {fact}")));
+        lines.push(format!("Length: about {} words", brief.words));
+        lines.push(String::new());
+        lines.push(match category {
+            Some(_) => {
+                "Write one new sentence of this note that carries this category and no other. Do not repeat an example."
+                    .into()
+            }
+            None => {
+                "Write one new sentence of this note that carries none of them. Do not repeat an example.".to_owned()
+            }
+        });
+        Request {
+            turns: vec![Turn::new(Role::System, self.system.clone()), Turn::new(Role::User, lines.join("\n"))],
+            shape: Shape::Object(vec![Field { name: "sentence".into(), kind: FieldKind::Text(400) }]),
+            sampling,
+            logprobs: false,
+        }
+    }
+
+    /// SHA-256 over what all requests share.
+    pub fn hash(&self, taxonomy: &Taxonomy) -> String {
+        let brief = Brief::draw(taxonomy, None, 0, 0);
+        let like = self.write(taxonomy, &brief, Sampling::greedy(1));
+        let shared = serde_json::json!([like, self.real, taxonomy.variety()]);
+        hex(&Sha256::digest(shared.to_string().as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::taxonomy::tests::small;
+
+    fn prompt(selection: Selection, task: Task, style: Style) -> LabelPrompt {
+        let taxonomy = small(selection);
+        let shots = [("forgets", "memory"), ("sad", "mood"), ("knee", "")]
+            .map(|(text, label)| Shot { text: text.into(), label: Label::parse(label).unwrap() });
+        LabelPrompt::new(&taxonomy, task, style, &shots)
+    }
+
+    #[test]
+    fn what_requests_share_comes_first_and_the_sentence_last() {
+        let prompt = prompt(Selection::Single, Task::Categories, Style::Choice);
+        let request = prompt.choose(&[Ask {
+            text: "Lost\nthe way.".into(),
+            before: vec!["He walked.".into()],
+            ..Ask::default()
+        }]);
+        assert_eq!(request.turns, prompt.turns());
+        assert_eq!(request.asks, ["Before it: He walked.\nSentence: Lost the way."]);
+        assert_eq!(request.options, ["A", "B", "C", "D"]);
+        let said: Vec<&str> = prompt.turns()[1..].iter().map(|t| t.content.as_str()).collect();
+        assert_eq!(said, ["Sentence: forgets", "B", "Sentence: sad", "C", "Sentence: knee", "A"]);
+        assert!(prompt.turns()[0].content.contains("\nB: Memory. Memory is affected"));
+    }
+
+    #[test]
+    fn log_probabilities_become_a_distribution_and_a_label() {
+        let single = prompt(Selection::Single, Task::Categories, Style::Choice);
+        let (p, mass) = single.weigh(&[Some(0.1f32.ln()), Some(0.6f32.ln()), None, Some(0.1f32.ln())]);
+        assert!((mass - 0.8).abs() < 1e-6 && (p[1] - 0.75).abs() < 1e-6 && p[2] == 0.0);
+        assert_eq!(single.decide(&p).0.join(), "memory");
+
+        let multiple = prompt(Selection::Multiple, Task::Categories, Style::Choice);
+        assert_eq!(multiple.options()[..2], ["B no", "B yes"]);
+        let (p, _) = multiple.weigh(&[0.1f32, 0.3, 0.02, 0.08, 0.2, 0.05].map(|p| Some(p.ln())));
+        assert!((p[1] - 0.75).abs() < 1e-6 && (p[2] - 0.8).abs() < 1e-6 && (p[3] - 0.2).abs() < 1e-6);
+        assert!((p[0] - 0.25 * 0.2 * 0.8).abs() < 1e-6);
+        let (label, sure) = multiple.decide(&p);
+        assert_eq!(label.join(), "memory,mood");
+        assert!((sure - 0.75 * 0.8 * 0.8).abs() < 1e-6);
+
+        let binary = prompt(Selection::Single, Task::Binary, Style::Choice);
+        assert_eq!(binary.options(), ["N", "Y"]);
+        assert!(binary.decide(&binary.weigh(&[Some(-2.0), Some(-0.5)]).0).0.is_any());
+    }
+
+    #[test]
+    fn several_sentences_are_numbered_and_answered_by_number() {
+        let prompt = prompt(Selection::Multiple, Task::Categories, Style::Json { explain: true, confidence: true });
+        let ask = |text: &str| Ask { text: text.into(), ..Ask::default() };
+        let request = prompt.write(&[ask("a"), ask("b")], Sampling::greedy(50), true);
+        let Shape::Objects(2, fields) = &request.shape else { panic!("two answers") };
+        let names: Vec<&str> = fields.iter().map(|f| f.name.as_str()).collect();
+        assert_eq!(names, ["number", "labels", "confidence", "evidence", "rationale"]);
+        assert_eq!(request.sampling.max_tokens, 100);
+        assert!(request.turns.last().unwrap().content.ends_with("1. Sentence: a\n2. Sentence: b"));
+    }
+
+    #[test]
+    fn the_hash_follows_guideline_examples_and_form() {
+        let hash = |style| prompt(Selection::Single, Task::Categories, style).hash();
+        let json = Style::Json { explain: true, confidence: false };
+        assert_eq!(hash(Style::Choice), hash(Style::Choice));
+        assert_ne!(hash(Style::Choice), hash(json));
+        let taxonomy = small(Selection::Single);
+        assert_ne!(hash(json), LabelPrompt::new(&taxonomy, Task::Categories, json, &[]).hash());
+    }
+
+    #[test]
+    fn a_brief_is_drawn_by_its_seed_from_the_lists_alone() {
+        let text = crate::formats::taxonomy::SHIPPED[0].1;
+        let taxonomy = crate::formats::taxonomy::parse(std::path::Path::new("x"), text).unwrap();
+        let key = taxonomy.categories()[0].key.clone();
+        let draw = |seed| Brief::draw(&taxonomy, Some(key.clone()), 12, seed);
+        assert_eq!(draw(7), draw(7));
+        let kinds: std::collections::BTreeSet<String> = (0..200).map(|seed| draw(seed).kind).collect();
+        assert_eq!(kinds.len(), taxonomy.variety().kinds.len());
+        let request = WritePrompt::new(&taxonomy, vec![]).write(&taxonomy, &draw(7), Sampling::greedy(80));
+        assert!(request.turns[1].content.contains("about 12 words"));
+        assert!(!request.turns[1].content.contains("From real notes"));
+    }
+}
