@@ -13,6 +13,7 @@ use arguments::{OnError, StyleArgs, TaxonomyVerb, UnitArg, Verb};
 
 use crate::domain::label::{RunKind, Source};
 use crate::domain::metrics::Report;
+use crate::domain::spending::Spending;
 use crate::domain::text::visible;
 use crate::formats;
 use crate::formats::tables::{self, Scores, Style};
@@ -216,7 +217,7 @@ impl Bar {
                 let count = if unit == "bytes" { "{bytes}/{total_bytes}" } else { "{pos}/{len}" };
                 let shape = match total {
                     Some(_) => format!(
-                        "{{msg}} {{wide_bar}} {count} {unit}, {{eta}} left (Ctrl-C stops, the same command goes on)"
+                        "{{msg}} {{wide_bar}} {count} {unit}, {{eta}} left, {{per_sec}} {{prefix}} (Ctrl-C stops, the same command goes on)"
                     ),
                     None => format!("{{spinner}} {{msg}} {{pos}} {unit} (Ctrl-C stops, the same command goes on)"),
                 };
@@ -227,10 +228,29 @@ impl Bar {
                 self.0.replace(bar);
             }
             Progress::Advanced(done) => self.0.borrow().set_position(done),
+            Progress::Spent { spending, failed } => self.0.borrow().set_prefix(spent(&spending, failed)),
             Progress::Noted(note) => self.0.borrow().suspend(|| say(&note)),
             Progress::Finished => self.0.borrow().finish_and_clear(),
         }
     }
+}
+
+/// What a run has cost, in a few words.
+fn spent(spending: &Spending, failed: u64) -> String {
+    let mut said = format!("{} requests, {} tokens", spending.requests, spending.tokens());
+    if spending.micros > 0 {
+        said.push_str(&format!(", {:.2} spent", spending.micros as f64 / 1e6));
+    }
+    if spending.cached > 0 {
+        said.push_str(&format!(", {} from kept replies", spending.cached));
+    }
+    if spending.retries > 0 {
+        said.push_str(&format!(", {} retries", spending.retries));
+    }
+    if failed > 0 {
+        said.push_str(&format!(", {failed} failed"));
+    }
+    said
 }
 
 fn open(project: Project) -> Result<Exit, Failure> {

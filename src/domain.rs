@@ -10,6 +10,8 @@ pub mod label;
 pub mod metrics;
 pub mod queue;
 pub mod segment;
+pub mod similar;
+pub mod spending;
 pub mod split;
 pub mod taxonomy;
 pub mod text;

@@ -65,6 +65,18 @@ fn list(path: &std::path::Path, faults: &[Fault]) -> String {
     faults.iter().map(|fault| format!("{}:{fault}", path.display())).collect::<Vec<_>>().join("\n")
 }
 
+/// Makes a file, or empties one that is there, readable by its owner alone.
+pub fn create_private(path: &std::path::Path) -> Result<std::fs::File, FormatError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path).map_err(|cause| FormatError::Io { doing: "write", path: path.into(), cause })
+}
+
 /// Line and column of a byte in a text, both from 1, the column in characters.
 pub fn place(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte).unwrap_or(text);

@@ -22,7 +22,7 @@ pub use board::{BronzeRow, Changes, GoldRow, ProposalRow};
 pub use corpus::{Insert, TextRow};
 pub use ledger::{Progression, Undone};
 pub use queue::Direction;
-pub use requests::{EgressRow, Failure, Spending};
+pub use requests::{EgressRow, Failure};
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,11 @@
 //! The use cases, one file each. This layer alone knows the clock and makes ids; both faces call it and add no rule.
 
 pub mod demo;
+pub mod dispatch;
 pub mod import;
+pub mod label;
 pub mod metrics;
+pub mod models;
 pub mod predict;
 pub mod project;
 pub mod review;
@@ -14,8 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::classifier::ClassifierError;
 use crate::domain::label::{EventId, RunId, Timestamp};
+use crate::domain::spending::Spending;
 use crate::domain::taxonomy::TaxonomyError;
 use crate::formats::FormatError;
+use crate::llm::LlmError;
 use crate::store::StoreError;
 
 /// What a long job says of itself. A progress bar and a panel render the same events.
@@ -32,6 +37,13 @@ pub enum Progress {
     },
     /// So much of the step is done.
     Advanced(u64),
+    /// What the step has cost so far, and how many items could not be done.
+    Spent {
+        /// Requests, tokens, money.
+        spending: Spending,
+        /// Items that could not be done.
+        failed: u64,
+    },
     /// Something worth a line.
     Noted(String),
     /// The step is over.
@@ -41,19 +53,32 @@ pub enum Progress {
 /// Takes progress events.
 pub type Watch<'a> = dyn FnMut(Progress) + 'a;
 
-/// A wish to stop, shared between who wishes and who works.
+/// A wish to stop or to pause, shared between who wishes and who works.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    stop: Arc<AtomicBool>,
+    pause: Arc<AtomicBool>,
+}
 
 impl Cancel {
     /// Asks the job to stop at its next safe point.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::Relaxed);
     }
 
     /// Whether someone asked.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Asks the job to wait, or to go on. Jobs that end in seconds take no notice.
+    pub fn pause(&self, wait: bool) {
+        self.pause.store(wait, Ordering::Relaxed);
+    }
+
+    /// Whether the job is to wait.
+    pub fn is_paused(&self) -> bool {
+        self.pause.load(Ordering::Relaxed)
     }
 }
 
@@ -85,6 +110,9 @@ pub enum WorkflowError {
     /// The classifier.
     #[error(transparent)]
     Classifier(#[from] ClassifierError),
+    /// A language model.
+    #[error(transparent)]
+    Llm(#[from] LlmError),
     /// A label under the taxonomy.
     #[error(transparent)]
     Taxonomy(#[from] TaxonomyError),

@@ -342,6 +342,16 @@ impl LabelPrompt {
         hex(&Sha256::digest(shared.to_string().as_bytes()))
     }
 
+    /// Whether it is answered by a letter.
+    pub fn by_choice(&self) -> bool {
+        self.style == Style::Choice
+    }
+
+    /// What is asked.
+    pub fn task(&self) -> Task {
+        self.task
+    }
+
     /// The conversation's shared beginning.
     pub fn turns(&self) -> &[Turn] {
         &self.turns

@@ -114,6 +114,18 @@ impl Store {
         })
     }
 
+    /// The numbers of all sentences of an origin above `after`, at most `limit`, in order.
+    pub fn sentence_ids(&self, origin: Origin, after: SentenceId, limit: usize) -> Result<Vec<SentenceId>, StoreError> {
+        let synthetic = i64::from(origin == Origin::Synthetic);
+        self.with(|c| {
+            c.prepare_cached(&format!(
+                "SELECT id FROM sentences WHERE synthetic = {synthetic} AND id > ? ORDER BY id LIMIT ?"
+            ))?
+            .query_map(params![after, limit as i64], |row| row.get(0))?
+            .collect()
+        })
+    }
+
     /// How many sentences of an origin the store has.
     pub fn sentence_count(&self, origin: Origin) -> Result<u64, StoreError> {
         self.with(|c| c.query_row("SELECT sentences FROM totals WHERE origin = ?", [origin], |row| row.get(0)))

@@ -6,6 +6,7 @@ use super::{Store, StoreError};
 use crate::domain::corpus::SentenceId;
 use crate::domain::egress::{Clearance, Departure, Host, Refusal};
 use crate::domain::label::{RunId, Source, Timestamp};
+use crate::domain::spending::Spending;
 
 /// What has left this machine, or was kept from leaving; never the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,36 +27,6 @@ pub struct EgressRow {
     pub bytes: u64,
     /// How it ended: `cleared` (sent or about to be when the program ended), `answered`, `failed: ...`, `not sent`, `refused: ...`.
     pub outcome: String,
-}
-
-/// What a run has cost so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spending {
-    /// Requests answered by the model.
-    pub requests: u64,
-    /// Attempts beyond the first of each.
-    pub retries: u64,
-    /// Requests answered from kept replies.
-    pub cached: u64,
-    /// Tokens read.
-    pub prompt_tokens: u64,
-    /// Tokens read whose reading was reused.
-    pub cached_tokens: u64,
-    /// Tokens written.
-    pub completion_tokens: u64,
-    /// Some of the counts are estimates.
-    pub estimated: bool,
-    /// Millionths of the currency; 0 where no price is known.
-    pub micros: u64,
-    /// Time at work.
-    pub milliseconds: u64,
-}
-
-impl Spending {
-    /// Tokens read and written.
-    pub fn tokens(&self) -> u64 {
-        self.prompt_tokens + self.completion_tokens
-    }
 }
 
 /// A sentence that a run could not label.

@@ -56,7 +56,7 @@ impl TrainState {
                     step.1 = done;
                 }
             }
-            Event::Progress(Progress::Noted(_)) => {}
+            Event::Progress(Progress::Noted(_) | Progress::Spent { .. }) => {}
             Event::Progress(Progress::Finished) => self.step = None,
         }
     }

@@ -205,6 +205,19 @@ impl Board {
         all
     }
 
+    /// The sentences of real notes that nobody has decided, in order.
+    pub fn open(&self, store: &Store) -> Result<Vec<SentenceId>, WorkflowError> {
+        let (mut all, mut after) = (Vec::new(), SentenceId(0));
+        loop {
+            let ids = store.sentence_ids(Origin::Real, after, 4_000)?;
+            let Some(last) = ids.last() else {
+                return Ok(all);
+            };
+            after = *last;
+            all.extend(ids.into_iter().filter(|id| self.gold.get(id).is_none_or(|entry| entry.votes.is_empty())));
+        }
+    }
+
     /// A run's labels on real sentences with their patients, for training; ascending.
     pub fn proposed(&self, run: &RunId, taxonomy: &Taxonomy) -> Vec<(SentenceId, PatientKey, Label)> {
         let labels = self.runs.get(run).into_iter().flat_map(|run| &run.labels);

@@ -109,17 +109,8 @@ pub fn make_private_folder(folder: &Path) -> Result<(), WorkflowError> {
 
 fn write_private(path: &Path, text: &str) -> Result<(), WorkflowError> {
     use std::io::Write;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    options
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|cause| FormatError::Io { doing: "write", path: path.into(), cause }.into())
+    let written = crate::formats::create_private(path)?.write_all(text.as_bytes());
+    written.map_err(|cause| FormatError::Io { doing: "write", path: path.into(), cause }.into())
 }
 
 #[cfg(test)]

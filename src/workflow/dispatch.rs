@@ -1,0 +1,683 @@
+//! Errands to a language model: so many at once, no faster than allowed, again when the server is busy, within a budget,
+//! from kept replies where there are any, and nothing leaves before it is written down.
+//!
+//! The calling thread owns the store and the job. It prepares errands ahead of the workers (tokio tasks, one for each
+//! request under way), so that no slot waits for the disk, and writes down what comes back in batches.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Cancel, Progress, Watch, WorkflowError, now};
+use crate::domain::corpus::SentenceId;
+use crate::domain::egress::{Cargo, Departure, Gate};
+use crate::domain::label::RunId;
+use crate::domain::spending::{Budget, Prices, Spending};
+use crate::llm::{Choice, Choose, LlmError, Model, Reply, Request, Usage};
+use crate::store::Store;
+
+/// How hard a model may be asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Requests under way at once.
+    pub concurrency: usize,
+    /// 0 for no limit.
+    pub requests_per_minute: u64,
+    /// 0 for no limit.
+    pub tokens_per_minute: u64,
+    /// Of each request, while the server is busy or away.
+    pub attempts: u32,
+    /// The first wait between two attempts; each further one is up to twice as long.
+    pub first_wait: Duration,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    /// To write.
+    Write(Request),
+    /// To choose.
+    Choose(Choose),
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Said {
+    /// What was written.
+    Written(Reply),
+    /// A choice for each ask.
+    Chosen(Vec<Choice>),
+}
+
+impl Said {
+    fn usage(&self) -> Usage {
+        match self {
+            Self::Written(reply) => reply.usage,
+            Self::Chosen(choices) => choices.iter().fold(Usage::default(), |mut sum, choice| {
+                sum.add(choice.usage);
+                sum
+            }),
+        }
+    }
+}
+
+/// One request of a job.
+#[derive(Clone, Debug)]
+pub struct Errand<T> {
+    /// What the job knows it by.
+    pub tag: T,
+    /// What is asked.
+    pub ask: Ask,
+    /// What for, for the record of what left.
+    pub purpose: &'static str,
+    /// The sentences of real notes in it.
+    pub sentences: Vec<SentenceId>,
+}
+
+/// What a job wants next.
+pub enum Next<T> {
+    /// To ask this.
+    Ask(Box<Errand<T>>),
+    /// To see what comes back first.
+    Wait,
+    /// Nothing more.
+    Done,
+}
+
+/// Something that is done by asking a model many times.
+pub trait Job {
+    /// What the job knows an errand by.
+    type Tag;
+
+    /// The next errand. Called until it says `Wait` or `Done`, and again when something has come back.
+    fn next(&mut self, store: &mut Store) -> Result<Next<Self::Tag>, WorkflowError>;
+
+    /// Takes an answer, or why there will be none; what it returns is asked before anything new.
+    fn take(
+        &mut self,
+        store: &mut Store,
+        tag: Self::Tag,
+        said: Result<Said, String>,
+    ) -> Result<Vec<Errand<Self::Tag>>, WorkflowError>;
+
+    /// Writes what has been taken since the last time.
+    fn flush(&mut self, store: &mut Store) -> Result<(), WorkflowError>;
+
+    /// Items done and items failed.
+    fn done(&self) -> (u64, u64);
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The job wanted nothing more.
+    Finished,
+    /// A person stopped it.
+    Stopped,
+    /// The budget is spent.
+    Budget(String),
+    /// The model is away or refuses; what was done is kept and the same command goes on.
+    Halted(String),
+}
+
+/// All that dispatching needs to know.
+pub struct Dispatch<'a> {
+    /// The model.
+    pub model: Arc<dyn Model>,
+    /// How hard it may be asked.
+    pub limits: Limits,
+    /// What may be spent.
+    pub budget: Budget,
+    /// At which prices.
+    pub prices: Prices,
+    /// Where text may go.
+    pub gate: &'a Gate,
+    /// The run.
+    pub run: &'a RunId,
+}
+
+/// What a worker is given.
+struct Parcel {
+    number: u64,
+    ask: Ask,
+    departure: Option<Departure>,
+    tokens: u64,
+}
+
+/// What a worker brings back.
+struct Returned {
+    number: u64,
+    said: Result<Said, LlmError>,
+    attempts: u32,
+}
+
+/// What is known of a parcel that is out.
+struct Out<T> {
+    errand: Errand<T>,
+    keys: Vec<[u8; 32]>,
+    departure: Option<i64>,
+    bytes: usize,
+    read: u64,
+    written: u64,
+    second: bool,
+}
+
+/// A server that has failed so many requests in a row, each tried `attempts` times, is away.
+const AWAY: usize = 3;
+/// How long requests under way may take to end after a wish to stop.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often a waiting worker looks whether it should stop.
+const LOOK: Duration = Duration::from_millis(50);
+/// How often the store hears of progress at least.
+const SETTLE: Duration = Duration::from_millis(250);
+
+/// Spaces requests evenly: the generic cell rate algorithm with room for one.
+#[derive(Debug, Default)]
+struct Pace {
+    per_request: Duration,
+    per_token: Duration,
+    next_request: Option<Instant>,
+    next_tokens: Option<Instant>,
+    /// Nobody sends before this: the server asked for it.
+    not_before: Option<Instant>,
+}
+
+impl Pace {
+    fn new(limits: &Limits) -> Self {
+        let each = |per_minute: u64| match per_minute {
+            0 => Duration::ZERO,
+            n => Duration::from_secs(60).div_f64(n as f64),
+        };
+        Self {
+            per_request: each(limits.requests_per_minute),
+            per_token: each(limits.tokens_per_minute),
+            ..Self::default()
+        }
+    }
+
+    /// Takes a place and says when it is.
+    fn reserve(&mut self, now: Instant, tokens: u64) -> Instant {
+        let at = [self.next_request, self.next_tokens].into_iter().flatten().fold(now, Instant::max);
+        if !self.per_request.is_zero() {
+            self.next_request = Some(at + self.per_request);
+        }
+        if !self.per_token.is_zero() {
+            self.next_tokens = Some(at + self.per_token.mul_f64(tokens as f64));
+        }
+        at
+    }
+}
+
+/// What workers share.
+struct Shared {
+    model: Arc<dyn Model>,
+    limits: Limits,
+    pace: Mutex<Pace>,
+    cancel: Cancel,
+    /// The run is to end although nobody asked: what is ready must not leave any more.
+    halt: AtomicBool,
+}
+
+impl Shared {
+    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `at` and until nobody wants a pause; false when it is time to stop instead.
+    async fn wait(&self, at: Instant) -> bool {
+        loop {
+            if self.cancel.is_cancelled() || self.halt.load(Ordering::Relaxed) {
+                return false;
+            }
+            let now = Instant::now();
+            let until = self.pace().not_before.map_or(at, |not_before| at.max(not_before));
+            if now >= until && !self.cancel.is_paused() {
+                return true;
+            }
+            let left = until.saturating_duration_since(now);
+            let left = if self.cancel.is_paused() { LOOK } else { left.min(LOOK) };
+            tokio::time::sleep(left).await;
+        }
+    }
+
+    async fn deliver(&self, parcel: &Parcel) -> (Result<Said, LlmError>, u32) {
+        for attempt in 1.. {
+            let at = self.pace().reserve(Instant::now(), parcel.tokens);
+            if !self.wait(at).await {
+                return (Err(LlmError::Stopped), attempt - 1);
+            }
+            let departure = parcel.departure.as_ref();
+            let said = match &parcel.ask {
+                Ask::Write(request) => self.model.write(request, departure).await.map(Said::Written),
+                Ask::Choose(request) => self.model.choose(request, departure).await.map(Said::Chosen),
+            };
+            match said {
+                Err(LlmError::Later { after, .. }) if attempt < self.limits.attempts => {
+                    if let Some(after) = after {
+                        let at = Instant::now() + after;
+                        let mut pace = self.pace();
+                        pace.not_before = Some(pace.not_before.map_or(at, |before| before.max(at)));
+                    }
+                    let wait = after.unwrap_or_else(|| self.backoff(parcel.number, attempt));
+                    if !self.wait(Instant::now() + wait).await {
+                        return (Err(LlmError::Stopped), attempt);
+                    }
+                }
+                said => return (said, attempt),
+            }
+        }
+        (Err(LlmError::Stopped), 0)
+    }
+
+    /// Between half and the whole of a wait that doubles, so that requests turned away together do not come back together.
+    fn backoff(&self, number: u64, attempt: u32) -> Duration {
+        let whole = self.limits.first_wait.saturating_mul(1 << attempt.saturating_sub(1).min(6));
+        let hash = Sha256::digest([number.to_le_bytes(), u64::from(attempt).to_le_bytes()].concat());
+        whole.mul_f64(0.5 + f64::from(hash[0]) / 512.0).min(Duration::from_secs(60))
+    }
+}
+
+/// The kept form of an answer to one ask.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kept {
+    Written(Reply),
+    Chosen(Choice),
+}
+
+/// Runs a job to its end.
+pub fn dispatch<J: Job>(
+    setup: &Dispatch<'_>,
+    store: &mut Store,
+    job: &mut J,
+    cancel: &Cancel,
+    watch: &mut Watch<'_>,
+) -> Result<Ended, WorkflowError> {
+    let shared = Arc::new(Shared {
+        model: setup.model.clone(),
+        limits: setup.limits,
+        pace: Mutex::new(Pace::new(&setup.limits)),
+        cancel: cancel.clone(),
+        halt: AtomicBool::new(false),
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|cause| WorkflowError::Refused(format!("no worker threads can be had: {cause}")))?;
+    // Twice the slots may be out: as many under way and as many ready behind them.
+    let (to_workers, parcels) = tokio::sync::mpsc::channel::<Parcel>(2 * setup.limits.concurrency.max(1));
+    let parcels = Arc::new(tokio::sync::Mutex::new(parcels));
+    let (back, returned) = channel();
+    for _ in 0..setup.limits.concurrency.max(1) {
+        let (shared, parcels, back) = (shared.clone(), parcels.clone(), back.clone());
+        runtime.spawn(work(shared, parcels, back));
+    }
+    drop(back);
+    let spending = store.spending(setup.run)?;
+    let mut desk = Desk {
+        setup,
+        cancel,
+        shared,
+        to_workers: Some(to_workers),
+        returned,
+        out: rustc_hash::FxHashMap::default(),
+        waiting: VecDeque::new(),
+        put_off: Vec::new(),
+        number: 0,
+        spending,
+        before: spending.milliseconds,
+        began: Instant::now(),
+        tokens_per_byte: 0.5,
+        measured: false,
+        away: 0,
+        succeeded: false,
+        ended: Vec::new(),
+        keep: Vec::new(),
+    };
+    let result = desk.run(store, job, watch);
+    let kept = desk.settle(store, job);
+    drop(desk);
+    runtime.shutdown_background();
+    let ended = result?;
+    kept?;
+    Ok(ended)
+}
+
+async fn work(
+    shared: Arc<Shared>,
+    parcels: Arc<tokio::sync::Mutex<tokio::sync::mpsc::Receiver<Parcel>>>,
+    back: Sender<Returned>,
+) {
+    loop {
+        let parcel = parcels.lock().await.recv().await;
+        let Some(parcel) = parcel else {
+            return;
+        };
+        let (said, attempts) = shared.deliver(&parcel).await;
+        if back.send(Returned { number: parcel.number, said, attempts }).is_err() {
+            return;
+        }
+    }
+}
+
+/// The calling thread's side.
+struct Desk<'a, T> {
+    setup: &'a Dispatch<'a>,
+    cancel: &'a Cancel,
+    shared: Arc<Shared>,
+    to_workers: Option<tokio::sync::mpsc::Sender<Parcel>>,
+    returned: Receiver<Returned>,
+    out: rustc_hash::FxHashMap<u64, Out<T>>,
+    /// To be asked before anything new.
+    waiting: VecDeque<(Errand<T>, bool)>,
+    /// Failed all attempts while the server may have been away; asked once more when it answers again.
+    put_off: Vec<(Errand<T>, String)>,
+    number: u64,
+    spending: Spending,
+    /// Milliseconds that earlier sessions of the run took.
+    before: u64,
+    began: Instant,
+    /// The most tokens that a byte of prompt has been so far.
+    tokens_per_byte: f64,
+    /// Whether that was measured, not guessed.
+    measured: bool,
+    away: usize,
+    succeeded: bool,
+    ended: Vec<(i64, String)>,
+    keep: Vec<([u8; 32], String)>,
+}
+
+impl<T> Desk<'_, T> {
+    fn run<J: Job<Tag = T>>(
+        &mut self,
+        store: &mut Store,
+        job: &mut J,
+        watch: &mut Watch<'_>,
+    ) -> Result<Ended, WorkflowError> {
+        let mut settled = Instant::now();
+        let mut end = None;
+        loop {
+            if end.is_none() {
+                end = self.fill(store, job)?;
+            }
+            if self.out.is_empty()
+                && let Some(end) = end.take()
+            {
+                // What was put off gets its second chance once everything else is done.
+                if end == Ended::Finished && !self.put_off.is_empty() {
+                    if !self.succeeded {
+                        return Ok(Ended::Halted(self.put_off[0].1.clone()));
+                    }
+                    self.waiting.extend(self.put_off.drain(..).map(|(errand, _)| (errand, true)));
+                    continue;
+                }
+                return Ok(end);
+            }
+            let mut heard = self.listen(store, job, Duration::from_millis(100))?;
+            while let Some(more) = heard {
+                if more.1.is_some() {
+                    self.shared.halt.store(true, Ordering::Relaxed);
+                    end = more.1;
+                }
+                heard = if more.0 { self.listen(store, job, Duration::ZERO)? } else { None };
+            }
+            if self.cancel.is_cancelled() {
+                self.call_in(store, job)?;
+                return Ok(end.filter(|end| *end != Ended::Finished).unwrap_or(Ended::Stopped));
+            }
+            if settled.elapsed() >= SETTLE || self.ended.len() + self.keep.len() >= 32 {
+                self.settle(store, job)?;
+                settled = Instant::now();
+                let (done, failed) = job.done();
+                watch(Progress::Advanced(done + failed));
+                watch(Progress::Spent { spending: self.spending, failed });
+            }
+        }
+    }
+
+    /// Prepares errands until enough are out; returns how the run is to end when nothing more is to be asked.
+    fn fill<J: Job<Tag = T>>(&mut self, store: &mut Store, job: &mut J) -> Result<Option<Ended>, WorkflowError> {
+        let most = 2 * self.setup.limits.concurrency.max(1);
+        let mut batch: Vec<Out<T>> = Vec::new();
+        let mut end = None;
+        while self.out.len() + batch.len() < most && !self.cancel.is_cancelled() {
+            let (errand, second) = match self.waiting.pop_front() {
+                Some(first) => first,
+                None => match job.next(store)? {
+                    Next::Ask(errand) => (*errand, false),
+                    // A job that waits for nothing is done.
+                    Next::Wait if self.out.is_empty() && batch.is_empty() => {
+                        end = Some(Ended::Finished);
+                        break;
+                    }
+                    Next::Wait => break,
+                    Next::Done => {
+                        end = Some(Ended::Finished);
+                        break;
+                    }
+                },
+            };
+            let keys = self.keys(&errand.ask);
+            if let Some(said) = kept(store, &keys, &errand.ask)? {
+                self.spending.cached += 1;
+                let more = job.take(store, errand.tag, Ok(said))?;
+                self.waiting.extend(more.into_iter().map(|errand| (errand, false)));
+                // Now and then the caller must hear of it, however much comes from kept replies.
+                if self.spending.cached.is_multiple_of(256) {
+                    break;
+                }
+                continue;
+            }
+            let (read, written) = self.estimate(&errand.ask);
+            let committed = self
+                .out
+                .values()
+                .chain(&batch)
+                .fold((read, written), |sum, out| (sum.0 + out.read, sum.1 + out.written));
+            self.spending.milliseconds = self.before + self.began.elapsed().as_millis() as u64;
+            let forbids = self.setup.budget.forbids(&self.spending, &self.setup.prices, committed.0, committed.1);
+            if let Some(why) = forbids {
+                self.waiting.push_front((errand, second));
+                if self.out.is_empty() && batch.is_empty() {
+                    end = Some(Ended::Budget(why));
+                }
+                break;
+            }
+            let bytes = text_bytes(&errand.ask);
+            batch.push(Out { errand, keys, departure: None, bytes, read, written, second });
+        }
+        self.send(store, batch)?;
+        Ok(end)
+    }
+
+    /// Writes down what is about to leave, then hands it to the workers.
+    fn send(&mut self, store: &mut Store, mut batch: Vec<Out<T>>) -> Result<(), WorkflowError> {
+        let mut departures: VecDeque<Departure> = VecDeque::new();
+        if let Some(host) = self.setup.model.host() {
+            let mut cleared = Vec::with_capacity(batch.len());
+            for out in &batch {
+                let bytes = out.bytes;
+                let (purpose, sentences) = (out.errand.purpose, out.errand.sentences.clone());
+                match self.setup.gate.clear(host, Cargo { purpose, sentences, bytes }) {
+                    Ok(clearance) => cleared.push(clearance),
+                    Err(refusal) => {
+                        let sentences = &out.errand.sentences;
+                        store.record_refusal(Some(self.setup.run), now(), host, purpose, sentences, &refusal)?;
+                        return Err(LlmError::Refused(refusal).into());
+                    }
+                }
+            }
+            departures.extend(store.record_departures(Some(self.setup.run), now(), cleared)?);
+        }
+        for mut out in batch.drain(..) {
+            let departure = departures.pop_front();
+            out.departure = departure.as_ref().map(Departure::id);
+            self.number += 1;
+            let (number, ask) = (self.number, out.errand.ask.clone());
+            let tokens = out.read + out.written;
+            self.out.insert(number, out);
+            // There is room: never more are out than the channel holds.
+            if let Some(to_workers) = &self.to_workers {
+                let _ = to_workers.try_send(Parcel { number, ask, departure, tokens });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one return. `None` when nothing came in time; else whether there may be more, and how the run is to end if
+    /// this was the last straw.
+    fn listen<J: Job<Tag = T>>(
+        &mut self,
+        store: &mut Store,
+        job: &mut J,
+        wait: Duration,
+    ) -> Result<Option<(bool, Option<Ended>)>, WorkflowError> {
+        if self.out.is_empty() {
+            return Ok(None);
+        }
+        match self.returned.recv_timeout(wait) {
+            Ok(returned) => Ok(Some((true, self.take(store, job, returned)?))),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                self.out.clear();
+                Ok(Some((false, Some(Ended::Halted("the workers ended without a word".into())))))
+            }
+        }
+    }
+
+    fn take<J: Job<Tag = T>>(
+        &mut self,
+        store: &mut Store,
+        job: &mut J,
+        returned: Returned,
+    ) -> Result<Option<Ended>, WorkflowError> {
+        let Some(out) = self.out.remove(&returned.number) else {
+            return Ok(None);
+        };
+        self.spending.retries += u64::from(returned.attempts.saturating_sub(1));
+        let outcome = match &returned.said {
+            Ok(_) => "answered".to_owned(),
+            Err(LlmError::Stopped) if returned.attempts == 0 => "not sent".to_owned(),
+            Err(error) => format!("failed: {error}"),
+        };
+        self.ended.extend(out.departure.map(|id| (id, outcome)));
+        let Out { errand, keys, second, bytes, .. } = out;
+        let more = match returned.said {
+            Ok(said) => {
+                self.away = 0;
+                self.succeeded = true;
+                self.count(&said, bytes);
+                self.keep.extend(keep(&keys, &said));
+                job.take(store, errand.tag, Ok(said))?
+            }
+            Err(LlmError::Unanswerable(why)) => job.take(store, errand.tag, Err(why))?,
+            Err(LlmError::Later { what, .. }) if second => job.take(store, errand.tag, Err(what))?,
+            Err(LlmError::Later { what, .. }) => {
+                self.away += 1;
+                self.put_off.push((errand, what.clone()));
+                return Ok((self.away >= AWAY).then(|| {
+                    self.put_off.clear();
+                    Ended::Halted(what)
+                }));
+            }
+            Err(LlmError::Stopped) => Vec::new(),
+            Err(fatal) => return Ok(Some(Ended::Halted(fatal.to_string()))),
+        };
+        self.waiting.extend(more.into_iter().map(|errand| (errand, false)));
+        Ok(None)
+    }
+
+    /// After a wish to stop: hears out what is under way, for a while.
+    fn call_in<J: Job<Tag = T>>(&mut self, store: &mut Store, job: &mut J) -> Result<(), WorkflowError> {
+        self.to_workers = None;
+        let until = Instant::now() + GRACE;
+        while !self.out.is_empty() && Instant::now() < until {
+            self.listen(store, job, LOOK)?;
+        }
+        Ok(())
+    }
+
+    fn settle<J: Job<Tag = T>>(&mut self, store: &mut Store, job: &mut J) -> Result<(), WorkflowError> {
+        self.spending.milliseconds = self.before + self.began.elapsed().as_millis() as u64;
+        store.settle(self.setup.run, now(), &self.ended, &self.keep, &self.spending)?;
+        self.ended.clear();
+        self.keep.clear();
+        job.flush(store)
+    }
+
+    fn count(&mut self, said: &Said, bytes: usize) {
+        let usage = said.usage();
+        self.spending.requests += 1;
+        self.spending.prompt_tokens += usage.prompt;
+        self.spending.cached_tokens += usage.cached;
+        self.spending.completion_tokens += usage.completion;
+        self.spending.estimated |= usage.estimated;
+        self.spending.micros += self.setup.prices.micros(usage.prompt, usage.completion);
+        if bytes > 0 && !usage.estimated {
+            let rate = usage.prompt as f64 / bytes as f64 * 1.05;
+            // The first answer corrects a guess that was high on purpose.
+            self.tokens_per_byte = if self.measured { self.tokens_per_byte.max(rate) } else { rate };
+            self.measured = true;
+        }
+    }
+
+    fn estimate(&self, ask: &Ask) -> (u64, u64) {
+        let read = (text_bytes(ask) as f64 * self.tokens_per_byte) as u64 + 8;
+        match ask {
+            Ask::Write(request) => (read, request.sampling.max_tokens.into()),
+            Ask::Choose(choose) => (read, choose.asks.len() as u64),
+        }
+    }
+
+    /// What kept replies are known by, one for each ask.
+    fn keys(&self, ask: &Ask) -> Vec<[u8; 32]> {
+        let identity = &self.setup.model.card().identity;
+        let key = |what: serde_json::Value| Sha256::digest(format!("{identity}\n{what}")).into();
+        match ask {
+            Ask::Write(request) => vec![key(serde_json::json!(request))],
+            Ask::Choose(choose) => {
+                choose.asks.iter().map(|ask| key(serde_json::json!([choose.turns, ask, choose.options]))).collect()
+            }
+        }
+    }
+}
+
+fn text_bytes(ask: &Ask) -> usize {
+    match ask {
+        Ask::Write(request) => request.turns.iter().map(|turn| turn.content.len() + 12).sum(),
+        Ask::Choose(choose) => {
+            let shared: usize = choose.turns.iter().map(|turn| turn.content.len() + 12).sum();
+            choose.asks.iter().map(|ask| ask.len() + 12 + shared).sum()
+        }
+    }
+}
+
+/// The answer from kept replies, if all of it is there. A reply that cannot be read any more is asked for again.
+fn kept(store: &Store, keys: &[[u8; 32]], ask: &Ask) -> Result<Option<Said>, WorkflowError> {
+    let mut choices = Vec::new();
+    for key in keys {
+        let Some(text) = store.kept_reply(key)? else {
+            return Ok(None);
+        };
+        match (serde_json::from_str(&text), ask) {
+            (Ok(Kept::Written(reply)), Ask::Write(_)) => return Ok(Some(Said::Written(reply))),
+            (Ok(Kept::Chosen(choice)), Ask::Choose(_)) => choices.push(choice),
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(Said::Chosen(choices)))
+}
+
+fn keep(keys: &[[u8; 32]], said: &Said) -> Vec<([u8; 32], String)> {
+    let kept: Vec<Kept> = match said {
+        Said::Written(reply) => vec![Kept::Written(reply.clone())],
+        Said::Chosen(choices) => choices.iter().cloned().map(Kept::Chosen).collect(),
+    };
+    keys.iter().zip(kept).filter_map(|(key, kept)| Some((*key, serde_json::to_string(&kept).ok()?))).collect()
+}

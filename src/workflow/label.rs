@@ -1,0 +1,518 @@
+//! Data-to-label: a language model labels sentences of real notes by the guideline. Its labels are silver.
+//!
+//! The same command goes on where it stopped: the run is found again by its configuration, sentences that have a label are
+//! left alone, and an answer that had come but was not used yet comes from the kept replies.
+
+mod batch;
+mod job;
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::dispatch::{Dispatch, Ended, dispatch};
+use super::metrics::Board;
+use super::project::Project;
+use super::{Cancel, Progress, Watch, WorkflowError, models, new_run_id, now};
+use crate::domain::corpus::{Origin, SentenceId};
+use crate::domain::egress::Cargo;
+use crate::domain::gold::GoldReal;
+use crate::domain::label::{Label, Outcome, Run, RunId, RunKind};
+use crate::domain::similar::Similar;
+use crate::domain::spending::{Budget, Spending};
+use crate::domain::split::Split;
+use crate::formats::project::language::{
+    AnswerBy, Explain, FewShotBy, LabelSettings, ModelSettings, PhiPolicy, Provider,
+};
+use crate::llm::prompt::{LabelPrompt, Shot, Style, Task, guideline_shots};
+use crate::llm::{Card, Model, Shape, chat};
+use crate::store::Store;
+use job::LabelJob;
+
+/// Which sentences are labelled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All of real notes.
+    All,
+    /// Those with settled gold: to see how good a model or a prompt is.
+    Gold,
+    /// Those that nobody has decided.
+    Open,
+}
+
+/// What to label and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How the model is reached.
+    pub model: ModelSettings,
+    /// How it is asked.
+    pub settings: LabelSettings,
+    /// What may be spent.
+    pub budget: Budget,
+    /// Which sentences.
+    pub which: Which,
+    /// At most so many in this session.
+    pub limit: Option<u64>,
+    /// Begin a new run although one with this configuration is there.
+    pub fresh: bool,
+    /// Try again what failed.
+    pub retry_failed: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The run.
+    pub run: RunId,
+    /// The model's name.
+    pub model: String,
+    /// How it ended.
+    pub ended: Ended,
+    /// Sentences that have a label of the run by now.
+    pub labelled: u64,
+    /// Sentences that failed.
+    pub failed: u64,
+    /// Labels whose evidence could not be had.
+    pub unexplained: u64,
+    /// Sentences kept back by the screen for personal data, and passages found in others.
+    pub phi: (u64, u64),
+    /// The mean mass that the options had together, for answers by choice.
+    pub mass: Option<f64>,
+    /// What the run has cost by now.
+    pub spending: Spending,
+}
+
+/// How the model will be asked.
+pub struct Plan {
+    /// The prompt's shared part.
+    pub prompt: LabelPrompt,
+    /// Gold to show beside each sentence, where that is asked for.
+    pub nearest: Option<Nearest>,
+    /// The sentences.
+    pub ids: Option<Vec<SentenceId>>,
+}
+
+/// Gold sentences to find the likest in.
+pub struct Nearest {
+    /// The index.
+    pub index: Similar,
+    /// Its sentences.
+    pub shots: Vec<(SentenceId, Shot)>,
+    /// How many are shown.
+    pub most: usize,
+}
+
+/// The style of answer that the settings and the model come to.
+pub fn style(settings: &LabelSettings, embedded: bool) -> Style {
+    let choice = match settings.answer {
+        AnswerBy::Auto => embedded,
+        AnswerBy::Choice => true,
+        AnswerBy::Json => false,
+    };
+    // Confidence as the model states it is the last resort; several samples make it needless.
+    if choice { Style::Choice } else { Style::Json { explain: true, confidence: settings.samples < 2 } }
+}
+
+/// Builds the prompt, with gold of training patients where the settings ask for it.
+pub fn plan(project: &Project, store: &Store, options: &Options) -> Result<Plan, WorkflowError> {
+    let settings = &options.settings;
+    let embedded = matches!(options.model.provider, Provider::Embedded { .. });
+    let taxonomy = &project.taxonomy;
+    let mut board = Board::default();
+    if settings.few_shot > 0 || options.which != Which::All {
+        board.refresh(project, store)?;
+    }
+    let mut shots = guideline_shots(taxonomy, settings.examples, settings.seed);
+    let mut nearest = None;
+    if settings.few_shot > 0 {
+        let gold: Vec<GoldReal> = board
+            .gold(project)
+            .into_iter()
+            .filter(|gold| project.file.split.split(gold.patient()) == Split::Train)
+            .collect();
+        match settings.few_shot_by {
+            FewShotBy::Balanced => {
+                let picked = balanced(&gold, settings.few_shot, settings.seed);
+                shots.extend(shown(store, &picked)?.into_iter().map(|(_, shot)| shot));
+            }
+            FewShotBy::Nearest => {
+                let all: Vec<&GoldReal> = gold.iter().collect();
+                let shots = shown(store, &all)?;
+                let index = Similar::new(shots.iter().map(|(_, shot)| shot.text.as_str()));
+                nearest = Some(Nearest { index, shots, most: settings.few_shot });
+            }
+        }
+    }
+    let ids = match options.which {
+        Which::All => None,
+        Which::Gold => Some(board.gold(project).iter().map(GoldReal::sentence).collect()),
+        Which::Open => Some(board.open(store)?),
+    };
+    let task = if settings.binary { Task::Binary } else { Task::Categories };
+    Ok(Plan { prompt: LabelPrompt::new(taxonomy, task, style(settings, embedded), &shots), nearest, ids })
+}
+
+fn shown(store: &Store, gold: &[&GoldReal]) -> Result<Vec<(SentenceId, Shot)>, WorkflowError> {
+    let ids: Vec<SentenceId> = gold.iter().map(|gold| gold.sentence()).collect();
+    let rows = store.texts(&ids)?.into_iter().zip(gold);
+    Ok(rows.map(|(row, gold)| (row.id, Shot { text: row.text, label: gold.label().clone() })).collect())
+}
+
+/// As many of each label as there is room for, the same ones for the same seed, whatever else is gold.
+fn balanced(gold: &[GoldReal], most: usize, seed: u64) -> Vec<&GoldReal> {
+    use sha2::{Digest, Sha256};
+    let mut by_label: std::collections::BTreeMap<&Label, Vec<(Vec<u8>, &GoldReal)>> = std::collections::BTreeMap::new();
+    for gold in gold {
+        let order = Sha256::digest(format!("{seed} {} {}", gold.patient().0, gold.sentence().0)).to_vec();
+        by_label.entry(gold.label()).or_default().push((order, gold));
+    }
+    by_label.values_mut().for_each(|of_label| of_label.sort_by(|a, b| a.0.cmp(&b.0)));
+    let rounds = by_label.values().map(Vec::len).max().unwrap_or(0);
+    let one_of_each = |round: usize| by_label.values().filter_map(move |all| all.get(round)).map(|(_, gold)| *gold);
+    (0..rounds).flat_map(one_of_each).take(most).collect()
+}
+
+/// The configuration that a run is known by: whatever could change an answer, and nothing else.
+fn config(card: &Card, plan: &Plan, settings: &LabelSettings) -> String {
+    json!({
+        "model": card.identity,
+        "prompt": plan.prompt.hash(),
+        "turns": plan.prompt.turns(),
+        "fields": plan.prompt.fields(),
+        "settings": settings,
+        "details": card.details,
+    })
+    .to_string()
+}
+
+/// Labels.
+pub fn label(
+    project: &Project,
+    store: &mut Store,
+    options: &Options,
+    cancel: &Cancel,
+    watch: &mut Watch<'_>,
+) -> Result<Report, WorkflowError> {
+    let plan = plan(project, store, options)?;
+    let model = models::open(project, store, &options.model, true)?;
+    label_with(project, store, options, plan, model, cancel, watch)
+}
+
+/// Labels with a model that is open already.
+pub fn label_with(
+    project: &Project,
+    store: &mut Store,
+    options: &Options,
+    plan: Plan,
+    model: Arc<dyn Model>,
+    cancel: &Cancel,
+    watch: &mut Watch<'_>,
+) -> Result<Report, WorkflowError> {
+    let settings = &options.settings;
+    let kind = if settings.binary { RunKind::Screen } else { RunKind::Label };
+    let config = config(model.card(), &plan, settings);
+    let name = model.card().name.clone();
+    let found = if options.fresh { None } else { store.find_run(kind, &name, &config)? };
+    let mut run = match found {
+        Some(id) => store.run(&id)?,
+        None => Run {
+            id: new_run_id(),
+            kind,
+            model: name,
+            config,
+            taxonomy: project.taxonomy.hash(),
+            started: now(),
+            finished: None,
+            outcome: Outcome::Running,
+            scores: String::new(),
+        },
+    };
+    run.outcome = Outcome::Running;
+    run.finished = None;
+    store.put_run(&run)?;
+    store.close_departures(&run.id)?;
+    if options.retry_failed {
+        store.forget_failures(&run.id)?;
+    }
+    let gate = models::gate(project, store)?;
+    let remote = model.host().is_some_and(|host| !host.is_loopback());
+    let screen = if remote { project.file.privacy.phi } else { PhiPolicy::Off };
+    let ids = match plan.ids.as_ref() {
+        Some(ids) => Some(store.unlabelled_of(&run.id, ids)?),
+        None => None,
+    };
+    let (done, failed) = store.labelled(&run.id)?;
+    let all = match &ids {
+        Some(ids) => ids.len() as u64,
+        None => store.sentence_count(Origin::Real)?.saturating_sub(done + failed),
+    };
+    let total = options.limit.map_or(all, |limit| all.min(limit));
+    watch(Progress::Started { what: format!("labelling with {}", run.model), total: Some(total), unit: "sentences" });
+    let mut job = LabelJob::new(project, &run.id, &plan, settings, model.as_ref(), ids, total, screen);
+    let setup = Dispatch {
+        model: model.clone(),
+        limits: models::limits(&options.model),
+        budget: options.budget,
+        prices: models::prices(&options.model),
+        gate: &gate,
+        run: &run.id,
+    };
+    let ended = dispatch(&setup, store, &mut job, cancel, watch);
+    watch(Progress::Finished);
+    let tally = job.tally();
+    run.finished = Some(now());
+    run.outcome = match &ended {
+        Ok(Ended::Finished) => Outcome::Finished,
+        Ok(Ended::Stopped | Ended::Budget(_)) => Outcome::Stopped,
+        Ok(Ended::Halted(_)) | Err(_) => Outcome::Failed,
+    };
+    let (labelled, failed) = store.labelled(&run.id)?;
+    let spending = store.spending(&run.id)?;
+    run.scores = json!({
+        "labelled": labelled, "failed": failed, "mass": tally.mass, "unexplained": tally.unexplained,
+        "phi_kept_back": tally.phi.0, "phi_passages": tally.phi.1, "spending": spending,
+    })
+    .to_string();
+    store.put_run(&run)?;
+    Ok(Report {
+        run: run.id,
+        model: run.model,
+        ended: ended?,
+        labelled,
+        failed,
+        unexplained: tally.unexplained,
+        phi: tally.phi,
+        mass: tally.mass,
+        spending,
+    })
+}
+
+/// What a run would do, without sending anything.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forecast {
+    /// Sentences.
+    pub sentences: u64,
+    /// Requests.
+    pub requests: u64,
+    /// Tokens read, about.
+    pub read: u64,
+    /// Tokens written, at most.
+    pub written: u64,
+    /// Millionths of the currency, where prices are known.
+    pub micros: Option<u64>,
+    /// Seconds, where an earlier run with the same model tells the pace.
+    pub seconds: Option<u64>,
+    /// One whole prompt.
+    pub prompt: String,
+}
+
+/// Foretells a run.
+pub fn forecast(project: &Project, store: &Store, options: &Options) -> Result<Forecast, WorkflowError> {
+    let plan = plan(project, store, options)?;
+    let settings = &options.settings;
+    let all = match &plan.ids {
+        Some(ids) => ids.len() as u64,
+        None => store.sentence_count(Origin::Real)?,
+    };
+    let sentences = options.limit.map_or(all, |limit| all.min(limit));
+    let sample = store.texts_after(Origin::Real, SentenceId(0), 200)?;
+    let asks: Vec<_> = sample.iter().map(|row| job::bare_ask(&row.text)).collect();
+    let embedded = matches!(options.model.provider, Provider::Embedded { .. });
+    let choice = style(settings, embedded) == Style::Choice;
+    let group = if choice { 1 } else { settings.sentences_per_request as u64 };
+    let samples = settings.samples.max(1) as u64;
+    let explained = match settings.explain {
+        Explain::All if choice => sentences,
+        Explain::Doubtful if choice => sentences / 3,
+        _ => 0,
+    };
+    let requests = sentences.div_ceil(group) * samples + explained;
+    // Four bytes to a token, as English has it with the tokenizers of today.
+    let shared: usize = plan.prompt.turns().iter().map(|t| t.content.len() + 12).sum();
+    let each = asks.iter().map(|ask| ask.text.len() + 20).sum::<usize>() / asks.len().max(1);
+    let read = (requests * shared as u64 + sentences * samples * each as u64) / 4;
+    let written = if choice { sentences * samples + explained * 60 } else { sentences * samples * 60 };
+    let prices = models::prices(&options.model);
+    let name = match &options.model.provider {
+        Provider::Chat { model, .. } => model.clone(),
+        Provider::Embedded { .. } => String::new(),
+    };
+    let mut seconds = None;
+    for run in store.runs()?.iter().filter(|run| run.kind == RunKind::Label && run.model == name) {
+        let (spent, (done, _)) = (store.spending(&run.id)?, store.labelled(&run.id)?);
+        if done > 0 && spent.milliseconds > 0 {
+            seconds = Some(spent.milliseconds * sentences / done / 1000);
+            break;
+        }
+    }
+    let shown = asks.into_iter().next().unwrap_or_else(|| job::bare_ask("(the sentence)"));
+    let request = plan.prompt.write(std::slice::from_ref(&shown), job::sampling(settings, 0), true);
+    let mut prompt: Vec<String> = request.turns.iter().map(|t| format!("[{:?}]\n{}", t.role, t.content)).collect();
+    if choice {
+        prompt.push(format!("(answers to choose between: {})", plan.prompt.options().join(" ")));
+    } else if let Shape::Object(_) = request.shape {
+        prompt.push(crate::llm::reply::describe(&request.shape).unwrap_or_default());
+    }
+    let micros = prices.known().then(|| prices.micros(read, written));
+    Ok(Forecast { sentences, requests, read, written, micros, seconds, prompt: prompt.join("\n\n") })
+}
+
+/// Writes the requests that a run would send as lines of OpenAI's batch format; returns the run and how many. The file
+/// holds text of notes, so the record of what left says so, under the file's name.
+pub fn export_batch(
+    project: &Project,
+    store: &mut Store,
+    options: &Options,
+    file: &std::path::Path,
+    cancel: &Cancel,
+    watch: &mut Watch<'_>,
+) -> Result<(RunId, u64), WorkflowError> {
+    use std::io::Write;
+    let Provider::Chat { url, model, .. } = &options.model.provider else {
+        return Err(WorkflowError::Refused(
+            "a batch is for a server: pass --url URL and the model's name there".into(),
+        ));
+    };
+    let settings =
+        LabelSettings { answer: AnswerBy::Json, samples: 1, sentences_per_request: 1, ..options.settings.clone() };
+    let options = Options { settings, ..options.clone() };
+    let plan = plan(project, store, &options)?;
+    let run = batch_run(project, store, &options, &plan, url, model)?;
+    let fail = |cause| crate::formats::FormatError::Io { doing: "write", path: file.into(), cause };
+    let mut out = std::io::BufWriter::new(crate::formats::create_private(file)?);
+    let gate = models::gate(project, store)?;
+    let (mut written, mut after) = (0, SentenceId(0));
+    let most = options.limit.unwrap_or(u64::MAX);
+    watch(Progress::Started { what: format!("writing {}", file.display()), total: None, unit: "requests" });
+    while written < most && !cancel.is_cancelled() {
+        let room = usize::try_from(most - written).unwrap_or(1000).min(1000);
+        let ids: Vec<SentenceId> = match &plan.ids {
+            Some(ids) => ids.iter().copied().filter(|id| *id > after).take(room).collect(),
+            None => store.unlabelled(&run.id, after, room)?,
+        };
+        let Some(last) = ids.last() else {
+            break;
+        };
+        after = *last;
+        let asks = job::asks(store, &plan, &options.settings, &store.unlabelled_of(&run.id, &ids)?)?;
+        let mut cargo = Cargo { purpose: "batch file", sentences: Vec::new(), bytes: 0 };
+        for (id, ask, shows) in asks {
+            let request = plan.prompt.write(&[ask], job::sampling(&options.settings, 0), true);
+            let line = chat::batch_line(&batch_id(&run.id, id), model, &request, chat::Format::JsonSchema);
+            cargo.bytes += line.len() + 1;
+            cargo.sentences.extend(shows);
+            writeln!(out, "{line}").map_err(fail)?;
+            written += 1;
+        }
+        store.record_departures(Some(&run.id), now(), vec![gate.into_file(file, cargo)])?;
+        watch(Progress::Advanced(written));
+    }
+    out.flush().map_err(fail)?;
+    watch(Progress::Finished);
+    Ok((run.id, written))
+}
+
+fn batch_id(run: &RunId, sentence: SentenceId) -> String {
+    format!("{run}/{}", sentence.0)
+}
+
+fn batch_run(
+    project: &Project,
+    store: &mut Store,
+    options: &Options,
+    plan: &Plan,
+    url: &str,
+    model: &str,
+) -> Result<Run, WorkflowError> {
+    let kind = if options.settings.binary { RunKind::Screen } else { RunKind::Label };
+    let card = Card {
+        name: model.to_owned(),
+        provider: "batch".into(),
+        identity: format!("batch:{url} {model}"),
+        details: serde_json::Value::Null,
+    };
+    let config = config(&card, plan, &options.settings);
+    if let Some(id) = store.find_run(kind, model, &config)?.filter(|_| !options.fresh) {
+        return Ok(store.run(&id)?);
+    }
+    let run = Run {
+        id: new_run_id(),
+        kind,
+        model: model.to_owned(),
+        config,
+        taxonomy: project.taxonomy.hash(),
+        started: now(),
+        finished: None,
+        outcome: Outcome::Running,
+        scores: String::new(),
+    };
+    store.put_run(&run)?;
+    Ok(run)
+}
+
+/// What came of reading a batch's answers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BatchReport {
+    /// Sentences labelled.
+    pub labelled: u64,
+    /// Sentences that were labelled already.
+    pub known: u64,
+    /// Sentences whose answer cannot be used; each is recorded with its fault.
+    pub failed: u64,
+    /// Lines that say nothing about a sentence of this store: line and why.
+    pub bad: Vec<(u64, String)>,
+    /// How many of those there are.
+    pub bad_lines: u64,
+}
+
+/// Reads a batch output file. Every answer is checked as one that comes over the wire.
+pub fn import_batch(
+    project: &Project,
+    store: &mut Store,
+    file: &std::path::Path,
+    cancel: &Cancel,
+    watch: &mut Watch<'_>,
+) -> Result<BatchReport, WorkflowError> {
+    use std::io::BufRead;
+    let fail = |cause| crate::formats::FormatError::Io { doing: "read", path: file.into(), cause };
+    let source = std::fs::File::open(file).map_err(fail)?;
+    let size = source.metadata().map(|m| m.len()).ok();
+    watch(Progress::Started { what: format!("reading {}", file.display()), total: size, unit: "bytes" });
+    let mut lines = std::io::BufReader::new(source);
+    let (mut report, mut reader) = (BatchReport::default(), batch::BatchReader::new(project));
+    let (mut number, mut bytes, mut line) = (0, 0, Vec::new());
+    loop {
+        line.clear();
+        let read = lines.read_until(b'\n', &mut line).map_err(fail)?;
+        if read == 0 || cancel.is_cancelled() {
+            break;
+        }
+        number += 1;
+        bytes += read as u64;
+        let text = String::from_utf8_lossy(&line);
+        if !text.trim().is_empty()
+            && let Err(why) = reader.take(store, text.trim())?
+        {
+            report.bad_lines += 1;
+            if report.bad.len() < 20 {
+                report.bad.push((number, why));
+            }
+        }
+        if number % 1000 == 0 {
+            reader.flush(store)?;
+            watch(Progress::Advanced(bytes));
+        }
+    }
+    reader.flush(store)?;
+    watch(Progress::Finished);
+    for run in reader.runs() {
+        let mut run = store.run(run)?;
+        let (labelled, failed) = store.labelled(&run.id)?;
+        run.outcome = Outcome::Finished;
+        run.finished = Some(now());
+        run.scores = json!({ "labelled": labelled, "failed": failed }).to_string();
+        store.put_run(&run)?;
+    }
+    (report.labelled, report.known, report.failed) = reader.counts();
+    Ok(report)
+}

@@ -1,0 +1,114 @@
+//! The project's language models: settings to a model that can be asked, and the gate before every one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::dispatch::Limits;
+use super::project::Project;
+use super::{WorkflowError, now};
+use crate::domain::egress::{Cargo, Gate};
+use crate::domain::spending::Prices;
+use crate::formats::project::language::{ModelSettings, Provider};
+use crate::llm::chat::Chat;
+use crate::llm::egress::Endpoint;
+use crate::llm::embedded::{self, Embedded};
+use crate::llm::{LlmError, Model};
+use crate::store::Store;
+
+/// The project's rules about where text may go, with what the store holds.
+pub fn gate(project: &Project, store: &Store) -> Result<Gate, WorkflowError> {
+    let privacy = &project.file.privacy;
+    Ok(Gate { data_use: privacy.data_use, allow_hosts: privacy.allow_hosts.clone(), restricted: store.restricted()? })
+}
+
+/// The settings of a model by name; without a name, those of the only one.
+pub fn settings<'a>(project: &'a Project, name: &str) -> Result<(&'a str, &'a ModelSettings), WorkflowError> {
+    let models = &project.file.models;
+    let known = || models.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    if !name.is_empty() {
+        let found = models.get_key_value(name).map(|(name, model)| (name.as_str(), model));
+        return found.ok_or_else(|| {
+            let known = if models.is_empty() { "none".into() } else { known() };
+            WorkflowError::Refused(format!(
+                "[models] in goldsmith.toml has no `{name}` (it has {known}); or pass --gguf FILE or --url URL"
+            ))
+        });
+    }
+    let mut all = models.iter();
+    match (all.next(), all.next()) {
+        (Some((name, model)), None) => Ok((name, model)),
+        (None, _) => Err(WorkflowError::Refused(
+            "no language model is named: pass --gguf FILE or --url URL, or write one under [models] in goldsmith.toml"
+                .into(),
+        )),
+        _ => Err(WorkflowError::Refused(format!("several models are there: pass --model with one of {}", known()))),
+    }
+}
+
+/// The server's address, for a model that has one.
+pub fn endpoint(settings: &ModelSettings) -> Option<Endpoint> {
+    match &settings.provider {
+        Provider::Embedded { .. } => None,
+        Provider::Chat { url, model, key_env, key_header, query, timeout } => Some(Endpoint {
+            url: url.clone(),
+            model: model.clone(),
+            key_env: key_env.clone(),
+            key_header: key_header.clone(),
+            query: query.clone(),
+            timeout: *timeout,
+        }),
+    }
+}
+
+/// Opens a model: loads the file, or finds out what the server can do. The gate is asked first, whether `note_text` may go
+/// there; a refusal is written down. What is sent to find out carries no word of a note.
+pub fn open(
+    project: &Project,
+    store: &mut Store,
+    settings: &ModelSettings,
+    note_text: bool,
+) -> Result<Arc<dyn Model>, WorkflowError> {
+    let Some(endpoint) = endpoint(settings) else {
+        let Provider::Embedded { file, threads, context } = &settings.provider else {
+            return Err(WorkflowError::Refused("a model is neither a file nor a server".into()));
+        };
+        let settings = embedded::Settings { threads: *threads, context: *context, ..embedded::Settings::default() };
+        return Ok(Arc::new(Embedded::load(file, settings)?));
+    };
+    let gate = gate(project, store)?;
+    let host = endpoint.host()?;
+    if let Err(refusal) = gate.check(&host, note_text) {
+        store.record_refusal(None, now(), &host, "label", &[], &refusal)?;
+        return Err(LlmError::Refused(refusal).into());
+    }
+    let cargo = Cargo { purpose: "probe", sentences: Vec::new(), bytes: 0 };
+    let cleared = gate.clear(&host, cargo).map_err(LlmError::Refused)?;
+    let departure = store.record_departures(None, now(), vec![cleared])?.pop();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| WorkflowError::Refused(format!("no thread for requests can be had: {cause}")))?;
+    let capabilities = match &departure {
+        Some(departure) => runtime.block_on(Chat::probe(&endpoint, departure)),
+        None => Err(LlmError::Fatal("the store gave no number to a request".into())),
+    };
+    Ok(Arc::new(Chat::new(&endpoint, capabilities?)?))
+}
+
+/// How hard a model may be asked.
+pub fn limits(settings: &ModelSettings) -> Limits {
+    // A model in this process answers one after the other: one at work, one ready.
+    let concurrency = if matches!(settings.provider, Provider::Embedded { .. }) { 1 } else { settings.concurrency };
+    Limits {
+        concurrency,
+        requests_per_minute: settings.requests_per_minute,
+        tokens_per_minute: settings.tokens_per_minute,
+        attempts: settings.attempts,
+        first_wait: Duration::from_millis(500),
+    }
+}
+
+/// What tokens cost.
+pub fn prices(settings: &ModelSettings) -> Prices {
+    Prices { input: settings.price_in, output: settings.price_out }
+}
