@@ -7,6 +7,7 @@ pub mod corpus;
 pub mod gold;
 pub mod label;
 pub mod metrics;
+pub mod phi;
 pub mod queue;
 pub mod segment;
 pub mod split;
