@@ -8,6 +8,8 @@ pub mod egress;
 pub mod gold;
 pub mod label;
 pub mod metrics;
+pub mod phi;
+pub mod quality;
 pub mod queue;
 pub mod segment;
 pub mod similar;

@@ -37,7 +37,7 @@ pub fn segment(text: &str) -> Vec<Span> {
 }
 
 /// Spans such as `[**Hospital 7**]` that stand for a removed name. What is within them is no sentence's punctuation.
-fn deidentified(text: &str) -> Vec<Span> {
+pub(super) fn deidentified(text: &str) -> Vec<Span> {
     let bytes = text.as_bytes();
     let mut spans = Vec::new();
     let mut open = None;
