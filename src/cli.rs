@@ -1,6 +1,7 @@
 //! One function for each verb, progress bars and messages. Data goes to standard output, talk to standard error.
 
 mod arguments;
+mod language;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub use arguments::Cli;
 use arguments::{OnError, StyleArgs, TaxonomyVerb, UnitArg, Verb};
 
-use crate::domain::label::{RunKind, Source};
+use crate::domain::label::Source;
 use crate::domain::metrics::Report;
 use crate::domain::spending::Spending;
 use crate::domain::text::visible;
@@ -156,7 +157,11 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             say(&format!("labelled {written} records with {}", folder.display()));
             Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::Success })
         }
-        Some(Verb::Runs) => runs(&here()?),
+        Some(Verb::Label(args)) => language::label(&here()?, &args),
+        Some(Verb::Generate(args)) => language::generate(&here()?, &args),
+        Some(Verb::Bronze { run, json }) => language::bronze(&here()?, run.as_deref(), json),
+        Some(Verb::Egress { json, limit }) => language::show_egress(&here()?, json, limit),
+        Some(Verb::Runs { verb }) => language::runs(&here()?, verb),
         Some(Verb::Check) => check(&here()?),
         Some(Verb::Completions { shell }) => {
             let mut text = Vec::new();
@@ -323,6 +328,11 @@ fn bring_in(project: &Project, options: &Options) -> Result<Exit, Failure> {
             report.without_patient
         ));
     }
+    if report.mimic {
+        say(
+            "these are notes of MIMIC: PhysioNet's terms keep them from ordinary services, so no text of this project leaves this machine unless [privacy] says data_use = \"agreed hosts\" and names the host",
+        );
+    }
     for (file, line, message) in &report.bad_shown {
         say(&format!("warning: {}:{line}: {message}", file.display()));
     }
@@ -419,28 +429,6 @@ fn train_verb(project: &Project) -> Result<Exit, Failure> {
 fn show_report(title: &str, report: &Report, project: &Project) -> Result<(), WorkflowError> {
     let scores = Scores { title: title.into(), report, taxonomy: &project.taxonomy };
     print(&tables::scores(&scores, Style::Plain))
-}
-
-fn runs(project: &Project) -> Result<Exit, Failure> {
-    let store = project.store()?;
-    for run in store.runs()? {
-        let when = jiff::Timestamp::from_millisecond(run.started.0)
-            .map_or_else(|_| String::new(), |t| t.strftime("%Y-%m-%d %H:%M").to_string());
-        let macro_f1 =
-            serde_json::from_str::<serde_json::Value>(&run.scores).ok().and_then(|s| s.get("macro_f1")?.as_f64());
-        let scored = match (run.kind, macro_f1) {
-            (RunKind::Train, Some(f1)) => format!("macro-F1 {:.1}", 100.0 * f1),
-            _ => String::new(),
-        };
-        print(&format!(
-            "{}\t{when}\t{}\t{:?}\t{}\t{scored}\n",
-            run.id,
-            run.kind,
-            run.outcome,
-            visible(&run.model).text
-        ))?;
-    }
-    Ok(Exit::Success)
 }
 
 fn check(project: &Project) -> Result<Exit, Failure> {

@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod phi;
 pub mod quality;
 pub mod queue;
+pub mod quota;
 pub mod segment;
 pub mod similar;
 pub mod spending;

@@ -5,6 +5,7 @@
 //! wait (WAL), writers hold the lock for milliseconds, and a busy lock is waited for.
 
 mod board;
+mod bronze;
 mod convert;
 mod corpus;
 mod ledger;
@@ -18,7 +19,8 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustc_hash::FxHashMap;
 
-pub use board::{BronzeRow, Changes, GoldRow, ProposalRow};
+pub use board::{Changes, GoldRow, ProposalRow};
+pub use bronze::{BronzeRow, NewBronze};
 pub use corpus::{Insert, TextRow};
 pub use ledger::{Progression, Undone};
 pub use queue::Direction;

@@ -2,6 +2,8 @@
 
 pub mod demo;
 pub mod dispatch;
+pub mod egress;
+pub mod generate;
 pub mod import;
 pub mod label;
 pub mod metrics;
@@ -9,6 +11,7 @@ pub mod models;
 pub mod predict;
 pub mod project;
 pub mod review;
+pub mod runs;
 pub mod train;
 
 use std::path::PathBuf;

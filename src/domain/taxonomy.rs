@@ -136,7 +136,7 @@ pub enum TaxonomyError {
     #[error("a taxonomy needs at least one category")]
     Empty,
     /// More categories than a label's bit set can hold.
-    #[error("{0} categories are too many: 64 at most")]
+    #[error("{0} categories are too many: 63 at most")]
     TooMany(usize),
     /// The same key twice.
     #[error("the key `{0}` is used by two categories")]
@@ -175,7 +175,7 @@ pub struct Taxonomy {
 }
 
 impl Taxonomy {
-    /// Checks what only the whole can show: unique keys and shortcuts, 1 to 64 categories.
+    /// Checks what only the whole can show: unique keys and shortcuts, 1 to 63 categories.
     pub fn new(
         name: String,
         description: String,
@@ -186,7 +186,7 @@ impl Taxonomy {
         if categories.is_empty() {
             return Err(TaxonomyError::Empty);
         }
-        if categories.len() > 64 {
+        if categories.len() > 63 {
             return Err(TaxonomyError::TooMany(categories.len()));
         }
         for (i, category) in categories.iter().enumerate() {

@@ -32,8 +32,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
     if tables.is_empty() {
         source.fault(0..0, "a taxonomy needs at least one [[category]]");
     }
-    if let Some(extra) = tables.get(64) {
-        source.fault(extra.span(), format!("{} categories are too many: 64 at most", tables.len()));
+    if let Some(extra) = tables.get(63) {
+        source.fault(extra.span(), format!("{} categories are too many: 63 at most", tables.len()));
     }
     for table in tables {
         if let Some(read) = category(&mut source, table) {

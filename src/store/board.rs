@@ -122,43 +122,4 @@ impl Store {
                 .collect()
         })
     }
-
-    /// Texts of the bronze sentences with target label, run and the experts' standing verdicts, for training: what an
-    /// expert rejected stays out, what one edited or relabelled comes in as the expert left it.
-    pub fn bronze(&self) -> Result<Vec<BronzeRow>, StoreError> {
-        self.with(|c| {
-            c.prepare_cached(
-                "SELECT p.sentence, p.label, x.text, p.run,
-                     (SELECT e.stand FROM standing t JOIN events e ON e.seq = t.seq
-                      WHERE t.sentence = p.sentence ORDER BY e.id DESC LIMIT 1)
-                 FROM runs r JOIN proposals p ON p.run = r.id JOIN sentence_text x ON x.id = p.sentence
-                 WHERE r.kind = 'generate' ORDER BY p.sentence",
-            )?
-            .query_map([], |row| {
-                Ok(BronzeRow {
-                    sentence: row.get(0)?,
-                    target: row.get(1)?,
-                    text: row.get(2)?,
-                    run: row.get(3)?,
-                    verdict: row.get(4)?,
-                })
-            })?
-            .collect()
-        })
-    }
-}
-
-/// A bronze sentence with what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BronzeRow {
-    /// The sentence.
-    pub sentence: SentenceId,
-    /// The label that it was written for.
-    pub target: Label,
-    /// The model's wording.
-    pub text: String,
-    /// The run that wrote it.
-    pub run: RunId,
-    /// The latest standing verdict of any expert.
-    pub verdict: Option<crate::domain::label::Stand>,
 }

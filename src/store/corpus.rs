@@ -195,7 +195,7 @@ impl Store {
     }
 }
 
-fn insert_documents(
+pub(super) fn insert_documents(
     c: &Connection,
     documents: &[NewDocument],
     origin: Origin,

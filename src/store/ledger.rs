@@ -224,29 +224,7 @@ impl Store {
     /// Writes proposals of one run; one that the run already made for a sentence is left as it is. Returns how many are
     /// new.
     pub fn propose(&mut self, run: &RunId, source: Source, proposals: &[NewProposal]) -> Result<usize, StoreError> {
-        self.write(|c| {
-            let mut insert = c.prepare_cached(
-                "INSERT INTO proposals (run, source, sentence, label, confidence, confidence_kind, probabilities,
-                     rationale, evidence)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sentence, source, run) DO NOTHING",
-            )?;
-            let mut new = 0;
-            for proposal in proposals {
-                new += insert.execute(params![
-                    run,
-                    source,
-                    proposal.sentence,
-                    proposal.label,
-                    proposal.confidence.map(|confidence| confidence.value),
-                    proposal.confidence.map(|confidence| confidence.kind),
-                    pack(&proposal.probabilities),
-                    proposal.rationale,
-                    serde_json::to_string(&proposal.evidence)
-                        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?
-                ])?;
-            }
-            Ok(new)
-        })
+        self.write(|c| propose(c, run, source, proposals))
     }
 
     /// Everything that machines propose for a sentence: the newest run of each source first.
@@ -261,6 +239,34 @@ impl Store {
             .collect()
         })
     }
+}
+
+pub(super) fn propose(
+    c: &Connection,
+    run: &RunId,
+    source: Source,
+    proposals: &[NewProposal],
+) -> rusqlite::Result<usize> {
+    let mut insert = c.prepare_cached(
+        "INSERT INTO proposals (run, source, sentence, label, confidence, confidence_kind, probabilities,
+             rationale, evidence)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sentence, source, run) DO NOTHING",
+    )?;
+    let mut new = 0;
+    for proposal in proposals {
+        new += insert.execute(params![
+            run,
+            source,
+            proposal.sentence,
+            proposal.label,
+            proposal.confidence.map(|confidence| confidence.value),
+            proposal.confidence.map(|confidence| confidence.kind),
+            pack(&proposal.probabilities),
+            proposal.rationale,
+            serde_json::to_string(&proposal.evidence).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?
+        ])?;
+    }
+    Ok(new)
 }
 
 fn append(c: &Connection, event: &Event) -> rusqlite::Result<()> {

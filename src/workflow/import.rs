@@ -262,7 +262,11 @@ impl Importer<'_> {
     fn file(&mut self, root: &Path, file: &Path, cancel: &Cancel, watch: &mut Watch<'_>) -> Result<(), WorkflowError> {
         let notes = notes::open(file, self.options.layout, &self.options.columns)?;
         self.report.recognised.push((file.into(), notes.recognised.clone()));
-        self.report.mimic |= notes.mimic;
+        if notes.mimic {
+            // PhysioNet's terms forbid passing MIMIC to ordinary services; the gate reads this before anything leaves.
+            self.store.restrict("notes of MIMIC (PhysioNet)")?;
+            self.report.mimic = true;
+        }
         let what = format!("importing {}", file.display());
         watch(Progress::Started { what, total: notes.size, unit: "bytes" });
         let name = file.file_name().map_or_else(|| "stdin".into(), |n| n.to_string_lossy().into());

@@ -22,10 +22,15 @@ struct Entry {
     settled: Option<(u64, bool)>,
 }
 
+/// Stands for the label of a binary run: some category, which one is not said. No run has both kinds of label.
+const ANY: u64 = 1 << 63;
+
 /// What a run proposed.
 #[derive(Default)]
 struct Proposed {
     source: Option<Source>,
+    /// It only says whether there is a category.
+    binary: bool,
     /// Each sentence's patient and label.
     labels: FxHashMap<SentenceId, (u32, u64)>,
 }
@@ -114,7 +119,8 @@ impl Board {
         }
         let (runs, synthetic) = (&mut self.runs, &mut self.synthetic);
         self.mark.proposal = store.proposals_since(self.mark.proposal, |row| {
-            let bits = taxonomy.bits(&row.label);
+            let any = row.label.is_any();
+            let bits = if any { ANY } else { taxonomy.bits(&row.label) };
             if row.origin == Origin::Synthetic {
                 if row.source == Source::Llm {
                     synthetic.push((row.sentence, bits));
@@ -124,6 +130,7 @@ impl Board {
             unknown |= !patients.contains_key(&row.patient);
             let run = runs.entry(row.run).or_default();
             run.source = Some(row.source);
+            run.binary |= any;
             run.labels.insert(row.sentence, (row.patient, bits));
         })?;
         if unknown {
@@ -134,15 +141,46 @@ impl Board {
         Ok(self.mark != before)
     }
 
-    /// The newest run of a source that has proposals on real sentences.
+    /// The newest run of a source that named categories on real sentences.
     pub fn latest(&self, source: Source) -> Option<&RunId> {
-        self.runs.iter().rev().find(|(_, run)| run.source == Some(source)).map(|(id, _)| id)
+        self.runs.iter().rev().find(|(_, run)| run.source == Some(source) && !run.binary).map(|(id, _)| id)
+    }
+
+    /// The newest run that only said whether there is a category.
+    pub fn latest_binary(&self) -> Option<&RunId> {
+        self.runs.iter().rev().find(|(_, run)| run.binary).map(|(id, _)| id)
+    }
+
+    /// Scores a run in the binary task alone: one category, which is that there is any.
+    pub fn score_binary(&self, run: &RunId, bootstrap: Bootstrap) -> Option<Report> {
+        let proposed = self.runs.get(run)?;
+        let pairs: Vec<Pair> = self
+            .gold
+            .iter()
+            .filter_map(|(sentence, entry)| {
+                let ((gold, blind), (_, predicted)) = (entry.settled?, *proposed.labels.get(sentence)?);
+                let any = |bits| u64::from(bits != 0);
+                Some(Pair { patient: entry.patient, gold: any(gold), predicted: any(predicted), blind })
+            })
+            .collect();
+        Some(report(&pairs, 1, true, bootstrap))
+    }
+
+    /// A run's labels on real sentences, as bits.
+    pub fn labels(&self, run: &RunId) -> FxHashMap<SentenceId, u64> {
+        let labels = self.runs.get(run).into_iter().flat_map(|run| &run.labels);
+        labels.map(|(id, (_, bits))| (*id, *bits)).collect()
+    }
+
+    /// The label of bits of [`Board::labels`].
+    pub fn label_of(&self, taxonomy: &Taxonomy, bits: u64) -> Label {
+        if bits == ANY { Label::binary(true) } else { taxonomy.label(bits) }
     }
 
     /// Scores a run against gold. A language model is scored on all gold; a classifier on the gold of test patients alone,
     /// since it was trained on the others'.
     pub fn score(&self, project: &Project, run: &RunId, bootstrap: Bootstrap) -> Option<Scored> {
-        let proposed = self.runs.get(run)?;
+        let proposed = self.runs.get(run).filter(|run| !run.binary)?;
         let source = proposed.source?;
         let tested = |patient: &u32| self.patients.get(patient).is_some_and(|p| p.split == Split::Test);
         let mut rows: Vec<(SentenceId, Pair)> = self

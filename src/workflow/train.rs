@@ -18,7 +18,7 @@ use crate::domain::metrics::Bootstrap;
 use crate::domain::split::{Leak, Split, TestSet, Tier, TrainSet, leaks};
 use crate::domain::taxonomy::{Selection, Taxonomy, hex};
 use crate::formats::project::{TrainSettings, Weights};
-use crate::store::Store;
+use crate::store::{BronzeRow, Store};
 
 /// The name that the *None* output has in a saved model. No category key can be it.
 pub const NONE: &str = "None";
@@ -85,6 +85,17 @@ pub fn with_none(mode: Mode, row: &[f32]) -> Vec<f32> {
     }
 }
 
+/// A bronze sentence as it may be trained on: what an expert accepted, reworded or relabelled counts as the expert left it,
+/// what none has looked at counts if the quality gate let it pass; `None` for the rest.
+pub fn bronze_label(row: &BronzeRow) -> Option<(Label, String)> {
+    let verdict = row.verdict.clone().unwrap_or_default();
+    let decided = verdict.label.is_some();
+    if verdict.rejected || !(decided || row.passed) {
+        return None;
+    }
+    Some((verdict.label.unwrap_or_else(|| row.target.clone()), verdict.edited.unwrap_or_else(|| row.text.clone())))
+}
+
 struct Sets {
     train: TrainSet,
     validation: TestSet,
@@ -103,15 +114,11 @@ fn sets(project: &Project, store: &Store, board: &Board, tiers: &[Tier]) -> Resu
     }
     let mut bronze = Vec::new();
     if tiers.contains(&Tier::Bronze) {
-        for row in store.bronze()? {
-            let verdict = row.verdict.unwrap_or_default();
-            if verdict.rejected {
-                continue;
+        store.bronze_each(None, |row| {
+            if let Some((label, text)) = bronze_label(&row) {
+                bronze.extend(Bronze::generate(row.sentence, Origin::Synthetic, label, text, row.run));
             }
-            let label = verdict.label.unwrap_or(row.target);
-            let text = verdict.edited.unwrap_or(row.text);
-            bronze.extend(Bronze::generate(row.sentence, Origin::Synthetic, label, text, row.run));
-        }
+        })?;
     }
     let bronze_texts = bronze.iter().map(|b| (b.sentence(), b.text().to_owned())).collect();
     let trained_gold = if tiers.contains(&Tier::Gold) { gold.clone() } else { Vec::new() };

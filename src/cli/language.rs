@@ -1,0 +1,431 @@
+//! The verbs of the language model side: label, generate, bronze, egress, runs.
+
+use super::arguments::{
+    AnswerArg, BudgetArgs, ExplainArg, FewShotArg, GenerateArgs, LabelArgs, ModelArgs, QuotaArg, RunsVerb, WhichArg,
+};
+use super::{Bar, Exit, Failure, cancel_on_signal, print, say, spent};
+use crate::domain::label::{Run, RunKind};
+use crate::domain::quality::Profile;
+use crate::domain::spending::Budget;
+use crate::domain::text::visible;
+use crate::formats::project::language::{
+    AnswerBy, Explain, FewShotBy, GenerateSettings, LabelSettings, ModelSettings, Provider, Quota,
+};
+use crate::formats::tables::percent;
+use crate::workflow::dispatch::Ended;
+use crate::workflow::label::{self, Options, Which};
+use crate::workflow::project::Project;
+use crate::workflow::{WorkflowError, egress, generate, models, runs};
+
+/// The model that the command line and the project file name.
+pub(super) fn model(project: &Project, args: &ModelArgs, default: &str) -> Result<ModelSettings, WorkflowError> {
+    let name = args.model.as_deref();
+    let mut settings = match (&args.gguf, &args.url) {
+        (Some(file), _) => ModelSettings::embedded(file.clone()),
+        (None, Some(url)) => ModelSettings::chat(url, name.unwrap_or_default()),
+        (None, None) => models::settings(project, name.unwrap_or(default))?.1.clone(),
+    };
+    match &mut settings.provider {
+        Provider::Embedded { threads, .. } => *threads = args.threads.unwrap_or(*threads),
+        Provider::Chat { key_env, timeout, .. } => {
+            if let Some(variable) = &args.key_env {
+                key_env.clone_from(variable);
+            }
+            *timeout = args.timeout.unwrap_or(*timeout);
+        }
+    }
+    settings.concurrency = args.concurrency.unwrap_or(settings.concurrency).max(1);
+    settings.requests_per_minute = args.requests_per_minute.unwrap_or(settings.requests_per_minute);
+    settings.tokens_per_minute = args.tokens_per_minute.unwrap_or(settings.tokens_per_minute);
+    settings.attempts = args.attempts.unwrap_or(settings.attempts).max(1);
+    Ok(settings)
+}
+
+/// The budget that the command line gives. Money needs prices: without them nothing could hold it.
+pub(super) fn budget(args: &BudgetArgs, model: &ModelSettings) -> Result<Budget, WorkflowError> {
+    if args.budget_money.is_some() && !models::prices(model).known() {
+        return Err(WorkflowError::Refused(
+            "--budget-money needs prices: write price_in and price_out for the model under [models] in goldsmith.toml"
+                .into(),
+        ));
+    }
+    Ok(Budget { tokens: args.budget_tokens, money: args.budget_money, seconds: args.budget_time })
+}
+
+impl LabelArgs {
+    fn options(&self, project: &Project) -> Result<Options, WorkflowError> {
+        let file = &project.file.label;
+        let model = model(project, &self.model, &file.model)?;
+        let settings = LabelSettings {
+            binary: self.binary || file.binary,
+            answer: self.answer.map_or(file.answer, |answer| match answer {
+                AnswerArg::Choice => AnswerBy::Choice,
+                AnswerArg::Json => AnswerBy::Json,
+            }),
+            explain: self.explain.map_or(file.explain, |explain| match explain {
+                ExplainArg::None => Explain::None,
+                ExplainArg::Doubtful => Explain::Doubtful,
+                ExplainArg::All => Explain::All,
+            }),
+            few_shot_by: self.few_shot_by.map_or(file.few_shot_by, |by| match by {
+                FewShotArg::Balanced => FewShotBy::Balanced,
+                FewShotArg::Nearest => FewShotBy::Nearest,
+            }),
+            examples: self.examples.unwrap_or(file.examples),
+            few_shot: self.few_shot.unwrap_or(file.few_shot),
+            context: self.context.unwrap_or(file.context),
+            sentences_per_request: self.per_request.unwrap_or(file.sentences_per_request).max(1),
+            samples: self.samples.unwrap_or(file.samples).max(1),
+            ..file.clone()
+        };
+        Ok(Options {
+            budget: budget(&self.budget, &model)?,
+            model,
+            settings,
+            which: match self.only {
+                WhichArg::All => Which::All,
+                WhichArg::Gold => Which::Gold,
+                WhichArg::Open => Which::Open,
+            },
+            limit: self.limit,
+            fresh: self.fresh,
+            retry_failed: self.retry_failed,
+        })
+    }
+}
+
+pub(super) fn label(project: &Project, args: &LabelArgs) -> Result<Exit, Failure> {
+    let mut store = project.store()?;
+    let cancel = cancel_on_signal();
+    let bar = Bar::default();
+    if let Some(file) = &args.import_batch {
+        let report = label::import_batch(project, &mut store, file, &cancel, &mut |p| bar.show(p))?;
+        say(&format!(
+            "{} sentences labelled, {} were labelled already, {} failed",
+            report.labelled, report.known, report.failed
+        ));
+        for (line, why) in &report.bad {
+            say(&format!("warning: {}:{line}: {why}", file.display()));
+        }
+        return Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::Success });
+    }
+    let options = args.options(project)?;
+    if args.plan {
+        return plan(project, &options);
+    }
+    if let Some(file) = &args.export_batch {
+        let (run, written) = label::export_batch(project, &mut store, &options, file, &cancel, &mut |p| bar.show(p))?;
+        say(&format!(
+            "{written} requests of run {run} are in {}; it holds text of notes: give it to no one who may not have them\nnext: goldsmith label --import-batch ANSWERS.jsonl",
+            file.display()
+        ));
+        return Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::Success });
+    }
+    let report = label::label(project, &mut store, &options, &cancel, &mut |p| bar.show(p))?;
+    say(&format!(
+        "run {}: {} sentences labelled by {}; {}",
+        report.run,
+        report.labelled,
+        report.model,
+        spent(&report.spending, report.failed)
+    ));
+    if let Some(mass) = report.mass {
+        say(&format!("the answers offered had {} % of the probability, on average", percent(Some(mass))));
+    }
+    if report.failed > 0 {
+        say(&format!(
+            "{} sentences failed; `goldsmith runs show {}` says why, --retry-failed tries them again",
+            report.failed, report.run
+        ));
+    }
+    if report.unexplained > 0 {
+        say(&format!(
+            "{} labels have no evidence: the model's quotations were not in the sentence",
+            report.unexplained
+        ));
+    }
+    match report.phi {
+        (0, 0) => {}
+        (0, passages) => {
+            say(&format!("warning: {passages} passages that look like a person's data were in what was sent"))
+        }
+        (kept, _) => say(&format!("{kept} sentences look like they hold a person's data and were kept here")),
+    }
+    Ok(ended(report.ended))
+}
+
+/// Says how a run ended, and what to type.
+pub(super) fn ended(ended: Ended) -> Exit {
+    match ended {
+        Ended::Finished => Exit::Success,
+        Ended::Stopped => {
+            say("stopped; the same command goes on");
+            Exit::Stopped
+        }
+        Ended::Budget(why) => {
+            say(&format!("{why}; the same command with a larger budget goes on"));
+            Exit::Success
+        }
+        Ended::Halted(why) => {
+            say(&format!("error: {why}\nwhat was done is kept; when that is mended, the same command goes on"));
+            Exit::Fault
+        }
+    }
+}
+
+fn plan(project: &Project, options: &Options) -> Result<Exit, Failure> {
+    let plan = label::forecast(project, &project.store()?, options)?;
+    let cost = plan.micros.map_or_else(|| "not known (no prices)".to_owned(), |m| format!("{:.2}", m as f64 / 1e6));
+    let time = plan.seconds.map_or_else(
+        || "not known (no earlier run with this model)".to_owned(),
+        |s| format!("about {} min", s.div_ceil(60)),
+    );
+    print(&format!(
+        "sentences  {}\nrequests   {}\ntokens     about {} read, at most {} written\ncost       {cost}\ntime       {time}\n\none prompt:\n\n{}\n",
+        plan.sentences,
+        plan.requests,
+        plan.read,
+        plan.written,
+        plan.prompt.lines().map(|line| visible(line).text).collect::<Vec<_>>().join("\n")
+    ))?;
+    say("nothing was sent");
+    Ok(Exit::Success)
+}
+
+pub(super) fn show_egress(project: &Project, json: bool, limit: usize) -> Result<Exit, Failure> {
+    let store = project.store()?;
+    if json {
+        for row in egress::records(&store, usize::MAX >> 1)? {
+            print(&format!("{}\n", serde_json::to_string(&row).unwrap_or_default()))?;
+        }
+        return Ok(Exit::Success);
+    }
+    let totals = egress::totals(&store)?;
+    if totals.is_empty() {
+        say("nothing has left this machine");
+    }
+    for total in totals {
+        let what = if total.loopback { "on this machine" } else { "LEFT this machine" };
+        print(&format!(
+            "{}\t{what}\t{}\t{} requests\t{} bytes\n",
+            total.host, total.purpose, total.requests, total.bytes
+        ))?;
+    }
+    for row in egress::records(&store, limit)? {
+        print(&format!(
+            "{}\t{}\t{}\t{}\t{} sentences\t{} bytes\t{}\n",
+            when(row.at.0),
+            row.host,
+            row.purpose,
+            row.run.as_deref().unwrap_or("-"),
+            row.sentences.len(),
+            row.bytes,
+            visible(&row.outcome).text
+        ))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn when(milliseconds: i64) -> String {
+    jiff::Timestamp::from_millisecond(milliseconds)
+        .map_or_else(|_| String::new(), |t| t.strftime("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+pub(super) fn runs(project: &Project, verb: Option<RunsVerb>) -> Result<Exit, Failure> {
+    let store = project.store()?;
+    match verb {
+        None => {
+            for run in store.runs()? {
+                let when = when(run.started.0);
+                let said = said(&run);
+                print(&format!(
+                    "{}\t{when}\t{}\t{:?}\t{}\t{said}\n",
+                    run.id,
+                    run.kind,
+                    run.outcome,
+                    visible(&run.model).text
+                ))?;
+            }
+        }
+        Some(RunsVerb::Show { run }) => {
+            let run = runs::find(&store, &run)?;
+            let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+            let failures: Vec<serde_json::Value> = store
+                .failures(&run.id)?
+                .into_iter()
+                .map(|f| serde_json::json!({ "sentence": f.sentence, "fault": f.fault, "reply": f.reply }))
+                .collect();
+            let shown = serde_json::json!({
+                "id": run.id, "kind": run.kind, "model": run.model, "taxonomy": run.taxonomy, "started": when(run.started.0),
+                "finished": run.finished.map(|t| when(t.0)), "outcome": run.outcome, "scores": parse(&run.scores),
+                "config": parse(&run.config), "failures": failures,
+            });
+            print(&format!("{shown:#}\n"))?;
+        }
+        Some(RunsVerb::Diff { before, after, json, show }) => {
+            let (before, after) = (runs::find(&store, &before)?, runs::find(&store, &after)?);
+            let diff = runs::diff(project, &store, &before, &after)?;
+            if json {
+                print(&format!("{:#}\n", serde_json::json!(diff)))?;
+            } else {
+                print_diff(project, &before, &after, &diff, show)?;
+            }
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// What a run came to, in a word.
+fn said(run: &Run) -> String {
+    let scores = serde_json::from_str::<serde_json::Value>(&run.scores).unwrap_or_default();
+    let number = |key: &str| scores.get(key).and_then(serde_json::Value::as_f64);
+    match run.kind {
+        RunKind::Train => number("macro_f1").map_or_else(String::new, |f1| format!("macro-F1 {:.1}", 100.0 * f1)),
+        RunKind::Label | RunKind::Screen => number("labelled").map_or_else(String::new, |n| format!("{n} labelled")),
+        RunKind::Generate => number("passed").map_or_else(String::new, |n| format!("{n} passed")),
+    }
+}
+
+fn print_diff(
+    project: &Project,
+    before: &Run,
+    after: &Run,
+    diff: &runs::Diff,
+    show: usize,
+) -> Result<(), WorkflowError> {
+    let mut out = format!(
+        "before  {}  {}\nafter   {}  {}\n{} sentences in both, the same label on {} %, kappa {}\n",
+        before.id,
+        visible(&before.model).text,
+        after.id,
+        visible(&after.model).text,
+        diff.sentences,
+        percent(diff.agreement),
+        diff.kappa.map_or_else(|| "n/a".into(), |k| format!("{k:.3}"))
+    );
+    for (name, a, b) in &diff.settings {
+        out.push_str(&format!("  {name}: {} -> {}\n", visible(a).text, visible(b).text));
+    }
+    out.push_str(&format!(
+        "\n{:<28} {:>7} {:>7} {:>7} {:>10} {:>9}\n",
+        "category", "before", "after", "both", "F1 before", "F1 after"
+    ));
+    for c in &diff.categories {
+        out.push_str(&format!(
+            "{:<28} {:>7} {:>7} {:>7} {:>10} {:>9}\n",
+            c.category,
+            c.before,
+            c.after,
+            c.both,
+            percent(c.f1_before),
+            percent(c.f1_after)
+        ));
+    }
+    let taxonomy = &project.taxonomy;
+    if !diff.flips.is_empty() {
+        out.push_str(&format!("\n{} flipped\n", diff.flips.len()));
+    }
+    for flip in diff.flips.iter().take(show) {
+        let gold = flip.gold.as_ref().map_or_else(String::new, |g| format!(" (gold: {})", taxonomy.describe(g)));
+        out.push_str(&format!(
+            "  {} -> {}{gold}: {}\n",
+            taxonomy.describe(&flip.before),
+            taxonomy.describe(&flip.after),
+            visible(&flip.text).text
+        ));
+    }
+    print(&out)
+}
+
+pub(super) fn generate(project: &Project, args: &GenerateArgs) -> Result<Exit, Failure> {
+    let file = &project.file.generate;
+    let model = model(project, &args.model, &file.model)?;
+    let settings = GenerateSettings {
+        per_category: args.per_category.unwrap_or(file.per_category).max(1),
+        quota: args.quota.map_or(file.quota, |quota| match quota {
+            QuotaArg::Equal => Quota::Equal,
+            QuotaArg::Gold => Quota::Gold,
+            QuotaArg::Inverse => Quota::Inverse,
+        }),
+        seed: args.seed.unwrap_or(file.seed),
+        ..file.clone()
+    };
+    let categories = args.categories.iter().map(|word| project.taxonomy.find(word)).collect::<Result<Vec<_>, _>>();
+    let options = generate::Options {
+        budget: budget(&args.budget, &model)?,
+        model,
+        settings,
+        categories: categories.map_err(WorkflowError::from)?,
+        fresh: args.fresh,
+    };
+    let mut store = project.store()?;
+    if args.plan {
+        let (quotas, prompt) = generate::forecast(project, &store, &options)?;
+        for (key, quota) in &quotas {
+            print(&format!("{}\t{quota}\n", key.as_ref().map_or("none", |key| key.as_str())))?;
+        }
+        let prompt: Vec<String> = prompt.lines().map(|line| visible(line).text).collect();
+        print(&format!("\none prompt:\n\n{}\n", prompt.join("\n")))?;
+        say("nothing was sent");
+        return Ok(Exit::Success);
+    }
+    let cancel = cancel_on_signal();
+    let bar = Bar::default();
+    let report = generate::generate(project, &mut store, &options, &cancel, &mut |p| bar.show(p))?;
+    for target in &report.targets {
+        let given_up = if target.given_up { ", given up" } else { "" };
+        say(&format!(
+            "{:<28} {:>5} of {} passed, {} written{given_up}",
+            target.key.as_ref().map_or("none", |key| key.as_str()),
+            target.passed,
+            target.quota,
+            target.written
+        ));
+    }
+    for (check, n) in &report.failed_checks {
+        say(&format!("did not pass {check}: {n}"));
+    }
+    say(&format!("run {} by {}; {}", report.run, report.model, spent(&report.spending, report.unusable)));
+    Ok(ended(report.ended))
+}
+
+pub(super) fn bronze(project: &Project, run: Option<&str>, json: bool) -> Result<Exit, Failure> {
+    let store = project.store()?;
+    let run = run.map(|word| runs::find(&store, word)).transpose()?;
+    let (found, left_out) = generate::compare_with_real(project, &store, run.as_ref().map(|run| &run.id))?;
+    if json {
+        print(&format!("{:#}\n", serde_json::json!({ "comparison": found, "left_out": left_out })))?;
+        return Ok(Exit::Success);
+    }
+    let number = |value: Option<f64>| value.map_or_else(|| "n/a".to_owned(), |v| format!("{v:.3}"));
+    let mut out = format!("{:<34} {:>10} {:>10}\n", "", "real", "bronze");
+    let mut row = |name: &str, of: &dyn Fn(&Profile) -> String| {
+        out.push_str(&format!("{name:<34} {:>10} {:>10}\n", of(&found.real), of(&found.bronze)));
+    };
+    row("sentences", &|p| p.sentences.to_string());
+    row("words", &|p| p.words.to_string());
+    row("vocabulary", &|p| p.vocabulary.to_string());
+    row("words in a sentence, mean", &|p| number(p.lengths.as_ref().map(|l| l.mean)));
+    row("words in a sentence, deviation", &|p| number(p.lengths.as_ref().map(|l| l.sd)));
+    row("words in a sentence, median", &|p| {
+        p.lengths.as_ref().map_or_else(|| "n/a".to_owned(), |l| l.quantiles[l.quantiles.len() / 2].to_string())
+    });
+    for n in 0..3 {
+        row(&format!("distinct-{} (on {} sentences)", n + 1, found.bronze.distinct_on), &|p| number(p.distinct[n]));
+    }
+    row(&format!("self-BLEU-4 (on {} sentences)", found.bronze.self_bleu_on), &|p| number(p.self_bleu));
+    out.push_str(&format!(
+        "\nbronze words that real notes have    {:>7}\nvocabulary in common (Jaccard)       {:>7}\nlengths apart (Kolmogorov-Smirnov)   {:>7}\ncategories apart (Jensen-Shannon)    {:>7}\n",
+        number(found.vocabulary_share),
+        number(found.vocabulary_jaccard),
+        number(found.length_ks),
+        number(found.label_divergence)
+    ));
+    print(&out)?;
+    if left_out > 0 {
+        say(&format!(
+            "{left_out} sentences that did not pass, or that an expert threw out, are not in this comparison"
+        ));
+    }
+    Ok(Exit::Success)
+}

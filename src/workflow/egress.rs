@@ -1,0 +1,72 @@
+//! What left this machine, for whoever answers for it.
+
+use serde::Serialize;
+
+use super::WorkflowError;
+use crate::domain::corpus::SentenceId;
+use crate::domain::label::Timestamp;
+use crate::store::Store;
+
+/// One request, or one that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Record {
+    /// When.
+    pub at: Timestamp,
+    /// Where to.
+    pub host: String,
+    /// What for.
+    pub purpose: String,
+    /// For which run.
+    pub run: Option<String>,
+    /// The sentences of real notes in it.
+    pub sentences: Vec<SentenceId>,
+    /// Bytes of text.
+    pub bytes: u64,
+    /// How it ended.
+    pub outcome: String,
+}
+
+/// What went to one host for one purpose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Total {
+    /// Where to.
+    pub host: String,
+    /// Whether that is this machine.
+    pub loopback: bool,
+    /// What for.
+    pub purpose: String,
+    /// Requests.
+    pub requests: u64,
+    /// Bytes of text.
+    pub bytes: u64,
+}
+
+/// The newest records first.
+pub fn records(store: &Store, limit: usize) -> Result<Vec<Record>, WorkflowError> {
+    let rows = store.egress(limit)?.into_iter();
+    Ok(rows
+        .map(|row| Record {
+            at: row.at,
+            host: row.host.to_string(),
+            purpose: row.purpose,
+            run: row.run.map(|run| run.0),
+            sentences: row.sentences,
+            bytes: row.bytes,
+            outcome: row.outcome,
+        })
+        .collect())
+}
+
+/// Sums by host and purpose of what was not refused.
+pub fn totals(store: &Store) -> Result<Vec<Total>, WorkflowError> {
+    let rows = store.egress_totals()?.into_iter();
+    Ok(rows
+        .map(|(host, purpose, requests, bytes)| Total {
+            loopback: host.is_loopback() || host.as_str().starts_with("file "),
+            host: host.to_string(),
+            purpose,
+            requests,
+            bytes,
+        })
+        .collect())
+}

@@ -1,0 +1,335 @@
+//! Label-to-data: a language model writes sentences for each category by the guideline alone. What passes the quality gate
+//! is bronze; what does not is kept with the reason.
+//!
+//! The same command goes on where it stopped: the run is found again by its configuration, and every sentence has a number
+//! of its own from which everything that was drawn for it follows.
+
+mod job;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::dispatch::{Dispatch, Ended, dispatch};
+use super::metrics::Board;
+use super::project::Project;
+use super::{Cancel, Progress, Watch, WorkflowError, label, models, new_run_id, now, train};
+use crate::classifier::Model as Classifier;
+use crate::domain::corpus::{Origin, SentenceId};
+use crate::domain::gold::GoldReal;
+use crate::domain::label::{Label, Outcome, Run, RunId, RunKind};
+use crate::domain::quality::{Comparison, Gate, Limits, Reference, Sampling as Sample, Side, compare};
+use crate::domain::quota::{inverse, share_out};
+use crate::domain::spending::{Budget, Spending};
+use crate::domain::split::Split;
+use crate::domain::taxonomy::{CategoryKey, Taxonomy};
+use crate::formats::project::language::{Agreement, GenerateSettings, ModelSettings, Provider, Quota};
+use crate::llm::Sampling;
+use crate::llm::prompt::{Brief, LabelPrompt, Shot, Task, WritePrompt, guideline_shots};
+use crate::store::Store;
+use job::GenerateJob;
+
+/// What to write and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How the model is reached.
+    pub model: ModelSettings,
+    /// What is written.
+    pub settings: GenerateSettings,
+    /// What may be spent.
+    pub budget: Budget,
+    /// Only these categories; empty for all.
+    pub categories: Vec<CategoryKey>,
+    /// Begin a new run although one with this configuration is there.
+    pub fresh: bool,
+}
+
+/// How far one category is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// The category; `None` for sentences without one.
+    pub key: Option<CategoryKey>,
+    /// Passed sentences wanted.
+    pub quota: usize,
+    /// Sentences that passed.
+    pub passed: usize,
+    /// Sentences written, whether they passed or not.
+    pub written: usize,
+    /// Too many in a row did not pass.
+    pub given_up: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The run.
+    pub run: RunId,
+    /// The model's name.
+    pub model: String,
+    /// How it ended.
+    pub ended: Ended,
+    /// Each category.
+    pub targets: Vec<Target>,
+    /// Why sentences did not pass: check and how often.
+    pub failed_checks: Vec<(String, u64)>,
+    /// Replies that could not be used at all.
+    pub unusable: u64,
+    /// What the run has cost by now.
+    pub spending: Spending,
+}
+
+/// The label that a target stands for.
+pub fn label_of(target: Option<&CategoryKey>) -> Label {
+    target.cloned().map_or_else(Label::none, Label::of)
+}
+
+/// Quotas by category, and for sentences without one.
+pub fn quotas(
+    taxonomy: &Taxonomy,
+    settings: &GenerateSettings,
+    gold: &[usize],
+    only: &[CategoryKey],
+) -> Vec<(Option<CategoryKey>, usize)> {
+    let wanted: Vec<(usize, CategoryKey)> = taxonomy
+        .categories()
+        .iter()
+        .enumerate()
+        .filter(|(_, category)| only.is_empty() || only.contains(&category.key))
+        .map(|(at, category)| (gold.get(at + 1).copied().unwrap_or(0), category.key.clone()))
+        .collect();
+    let counts: Vec<usize> = wanted.iter().map(|(n, _)| *n).collect();
+    let weights = match settings.quota {
+        Quota::Equal => vec![1.0; counts.len()],
+        Quota::Gold => counts.iter().map(|n| *n as f64).collect(),
+        Quota::Inverse => inverse(&counts),
+    };
+    let parts = share_out(settings.per_category * counts.len(), &weights);
+    let mut quotas: Vec<(Option<CategoryKey>, usize)> =
+        wanted.into_iter().zip(parts).map(|((_, key), part)| (Some(key), part)).collect();
+    let none = (settings.none * settings.per_category as f64).round() as usize;
+    if none > 0 && only.is_empty() {
+        quotas.push((None, none));
+    }
+    quotas
+}
+
+/// Gold sentences of training patients to be shown, where the project lets them be.
+fn real_shots(project: &Project, store: &Store, board: &Board) -> Result<Vec<(SentenceId, Shot)>, WorkflowError> {
+    if !project.file.privacy.real_sentences {
+        return Ok(Vec::new());
+    }
+    const EACH: usize = 3;
+    let mut picked: Vec<GoldReal> = Vec::new();
+    for gold in board.gold(project) {
+        let train = project.file.split.split(gold.patient()) == Split::Train;
+        if train && !gold.label().is_none() && picked.iter().filter(|g| g.label() == gold.label()).count() < EACH {
+            picked.push(gold);
+        }
+    }
+    let ids: Vec<SentenceId> = picked.iter().map(GoldReal::sentence).collect();
+    let rows = store.texts(&ids)?.into_iter().zip(picked);
+    Ok(rows.map(|(row, gold)| (row.id, Shot { text: row.text, label: gold.label().clone() })).collect())
+}
+
+/// Indexes the real sentences that written ones are compared with.
+fn reference(store: &Store, watch: &mut Watch<'_>) -> Result<Reference, WorkflowError> {
+    let mut reference = Reference::new(Limits::default());
+    let total = store.sentence_count(Origin::Real)?;
+    watch(Progress::Started { what: "reading real sentences".into(), total: Some(total), unit: "sentences" });
+    let (mut after, mut done) = (SentenceId(0), 0);
+    loop {
+        let rows = store.texts_after(Origin::Real, after, 4_000)?;
+        let Some(last) = rows.last() else {
+            break;
+        };
+        after = last.id;
+        done += rows.len() as u64;
+        rows.iter().for_each(|row| reference.add(&row.text));
+        watch(Progress::Advanced(done));
+    }
+    watch(Progress::Finished);
+    Ok(reference)
+}
+
+/// The newest classifier, where it is to be asked and there is one.
+fn classifier(project: &Project, store: &Store, settings: &GenerateSettings) -> Option<Classifier> {
+    if settings.classifier == Agreement::Off {
+        return None;
+    }
+    // A project without a classifier yet is no fault; the check is left out, and the verdicts show that.
+    let folder = train::latest_model(project, store, None).ok()?;
+    Classifier::load(&folder).ok().map(|(model, _)| model)
+}
+
+/// Generates.
+pub fn generate(
+    project: &Project,
+    store: &mut Store,
+    options: &Options,
+    cancel: &Cancel,
+    watch: &mut Watch<'_>,
+) -> Result<Report, WorkflowError> {
+    let (settings, taxonomy) = (&options.settings, &project.taxonomy);
+    let mut board = Board::default();
+    board.refresh(project, store)?;
+    let real = real_shots(project, store, &board)?;
+    let quotas = quotas(taxonomy, settings, &board.gold_counts(taxonomy).by_category, &options.categories);
+    let model = models::open(project, store, &options.model, !real.is_empty())?;
+    let embedded = matches!(options.model.provider, Provider::Embedded { .. });
+    let style = label::style(&project.file.label, embedded);
+    let shots = guideline_shots(taxonomy, project.file.label.examples, project.file.label.seed);
+    let checker = LabelPrompt::new(taxonomy, Task::Categories, style, &shots);
+    let shows: Vec<SentenceId> = real.iter().map(|(id, _)| *id).collect();
+    let prompt = WritePrompt::new(taxonomy, real.into_iter().map(|(_, shot)| shot).collect());
+
+    let card = model.card();
+    let config = json!({
+        "model": card.identity, "details": card.details, "prompt": prompt.hash(taxonomy), "settings": settings,
+        "round_trip_prompt": checker.hash(), "variety": taxonomy.variety(), "limits": Limits::default(),
+        "categories": options.categories,
+    })
+    .to_string();
+    let found = if options.fresh { None } else { store.find_run(RunKind::Generate, &card.name, &config)? };
+    let mut run = match found {
+        Some(id) => store.run(&id)?,
+        None => Run {
+            id: new_run_id(),
+            kind: RunKind::Generate,
+            model: card.name.clone(),
+            config,
+            taxonomy: taxonomy.hash(),
+            started: now(),
+            finished: None,
+            outcome: Outcome::Running,
+            scores: String::new(),
+        },
+    };
+    run.outcome = Outcome::Running;
+    run.finished = None;
+    store.put_run(&run)?;
+    store.close_departures(&run.id)?;
+
+    let reference = reference(store, watch)?;
+    let mut gate = Gate::new(&reference, taxonomy);
+    // A model that repeats the guideline's examples has written nothing.
+    for category in taxonomy.categories() {
+        category.examples.iter().for_each(|example| gate.accept(example));
+    }
+    taxonomy.none().examples.iter().for_each(|example| gate.accept(example));
+    let classifier = classifier(project, store, settings);
+    let mut job = GenerateJob {
+        project,
+        settings,
+        run: &run.id,
+        prompt: &prompt,
+        checker: &checker,
+        shows: &shows,
+        lengths: reference.lengths(),
+        gate,
+        classifier: classifier.as_ref(),
+        targets: quotas.into_iter().map(job::Progressing::new).collect(),
+        waiting: Vec::new(),
+        unusable: 0,
+    };
+    store.bronze_each(None, |row| job.remember(&row))?;
+    let total: usize = job.targets.iter().map(|t| t.target.quota.saturating_sub(t.target.passed)).sum();
+    watch(Progress::Started {
+        what: format!("writing with {}", run.model),
+        total: Some(total as u64),
+        unit: "passed sentences",
+    });
+    let rules = models::gate(project, store)?;
+    let setup = Dispatch {
+        model: Arc::clone(&model),
+        limits: models::limits(&options.model),
+        budget: options.budget,
+        prices: models::prices(&options.model),
+        gate: &rules,
+        run: &run.id,
+    };
+    let ended = dispatch(&setup, store, &mut job, cancel, watch);
+    watch(Progress::Finished);
+    let unusable = job.unusable;
+    let targets: Vec<Target> = job.targets.into_iter().map(|t| t.target).collect();
+    run.finished = Some(now());
+    run.outcome = match &ended {
+        Ok(Ended::Finished) => Outcome::Finished,
+        Ok(Ended::Stopped | Ended::Budget(_)) => Outcome::Stopped,
+        Ok(Ended::Halted(_)) | Err(_) => Outcome::Failed,
+    };
+    let (spending, failed_checks) = (store.spending(&run.id)?, store.failed_checks(&run.id)?);
+    let passed: usize = targets.iter().map(|t| t.passed).sum();
+    run.scores = json!({
+        "passed": passed, "targets": targets, "failed_checks": failed_checks, "unusable": unusable, "spending": spending,
+    })
+    .to_string();
+    store.put_run(&run)?;
+    let model = run.model;
+    Ok(Report { run: run.id, model, ended: ended?, targets, failed_checks, unusable, spending })
+}
+
+/// Quotas and one whole prompt, without sending anything.
+pub fn forecast(
+    project: &Project,
+    store: &Store,
+    options: &Options,
+) -> Result<(Vec<(Option<CategoryKey>, usize)>, String), WorkflowError> {
+    let taxonomy = &project.taxonomy;
+    let mut board = Board::default();
+    board.refresh(project, store)?;
+    let real = real_shots(project, store, &board)?.into_iter().map(|(_, shot)| shot).collect();
+    let gold = board.gold_counts(taxonomy).by_category;
+    let quotas = quotas(taxonomy, &options.settings, &gold, &options.categories);
+    let target = quotas.first().and_then(|(key, _)| key.clone());
+    let brief = Brief::draw(taxonomy, target, 12, options.settings.seed);
+    let request = WritePrompt::new(taxonomy, real).write(taxonomy, &brief, Sampling::greedy(1));
+    let turns: Vec<String> = request.turns.iter().map(|t| format!("[{:?}]\n{}", t.role, t.content)).collect();
+    Ok((quotas, turns.join("\n\n")))
+}
+
+/// Compares the sentences that passed, of one run or of all, with those of real notes. The label distribution of real
+/// sentences is that of gold.
+pub fn compare_with_real(
+    project: &Project,
+    store: &Store,
+    run: Option<&RunId>,
+) -> Result<(Comparison, u64), WorkflowError> {
+    let (mut texts, mut labels) = (Vec::new(), std::collections::BTreeMap::<Label, u64>::new());
+    let mut left_out = 0;
+    store.bronze_each(run, |row| match train::bronze_label(&row) {
+        Some((label, text)) => {
+            *labels.entry(label).or_default() += 1;
+            texts.push(text);
+        }
+        None => left_out += 1,
+    })?;
+    let (mut real, mut after) = (Vec::new(), SentenceId(0));
+    // More would not change the comparison, and memory stays bounded.
+    while real.len() < 200_000 {
+        let rows = store.texts_after(Origin::Real, after, 4_000)?;
+        let Some(last) = rows.last() else {
+            break;
+        };
+        after = last.id;
+        real.extend(rows.into_iter().map(|row| row.text));
+    }
+    let mut board = Board::default();
+    board.refresh(project, store)?;
+    let mut gold = std::collections::BTreeMap::<Label, u64>::new();
+    for one in board.gold(project) {
+        // Bronze is written for categories; to compare it with gold, None is left out on both sides.
+        if !one.label().is_none() {
+            *gold.entry(one.label().clone()).or_default() += 1;
+        }
+    }
+    labels.remove(&Label::none());
+    let (real, texts): (Vec<&str>, Vec<&str>) =
+        (real.iter().map(String::as_str).collect(), texts.iter().map(String::as_str).collect());
+    let comparison = compare(
+        Side { texts: &real, labels: &gold },
+        Side { texts: &texts, labels: &labels },
+        Sample { seed: 1, self_bleu: 2_000 },
+    );
+    Ok((comparison, left_out))
+}

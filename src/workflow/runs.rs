@@ -1,0 +1,204 @@
+//! Runs side by side: what two of them agree on, what each category gained or lost, and the sentences that flipped.
+
+use serde::Serialize;
+
+use super::WorkflowError;
+use super::metrics::Board;
+use super::project::Project;
+use crate::domain::corpus::SentenceId;
+use crate::domain::label::{Label, Run, RunKind};
+use crate::domain::metrics::Bootstrap;
+use crate::store::Store;
+
+/// Finds a run by its id, or by the beginning or the end of it.
+pub fn find(store: &Store, word: &str) -> Result<Run, WorkflowError> {
+    let runs = store.runs()?;
+    let mut found: Vec<Run> =
+        runs.into_iter().filter(|run| run.id.0.starts_with(word) || run.id.0.ends_with(word)).collect();
+    match (found.pop(), found.is_empty()) {
+        (Some(run), true) => Ok(run),
+        (None, _) => Err(WorkflowError::Refused(format!("there is no run `{word}`; `goldsmith runs` lists them"))),
+        (Some(_), false) => Err(WorkflowError::Refused(format!("`{word}` fits several runs; write more of the id"))),
+    }
+}
+
+/// What became of one category from one run to the other.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Change {
+    /// The category's key, or `None`.
+    pub category: String,
+    /// Sentences that had it before.
+    pub before: u64,
+    /// Sentences that have it after.
+    pub after: u64,
+    /// Sentences that have it in both.
+    pub both: u64,
+    /// F1 against gold before, where there is gold.
+    pub f1_before: Option<f64>,
+    /// F1 against gold after.
+    pub f1_after: Option<f64>,
+}
+
+/// A sentence that has another label in the other run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Flip {
+    /// The sentence.
+    pub sentence: SentenceId,
+    /// Its text.
+    pub text: String,
+    /// Its label in the one run.
+    pub before: Label,
+    /// Its label in the other.
+    pub after: Label,
+    /// Its gold, if settled.
+    pub gold: Option<Label>,
+}
+
+/// Two runs compared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Diff {
+    /// The one.
+    pub before: String,
+    /// The other.
+    pub after: String,
+    /// Sentences that both labelled.
+    pub sentences: u64,
+    /// Share of them with the same label.
+    pub agreement: Option<f64>,
+    /// Cohen's kappa over whole labels; `None` where chance alone would agree.
+    pub kappa: Option<f64>,
+    /// Settings that differ: name, before, after.
+    pub settings: Vec<(String, String, String)>,
+    /// *None* first, then the categories.
+    pub categories: Vec<Change>,
+    /// Sentences that flipped, in order.
+    pub flips: Vec<Flip>,
+}
+
+/// Compares two runs that labelled real sentences.
+pub fn diff(project: &Project, store: &Store, before: &Run, after: &Run) -> Result<Diff, WorkflowError> {
+    for run in [before, after] {
+        if run.kind == RunKind::Generate {
+            let why = format!("run {} wrote sentences; `goldsmith bronze --run` shows it", run.id);
+            return Err(WorkflowError::Refused(why));
+        }
+    }
+    let taxonomy = &project.taxonomy;
+    let mut board = Board::default();
+    board.refresh(project, store)?;
+    let (one, other) = (board.labels(&before.id), board.labels(&after.id));
+    let mut shared: Vec<(SentenceId, u64, u64)> =
+        one.iter().filter_map(|(id, a)| Some((*id, *a, *other.get(id)?))).collect();
+    shared.sort_unstable_by_key(|(id, ..)| *id);
+    let label = |bits: u64| board.label_of(taxonomy, bits);
+    let none = Bootstrap { resamples: 0, ..project.file.bootstrap };
+    let scored = [before, after].map(|run| board.score(project, &run.id, none));
+    let f1 = |at: usize, row: usize| {
+        let report = &scored[at].as_ref()?.report;
+        if row == 0 { report.none.f1.value } else { report.categories.get(row - 1)?.f1.value }
+    };
+    let mut categories = Vec::new();
+    for row in 0..=taxonomy.categories().len() {
+        let has = |bits: u64| if row == 0 { bits == 0 } else { bits >> (row - 1) & 1 == 1 };
+        let count = |of: &dyn Fn(u64, u64) -> bool| shared.iter().filter(|(_, a, b)| of(*a, *b)).count() as u64;
+        categories.push(Change {
+            category: match row {
+                0 => "None".into(),
+                row => taxonomy.categories()[row - 1].key.to_string(),
+            },
+            before: count(&|a, _| has(a)),
+            after: count(&|_, b| has(b)),
+            both: count(&|a, b| has(a) && has(b)),
+            f1_before: f1(0, row),
+            f1_after: f1(1, row),
+        });
+    }
+    let flipped: Vec<(SentenceId, u64, u64)> = shared.iter().copied().filter(|(_, a, b)| a != b).collect();
+    let ids: Vec<SentenceId> = flipped.iter().map(|(id, ..)| *id).collect();
+    let gold: rustc_hash::FxHashMap<SentenceId, Label> =
+        board.gold(project).into_iter().map(|gold| (gold.sentence(), gold.label().clone())).collect();
+    let flips = store.texts(&ids)?.into_iter().zip(&flipped).map(|(row, (id, a, b))| Flip {
+        sentence: *id,
+        text: row.text,
+        before: label(*a),
+        after: label(*b),
+        gold: gold.get(id).cloned(),
+    });
+    let agreed = shared.len() - flipped.len();
+    Ok(Diff {
+        before: before.id.to_string(),
+        after: after.id.to_string(),
+        sentences: shared.len() as u64,
+        agreement: (!shared.is_empty()).then(|| agreed as f64 / shared.len() as f64),
+        kappa: kappa(&shared),
+        settings: settings(before, after),
+        categories,
+        flips: flips.collect(),
+    })
+}
+
+/// Cohen (1960): agreement beyond what the two distributions of labels would give by chance.
+fn kappa(pairs: &[(SentenceId, u64, u64)]) -> Option<f64> {
+    let n = pairs.len() as f64;
+    let mut counts: rustc_hash::FxHashMap<u64, (f64, f64)> = rustc_hash::FxHashMap::default();
+    for (_, a, b) in pairs {
+        counts.entry(*a).or_default().0 += 1.0;
+        counts.entry(*b).or_default().1 += 1.0;
+    }
+    let agreed = pairs.iter().filter(|(_, a, b)| a == b).count() as f64 / n;
+    let chance: f64 = counts.values().map(|(a, b)| a * b / (n * n)).sum();
+    (n > 0.0 && chance < 1.0).then(|| (agreed - chance) / (1.0 - chance))
+}
+
+/// The settings of two configurations that differ, by their path; long ones are cut.
+fn settings(before: &Run, after: &Run) -> Vec<(String, String, String)> {
+    let parse = |run: &Run| serde_json::from_str::<serde_json::Value>(&run.config).unwrap_or_default();
+    let mut found = Vec::new();
+    compare(String::new(), &parse(before), &parse(after), &mut found);
+    found
+}
+
+fn compare(path: String, a: &serde_json::Value, b: &serde_json::Value, found: &mut Vec<(String, String, String)>) {
+    use serde_json::Value;
+    if a == b {
+        return;
+    }
+    match (a, b) {
+        (Value::Object(x), Value::Object(y)) => {
+            let mut keys: Vec<&String> = x.keys().chain(y.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                let at = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                compare(at, x.get(key).unwrap_or(&Value::Null), y.get(key).unwrap_or(&Value::Null), found);
+            }
+        }
+        _ => {
+            let short = |value: &Value| {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                if text.chars().count() > 80 {
+                    format!("{}...", text.chars().take(77).collect::<String>())
+                } else {
+                    text
+                }
+            };
+            found.push((path, short(a), short(b)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // from sklearn.metrics import cohen_kappa_score
+    // cohen_kappa_score([0, 1, 1, 2, 0, 0], [0, 1, 2, 2, 0, 1])  # 0.5
+    #[test]
+    fn kappa_is_that_of_scikit_learn() {
+        let pairs: Vec<(SentenceId, u64, u64)> =
+            [(0, 0), (1, 1), (1, 2), (2, 2), (0, 0), (0, 1)].iter().map(|(a, b)| (SentenceId(0), *a, *b)).collect();
+        assert!((kappa(&pairs).unwrap() - 0.5).abs() < 1e-12);
+        assert_eq!(kappa(&pairs[..1]), None);
+        assert_eq!(kappa(&[]), None);
+    }
+}
