@@ -4,6 +4,7 @@ mod it {
     mod cli;
     mod faults;
     mod layers;
+    mod models;
     mod support;
     mod terminal;
 }
