@@ -3,7 +3,9 @@
 mod it {
     mod cli;
     mod faults;
+    mod labelling;
     mod layers;
+    mod model_server;
     mod models;
     mod support;
     mod terminal;

@@ -58,6 +58,11 @@ pub fn object(text: &str) -> Result<Value, Fault> {
 
 /// The objects that a shape asks for: one, or one for each thing asked about, all fields checked.
 pub fn objects(reply: &Reply, shape: &Shape) -> Result<Vec<Map<String, Value>>, Fault> {
+    each(reply, shape)?.into_iter().collect()
+}
+
+/// As [`objects`], but what is wrong with one of them does not touch the others.
+pub fn each(reply: &Reply, shape: &Shape) -> Result<Vec<Result<Map<String, Value>, Fault>>, Fault> {
     let (count, fields) = match shape {
         Shape::Text => return Ok(Vec::new()),
         Shape::Object(fields) => (None, fields),
@@ -72,13 +77,11 @@ pub fn objects(reply: &Reply, shape: &Shape) -> Result<Vec<Map<String, Value>>, 
             _ => return Err(Fault::Missing("answers".into())),
         },
     };
-    found
-        .into_iter()
-        .map(|value| match value {
-            Value::Object(map) => fields.iter().try_for_each(|field| fits(&map, field)).map(|()| map),
-            _ => Err(Fault::NoObject),
-        })
-        .collect()
+    let checked = found.into_iter().map(|value| match value {
+        Value::Object(map) => fields.iter().try_for_each(|field| fits(&map, field)).map(|()| map),
+        _ => Err(Fault::NoObject),
+    });
+    Ok(checked.collect())
 }
 
 fn fits(map: &Map<String, Value>, field: &Field) -> Result<(), Fault> {
@@ -242,13 +245,35 @@ pub fn explained(answer: &Map<String, Value>, sentence: &str) -> Result<(Vec<Str
         if quotation.is_empty() {
             continue;
         }
-        if !sentence.contains(quotation) {
-            return Err(Fault::Quotation(quotation.chars().take(200).collect()));
+        match passage(sentence, quotation) {
+            Some(passage) => evidence.push(passage.to_owned()),
+            None => return Err(Fault::Quotation(quotation.chars().take(200).collect())),
         }
-        evidence.push(quotation.to_owned());
     }
     let rationale = answer.get("rationale").and_then(Value::as_str).unwrap_or_default().trim().to_owned();
     Ok((evidence, rationale))
+}
+
+/// The words of a sentence that a quotation repeats. The model is shown a sentence on one line, so white space matches any
+/// white space.
+fn passage<'t>(sentence: &'t str, quotation: &str) -> Option<&'t str> {
+    if let Some(at) = sentence.find(quotation) {
+        return sentence.get(at..at + quotation.len());
+    }
+    let words: Vec<&str> = quotation.split_whitespace().collect();
+    let first = words.first()?;
+    sentence.match_indices(first).find_map(|(at, _)| {
+        let mut end = at + first.len();
+        for word in &words[1..] {
+            let rest = &sentence[end..];
+            let next = rest.trim_start();
+            if next.len() == rest.len() || !next.starts_with(word) {
+                return None;
+            }
+            end = sentence.len() - next.len() + word.len();
+        }
+        sentence.get(at..end)
+    })
 }
 
 /// The probability that the model gave to the value of the `n`th field of that name, from its tokens: the product over

@@ -18,7 +18,7 @@ use crate::domain::corpus::SentenceId;
 use crate::domain::egress::{Cargo, Departure, Gate};
 use crate::domain::label::RunId;
 use crate::domain::spending::{Budget, Prices, Spending};
-use crate::llm::{Choice, Choose, LlmError, Model, Reply, Request, Usage};
+use crate::llm::{Choice, Choose, LlmError, Model, Reply, Request, Role, Sampling, Shape, Turn, Usage};
 use crate::store::Store;
 
 /// How hard a model may be asked.
@@ -167,8 +167,10 @@ struct Out<T> {
     second: bool,
 }
 
-/// A server that has failed so many requests in a row, each tried `attempts` times, is away.
+/// After so many requests in a row that failed, each tried `attempts` times, a server may be away; it is asked.
 const AWAY: usize = 3;
+/// After so many in a row, asking more of them is no use, whatever else the server answers.
+const HOPELESS: usize = 24;
 /// How long requests under way may take to end after a wish to stop.
 const GRACE: Duration = Duration::from_secs(10);
 /// How often a waiting worker looks whether it should stop.
@@ -324,6 +326,7 @@ pub fn dispatch<J: Job>(
         setup,
         cancel,
         shared,
+        runtime: runtime.handle().clone(),
         to_workers: Some(to_workers),
         returned,
         out: rustc_hash::FxHashMap::default(),
@@ -336,7 +339,6 @@ pub fn dispatch<J: Job>(
         tokens_per_byte: 0.5,
         measured: false,
         away: 0,
-        succeeded: false,
         ended: Vec::new(),
         keep: Vec::new(),
     };
@@ -360,6 +362,10 @@ async fn work(
             return;
         };
         let (said, attempts) = shared.deliver(&parcel).await;
+        if matches!(said, Err(LlmError::Fatal(_) | LlmError::Refused(_))) {
+            // Nothing may be sent between this answer and the moment when the desk hears of it.
+            shared.halt.store(true, Ordering::Relaxed);
+        }
         if back.send(Returned { number: parcel.number, said, attempts }).is_err() {
             return;
         }
@@ -371,6 +377,7 @@ struct Desk<'a, T> {
     setup: &'a Dispatch<'a>,
     cancel: &'a Cancel,
     shared: Arc<Shared>,
+    runtime: tokio::runtime::Handle,
     to_workers: Option<tokio::sync::mpsc::Sender<Parcel>>,
     returned: Receiver<Returned>,
     out: rustc_hash::FxHashMap<u64, Out<T>>,
@@ -387,8 +394,8 @@ struct Desk<'a, T> {
     tokens_per_byte: f64,
     /// Whether that was measured, not guessed.
     measured: bool,
+    /// Failed requests since the last one that was answered.
     away: usize,
-    succeeded: bool,
     ended: Vec<(i64, String)>,
     keep: Vec<([u8; 32], String)>,
 }
@@ -403,6 +410,10 @@ impl<T> Desk<'_, T> {
         let mut settled = Instant::now();
         let mut end = None;
         loop {
+            if end == Some(Ended::Finished) && !self.waiting.is_empty() {
+                // An answer to the last of them made more to ask.
+                end = None;
+            }
             if end.is_none() {
                 end = self.fill(store, job)?;
             }
@@ -411,8 +422,8 @@ impl<T> Desk<'_, T> {
             {
                 // What was put off gets its second chance once everything else is done.
                 if end == Ended::Finished && !self.put_off.is_empty() {
-                    if !self.succeeded {
-                        return Ok(Ended::Halted(self.put_off[0].1.clone()));
+                    if !self.is_there(store)? {
+                        return Ok(self.given_up(self.put_off[0].1.clone()));
                     }
                     self.waiting.extend(self.put_off.drain(..).map(|(errand, _)| (errand, true)));
                     continue;
@@ -431,7 +442,7 @@ impl<T> Desk<'_, T> {
                 self.call_in(store, job)?;
                 return Ok(end.filter(|end| *end != Ended::Finished).unwrap_or(Ended::Stopped));
             }
-            if settled.elapsed() >= SETTLE || self.ended.len() + self.keep.len() >= 32 {
+            if settled.elapsed() >= SETTLE || self.keep.len() >= self.setup.limits.concurrency.clamp(1, 16) {
                 self.settle(store, job)?;
                 settled = Instant::now();
                 let (done, failed) = job.done();
@@ -571,26 +582,75 @@ impl<T> Desk<'_, T> {
         let more = match returned.said {
             Ok(said) => {
                 self.away = 0;
-                self.succeeded = true;
                 self.count(&said, bytes);
                 self.keep.extend(keep(&keys, &said));
                 job.take(store, errand.tag, Ok(said))?
             }
             Err(LlmError::Unanswerable(why)) => job.take(store, errand.tag, Err(why))?,
-            Err(LlmError::Later { what, .. }) if second => job.take(store, errand.tag, Err(what))?,
             Err(LlmError::Later { what, .. }) => {
                 self.away += 1;
-                self.put_off.push((errand, what.clone()));
-                return Ok((self.away >= AWAY).then(|| {
-                    self.put_off.clear();
-                    Ended::Halted(what)
-                }));
+                // Nothing is held against a sentence while the server is away.
+                let in_doubt = second || self.away.is_multiple_of(AWAY);
+                if self.away >= HOPELESS || (in_doubt && !self.is_there(store)?) {
+                    return Ok(Some(self.given_up(what)));
+                }
+                if second {
+                    job.take(store, errand.tag, Err(what))?
+                } else {
+                    self.put_off.push((errand, what));
+                    if in_doubt {
+                        self.waiting.extend(self.put_off.drain(..).map(|(errand, _)| (errand, true)));
+                    }
+                    return Ok(None);
+                }
             }
             Err(LlmError::Stopped) => Vec::new(),
             Err(fatal) => return Ok(Some(Ended::Halted(fatal.to_string()))),
         };
         self.waiting.extend(more.into_iter().map(|errand| (errand, false)));
         Ok(None)
+    }
+
+    /// Whether the server answers at all. When requests fail one after the other, a request without a word of a note tells
+    /// whether the server is away or these requests are what it cannot bear.
+    fn is_there(&mut self, store: &mut Store) -> Result<bool, WorkflowError> {
+        let request = Request {
+            turns: vec![Turn::new(Role::User, "Say hello.")],
+            shape: Shape::Text,
+            sampling: Sampling::greedy(8),
+            logprobs: false,
+        };
+        let mut departure = None;
+        if let Some(host) = self.setup.model.host() {
+            let cargo = Cargo { purpose: "probe", sentences: Vec::new(), bytes: request.turns[0].content.len() };
+            let cleared = self.setup.gate.clear(host, cargo).map_err(LlmError::Refused)?;
+            departure = store.record_departures(Some(self.setup.run), now(), vec![cleared])?.pop();
+        }
+        let said = self.runtime.block_on(async {
+            if !self.shared.wait(Instant::now()).await {
+                return Err(LlmError::Stopped);
+            }
+            let mut said = self.setup.model.write(&request, departure.as_ref());
+            loop {
+                match tokio::time::timeout(LOOK, &mut said).await {
+                    Ok(said) => return said,
+                    Err(_) if self.cancel.is_cancelled() => return Err(LlmError::Stopped),
+                    Err(_) => {}
+                }
+            }
+        });
+        let outcome = said.as_ref().map_or_else(|error| format!("failed: {error}"), |_| "answered".to_owned());
+        self.ended.extend(departure.map(|departure| (departure.id(), outcome)));
+        let there = said.is_ok();
+        if let Ok(reply) = said {
+            self.count(&Said::Written(reply), 0);
+        }
+        Ok(there)
+    }
+
+    /// How a run ends that cannot go on, unless a person wanted it to end.
+    fn given_up(&self, why: String) -> Ended {
+        if self.cancel.is_cancelled() { Ended::Stopped } else { Ended::Halted(why) }
     }
 
     /// After a wish to stop: hears out what is under way, for a while.

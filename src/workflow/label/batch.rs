@@ -1,6 +1,6 @@
 //! Answers of a batch runner, checked like any other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Confidence, ConfidenceKind, NewProposal, RunId, RunKind, Source};
@@ -17,6 +17,8 @@ struct Waiting {
     fields: Vec<Field>,
     proposals: Vec<NewProposal>,
     failures: Vec<Failure>,
+    /// The sentences of both.
+    sentences: BTreeSet<SentenceId>,
 }
 
 /// Takes lines of batch output.
@@ -56,7 +58,8 @@ impl<'a> BatchReader<'a> {
         if !self.runs.contains_key(&run) {
             match fields(store, &run)? {
                 Some(fields) => {
-                    self.runs.insert(run.clone(), Waiting { fields, proposals: Vec::new(), failures: Vec::new() });
+                    let (proposals, failures, sentences) = (Vec::new(), Vec::new(), BTreeSet::new());
+                    self.runs.insert(run.clone(), Waiting { fields, proposals, failures, sentences });
                 }
                 None => return Ok(Err(format!("this store has no labelling run {run}"))),
             }
@@ -71,10 +74,16 @@ impl<'a> BatchReader<'a> {
         let Some(waiting) = self.runs.get_mut(&run) else {
             return Ok(Ok(()));
         };
+        if !waiting.sentences.insert(sentence) {
+            self.known += 1;
+            return Ok(Ok(()));
+        }
         let shape = Shape::Object(waiting.fields.clone());
-        let checked = said.and_then(|reply| {
-            let read = read(&reply, &shape, self.taxonomy, &row.text);
-            read.map(|labelled| (labelled, reply.clone())).map_err(|fault| format!("{fault}: {}", reply.text))
+        let checked = said.map_err(|why| (why, String::new())).and_then(|reply| {
+            match read(&reply, &shape, self.taxonomy, &row.text) {
+                Ok(labelled) => Ok((labelled, reply)),
+                Err(fault) => Err((fault.to_string(), reply.text.chars().take(2_000).collect())),
+            }
         });
         match checked {
             Ok((labelled, reply)) => {
@@ -90,9 +99,7 @@ impl<'a> BatchReader<'a> {
                 });
                 self.labelled += 1;
             }
-            Err(fault) => {
-                let (fault, reply) = fault.split_once(": ").unwrap_or((&fault, ""));
-                let (fault, reply) = (fault.to_owned(), reply.chars().take(2_000).collect());
+            Err((fault, reply)) => {
                 waiting.failures.push(Failure { sentence, fault, reply });
                 self.failed += 1;
             }
@@ -106,6 +113,7 @@ impl<'a> BatchReader<'a> {
             store.record_failures(run, now(), &waiting.failures)?;
             waiting.proposals.clear();
             waiting.failures.clear();
+            waiting.sentences.clear();
         }
         Ok(())
     }

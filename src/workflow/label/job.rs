@@ -284,12 +284,13 @@ impl<'a> LabelJob<'a> {
         sample: usize,
         reply: &Reply,
     ) -> Vec<Errand<Tag>> {
-        let answers = reply::objects(reply, &request.shape);
+        let answers = reply::each(reply, &request.shape);
         let several = items.len() > 1;
         let mut again = Vec::new();
         for (at, item) in items.into_iter().enumerate() {
             let read = answers.clone().and_then(|answers| {
-                let answer = answers.get(at).ok_or(Fault::Answers(answers.len(), at + 1))?;
+                let answer =
+                    answers.get(at).ok_or(Fault::Answers(answers.len(), at + 1))?.as_ref().map_err(Clone::clone)?;
                 let number = answer.get("number").and_then(serde_json::Value::as_str);
                 if number.is_some_and(|number| number != (at + 1).to_string()) {
                     return Err(Fault::Answers(answers.len(), answers.len()));
