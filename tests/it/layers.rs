@@ -7,6 +7,11 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("domain", &[], &[]),
     ("store", &["domain"], &["rusqlite", "serde_json"]),
     ("formats", &["domain"], &["toml", "csv", "serde_json", "flate2"]),
+    (
+        "llm",
+        &["domain"],
+        &["reqwest", "rustls", "tokio", "candle_core", "tokenizers", "minijinja", "rayon", "serde_json"],
+    ),
     ("classifier", &["domain"], &["candle_core", "serde_json"]),
     ("workflow", &["domain", "store", "formats", "classifier"], &["jiff", "uuid", "serde_json", "csv"]),
     (

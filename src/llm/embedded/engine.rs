@@ -6,6 +6,7 @@ use candle_core::Result as Computed;
 use serde_json::{Value, json};
 
 use super::super::{Card, Choice, Choose, LlmError, Role, Turn, Usage};
+use super::Settings;
 use super::attention::{Cache, Feed};
 use super::file::{File, hash};
 use super::product::log_sum;
@@ -13,7 +14,6 @@ use super::template::Template;
 use super::tokenizer::Tokenizer;
 use super::transformer::Transformer;
 use super::tree::Tree;
-use super::Settings;
 
 /// Tokens of a long text that are read in one pass.
 const CHUNK: usize = 256;
@@ -163,8 +163,7 @@ impl Engine {
         }
         let mut prompts = Vec::new();
         for ask in &request.asks {
-            let turns: Vec<Turn> =
-                request.turns.iter().cloned().chain([Turn::new(Role::User, ask.as_str())]).collect();
+            let turns: Vec<Turn> = request.turns.iter().cloned().chain([Turn::new(Role::User, ask.as_str())]).collect();
             prompts.push(self.prompt(&turns)?);
         }
         let run = prompts[0].1.clone();

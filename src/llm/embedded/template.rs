@@ -134,8 +134,10 @@ impl Template {
             template.folds_system = true;
         }
         let sample = if template.folds_system { &sample[1..] } else { &sample };
-        let turns: Vec<serde_json::Value> =
-            sample.iter().map(|role| json!({ "role": role, "content": format!(" {}x{} ", MARKS[0], MARKS[1]) })).collect();
+        let turns: Vec<serde_json::Value> = sample
+            .iter()
+            .map(|role| json!({ "role": role, "content": format!(" {}x{} ", MARKS[0], MARKS[1]) }))
+            .collect();
         let shown = template.render(&turns).map_err(|error| broken(&error))?;
         if shown.matches(MARKS[0]).count() != sample.len() {
             return Err(broken(&"it leaves turns out"));

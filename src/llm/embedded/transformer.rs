@@ -55,10 +55,14 @@ impl Transformer {
         let Heads { queries, keys, size } = config.heads;
         let (hidden, wide) = (config.hidden, config.feed_forward);
         let embedding = weight(file, "token_embd.weight", (words, hidden))?;
-        let output = if file.has("output.weight") { Some(weight(file, "output.weight", (words, hidden))?) } else { None };
+        let output =
+            if file.has("output.weight") { Some(weight(file, "output.weight", (words, hidden))?) } else { None };
         let norm = file.vector("output_norm.weight", hidden)?;
-        let divisors =
-            if file.has("rope_freqs.weight") { Some(file.vector("rope_freqs.weight", config.turned / 2)?) } else { None };
+        let divisors = if file.has("rope_freqs.weight") {
+            Some(file.vector("rope_freqs.weight", config.turned / 2)?)
+        } else {
+            None
+        };
         let mut layers = Vec::new();
         for at in 0..config.layers {
             let name = |part: &str| format!("blk.{at}.{part}");
@@ -72,10 +76,7 @@ impl Transformer {
                 None
             };
             let head_norms = if file.has(&name("attn_q_norm.weight")) {
-                Some([
-                    file.vector(&name("attn_q_norm.weight"), size)?,
-                    file.vector(&name("attn_k_norm.weight"), size)?,
-                ])
+                Some([file.vector(&name("attn_q_norm.weight"), size)?, file.vector(&name("attn_k_norm.weight"), size)?])
             } else {
                 None
             };

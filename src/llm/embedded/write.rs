@@ -235,10 +235,8 @@ impl Writer<'_> {
 
     /// Picks one of several texts that may stand here, by their probability as a whole.
     fn choose(&mut self, candidates: &[(String, After)]) -> Result<usize, LlmError> {
-        let tokens: Vec<Vec<u32>> = candidates
-            .iter()
-            .map(|(text, _)| self.engine.tokenizer.plain(text, false))
-            .collect::<Result<_, _>>()?;
+        let tokens: Vec<Vec<u32>> =
+            candidates.iter().map(|(text, _)| self.engine.tokenizer.plain(text, false)).collect::<Result<_, _>>()?;
         let ended = candidates.iter().map(|(_, after)| *after != After::Anything);
         let tree = Tree::new(tokens.iter().map(Vec::as_slice).zip(ended));
         let logits = self.logits(&tree)?;
