@@ -95,11 +95,8 @@ fn main() {
     let report = |name: &str, seconds: f64, right: usize, n: usize| {
         println!("{name:<44} {:>6.1} asks a minute, {right} of {n} right", n as f64 * 60.0 / seconds);
     };
-    let variants: &[(bool, usize)] = if quick {
-        &[(true, 4)]
-    } else {
-        &[(true, 1), (true, 2), (true, 4), (true, 8), (false, 1)]
-    };
+    let variants: &[(bool, usize)] =
+        if quick { &[(true, 4)] } else { &[(true, 1), (true, 2), (true, 4), (true, 8), (false, 1)] };
     for (reuse_prefix, batch) in variants {
         let settings = Settings { reuse_prefix: *reuse_prefix, batch: *batch, ..Settings::default() };
         let start = Instant::now();

@@ -179,7 +179,7 @@ pub fn generate(
 
     let card = model.card();
     let config = json!({
-        "model": card.identity, "details": card.details, "prompt": prompt.hash(taxonomy), "settings": settings,
+        "model": card.identity, "details": label::lasting(&card.details), "prompt": prompt.hash(taxonomy), "settings": settings,
         "round_trip_prompt": checker.hash(), "variety": taxonomy.variety(), "limits": Limits::default(),
         "categories": options.categories,
     })

@@ -180,9 +180,20 @@ fn config(card: &Card, plan: &Plan, settings: &LabelSettings) -> String {
         "turns": plan.prompt.turns(),
         "fields": plan.prompt.fields(),
         "settings": settings,
-        "details": card.details,
+        "details": lasting(&card.details),
     })
     .to_string()
+}
+
+/// What a model is, without how it happens to be run this time: that changes no answer.
+pub(super) fn lasting(details: &serde_json::Value) -> serde_json::Value {
+    let mut details = details.clone();
+    for (path, setting) in [("", "threads"), ("", "batch"), ("/endpoint", "timeout"), ("/endpoint", "key_env")] {
+        if let Some(map) = details.pointer_mut(path).and_then(serde_json::Value::as_object_mut) {
+            map.remove(setting);
+        }
+    }
+    details
 }
 
 /// Labels.

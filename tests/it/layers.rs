@@ -10,7 +10,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     (
         "llm",
         &["domain"],
-        &["reqwest", "rustls", "tokio", "candle_core", "candle_nn", "tokenizers", "minijinja", "rayon", "serde_json"],
+        &["reqwest", "rustls", "tokio", "candle_core", "tokenizers", "minijinja", "rayon", "serde_json"],
     ),
     ("classifier", &["domain"], &["candle_core", "serde_json"]),
     (

@@ -60,11 +60,11 @@ impl Config {
         let keys = file.number(&key("attention.head_count_kv")).unwrap_or(queries);
         let size = file.number(&key("attention.key_length")).unwrap_or(hidden / queries);
         let values = file.number(&key("attention.value_length")).unwrap_or(size);
-        if keys == 0 || queries % keys != 0 || size == 0 || size % 2 != 0 || values != size {
+        if keys == 0 || queries % keys != 0 || size == 0 || !size.is_multiple_of(2) || values != size {
             return Err(file.wrong("its numbers of attention heads do not fit each other; convert the model again"));
         }
         let turned = file.number(&key("rope.dimension_count")).unwrap_or(size);
-        if turned == 0 || turned % 2 != 0 || turned > size {
+        if turned == 0 || !turned.is_multiple_of(2) || turned > size {
             return Err(file.wrong("its rotary positions do not fit its heads; convert the model again"));
         }
         let scaling = file.text(&key("rope.scaling.type")).unwrap_or("none");

@@ -101,7 +101,7 @@ fn python_method(_: &State<'_, '_>, value: &Value, method: &str, args: &[Value])
         _ => None,
     };
     match (map, method) {
-        (Some(map), "items") => Ok(Value::from_serialize(map.iter().map(|(k, v)| (k, v)).collect::<Vec<_>>())),
+        (Some(map), "items") => Ok(Value::from_serialize(map.iter().collect::<Vec<_>>())),
         (Some(map), "keys") => Ok(Value::from_serialize(map.keys().collect::<Vec<_>>())),
         (Some(map), "values") => Ok(Value::from_serialize(map.values().collect::<Vec<_>>())),
         (Some(map), "get") => {

@@ -257,7 +257,10 @@ fn a_tree_scores_as_one_pass_for_each_option_does() {
                 f64::from(row[tokens[at] as usize]) - sum.ln()
             })
             .sum();
-        assert!((expected - f64::from(found)).abs() < 1e-4 * expected.abs().max(1.0), "{option}: {expected} and {found}");
+        assert!(
+            (expected - f64::from(found)).abs() < 1e-4 * expected.abs().max(1.0),
+            "{option}: {expected} and {found}"
+        );
     }
 }
 
@@ -426,7 +429,11 @@ fn free_text_follows_its_seed_and_its_limits() {
         engine.write(&request, &|| false).unwrap()
     };
     let first = write(&mut engine, 1, 20);
-    assert_eq!(first, { let mut again = write(&mut engine, 1, 20); again.usage.cached = first.usage.cached; again });
+    assert_eq!(first, {
+        let mut again = write(&mut engine, 1, 20);
+        again.usage.cached = first.usage.cached;
+        again
+    });
     assert_ne!(first.text, write(&mut engine, 2, 20).text);
     assert!(first.tokens.len() <= 20 && first.complete == (first.usage.completion < 20));
     let request = Request {
