@@ -2,7 +2,7 @@
 //!
 //! Without more: how near the program comes to what 64 slots and 50 ms for each answer allow, over 20,000 sentences
 //! (`GOLDSMITH_BENCH_SENTENCES` makes it smaller). With `GOLDSMITH_REQUESTS=100000`: the memory that the program holds while it
-//! makes so many requests to a server that answers at once, in the first and in the last quarter of them.
+//! makes so many requests to a server that answers at once, in each quarter of them.
 
 #[allow(dead_code)]
 #[path = "../tests/it/model_server.rs"]
@@ -58,18 +58,23 @@ fn label(root: &str, server: &Server) -> Child {
     goldsmith(&["label", "--project", root, "--url", &url, "--concurrency", &slots]).spawn().unwrap()
 }
 
-/// Bytes of memory that a process holds.
-fn held(pid: u32) -> Option<u64> {
+/// What a process holds: bytes of its own, and bytes of mapped files (the store), which are the system's to take back.
+type Held = (u64, u64);
+
+fn held(pid: u32) -> Option<Held> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? * 1024)
+    let bytes = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? * 1024)
+    };
+    Some((bytes("RssAnon:")?, bytes("RssFile:")?))
 }
 
-/// Waits for the end while looking at it; gives requests answered and bytes held at each look.
-fn watch(mut child: Child, server: &Server) -> Vec<(u64, u64)> {
+/// Waits for the end while looking at it; gives requests answered and what is held at each look.
+fn watch(mut child: Child, server: &Server) -> Vec<(u64, Held)> {
     let mut seen = Vec::new();
     while child.try_wait().unwrap().is_none() {
-        seen.extend(held(child.id()).map(|bytes| (server.served(), bytes)));
+        seen.extend(held(child.id()).map(|held| (server.served(), held)));
         thread::sleep(LOOK);
     }
     let output = child.wait_with_output().unwrap();
@@ -111,15 +116,16 @@ fn memory(requests: u64) {
     let began = Instant::now();
     let seen = watch(label(&root, &server), &server);
     let seconds = began.elapsed().as_secs_f64();
-    let mean = |from: u64, to: u64| {
-        let held: Vec<f64> =
-            seen.iter().filter(|(served, _)| (from..=to).contains(served)).map(|(_, b)| *b as f64).collect();
-        held.iter().sum::<f64>() / held.len().max(1) as f64 / f64::from(1 << 20)
-    };
-    let (first, last) = (mean(1, requests / 4), mean(requests - requests / 4, requests));
-    let most = seen.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0) as f64 / f64::from(1 << 20);
     println!("{requests} requests in {seconds:.1} s: {:.0} a second", requests as f64 / seconds);
-    println!("memory held: {first:.1} MiB in the first quarter, {last:.1} MiB in the last, {most:.1} MiB at most");
+    for quarter in 0..4 {
+        let of = requests * quarter / 4..requests * (quarter + 1) / 4;
+        let looks: Vec<Held> = seen.iter().filter(|(served, _)| of.contains(served)).map(|(_, held)| *held).collect();
+        let mean = |bytes: fn(&Held) -> u64| {
+            looks.iter().map(|held| bytes(held) as f64).sum::<f64>() / looks.len().max(1) as f64 / f64::from(1 << 20)
+        };
+        let (own, mapped) = (mean(|held| held.0), mean(|held| held.1));
+        println!("quarter {}: {own:.1} MiB of its own, {mapped:.1} MiB of mapped files", quarter + 1);
+    }
 }
 
 fn main() {
