@@ -1,12 +1,14 @@
 //! The workbench: the terminal's guard and the loop that receives, updates, fulfils and draws.
 //!
-//! The main thread owns the state and commits decisions; a thread reads keys, one keeps the metrics, one trains when asked.
+//! The main thread owns the state and commits decisions; a thread reads keys, one keeps the metrics, one trains when asked, one
+//! looks after each job of a language model.
 //! All speak through one channel. A frame is drawn when the state changed and nothing waits to be heard.
 
 mod app;
 mod effect;
 mod filter;
 mod headless;
+mod jobs;
 mod keymap;
 mod metrics;
 mod review;
@@ -165,6 +167,7 @@ fn shared(project: &Project, theme: Theme) -> (Shared, Vec<String>) {
         annotator: project.annotator.clone(),
         project: project.file.name.clone(),
         blind: project.file.blind,
+        models: project.file.models.keys().cloned().collect(),
         keymap,
         theme,
     };

@@ -6,6 +6,7 @@ mod it {
     mod labelling;
     mod layers;
     mod model_server;
+    mod models;
     mod support;
     mod terminal;
 }

@@ -1,31 +1,118 @@
-//! A GGUF file run in this process.
+//! A GGUF file run in this process, so that a machine with no server and no network can label.
+//!
+//! One thread owns the model and everything it has read. A beginning that requests share is read once and kept; options are
+//! scored as a tree of tokens in one pass, for several asks together.
+
+mod attention;
+mod config;
+mod engine;
+mod file;
+mod product;
+mod sentencepiece;
+mod template;
+#[cfg(test)]
+mod tests;
+mod tokenizer;
+mod transformer;
+mod tree;
+mod write;
+
 use std::path::Path;
+use std::sync::mpsc;
+
+use tokio::sync::oneshot;
 
 use super::{Card, Choice, Choose, LlmError, Model, Pending, Reply, Request};
 use crate::domain::egress::{Departure, Host};
+use engine::Engine;
 
-/// How.
-#[derive(Clone, Copy, Debug, Default)]
+/// Asks that are read in one pass where nobody says otherwise.
+const BATCH: usize = 4;
+
+/// How a model is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Threads; 0 for all.
+    /// Threads to compute with; 0 for as many as there are cores.
     pub threads: usize,
-    /// Tokens.
+    /// Most tokens of prompt and answer together; 0 for what the model was trained for, up to 8192.
     pub context: usize,
-    /// Keep the prefix.
+    /// Keeps what requests share from one to the next. Off for measuring only.
     pub reuse_prefix: bool,
-    /// Asks at once.
+    /// Asks that are read in one pass; 0 for what was measured to be good.
     pub batch: usize,
 }
 
-/// A model.
+impl Default for Settings {
+    fn default() -> Self {
+        Self { threads: 0, context: 0, reuse_prefix: true, batch: 0 }
+    }
+}
+
+enum Job {
+    Write(Box<Request>, oneshot::Sender<Result<Reply, LlmError>>),
+    Choose(Box<Choose>, oneshot::Sender<Result<Vec<Choice>, LlmError>>),
+}
+
+/// A model in this process.
 pub struct Embedded {
     card: Card,
+    batch: usize,
+    jobs: mpsc::Sender<Job>,
 }
 
 impl Embedded {
-    /// Loads.
-    pub fn load(path: &Path, _: Settings) -> Result<Self, LlmError> {
-        Err(LlmError::File { path: path.into(), what: "not yet".into() })
+    /// Loads a model file: a second for each gigabyte, and somewhat more memory than the file is long.
+    ///
+    /// # Errors
+    /// [`LlmError::File`] for a file that is none, is damaged, or holds a model that cannot be run here.
+    pub fn load(path: &Path, mut settings: Settings) -> Result<Self, LlmError> {
+        if settings.threads == 0 {
+            settings.threads = std::thread::available_parallelism().map_or(1, usize::from);
+        }
+        if settings.batch == 0 {
+            settings.batch = BATCH;
+        }
+        let fatal = |error: &dyn std::fmt::Display| LlmError::Fatal(format!("the model cannot be run: {error}"));
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(settings.threads)
+            .thread_name(|at| format!("model-{at}"))
+            .build()
+            .map_err(|error| fatal(&error))?;
+        let (mut engine, card) = pool.install(|| Engine::load(path, settings))?;
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let batch = settings.batch;
+        let run = move || {
+            // Ends when the last sender is gone, which is when the model is dropped.
+            for job in inbox {
+                // Whoever asked may have gone: then nothing is computed and nobody told.
+                match job {
+                    Job::Write(request, reply) if !reply.is_closed() => {
+                        let answer = pool.install(|| engine.write(&request, &|| reply.is_closed()));
+                        reply.send(answer).ok();
+                    }
+                    Job::Choose(request, reply) if !reply.is_closed() => {
+                        let answer = pool.install(|| engine.choose(&request, &|| reply.is_closed()));
+                        reply.send(answer).ok();
+                    }
+                    _ => {}
+                }
+            }
+        };
+        std::thread::Builder::new().name("model".into()).spawn(run).map_err(|error| fatal(&error))?;
+        Ok(Self { card, batch, jobs })
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, LlmError>>) -> Job,
+    ) -> Pending<'static, T> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.jobs.send(job(reply));
+        Box::pin(async move {
+            let gone = || LlmError::Fatal("the model's thread has ended; start again".into());
+            sent.map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())?
+        })
     }
 }
 
@@ -33,13 +120,20 @@ impl Model for Embedded {
     fn card(&self) -> &Card {
         &self.card
     }
+
     fn host(&self) -> Option<&Host> {
         None
     }
-    fn write<'a>(&'a self, _: &'a Request, _: Option<&'a Departure>) -> Pending<'a, Reply> {
-        Box::pin(async { Err(LlmError::Stopped) })
+
+    fn asks_at_once(&self) -> usize {
+        self.batch
     }
-    fn choose<'a>(&'a self, _: &'a Choose, _: Option<&'a Departure>) -> Pending<'a, Vec<Choice>> {
-        Box::pin(async { Err(LlmError::Stopped) })
+
+    fn write<'a>(&'a self, request: &'a Request, _: Option<&'a Departure>) -> Pending<'a, Reply> {
+        self.ask(|reply| Job::Write(Box::new(request.clone()), reply))
+    }
+
+    fn choose<'a>(&'a self, request: &'a Choose, _: Option<&'a Departure>) -> Pending<'a, Vec<Choice>> {
+        self.ask(|reply| Job::Choose(Box::new(request.clone()), reply))
     }
 }

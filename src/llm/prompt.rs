@@ -486,17 +486,12 @@ impl WritePrompt {
             ("Style", &brief.style),
         ];
         lines.extend(facts.iter().filter(|(_, fact)| !fact.is_empty()).map(|(name, fact)| format!("{name}: {fact}")));
-        lines.push(format!("Length: about {} words", brief.words));
         lines.push(String::new());
-        lines.push(match category {
-            Some(_) => {
-                "Write one new sentence of this note that carries this category and no other. Do not repeat an example."
-                    .into()
-            }
-            None => {
-                "Write one new sentence of this note that carries none of them. Do not repeat an example.".to_owned()
-            }
-        });
+        let carries = if category.is_some() { "carries this category and no other" } else { "carries none of them" };
+        lines.push(format!(
+            "Write one new sentence of this note that {carries}, in about {} words. The facts are its background: do not repeat them, nor an example.",
+            brief.words
+        ));
         Request {
             turns: vec![Turn::new(Role::System, self.system.clone()), Turn::new(Role::User, lines.join("\n"))],
             shape: Shape::Object(vec![Field { name: "sentence".into(), kind: FieldKind::Text(400) }]),
@@ -595,7 +590,7 @@ mod tests {
         let kinds: std::collections::BTreeSet<String> = (0..200).map(|seed| draw(seed).kind).collect();
         assert_eq!(kinds.len(), taxonomy.variety().kinds.len());
         let request = WritePrompt::new(&taxonomy, vec![]).write(&taxonomy, &draw(7), Sampling::greedy(80));
-        assert!(request.turns[1].content.contains("about 12 words"));
+        assert!(request.turns[1].content.contains("in about 12 words"));
         assert!(!request.turns[1].content.contains("From real notes"));
     }
 }

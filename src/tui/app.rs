@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::filter;
+use super::jobs::{JobsState, Offer};
 use super::keymap::{Action, Key, Keymap};
 use super::metrics::MetricsState;
 use super::review::ReviewState;
@@ -12,6 +13,7 @@ use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::label::{Annotator, Run, Stand};
 use crate::domain::queue::Filter;
 use crate::domain::taxonomy::Taxonomy;
+use crate::workflow::Progress;
 use crate::workflow::metrics::{GoldCounts, Scored};
 use crate::workflow::review::Item;
 use crate::workflow::train::{Event, Trained};
@@ -26,6 +28,8 @@ pub struct Shared {
     pub project: String,
     /// Whether proposals are hidden until decided.
     pub blind: bool,
+    /// The names of the project's language models.
+    pub models: Vec<String>,
     /// Live keys.
     pub keymap: Keymap,
     /// Live looks.
@@ -43,12 +47,19 @@ pub enum Screen {
     Metrics,
     /// Training.
     Train,
+    /// Language models at work.
+    Jobs,
 }
 
 impl Screen {
     /// All, with their names.
-    pub const ALL: [(Self, &str); 4] =
-        [(Self::Review, "Review"), (Self::Bronze, "Bronze"), (Self::Metrics, "Metrics"), (Self::Train, "Train")];
+    pub const ALL: [(Self, &str); 5] = [
+        (Self::Review, "Review"),
+        (Self::Bronze, "Bronze"),
+        (Self::Metrics, "Metrics"),
+        (Self::Train, "Train"),
+        (Self::Jobs, "Jobs"),
+    ];
 }
 
 /// What a line of text is typed for.
@@ -179,6 +190,10 @@ pub enum Message {
     Training(Event),
     /// Training is over.
     Trained(Box<Result<Trained, String>>),
+    /// A language model's job says something.
+    Job(Offer, Progress),
+    /// A language model's job is over.
+    JobEnded(Offer, Result<String, String>),
     /// An effect failed; nothing was changed.
     Failed(String),
     /// Leave.
@@ -240,6 +255,12 @@ pub enum Effect {
     Train,
     /// Stop it.
     StopTraining,
+    /// Start a language model's job.
+    StartJob(Offer),
+    /// Let it wait, or go on.
+    PauseJob(Offer, bool),
+    /// Stop it at its next safe point.
+    StopJob(Offer),
 }
 
 /// The whole state.
@@ -256,6 +277,8 @@ pub struct App {
     pub metrics: MetricsState,
     /// Training.
     pub train: TrainState,
+    /// Language models at work.
+    pub jobs: JobsState,
     /// What lies over the screen.
     pub overlay: Option<Overlay>,
     /// The line at the foot.
@@ -270,12 +293,13 @@ impl App {
     /// The first state, and what to fetch for it.
     pub fn new(shared: Shared, faults: Vec<String>) -> (Self, Vec<Effect>) {
         let app = Self {
-            shared,
             screen: Screen::Review,
             review: ReviewState::new(Origin::Real),
             bronze: ReviewState::new(Origin::Synthetic),
             metrics: MetricsState::default(),
             train: TrainState::default(),
+            jobs: JobsState::new(shared.models.iter()),
+            shared,
             overlay: None,
             notice: (!faults.is_empty()).then(|| Notice { text: faults.join("; "), meaning: Meaning::Warn }),
             board: Snapshot::default(),
@@ -339,6 +363,13 @@ impl App {
                 self.train.finish(text.clone());
                 self.say(&text, meaning);
             }
+            Message::Job(offer, progress) => self.jobs.hear(&offer, progress, now),
+            Message::JobEnded(offer, how) => {
+                let meaning = if how.is_ok() { Meaning::Good } else { Meaning::Bad };
+                let said = how.as_ref().unwrap_or_else(|error| error).clone();
+                self.jobs.finish(&offer, how);
+                self.say(&format!("{}: {said}", offer.name()), meaning);
+            }
             Message::Failed(text) => self.say(&text, Meaning::Bad),
             Message::Quit => self.quit = true,
         }
@@ -377,6 +408,10 @@ impl App {
             Action::PreviousScreen => self.turn(Screen::ALL.len() - 1),
             Action::Undo => return vec![Effect::Undo],
             Action::Redo => return vec![Effect::Redo],
+            Action::Start if self.screen == Screen::Jobs => return self.start_job(now),
+            Action::Stop if self.screen == Screen::Jobs => {
+                return self.jobs.chosen().cloned().map(Effect::StopJob).into_iter().collect();
+            }
             Action::Start => {
                 self.screen = Screen::Train;
                 if self.train.start(now) {
@@ -415,10 +450,33 @@ impl App {
                 Vec::new()
             }
             Screen::Metrics => self.metrics.act(action, &self.board, &self.shared.taxonomy).into_iter().collect(),
+            Screen::Jobs => {
+                match action {
+                    Action::Next => self.jobs.step(1),
+                    Action::Previous => self.jobs.step(-1),
+                    Action::Accept => return self.start_job(now),
+                    Action::Pause => match self.jobs.pause() {
+                        Ok((offer, wait)) => return vec![Effect::PauseJob(offer, wait)],
+                        Err(why) => self.say(why, Meaning::Warn),
+                    },
+                    _ => {}
+                }
+                Vec::new()
+            }
             Screen::Train => match action {
                 Action::Accept if self.train.start(now) => vec![Effect::Train],
                 _ => Vec::new(),
             },
+        }
+    }
+
+    fn start_job(&mut self, now: u64) -> Vec<Effect> {
+        match self.jobs.start(now) {
+            Ok(offer) => vec![Effect::StartJob(offer)],
+            Err(why) => {
+                self.say(why, Meaning::Warn);
+                Vec::new()
+            }
         }
     }
 

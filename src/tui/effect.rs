@@ -6,15 +6,17 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use super::app::{Effect, Message, Snapshot, Target};
+use super::jobs::{Offer, Work};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::label::{Source, Stand};
 use crate::domain::queue::{Filter, Progress};
 use crate::domain::text::visible;
 use crate::store::{Direction, Store};
+use crate::workflow::dispatch::Ended;
 use crate::workflow::metrics::Board;
 use crate::workflow::project::Project;
 use crate::workflow::review::{self, Item};
-use crate::workflow::{Cancel, WorkflowError, train};
+use crate::workflow::{Cancel, WorkflowError, generate, label, models, train};
 
 /// What the effects work on.
 pub struct World {
@@ -23,6 +25,7 @@ pub struct World {
     to_app: Sender<Message>,
     to_board: Sender<()>,
     training: Cancel,
+    jobs: std::collections::BTreeMap<Offer, Cancel>,
     shown: [Option<SentenceId>; 2],
     version: i64,
 }
@@ -38,7 +41,8 @@ impl World {
         let (board_store, board_project, board_app) = (store.again()?, project.clone(), to_app.clone());
         thread::spawn(move || keep_board(&board_project, board_store, &wishes, &board_app));
         let version = store.data_version()?;
-        let world = Self { project, store, to_app, to_board, training: Cancel::default(), shown: [None; 2], version };
+        let (training, jobs) = Default::default();
+        let world = Self { project, store, to_app, to_board, training, jobs, shown: [None; 2], version };
         world.refresh();
         Ok(world)
     }
@@ -78,6 +82,22 @@ impl World {
             }),
             Effect::Train => {
                 self.train();
+                Ok(Vec::new())
+            }
+            Effect::StartJob(offer) => {
+                self.start(offer);
+                Ok(Vec::new())
+            }
+            Effect::PauseJob(offer, wait) => {
+                if let Some(job) = self.jobs.get(&offer) {
+                    job.pause(wait);
+                }
+                Ok(Vec::new())
+            }
+            Effect::StopJob(offer) => {
+                if let Some(job) = self.jobs.get(&offer) {
+                    job.cancel();
+                }
                 Ok(Vec::new())
             }
             Effect::StopTraining => {
@@ -188,6 +208,20 @@ impl World {
         Ok(messages)
     }
 
+    /// Starts a job on a thread of its own, with a store of its own: what it proposes is seen like another process's work.
+    fn start(&mut self, offer: Offer) {
+        let cancel = Cancel::default();
+        self.jobs.insert(offer.clone(), cancel.clone());
+        let (project, app, board) = (self.project.clone(), self.to_app.clone(), self.to_board.clone());
+        thread::spawn(move || {
+            // The workbench may have been left while the job goes on to its next safe point.
+            let mut watch = |progress| drop(app.send(Message::Job(offer.clone(), progress)));
+            let done = work(&project, &offer, &cancel, &mut watch).map_err(|error| error.to_string());
+            let _ = board.send(());
+            let _ = app.send(Message::JobEnded(offer, done.and_then(|done| done)));
+        });
+    }
+
     fn train(&mut self) {
         self.training = Cancel::default();
         let (project, cancel, app, board) =
@@ -206,6 +240,51 @@ impl World {
             let _ = app.send(Message::Trained(Box::new(result)));
         });
     }
+}
+
+/// Does a job as the project file says, and says how it ended.
+fn work(
+    project: &Project,
+    offer: &Offer,
+    cancel: &Cancel,
+    watch: &mut crate::workflow::Watch<'_>,
+) -> Result<Result<String, String>, WorkflowError> {
+    let mut store = project.store()?;
+    let model = models::settings(project, &offer.model)?.1.clone();
+    let (said, ended) = match offer.work {
+        Work::Label => {
+            let options = label::Options {
+                model,
+                settings: project.file.label.clone(),
+                budget: Default::default(),
+                which: label::Which::All,
+                limit: None,
+                fresh: false,
+                retry_failed: false,
+            };
+            let report = label::label(project, &mut store, &options, cancel, watch)?;
+            (format!("{} labelled, {} failed", report.labelled, report.failed), report.ended)
+        }
+        Work::Generate => {
+            let options = generate::Options {
+                model,
+                settings: project.file.generate.clone(),
+                budget: Default::default(),
+                categories: Vec::new(),
+                fresh: false,
+            };
+            let report = generate::generate(project, &mut store, &options, cancel, watch)?;
+            let passed: usize = report.targets.iter().map(|t| t.passed).sum();
+            let written: usize = report.targets.iter().map(|t| t.written).sum();
+            (format!("{passed} passed of {written} written"), report.ended)
+        }
+    };
+    Ok(match ended {
+        Ended::Finished => Ok(said),
+        Ended::Stopped => Ok(format!("{said}; stopped, starting it again goes on")),
+        Ended::Budget(why) => Ok(format!("{said}; {why}")),
+        Ended::Halted(why) => Err(format!("{why}; {said}, starting it again goes on")),
+    })
 }
 
 /// Keeps the board: one refresh for however many wishes have come meanwhile.

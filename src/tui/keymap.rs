@@ -49,10 +49,12 @@ pub enum Action {
     PreviousScreen,
     /// Silver or classifier, in Metrics.
     Toggle,
-    /// Start training.
+    /// Start training, or the chosen job.
     Start,
-    /// Stop training.
+    /// Stop training, or the chosen job.
     Stop,
+    /// Let the chosen job wait, or go on.
+    Pause,
     /// Close what is open.
     Close,
     /// Leave the workbench.
@@ -84,8 +86,9 @@ const ACTIONS: &[Entry] = &[
     Entry(Action::NextScreen, "next_screen", &["tab"], "next screen"),
     Entry(Action::PreviousScreen, "previous_screen", &["shift-tab"], "previous screen"),
     Entry(Action::Toggle, "toggle", &["v"], "Metrics: silver or classifier"),
-    Entry(Action::Start, "start", &["S"], "Train: start"),
-    Entry(Action::Stop, "stop", &["K"], "Train: stop, keep the best"),
+    Entry(Action::Start, "start", &["S"], "Train, Jobs: start"),
+    Entry(Action::Stop, "stop", &["K"], "Train, Jobs: stop, keep what is done"),
+    Entry(Action::Pause, "pause", &["P"], "Jobs: wait, or go on"),
     Entry(Action::Close, "close", &["esc"], "close, clear the filter"),
     Entry(Action::Quit, "quit", &["q", "ctrl-c"], "leave; everything is saved"),
 ];

@@ -1,5 +1,6 @@
 //! What the state looks like. Rendering reads and never changes anything.
 
+mod jobs;
 mod metrics;
 mod overlay;
 mod review;
@@ -39,6 +40,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App) {
         Screen::Bronze => review::draw(frame, body, app, &app.bronze),
         Screen::Metrics => metrics::draw(frame, body, app),
         Screen::Train => train::draw(frame, body, app),
+        Screen::Jobs => jobs::draw(frame, body, app),
     }
     let notice = app.notice.as_ref().map_or_else(Line::default, |notice| {
         Line::styled(fit(&text::visible(&notice.text).text, foot.width.into()), shared.theme.style(notice.meaning))
@@ -95,6 +97,13 @@ fn hints(app: &App) -> Line<'static> {
         (Screen::Metrics, _) => &[
             (Action::Toggle, "silver or classifier"),
             (Action::Accept, "sentences of the cell"),
+            (Action::NextScreen, "screen"),
+            (Action::Help, "keys"),
+        ],
+        (Screen::Jobs, _) => &[
+            (Action::Accept, "start"),
+            (Action::Pause, "wait or go on"),
+            (Action::Stop, "stop"),
             (Action::NextScreen, "screen"),
             (Action::Help, "keys"),
         ],

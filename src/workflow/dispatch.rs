@@ -741,3 +741,6 @@ fn keep(keys: &[[u8; 32]], said: &Said) -> Vec<([u8; 32], String)> {
     };
     keys.iter().zip(kept).filter_map(|(key, kept)| Some((*key, serde_json::to_string(&kept).ok()?))).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,12 +85,7 @@ pub fn label_of(target: Option<&CategoryKey>) -> Label {
 }
 
 /// Quotas by category, and for sentences without one.
-pub fn quotas(
-    taxonomy: &Taxonomy,
-    settings: &GenerateSettings,
-    gold: &[usize],
-    only: &[CategoryKey],
-) -> Vec<(Option<CategoryKey>, usize)> {
+pub fn quotas(taxonomy: &Taxonomy, settings: &GenerateSettings, gold: &[usize], only: &[CategoryKey]) -> Quotas {
     let wanted: Vec<(usize, CategoryKey)> = taxonomy
         .categories()
         .iter()
@@ -105,8 +100,7 @@ pub fn quotas(
         Quota::Inverse => inverse(&counts),
     };
     let parts = share_out(settings.per_category * counts.len(), &weights);
-    let mut quotas: Vec<(Option<CategoryKey>, usize)> =
-        wanted.into_iter().zip(parts).map(|((_, key), part)| (Some(key), part)).collect();
+    let mut quotas: Quotas = wanted.into_iter().zip(parts).map(|((_, key), part)| (Some(key), part)).collect();
     let none = (settings.none * settings.per_category as f64).round() as usize;
     if none > 0 && only.is_empty() {
         quotas.push((None, none));
@@ -269,12 +263,11 @@ pub fn generate(
     Ok(Report { run: run.id, model, ended: ended?, targets, failed_checks, unusable, spending })
 }
 
+/// A quota for each category, and one for sentences without any.
+pub type Quotas = Vec<(Option<CategoryKey>, usize)>;
+
 /// Quotas and one whole prompt, without sending anything.
-pub fn forecast(
-    project: &Project,
-    store: &Store,
-    options: &Options,
-) -> Result<(Vec<(Option<CategoryKey>, usize)>, String), WorkflowError> {
+pub fn forecast(project: &Project, store: &Store, options: &Options) -> Result<(Quotas, String), WorkflowError> {
     let taxonomy = &project.taxonomy;
     let mut board = Board::default();
     board.refresh(project, store)?;

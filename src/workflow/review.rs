@@ -5,6 +5,7 @@ use super::project::Project;
 use super::{WorkflowError, new_event_id, now};
 use crate::domain::corpus::{Document, Origin, Sentence, SentenceId};
 use crate::domain::label::{Decision, Event, Proposal, Source, Stand};
+use crate::domain::quality::Verdict;
 use crate::domain::queue::Filter;
 use crate::domain::split::Split;
 use crate::store::{Direction, Progression, Store, Undone};
@@ -22,6 +23,8 @@ pub struct Item {
     pub split: Split,
     /// What language models propose (for a synthetic sentence: what it was written for), newest run first.
     pub silver: Vec<Proposal>,
+    /// What the quality gate said of a synthetic sentence.
+    pub verdicts: Vec<Verdict>,
     /// What the latest classifier says.
     pub classifier: Option<Proposal>,
     /// The standing decisions of others.
@@ -78,7 +81,8 @@ pub fn item(project: &Project, store: &Store, id: SentenceId) -> Result<Item, Wo
         }
     }
     let split = project.file.split.split(&document.patient);
-    Ok(Item { sentence, document, context, split, silver, classifier, others: decisions, mine, hidden })
+    let verdicts = if document.origin == Origin::Synthetic { store.verdicts(id)? } else { Vec::new() };
+    Ok(Item { sentence, document, context, split, silver, verdicts, classifier, others: decisions, mine, hidden })
 }
 
 /// Takes a stand on a sentence that has been on the screen for `took` milliseconds, and commits it.

@@ -7,8 +7,17 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("domain", &[], &[]),
     ("store", &["domain"], &["rusqlite", "serde_json"]),
     ("formats", &["domain"], &["toml", "csv", "serde_json", "flate2"]),
+    (
+        "llm",
+        &["domain"],
+        &["reqwest", "rustls", "tokio", "candle_core", "candle_nn", "tokenizers", "minijinja", "rayon", "serde_json"],
+    ),
     ("classifier", &["domain"], &["candle_core", "serde_json"]),
-    ("workflow", &["domain", "store", "formats", "classifier"], &["jiff", "uuid", "serde_json", "csv"]),
+    (
+        "workflow",
+        &["domain", "store", "formats", "llm", "classifier"],
+        &["jiff", "uuid", "serde_json", "csv", "tokio"],
+    ),
     (
         "cli",
         &["domain", "formats", "workflow", "tui"],

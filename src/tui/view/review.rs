@@ -207,12 +207,12 @@ fn machine_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static
         let who = if synthetic { "target" } else { "silver" };
         let content = &proposal.content;
         lines.push(labelled(shared, who, &content.label, &confidence(content.confidence), Meaning::Silver, width));
-        if i == 0 {
+        if i == 0 || !synthetic {
             lines.push(Line::styled(
                 format!("   by {}", fit(&visible(&proposal.model).text, width.saturating_sub(6))),
                 theme.style(Meaning::Dim),
             ));
-            if !content.rationale.is_empty() {
+            if i == 0 && !content.rationale.is_empty() {
                 let why = visible(&content.rationale).text;
                 let wrapped = styled_lines(&why, width.saturating_sub(4), theme.style(Meaning::Text), &[]);
                 lines.extend(wrapped.into_iter().take(3).map(|line| prefixed("   ", line)));
@@ -229,6 +229,17 @@ fn machine_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static
             Meaning::Classifier,
             width,
         ));
+    }
+    for verdict in item.verdicts.iter().filter(|verdict| !verdict.passed) {
+        let said = format!("{}: {}", verdict.check, visible(&verdict.reason).text);
+        let wrapped = styled_lines(&said, width.saturating_sub(4), theme.style(Meaning::Bad), &[]);
+        lines.extend(
+            wrapped.into_iter().take(2).enumerate().map(|(i, line)| prefixed(if i == 0 { " x " } else { "   " }, line)),
+        );
+    }
+    if !item.verdicts.is_empty() && item.verdicts.iter().all(|verdict| verdict.passed) {
+        let said = format!(" passed all {} checks", item.verdicts.len());
+        lines.push(Line::styled(said, theme.style(Meaning::Good)));
     }
     if lines.is_empty() {
         lines.push(Line::styled(" no proposal", theme.style(Meaning::Dim)));

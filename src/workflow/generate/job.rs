@@ -8,7 +8,7 @@ use super::{Target, label_of};
 use crate::classifier::{Classifier as _, Model as Classifier};
 use crate::domain::corpus::{NewDocument, PatientKey, SentenceId};
 use crate::domain::label::{Label, RunId};
-use crate::domain::quality::{Gate, Lengths, Limits, Verdict};
+use crate::domain::quality::{Check, Gate, Lengths, Limits, Verdict};
 use crate::domain::taxonomy::CategoryKey;
 use crate::domain::text::Span;
 use crate::formats::project::language::{Agreement, GenerateSettings};
@@ -142,11 +142,15 @@ impl GenerateJob<'_> {
             Ok(text) => {
                 let target = label_of(draft.brief.target.as_ref());
                 let verdicts = self.gate.judge(&text, &target);
-                if verdicts.iter().any(|v| !v.passed) || !self.settings.round_trip {
-                    self.judged(draft, text, None);
-                    return Vec::new();
+                let failed: Vec<&Verdict> = verdicts.iter().filter(|v| !v.passed).collect();
+                if failed.is_empty() && self.settings.round_trip {
+                    return vec![self.check(draft, text)];
                 }
-                vec![self.check(draft, text)]
+                // A sentence that is good but for its length is asked for again, shorter or longer; both are kept.
+                let only_length = matches!(failed.as_slice(), [one] if one.check == Check::Length);
+                let again = (only_length && tries < RETRIES).then(|| self.reworded(&draft, request, reply));
+                self.judged(draft, text, None);
+                again.map(|(draft, request)| self.errand(draft, request, tries + 1)).into_iter().collect()
             }
             Err(fault) if tries < RETRIES => {
                 let mut request = request.clone();
@@ -160,6 +164,19 @@ impl GenerateJob<'_> {
                 Vec::new()
             }
         }
+    }
+
+    /// The conversation so far with the length asked for again, as a sentence with a number of its own.
+    fn reworded(&mut self, draft: &Draft, request: &Request, reply: &Reply) -> (Draft, Request) {
+        let mut request = request.clone();
+        request.turns.push(Turn::new(Role::Assistant, reply.text.chars().take(1_000).collect::<String>()));
+        let said = format!("Say the same in {} words, as a clinician would note it.", draft.brief.words);
+        request.turns.push(Turn::new(Role::User, said));
+        let progressing = &mut self.targets[draft.at];
+        progressing.under_way += 1;
+        let number = progressing.next;
+        progressing.next += 1;
+        (Draft { number, ..draft.clone() }, request)
     }
 
     fn lost(&mut self, at: usize) {

@@ -1,0 +1,209 @@
+//! A conversation as the model was trained to see it: by the template in its file, or by a plain form.
+
+use minijinja::value::Value;
+use minijinja::{Environment, Error, ErrorKind, State, context};
+use serde_json::json;
+
+use super::super::{LlmError, Role, Turn};
+use super::file::File;
+use super::tokenizer::{Part, Tokenizer};
+
+/// Where the form of a conversation comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The model file.
+    File,
+    /// `<|im_start|>` and `<|im_end|>`, which the vocabulary has.
+    ChatMl,
+    /// `System:`, `User:` and `Assistant:` before the turns.
+    Plain,
+}
+
+impl Origin {
+    /// For the record of a run.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::File => "from file",
+            Self::ChatMl => "chatml",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n\
+                      {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+const PLAIN: &str = "{{ bos_token }}{% for message in messages %}{{ message.role | capitalize }}: \
+                     {{ message.content }}\n\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}";
+
+/// Marks around the number of a turn, in place of its text: no template looks for private characters, and no text of ours
+/// goes through the template, so that nothing in it can be taken for part of the form.
+const MARKS: [char; 2] = ['\u{f8fe}', '\u{f8ff}'];
+
+/// A form of conversations.
+pub(super) struct Template {
+    environment: Environment<'static>,
+    pub(super) origin: Origin,
+    /// The form has no place for a system turn: it goes before the first user turn.
+    folds_system: bool,
+    /// The form cuts white space off the turns.
+    trims: bool,
+    names: [String; 2],
+}
+
+fn environment(source: &str) -> Result<Environment<'static>, Error> {
+    let mut environment = Environment::new();
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.add_function("raise_exception", |what: String| -> Result<Value, Error> {
+        Err(Error::new(ErrorKind::InvalidOperation, what))
+    });
+    // No clock: the same conversation gives the same prompt on any day.
+    environment.add_function("strftime_now", |_: String| "2024-07-26".to_owned());
+    environment.set_unknown_method_callback(python_method);
+    environment.add_template_owned("chat", source.to_owned())?;
+    Ok(environment)
+}
+
+/// The methods of Python's values that templates use.
+fn python_method(_: &State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+    let unknown = || Error::new(ErrorKind::UnknownMethod, format!("no method {method} here"));
+    if let Some(text) = value.as_str() {
+        let arg = |at: usize| args.get(at).and_then(Value::as_str);
+        let strip = |side: fn(&str, &dyn Fn(char) -> bool) -> String| match arg(0) {
+            Some(set) => side(text, &|c| set.contains(c)),
+            None => side(text, &char::is_whitespace),
+        };
+        return Ok(match method {
+            "strip" => Value::from(strip(|t, f| t.trim_matches(f).to_owned())),
+            "lstrip" => Value::from(strip(|t, f| t.trim_start_matches(f).to_owned())),
+            "rstrip" => Value::from(strip(|t, f| t.trim_end_matches(f).to_owned())),
+            "upper" => Value::from(text.to_uppercase()),
+            "lower" => Value::from(text.to_lowercase()),
+            "title" | "capitalize" => {
+                let mut chars = text.chars();
+                let first: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+                Value::from(first + &chars.as_str().to_lowercase())
+            }
+            "startswith" => Value::from(text.starts_with(arg(0).ok_or_else(unknown)?)),
+            "endswith" => Value::from(text.ends_with(arg(0).ok_or_else(unknown)?)),
+            "replace" => Value::from(text.replace(arg(0).ok_or_else(unknown)?, arg(1).ok_or_else(unknown)?)),
+            "find" => Value::from(text.find(arg(0).ok_or_else(unknown)?).map_or(-1, |at| at as i64)),
+            "split" => match arg(0) {
+                Some(by) => text.split(by).map(Value::from).collect(),
+                None => text.split_whitespace().map(Value::from).collect(),
+            },
+            _ => return Err(unknown()),
+        });
+    }
+    let map = match serde_json::to_value(value) {
+        Ok(serde_json::Value::Object(map)) => Some(map),
+        _ => None,
+    };
+    match (map, method) {
+        (Some(map), "items") => Ok(Value::from_serialize(map.iter().map(|(k, v)| (k, v)).collect::<Vec<_>>())),
+        (Some(map), "keys") => Ok(Value::from_serialize(map.keys().collect::<Vec<_>>())),
+        (Some(map), "values") => Ok(Value::from_serialize(map.values().collect::<Vec<_>>())),
+        (Some(map), "get") => {
+            let found = args.first().and_then(Value::as_str).and_then(|key| map.get(key));
+            Ok(found.map_or_else(|| args.get(1).cloned().unwrap_or(Value::from(())), Value::from_serialize))
+        }
+        _ => Err(unknown()),
+    }
+}
+
+impl Template {
+    /// Takes the file's template, or one that its vocabulary allows.
+    pub(super) fn read(file: &File, tokenizer: &Tokenizer) -> Result<Self, LlmError> {
+        let (source, origin) = match file.text("tokenizer.chat_template").filter(|t| !t.trim().is_empty()) {
+            Some(source) => (source, Origin::File),
+            None if tokenizer.control("<|im_start|>").is_some() => (CHATML, Origin::ChatMl),
+            None => (PLAIN, Origin::Plain),
+        };
+        let broken = |error: &dyn std::fmt::Display| file.wrong(format!("its chat template cannot be used: {error}"));
+        let environment = environment(source).map_err(|error| broken(&error))?;
+        let mut template = Self {
+            environment,
+            origin,
+            folds_system: false,
+            trims: false,
+            names: tokenizer.names().map(str::to_owned),
+        };
+        let sample = [Role::System, Role::User, Role::Assistant, Role::User];
+        if !template.renders(&sample) {
+            template.folds_system = true;
+        }
+        let sample = if template.folds_system { &sample[1..] } else { &sample };
+        let turns: Vec<serde_json::Value> = sample
+            .iter()
+            .map(|role| json!({ "role": role, "content": format!(" {}x{} ", MARKS[0], MARKS[1]) }))
+            .collect();
+        let shown = template.render(&turns).map_err(|error| broken(&error))?;
+        if shown.matches(MARKS[0]).count() != sample.len() {
+            return Err(broken(&"it leaves turns out"));
+        }
+        template.trims = !shown.contains(&format!(" {}x{} ", MARKS[0], MARKS[1]));
+        Ok(template)
+    }
+
+    fn renders(&self, roles: &[Role]) -> bool {
+        let turns: Vec<serde_json::Value> = roles
+            .iter()
+            .enumerate()
+            .map(|(at, role)| json!({ "role": role, "content": format!("{}{at}{}", MARKS[0], MARKS[1]) }))
+            .collect();
+        self.render(&turns).is_ok_and(|shown| shown.matches(MARKS[0]).count() == roles.len())
+    }
+
+    fn render(&self, turns: &[serde_json::Value]) -> Result<String, Error> {
+        let [bos_token, eos_token] = &self.names;
+        self.environment.get_template("chat")?.render(context! {
+            messages => Value::from_serialize(turns),
+            add_generation_prompt => true,
+            enable_thinking => false,
+            tools => Value::from(()),
+            bos_token => bos_token,
+            eos_token => eos_token,
+        })
+    }
+
+    /// A conversation up to where the model answers, in parts of the form and of the turns.
+    pub(super) fn parts(&self, turns: &[Turn]) -> Result<Vec<Part>, LlmError> {
+        let mut contents: Vec<(Role, String)> = Vec::new();
+        for turn in turns {
+            let text = if self.trims { turn.content.trim() } else { &turn.content };
+            match contents.last_mut() {
+                Some((role @ Role::System, before)) if self.folds_system => {
+                    *role = turn.role;
+                    *before = format!("{before}\n\n{text}");
+                }
+                _ => contents.push((turn.role, text.to_owned())),
+            }
+        }
+        if let [(role @ Role::System, _)] = contents.as_mut_slice()
+            && self.folds_system
+        {
+            *role = Role::User;
+        }
+        let messages: Vec<serde_json::Value> = contents
+            .iter()
+            .enumerate()
+            .map(|(at, (role, _))| json!({ "role": role, "content": format!("{}{at}{}", MARKS[0], MARKS[1]) }))
+            .collect();
+        let wrong =
+            |what: &dyn std::fmt::Display| LlmError::Unanswerable(format!("the model's chat template says: {what}"));
+        let shown = self.render(&messages).map_err(|error| wrong(&error.detail().unwrap_or("an error")))?;
+        let mut parts = Vec::new();
+        let mut rest = shown.as_str();
+        while let Some((form, after)) = rest.split_once(MARKS[0]) {
+            let (number, after) = after.split_once(MARKS[1]).ok_or_else(|| wrong(&"it cuts turns"))?;
+            let (_, text) =
+                number.parse::<usize>().ok().and_then(|at| contents.get(at)).ok_or_else(|| wrong(&"it cuts turns"))?;
+            parts.push(Part::Template(form.to_owned()));
+            parts.push(Part::Plain(text.clone()));
+            rest = after;
+        }
+        parts.push(Part::Template(rest.to_owned()));
+        Ok(parts)
+    }
+}

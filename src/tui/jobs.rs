@@ -1,0 +1,191 @@
+//! The state of Jobs: what language models are doing, and what they could be set to.
+
+use std::collections::BTreeMap;
+
+use crate::domain::spending::Spending;
+use crate::workflow::Progress;
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Work {
+    /// Labels sentences of notes: silver.
+    Label,
+    /// Writes sentences: bronze.
+    Generate,
+}
+
+/// Something that can be started: work, by a model of the project file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Offer {
+    /// What.
+    pub work: Work,
+    /// By which model.
+    pub model: String,
+}
+
+impl Offer {
+    /// What it is called.
+    pub fn name(&self) -> String {
+        match self.work {
+            Work::Label => format!("label with {}", self.model),
+            Work::Generate => format!("write with {}", self.model),
+        }
+    }
+}
+
+/// A job of this session.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Job {
+    /// The step it is at.
+    pub what: String,
+    /// Done of the step.
+    pub done: u64,
+    /// All of the step, where that is known.
+    pub total: Option<u64>,
+    /// What is counted.
+    pub unit: &'static str,
+    /// What the run has cost.
+    pub spending: Spending,
+    /// Items that failed.
+    pub failed: u64,
+    /// When the step began.
+    pub since: u64,
+    /// When it was heard of last.
+    pub heard: u64,
+    /// It waits.
+    pub paused: bool,
+    /// How it ended, and whether well.
+    pub ended: Option<(String, bool)>,
+}
+
+impl Job {
+    /// Items a minute in this step.
+    pub fn pace(&self) -> Option<f64> {
+        let minutes = self.heard.saturating_sub(self.since) as f64 / 60_000.0;
+        (self.done > 0 && minutes > 0.0).then(|| self.done as f64 / minutes)
+    }
+
+    /// Milliseconds that the step will take yet at this pace.
+    pub fn left(&self) -> Option<u64> {
+        let left = self.total?.saturating_sub(self.done);
+        Some((left as f64 / self.pace()? * 60_000.0) as u64)
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct JobsState {
+    /// What can be started, in order.
+    pub offers: Vec<Offer>,
+    /// Jobs of this session.
+    pub jobs: BTreeMap<Offer, Job>,
+    /// The line chosen.
+    pub selected: usize,
+}
+
+impl JobsState {
+    /// Both kinds of work for each model of the project.
+    pub fn new<'a>(models: impl Iterator<Item = &'a String>) -> Self {
+        let offers = models
+            .flat_map(|model| [Work::Label, Work::Generate].map(|work| Offer { work, model: model.clone() }))
+            .collect();
+        Self { offers, ..Self::default() }
+    }
+
+    /// The offer chosen.
+    pub fn chosen(&self) -> Option<&Offer> {
+        self.offers.get(self.selected)
+    }
+
+    /// Moves the choice.
+    pub fn step(&mut self, by: isize) {
+        let last = self.offers.len().saturating_sub(1);
+        self.selected = self.selected.saturating_add_signed(by).min(last);
+    }
+
+    /// Whether a job is under way.
+    pub fn runs(&self, offer: &Offer) -> bool {
+        self.jobs.get(offer).is_some_and(|job| job.ended.is_none())
+    }
+
+    /// Notes that the chosen job begins; says which, or why not.
+    pub fn start(&mut self, now: u64) -> Result<Offer, &'static str> {
+        let offer = self.chosen().cloned().ok_or("no model yet: write one under [models] in goldsmith.toml")?;
+        if self.runs(&offer) {
+            return Err("it is under way already");
+        }
+        self.jobs.insert(offer.clone(), Job { what: "opening the model".into(), since: now, ..Job::default() });
+        Ok(offer)
+    }
+
+    /// Pauses the chosen job, or lets it go on; says which and which of the two.
+    pub fn pause(&mut self) -> Result<(Offer, bool), &'static str> {
+        let offer = self.chosen().cloned().ok_or("no job to pause")?;
+        match self.jobs.get_mut(&offer).filter(|job| job.ended.is_none()) {
+            Some(job) => {
+                job.paused = !job.paused;
+                Ok((offer, job.paused))
+            }
+            None => Err("it is not under way"),
+        }
+    }
+
+    /// Takes what a job says.
+    pub fn hear(&mut self, offer: &Offer, progress: Progress, now: u64) {
+        let Some(job) = self.jobs.get_mut(offer) else {
+            return;
+        };
+        job.heard = now;
+        match progress {
+            Progress::Started { what, total, unit } => {
+                (job.what, job.total, job.unit) = (what, total, unit);
+                (job.done, job.since) = (0, now);
+            }
+            Progress::Advanced(done) => job.done = done,
+            Progress::Spent { spending, failed } => (job.spending, job.failed) = (spending, failed),
+            Progress::Noted(_) | Progress::Finished => {}
+        }
+    }
+
+    /// Notes that a job is over.
+    pub fn finish(&mut self, offer: &Offer, how: Result<String, String>) {
+        if let Some(job) = self.jobs.get_mut(offer) {
+            job.paused = false;
+            job.ended = Some(match how {
+                Ok(said) => (said, true),
+                Err(said) => (said, false),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_started_paused_heard_and_finished() {
+        let models = ["local".to_owned()];
+        let mut state = JobsState::new(models.iter());
+        assert_eq!(state.offers.iter().map(Offer::name).collect::<Vec<_>>(), ["label with local", "write with local"]);
+        assert_eq!(state.pause(), Err("it is not under way"));
+        let offer = state.start(0).unwrap();
+        assert_eq!(state.start(1), Err("it is under way already"));
+        state.hear(&offer, Progress::Started { what: "labelling".into(), total: Some(100), unit: "sentences" }, 1_000);
+        state.hear(&offer, Progress::Advanced(20), 61_000);
+        let job = &state.jobs[&offer];
+        assert_eq!((job.pace(), job.left()), (Some(20.0), Some(240_000)));
+        assert_eq!(state.pause().unwrap().1, true);
+        assert_eq!(state.pause().unwrap().1, false);
+        state.finish(&offer, Ok("done".into()));
+        assert!(!state.runs(&offer));
+        assert!(state.start(2).is_ok());
+    }
+
+    #[test]
+    fn without_a_model_it_says_where_to_write_one() {
+        let mut state = JobsState::new(std::iter::empty());
+        state.step(1);
+        assert!(state.start(0).unwrap_err().contains("[models] in goldsmith.toml"));
+    }
+}

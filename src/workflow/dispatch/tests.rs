@@ -1,0 +1,293 @@
+//! Dispatching against a model made of a function, with no network.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use super::*;
+use crate::domain::egress::Host;
+use crate::domain::label::{Outcome, Run, RunKind, Timestamp};
+use crate::llm::{Card, Pending, Role, Sampling, Shape, Turn};
+
+/// What the model answers to the n-th attempt at a question.
+type Script = fn(question: &str, attempt: usize) -> Result<u64, LlmError>;
+
+struct Scripted {
+    card: Card,
+    host: Option<Host>,
+    script: Script,
+    /// Attempts by question.
+    asked: Mutex<BTreeMap<String, usize>>,
+}
+
+impl Scripted {
+    fn new(script: Script) -> Arc<Self> {
+        let card = Card {
+            name: "scripted".into(),
+            provider: "test".into(),
+            identity: "scripted".into(),
+            details: serde_json::Value::Null,
+        };
+        Arc::new(Self { card, host: None, script, asked: Mutex::default() })
+    }
+
+    fn attempts(&self) -> BTreeMap<String, usize> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Model for Scripted {
+    fn card(&self) -> &Card {
+        &self.card
+    }
+
+    fn host(&self) -> Option<&Host> {
+        self.host.as_ref()
+    }
+
+    fn write<'a>(&'a self, request: &'a Request, _: Option<&'a Departure>) -> Pending<'a, Reply> {
+        Box::pin(async move {
+            let question = request.turns[0].content.clone();
+            let attempt = {
+                let mut asked = self.asked.lock().unwrap();
+                let attempt = asked.entry(question.clone()).or_default();
+                *attempt += 1;
+                *attempt
+            };
+            let completion = (self.script)(&question, attempt)?;
+            let usage = Usage { prompt: 10, completion, ..Usage::default() };
+            Ok(Reply { text: question, complete: true, tokens: Vec::new(), usage })
+        })
+    }
+
+    fn choose<'a>(&'a self, _: &'a Choose, _: Option<&'a Departure>) -> Pending<'a, Vec<Choice>> {
+        Box::pin(async { Err(LlmError::Stopped) })
+    }
+}
+
+/// Asks questions 0, 1, 2 and so on, and writes nothing.
+struct Questions {
+    next: u64,
+    end: u64,
+    answered: Vec<String>,
+    failed: Vec<String>,
+}
+
+impl Questions {
+    fn new(end: u64) -> Self {
+        Self { next: 0, end, answered: Vec::new(), failed: Vec::new() }
+    }
+}
+
+impl Job for Questions {
+    type Tag = u64;
+
+    fn next(&mut self, _: &mut Store) -> Result<Next<u64>, WorkflowError> {
+        if self.next == self.end {
+            return Ok(Next::Done);
+        }
+        let tag = self.next;
+        self.next += 1;
+        let ask = Ask::Write(Request {
+            turns: vec![Turn::new(Role::User, tag.to_string())],
+            shape: Shape::Text,
+            sampling: Sampling::greedy(5),
+            logprobs: false,
+        });
+        Ok(Next::Ask(Box::new(Errand { tag, ask, purpose: "test", sentences: Vec::new() })))
+    }
+
+    fn take(&mut self, _: &mut Store, tag: u64, said: Result<Said, String>) -> Result<Vec<Errand<u64>>, WorkflowError> {
+        match said {
+            Ok(_) => self.answered.push(tag.to_string()),
+            Err(why) => self.failed.push(format!("{tag}: {why}")),
+        }
+        Ok(Vec::new())
+    }
+
+    fn flush(&mut self, _: &mut Store) -> Result<(), WorkflowError> {
+        Ok(())
+    }
+
+    fn done(&self) -> (u64, u64) {
+        (self.answered.len() as u64, self.failed.len() as u64)
+    }
+}
+
+fn store() -> (Store, RunId) {
+    let mut store = Store::in_memory().unwrap();
+    let id = RunId("run".into());
+    let run = Run {
+        id: id.clone(),
+        kind: RunKind::Label,
+        model: "scripted".into(),
+        config: "{}".into(),
+        taxonomy: String::new(),
+        started: Timestamp(0),
+        finished: None,
+        outcome: Outcome::Running,
+        scores: String::new(),
+    };
+    store.put_run(&run).unwrap();
+    (store, id)
+}
+
+fn ask(store: &mut Store, run: &RunId, model: &Arc<Scripted>, job: &mut Questions, budget: Budget) -> Ended {
+    let limits = Limits {
+        concurrency: 4,
+        requests_per_minute: 0,
+        tokens_per_minute: 0,
+        attempts: 3,
+        first_wait: Duration::from_millis(1),
+    };
+    let gate = Gate::default();
+    let setup = Dispatch { model: model.clone(), limits, budget, prices: Prices::default(), gate: &gate, run };
+    dispatch(&setup, store, job, &Cancel::default(), &mut |_| {}).unwrap()
+}
+
+fn later(what: &str) -> LlmError {
+    LlmError::Later { what: what.into(), after: None }
+}
+
+#[test]
+fn every_question_is_answered_once_and_then_from_kept_replies() {
+    let (mut store, run) = store();
+    let model = Scripted::new(|_, _| Ok(1));
+    let mut job = Questions::new(100);
+    assert_eq!(ask(&mut store, &run, &model, &mut job, Budget::default()), Ended::Finished);
+    assert_eq!((job.answered.len(), model.attempts().len()), (100, 100));
+    assert!(model.attempts().values().all(|n| *n == 1));
+    let mut again = Questions::new(100);
+    assert_eq!(ask(&mut store, &run, &model, &mut again, Budget::default()), Ended::Finished);
+    assert_eq!(again.answered.len(), 100);
+    assert!(model.attempts().values().all(|n| *n == 1), "asked again although the reply was kept");
+    let spent = store.spending(&run).unwrap();
+    assert_eq!((spent.requests, spent.cached, spent.prompt_tokens, spent.completion_tokens), (100, 100, 1000, 100));
+}
+
+#[test]
+fn a_busy_server_is_asked_again_and_one_that_never_answers_one_question_fails_it_alone() {
+    let (mut store, run) = store();
+    let model = Scripted::new(|question, attempt| match question {
+        "7" => Err(later("500")),
+        _ if attempt < 3 => Err(later("busy")),
+        _ => Ok(1),
+    });
+    let mut job = Questions::new(20);
+    assert_eq!(ask(&mut store, &run, &model, &mut job, Budget::default()), Ended::Finished);
+    assert_eq!(job.answered.len(), 19);
+    assert_eq!(job.failed, ["7: 500"]);
+    // Three attempts, and three more when others had been answered.
+    assert_eq!(model.attempts()["7"], 6);
+    assert_eq!(store.spending(&run).unwrap().retries, 19 * 2 + 4);
+}
+
+#[test]
+fn a_server_that_is_away_ends_the_run_and_fails_nothing() {
+    let (mut store, run) = store();
+    let model = Scripted::new(|_, _| Err(later("connection refused")));
+    let mut job = Questions::new(1000);
+    let ended = ask(&mut store, &run, &model, &mut job, Budget::default());
+    assert_eq!(ended, Ended::Halted("connection refused".into()));
+    assert_eq!((job.answered.len(), job.failed.len()), (0, 0));
+    assert!(model.attempts().len() < 20, "went on asking");
+}
+
+#[test]
+fn a_fatal_answer_ends_the_run_at_once_and_an_unanswerable_one_fails_alone() {
+    let (mut store, run) = store();
+    let model = Scripted::new(|question, _| match question {
+        "3" => Err(LlmError::Unanswerable("too long".into())),
+        "50" => Err(LlmError::Fatal("wrong key".into())),
+        _ => Ok(1),
+    });
+    let mut job = Questions::new(1000);
+    assert_eq!(ask(&mut store, &run, &model, &mut job, Budget::default()), Ended::Halted("wrong key".into()));
+    assert_eq!(job.failed, ["3: too long"]);
+    assert!(job.answered.len() < 70);
+}
+
+#[test]
+fn the_budget_is_never_passed_and_a_larger_one_goes_on() {
+    let (mut store, run) = store();
+    let model = Scripted::new(|_, _| Ok(5));
+    let mut job = Questions::new(100);
+    let tokens = |n| Budget { tokens: Some(n), ..Budget::default() };
+    assert!(matches!(ask(&mut store, &run, &model, &mut job, tokens(500)), Ended::Budget(_)));
+    let spent = store.spending(&run).unwrap().tokens();
+    assert!((400..=500).contains(&spent), "{spent} spent");
+    let mut rest = Questions::new(100);
+    assert_eq!(ask(&mut store, &run, &model, &mut rest, tokens(5_000)), Ended::Finished);
+    assert_eq!(store.spending(&run).unwrap().tokens(), 1_500);
+}
+
+#[test]
+fn a_stop_before_the_start_sends_nothing() {
+    let (mut store, run) = store();
+    let model = Scripted::new(|_, _| Ok(1));
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let limits = Limits {
+        concurrency: 2,
+        requests_per_minute: 0,
+        tokens_per_minute: 0,
+        attempts: 1,
+        first_wait: Duration::from_millis(1),
+    };
+    let (gate, mut job) = (Gate::default(), Questions::new(10));
+    let setup = Dispatch {
+        model: model.clone(),
+        limits,
+        budget: Budget::default(),
+        prices: Prices::default(),
+        gate: &gate,
+        run: &run,
+    };
+    assert_eq!(dispatch(&setup, &mut store, &mut job, &cancel, &mut |_| {}).unwrap(), Ended::Stopped);
+    assert!(model.attempts().is_empty());
+}
+
+#[test]
+fn what_is_not_allowed_is_refused_and_written_down() {
+    let (mut store, run) = store();
+    let host = Some(Host::new("api.example.org"));
+    let model = Arc::new(Scripted { host, ..Arc::into_inner(Scripted::new(|_, _| Ok(1))).unwrap() });
+    let (gate, mut job) = (Gate::default(), Questions::new(10));
+    let limits = Limits {
+        concurrency: 2,
+        requests_per_minute: 0,
+        tokens_per_minute: 0,
+        attempts: 1,
+        first_wait: Duration::from_millis(1),
+    };
+    let setup = Dispatch {
+        model: model.clone(),
+        limits,
+        budget: Budget::default(),
+        prices: Prices::default(),
+        gate: &gate,
+        run: &run,
+    };
+    let refused = dispatch(&setup, &mut store, &mut job, &Cancel::default(), &mut |_| {}).unwrap_err();
+    assert!(refused.to_string().contains("allow_hosts = [\"api.example.org\"]"), "{refused}");
+    assert!(model.attempts().is_empty());
+    assert!(store.egress(10).unwrap()[0].outcome.starts_with("refused"));
+}
+
+#[test]
+fn requests_are_spaced_evenly_and_tokens_count() {
+    let limits = |requests, tokens| Limits {
+        concurrency: 1,
+        requests_per_minute: requests,
+        tokens_per_minute: tokens,
+        attempts: 1,
+        first_wait: Duration::ZERO,
+    };
+    let start = Instant::now();
+    let waits = |mut pace: Pace, tokens: u64| -> Vec<u64> {
+        (0..4).map(|_| (pace.reserve(start, tokens) - start).as_millis() as u64).collect()
+    };
+    assert_eq!(waits(Pace::new(&limits(60, 0)), 1), [0, 1_000, 2_000, 3_000]);
+    assert_eq!(waits(Pace::new(&limits(0, 6_000)), 50), [0, 500, 1_000, 1_500]);
+    assert_eq!(waits(Pace::new(&limits(60, 6_000)), 200), [0, 2_000, 4_000, 6_000]);
+    assert_eq!(waits(Pace::new(&limits(0, 0)), 200), [0, 0, 0, 0]);
+}
