@@ -61,8 +61,11 @@ pub fn objects(reply: &Reply, shape: &Shape) -> Result<Vec<Map<String, Value>>, 
     each(reply, shape)?.into_iter().collect()
 }
 
+/// One of several answers, or what is wrong with it.
+pub type Checked = Result<Map<String, Value>, Fault>;
+
 /// As [`objects`], but what is wrong with one of them does not touch the others.
-pub fn each(reply: &Reply, shape: &Shape) -> Result<Vec<Result<Map<String, Value>, Fault>>, Fault> {
+pub fn each(reply: &Reply, shape: &Shape) -> Result<Vec<Checked>, Fault> {
     let (count, fields) = match shape {
         Shape::Text => return Ok(Vec::new()),
         Shape::Object(fields) => (None, fields),
@@ -342,6 +345,17 @@ mod tests {
         }
         assert_eq!(object("memory"), Err(Fault::NoObject));
         assert_eq!(object("{\"label\": \"mem"), Err(Fault::CutOff));
+    }
+
+    #[test]
+    fn a_quotation_may_cross_the_end_of_a_line_and_is_kept_as_the_sentence_has_it() {
+        let sentence = "She forgets,\n  forgets\tthe names.";
+        assert_eq!(passage(sentence, "She forgets, forgets"), Some("She forgets,\n  forgets"));
+        assert_eq!(passage(sentence, "forgets the names"), Some("forgets\tthe names"));
+        assert_eq!(passage(sentence, "the names."), Some("the names."));
+        for absent in ["forgetsthe", "for gets", "forgets names", "the names. Then", " "] {
+            assert_eq!(passage(sentence, absent), None, "{absent}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! every request. Nothing but the standard library under it, a thread for each connection.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -128,6 +128,7 @@ struct Shared {
     heard: Condvar,
     connections: Mutex<Vec<TcpStream>>,
     connected: AtomicU64,
+    served: AtomicU64,
     stopped: AtomicBool,
     /// Answers everything alike after so long, and keeps no log: for measuring the client.
     light: Option<Duration>,
@@ -154,7 +155,8 @@ impl Server {
         Self::start(|_| Act::Ok)
     }
 
-    /// A server that costs next to nothing.
+    /// A server that costs next to nothing, for the benchmark.
+    #[allow(dead_code)]
     pub fn light(latency: Duration) -> Self {
         Self::listen(FLUENT, 0, Box::new(|_| Act::Ok), Some(latency))
     }
@@ -175,6 +177,7 @@ impl Server {
             heard: Condvar::new(),
             connections: Mutex::default(),
             connected: AtomicU64::new(0),
+            served: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             light,
         });
@@ -215,6 +218,12 @@ impl Server {
     /// Everything asked so far about sentences.
     pub fn asked(&self) -> Vec<Seen> {
         self.log().into_iter().filter(|seen| !seen.sentences.is_empty()).collect()
+    }
+
+    /// How many requests a light server has answered.
+    #[allow(dead_code)]
+    pub fn served(&self) -> u64 {
+        self.shared.served.load(Ordering::Relaxed)
     }
 
     /// How often it was connected to.
@@ -344,6 +353,7 @@ impl Shared {
                         thread::sleep(latency);
                     }
                     send(stream, 200, LIGHT, "")?;
+                    self.served.fetch_add(1, Ordering::Relaxed);
                     true
                 }
                 _ => self.answer(&request, stream)?,
