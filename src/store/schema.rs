@@ -129,3 +129,11 @@ pub(super) fn migrate(store: &mut Store) -> Result<(), StoreError> {
         c.pragma_update(None, "application_id", APPLICATION_ID)
     })
 }
+
+/// Makes a store as the first version left it.
+#[cfg(test)]
+pub(super) fn first_version(c: &rusqlite::Connection) -> rusqlite::Result<()> {
+    c.execute_batch(MIGRATIONS[0])?;
+    c.pragma_update(None, "user_version", 1)?;
+    c.pragma_update(None, "application_id", APPLICATION_ID)
+}

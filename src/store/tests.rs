@@ -259,3 +259,21 @@ proptest! {
         prop_assert_eq!(&folds(&store), &before);
     }
 }
+
+#[test]
+fn a_store_of_the_first_version_is_brought_up_to_date_with_all_that_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    super::schema::first_version(&old).unwrap();
+    old.execute("INSERT INTO meta VALUES ('kept', 'yes')", []).unwrap();
+    drop(old);
+    let mut store = Store::open(&path).unwrap();
+    let kept: String =
+        store.with(|c| c.query_row("SELECT value FROM meta WHERE key = 'kept'", [], |row| row.get(0))).unwrap();
+    assert_eq!(kept, "yes");
+    assert_eq!(store.restricted().unwrap(), "");
+    store.restrict("notes").unwrap();
+    assert_eq!(store.restricted().unwrap(), "notes");
+    assert!(store.egress(1).unwrap().is_empty());
+}

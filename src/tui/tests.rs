@@ -200,3 +200,54 @@ fn every_key_is_safe_everywhere_at_any_size() {
     workbench.resize(80, 24);
     assert!(workbench.text().contains("goldsmith"));
 }
+
+#[test]
+fn jobs_starts_what_the_project_names_and_says_why_it_cannot() {
+    let (_folder, project) = project("single");
+    let file = project.folder.join("goldsmith.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    // A port that nobody listens on: bound and let go again.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let models = format!("[models.server]\nurl = \"http://127.0.0.1:{free}/v1\"\n\n[label]\n");
+    std::fs::write(&file, text.replacen("[label]\n", &models, 1)).unwrap();
+    let project = Project::read(&project.folder, Some("ann")).unwrap();
+    let mut bench = Headless::open(project, 80, 24).unwrap();
+    bench.press(&["shift-tab"]);
+    assert!(bench.text().contains("> label with server"), "{}", bench.text());
+    assert!(bench.text().contains("  write with server"));
+    bench.press(&["P"]);
+    assert!(bench.text().contains("it is not under way"));
+    bench.press(&["enter"]);
+    assert!(bench.wait(|screen| screen.contains("cannot be reached")), "{}", bench.text());
+    assert!(bench.text().contains("failed"));
+}
+
+#[test]
+fn bronze_shows_what_the_gate_said() {
+    use crate::domain::quality::{Check, Verdict};
+    use crate::domain::text::Span;
+    use crate::store::NewBronze;
+    let (_folder, project) = project("single");
+    let mut store = project.store().unwrap();
+    let text = "She keeps one very long list of all lists.";
+    let document = NewDocument {
+        patient: PatientKey("synthetic/x".into()),
+        external_id: "bronze/coping_strategy/9".into(),
+        title: "Coping strategy".into(),
+        kind: "GP note".into(),
+        date: String::new(),
+        source: "bronze".into(),
+        text: text.into(),
+        sentences: vec![Span::new(0, text.len())],
+    };
+    let reason = "has 9 words; nearly all real sentences have 1 to 6".to_owned();
+    let verdicts = vec![Verdict { check: Check::Length, passed: false, reason, value: Some(9.0) }];
+    let target = Label::parse("coping_strategy").unwrap();
+    let row = NewBronze { document, target, brief: "Asked for: about 5 words".into(), verdicts };
+    store.add_bronze(&RunId("bronze".into()), &[row], &project.file.split).unwrap();
+    let mut bench = Headless::open(project, 100, 30).unwrap();
+    bench.press(&["tab", "j", "j"]);
+    let shown = bench.text();
+    assert!(shown.contains("x length: has 9 words"), "{shown}");
+    assert!(shown.contains("Asked for: about 5 words"), "{shown}");
+}

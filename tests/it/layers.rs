@@ -13,11 +13,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
         &["reqwest", "rustls", "tokio", "candle_core", "tokenizers", "minijinja", "rayon", "serde_json"],
     ),
     ("classifier", &["domain"], &["candle_core", "serde_json"]),
-    (
-        "workflow",
-        &["domain", "store", "formats", "llm", "classifier"],
-        &["jiff", "uuid", "serde_json", "csv", "tokio"],
-    ),
+    ("workflow", &["domain", "store", "formats", "llm", "classifier"], &["jiff", "uuid", "serde_json", "csv", "tokio"]),
     (
         "cli",
         &["domain", "formats", "workflow", "tui"],

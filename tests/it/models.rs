@@ -41,7 +41,8 @@ fn project(folder: &Path) -> Option<PathBuf> {
              WHERE d.external_id = ? AND s.position = ?",
         )
         .unwrap();
-    let named = include_str!("../data/public-200.jsonl").lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let named =
+        include_str!("../data/public-200.jsonl").lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let lines: Vec<String> = named
         .map(|row| {
             let (note, position) = (row["document"].as_str().unwrap(), row["position"].as_i64().unwrap());
@@ -146,8 +147,7 @@ fn a_real_server_writes_json_that_passes_every_check_or_is_recorded_as_failed() 
         return;
     };
     let llama = Llama::serve(&program, &model);
-    let options =
-        ["--url", &llama.url, "--answer", "json", "--examples", "1", "--limit", "8", "--concurrency", "2"];
+    let options = ["--url", &llama.url, "--answer", "json", "--examples", "1", "--limit", "8", "--concurrency", "2"];
     let run = label(&study, &options);
     let count = |key: &str| run["scores"][key].as_u64().unwrap();
     assert_eq!(count("labelled") + count("failed"), 8, "{run}");
