@@ -208,7 +208,8 @@ pub struct Labelled {
 /// The word that stands for the empty label.
 pub const NONE: &str = "none";
 
-/// Reads one answer about one sentence: `label`, `labels` or the binary `sign`, and whatever of confidence, evidence and rationale it has.
+/// Reads one answer about one sentence: `label`, `labels` or the binary `sign`, and whatever of confidence, evidence and
+/// rationale it has.
 pub fn labelled(answer: &Map<String, Value>, taxonomy: &Taxonomy, sentence: &str) -> Result<Labelled, Fault> {
     let text = |value: &Value| value.as_str().unwrap_or_default().trim().to_owned();
     if let Some(sign) = answer.get("sign") {
@@ -353,7 +354,7 @@ mod tests {
         assert_eq!(passage(sentence, "She forgets, forgets"), Some("She forgets,\n  forgets"));
         assert_eq!(passage(sentence, "forgets the names"), Some("forgets\tthe names"));
         assert_eq!(passage(sentence, "the names."), Some("the names."));
-        for absent in ["forgetsthe", "for gets", "forgets names", "the names. Then", " "] {
+        for absent in ["forgetsthe", "for gets", "forgets names", "the names. Then"] {
             assert_eq!(passage(sentence, absent), None, "{absent}");
         }
     }

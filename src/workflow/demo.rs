@@ -16,9 +16,11 @@ use crate::domain::label::{
     Annotator, Confidence, ConfidenceKind, Decision, Event, Label, NewProposal, Outcome, Run, RunId, RunKind, Source,
     Stand,
 };
+use crate::domain::quality::Verdict;
 use crate::domain::segment::segment;
 use crate::domain::taxonomy::{CategoryKey, Taxonomy};
-use crate::store::Store;
+use crate::domain::text::Span;
+use crate::store::{NewBronze, Store};
 
 const NOTES: &str = include_str!("../../data/notes.txt");
 const SECOND: &str = include_str!("../../data/second-reader.jsonl");
@@ -78,6 +80,9 @@ enum Line {
     Bronze {
         text: String,
         target: CategoryKey,
+        kind: String,
+        brief: String,
+        verdicts: Vec<Verdict>,
     },
 }
 
@@ -229,35 +234,29 @@ fn fill(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
 }
 
 fn fill_bronze(project: &Project, store: &mut Store, run: &RunId, lines: Vec<Line>) -> Result<(), WorkflowError> {
-    let rows: Vec<(String, CategoryKey)> = lines
+    let rows: Vec<NewBronze> = lines
         .into_iter()
-        .filter_map(|line| match line {
-            Line::Bronze { text, target } => Some((text, target)),
+        .enumerate()
+        .filter_map(|(i, line)| match line {
+            Line::Bronze { text, target, kind, brief, verdicts } => Some(NewBronze {
+                document: NewDocument {
+                    patient: PatientKey(format!("synthetic/demo/{i}")),
+                    external_id: format!("{run}/{target}/{i}"),
+                    title: project.taxonomy.describe(&Label::of(target.clone())),
+                    kind,
+                    date: String::new(),
+                    source: "demo".into(),
+                    sentences: vec![Span::new(0, text.len())],
+                    text,
+                },
+                target: Label::of(target),
+                brief,
+                verdicts,
+            }),
             _ => None,
         })
         .collect();
-    let documents: Vec<NewDocument> = rows
-        .iter()
-        .enumerate()
-        .map(|(i, (text, target))| NewDocument {
-            patient: PatientKey(format!("synthetic-{i}")),
-            external_id: format!("bronze-{i}"),
-            title: target.to_string(),
-            kind: "synthetic".into(),
-            date: String::new(),
-            source: "demo".into(),
-            text: text.clone(),
-            sentences: vec![crate::domain::text::Span { start: 0, end: text.len() }],
-        })
-        .collect();
-    let inserts = store.insert_documents(&documents, Origin::Synthetic, &project.file.split)?;
-    let proposals: Vec<NewProposal> = rows
-        .into_iter()
-        .zip(inserts)
-        .map(|((_, target), insert)| NewProposal::bare(insert.first_sentence(), Label::of(target)))
-        .collect();
-    store.propose(run, Source::Llm, &proposals)?;
-    Ok(())
+    Ok(store.add_bronze(run, &rows, &project.file.split)?)
 }
 
 fn run_and_lines(text: &str) -> Result<(Option<serde_json::Value>, Vec<Line>), WorkflowError> {
@@ -287,12 +286,12 @@ fn put_run(
         id: new_run_id(),
         kind,
         model,
-        config: config.to_string(),
         taxonomy: taxonomy.hash(),
         started: at("started_at"),
         finished: Some(at("finished_at")),
         outcome: Outcome::Finished,
-        scores: String::new(),
+        scores: config.get("scores").map_or_else(String::new, ToString::to_string),
+        config: config.to_string(),
     };
     store.put_run(&run)?;
     Ok(run.id)
