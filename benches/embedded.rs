@@ -76,6 +76,10 @@ fn main() {
     let mut keys = vec!["none".to_owned()];
     for (letter, category) in letters[1..].iter().zip(taxonomy.categories()) {
         guideline.push_str(&format!("{letter}: {} ({}). {}\n", category.name, category.key, category.definition));
+        let lines = category.includes.iter().map(|line| ("included", line));
+        for (kind, line) in lines.chain(category.excludes.iter().map(|line| ("not included", line))) {
+            guideline.push_str(&format!("- {kind}: {line}\n"));
+        }
         keys.push(category.key.to_string());
     }
     let mut turns = vec![Turn::new(Role::System, guideline)];

@@ -32,7 +32,9 @@ const BATCH: usize = 4;
 /// How a model is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Threads to compute with; 0 for as many as there are cores.
+    /// Threads for attention and all that is no quantised product; 0 for as many as there are cores. The quantised products
+    /// run on a pool of the process that has a thread for each physical core, or as many as `CANDLE_NUM_THREADS` says when
+    /// the process starts.
     pub threads: usize,
     /// Most tokens of prompt and answer together; 0 for what the model was trained for, up to 8192.
     pub context: usize,
@@ -61,7 +63,8 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Loads a model file: a second for each gigabyte, and somewhat more memory than the file is long.
+    /// Loads a model file: a few seconds for each gigabyte. Weights are kept as stored and, once used, in the order in which
+    /// the processor takes them, so that it needs about three times the file's length in memory.
     ///
     /// # Errors
     /// [`LlmError::File`] for a file that is none, is damaged, or holds a model that cannot be run here.
