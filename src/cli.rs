@@ -17,12 +17,14 @@ use crate::domain::metrics::Report;
 use crate::domain::spending::Spending;
 use crate::domain::text::visible;
 use crate::formats;
+use crate::formats::project::ProjectFile;
+use crate::formats::project::language::ModelSettings;
 use crate::formats::tables::{self, Scores, Style};
 use crate::tui;
 use crate::workflow::import::{self, LabelsBy, Options, Unit};
 use crate::workflow::metrics::{Board, Scored};
 use crate::workflow::project::{self, Project};
-use crate::workflow::{Cancel, Progress, WorkflowError, demo, predict, train};
+use crate::workflow::{Cancel, Progress, WorkflowError, demo, models, predict, train};
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,36 @@ pub fn run(cli: Cli) -> Exit {
     }
 }
 
+/// The threads that a language model in this process is to compute with, where the command line or the project file says a
+/// number: it must be known before the first computation.
+pub fn threads(cli: &Cli) -> Option<usize> {
+    let (model, by_default): (_, fn(&ProjectFile) -> &str) = match &cli.verb {
+        Some(Verb::Label(args)) => (&args.model, |file| &file.label.model),
+        Some(Verb::Generate(args)) => (&args.model, |file| &file.generate.model),
+        Some(_) => return None,
+        None => {
+            // The workbench may run any of them.
+            let project = here(cli).ok()?;
+            return project.file.models.values().filter_map(ModelSettings::threads).max();
+        }
+    };
+    if model.threads.is_some() || model.gguf.is_some() || model.url.is_some() {
+        return model.threads.filter(|n| *n > 0);
+    }
+    let project = here(cli).ok()?;
+    let name = model.model.as_deref().unwrap_or_else(|| by_default(&project.file));
+    models::settings(&project, name).ok()?.1.threads()
+}
+
+fn here(cli: &Cli) -> Result<Project, WorkflowError> {
+    let folder = match &cli.project {
+        Some(folder) if folder.join(formats::project::FILE_NAME).is_file() => folder.clone(),
+        Some(folder) => return Err(WorkflowError::NoProject(folder.clone())),
+        None => project::find(Path::new("."))?,
+    };
+    Project::read(&folder, cli.annotator.as_deref())
+}
+
 enum Failure {
     /// Whoever read our output has gone; that is no fault.
     Closed,
@@ -65,16 +97,10 @@ impl<E: Into<WorkflowError>> From<E> for Failure {
     }
 }
 
-fn dispatch(cli: Cli) -> Result<Exit, Failure> {
-    let here = || -> Result<Project, WorkflowError> {
-        let folder = match &cli.project {
-            Some(folder) if folder.join(formats::project::FILE_NAME).is_file() => folder.clone(),
-            Some(folder) => return Err(WorkflowError::NoProject(folder.clone())),
-            None => project::find(Path::new("."))?,
-        };
-        Project::read(&folder, cli.annotator.as_deref())
-    };
-    match cli.verb {
+fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
+    let verb = cli.verb.take();
+    let here = || here(&cli);
+    match verb {
         None => open(here()?),
         Some(Verb::Init { folder, taxonomy }) => {
             let file = project::init(&folder, &taxonomy)?;

@@ -34,7 +34,7 @@ const BATCH: usize = 4;
 pub struct Settings {
     /// Threads for attention and all that is no quantised product; 0 for as many as there are cores. The quantised products
     /// run on a pool of the process that has a thread for each physical core, or as many as `CANDLE_NUM_THREADS` says when
-    /// the process starts.
+    /// the process starts; the program sets it from the same setting.
     pub threads: usize,
     /// Most tokens of prompt and answer together; 0 for what the model was trained for, up to 8192.
     pub context: usize,

@@ -121,6 +121,13 @@ impl Store {
         })
     }
 
+    /// Says how one departure ended.
+    pub fn end_departure(&mut self, departure: &Departure, outcome: &str) -> Result<(), StoreError> {
+        self.write(|c| {
+            c.execute("UPDATE egress SET outcome = ? WHERE id = ?", params![outcome, departure.id()]).map(drop)
+        })
+    }
+
     /// Says how departures of a run ended whose end nobody saw: the program was killed with them under way.
     pub fn close_departures(&mut self, run: &RunId) -> Result<(), StoreError> {
         self.write(|c| {

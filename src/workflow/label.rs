@@ -188,7 +188,7 @@ fn config(card: &Card, plan: &Plan, settings: &LabelSettings) -> String {
 /// What a model is, without how it happens to be run this time: that changes no answer.
 pub(super) fn lasting(details: &serde_json::Value) -> serde_json::Value {
     let mut details = details.clone();
-    for (path, setting) in [("", "threads"), ("", "batch"), ("/endpoint", "timeout"), ("/endpoint", "key_env")] {
+    for (path, setting) in [("", "threads"), ("", "batch"), ("/endpoint", "timeout")] {
         if let Some(map) = details.pointer_mut(path).and_then(serde_json::Value::as_object_mut) {
             map.remove(setting);
         }

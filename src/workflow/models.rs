@@ -88,10 +88,12 @@ pub fn open(
         .enable_all()
         .build()
         .map_err(|cause| WorkflowError::Refused(format!("no thread for requests can be had: {cause}")))?;
-    let capabilities = match &departure {
-        Some(departure) => runtime.block_on(Chat::probe(&endpoint, departure)),
-        None => Err(LlmError::Fatal("the store gave no number to a request".into())),
+    let Some(departure) = departure else {
+        return Err(LlmError::Fatal("the store gave no number to a request".into()).into());
     };
+    let capabilities = runtime.block_on(Chat::probe(&endpoint, &departure));
+    let outcome = capabilities.as_ref().map_or_else(|error| format!("failed: {error}"), |_| "answered".to_owned());
+    store.end_departure(&departure, &outcome)?;
     Ok(Arc::new(Chat::new(&endpoint, capabilities?)?))
 }
 

@@ -96,6 +96,14 @@ impl ModelSettings {
         }
     }
 
+    /// The threads of a model in this process, where a number is set.
+    pub fn threads(&self) -> Option<usize> {
+        match self.provider {
+            Provider::Embedded { threads, .. } if threads > 0 => Some(threads),
+            _ => None,
+        }
+    }
+
     /// A GGUF file.
     pub fn embedded(file: PathBuf) -> Self {
         Self::new(Provider::Embedded { file, threads: 0, context: 8192 })
