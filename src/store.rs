@@ -142,6 +142,11 @@ impl Store {
         Ok(done)
     }
 
+    /// Takes little memory, however long the work: for runs of many small writes, whose pages need not be kept at hand.
+    pub fn lean(&self) -> Result<(), StoreError> {
+        self.with(|c| c.execute_batch("PRAGMA mmap_size = 0; PRAGMA cache_size = -8192; PRAGMA shrink_memory"))
+    }
+
     /// The store's file.
     pub fn path(&self) -> &Path {
         &self.path

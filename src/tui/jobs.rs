@@ -175,8 +175,8 @@ mod tests {
         state.hear(&offer, Progress::Advanced(20), 61_000);
         let job = &state.jobs[&offer];
         assert_eq!((job.pace(), job.left()), (Some(20.0), Some(240_000)));
-        assert_eq!(state.pause().unwrap().1, true);
-        assert_eq!(state.pause().unwrap().1, false);
+        assert!(state.pause().unwrap().1);
+        assert!(!state.pause().unwrap().1);
         state.finish(&offer, Ok("done".into()));
         assert!(!state.runs(&offer));
         assert!(state.start(2).is_ok());

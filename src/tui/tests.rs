@@ -111,7 +111,7 @@ fn keys_of_review() {
         (&["/", "i", "s", ":", "x", "enter"], &["is: knows open, decided"], &[]),
         (&[":", "t", "r", "a", "i", "n", "enter"], &["this run"], &[]),
         (&["tab", "tab"], &["silver or classifier"], &[]),
-        (&["shift-tab"], &["all runs"], &[]),
+        (&["shift-tab", "shift-tab"], &["all runs"], &[]),
     ];
     for (keys, shown, hidden) in cases {
         after("single", keys, shown, hidden);

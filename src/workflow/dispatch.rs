@@ -321,6 +321,7 @@ pub fn dispatch<J: Job>(
         runtime.spawn(work(shared, parcels, back));
     }
     drop(back);
+    store.lean()?;
     let spending = store.spending(setup.run)?;
     let mut desk = Desk {
         setup,

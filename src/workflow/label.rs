@@ -18,6 +18,7 @@ use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::egress::Cargo;
 use crate::domain::gold::GoldReal;
 use crate::domain::label::{Label, Outcome, Run, RunId, RunKind};
+use crate::domain::phi::screen;
 use crate::domain::similar::Similar;
 use crate::domain::spending::{Budget, Spending};
 use crate::domain::split::Split;
@@ -220,6 +221,12 @@ pub fn label_with(
     watch: &mut Watch<'_>,
 ) -> Result<Report, WorkflowError> {
     let settings = &options.settings;
+    let letters = plan.prompt.options().iter().all(|option| option.chars().count() == 1);
+    if plan.prompt.by_choice() && model.host().is_some() && !letters {
+        return Err(WorkflowError::Refused(
+            "a server gives the probability of one token, which is too little to choose several categories or among more than 52; use --answer json, or a GGUF file".into(),
+        ));
+    }
     let kind = if settings.binary { RunKind::Screen } else { RunKind::Label };
     let config = config(model.card(), &plan, settings);
     let name = model.card().name.clone();
@@ -252,6 +259,11 @@ pub fn label_with(
         Some(ids) => Some(store.unlabelled_of(&run.id, ids)?),
         None => None,
     };
+    if screen == PhiPolicy::Warn
+        && let Some(warning) = foresee_phi(store, &run.id, ids.as_deref())?
+    {
+        watch(Progress::Noted(warning));
+    }
     let (done, failed) = store.labelled(&run.id)?;
     let all = match &ids {
         Some(ids) => ids.len() as u64,
@@ -296,6 +308,37 @@ pub fn label_with(
         mass: tally.mass,
         spending,
     })
+}
+
+/// Looks through what is about to leave; says what looks like a person's data in it. The first fifty thousand sentences are
+/// enough to know whether notes were de-identified.
+fn foresee_phi(store: &Store, run: &RunId, ids: Option<&[SentenceId]>) -> Result<Option<String>, WorkflowError> {
+    const LOOKED_AT: usize = 50_000;
+    let (mut seen, mut sentences, mut kinds) = (0, 0, std::collections::BTreeMap::<String, u64>::new());
+    let mut after = SentenceId(0);
+    while seen < LOOKED_AT {
+        let page: Vec<SentenceId> = match ids {
+            Some(ids) => ids.iter().copied().skip(seen).take(1_000).collect(),
+            None => store.unlabelled(run, after, 1_000)?,
+        };
+        let Some(last) = page.last() else {
+            break;
+        };
+        after = *last;
+        seen += page.len();
+        for row in store.texts(&page)? {
+            let found = screen(&row.text);
+            sentences += u64::from(!found.is_empty());
+            found.iter().for_each(|finding| *kinds.entry(finding.kind.to_string()).or_default() += 1);
+        }
+    }
+    let kinds: Vec<String> = kinds.into_iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    Ok((sentences > 0).then(|| {
+        format!(
+            "warning: {sentences} of {seen} sentences that are about to leave this machine look like they hold a person's data ({}); phi = \"block\" under [privacy] keeps such sentences here",
+            kinds.join(", ")
+        )
+    }))
 }
 
 /// What a run would do, without sending anything.

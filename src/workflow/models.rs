@@ -15,6 +15,13 @@ use crate::llm::embedded::{self, Embedded};
 use crate::llm::{LlmError, Model};
 use crate::store::Store;
 
+/// The wait before a second attempt.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// A server that is busy when it is looked at is looked at so often, and waited for no longer than this each time: whoever
+/// typed the command is waiting too.
+const PROBES: u32 = 3;
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
 /// The project's rules about where text may go, with what the store holds.
 pub fn gate(project: &Project, store: &Store) -> Result<Gate, WorkflowError> {
     let privacy = &project.file.privacy;
@@ -91,7 +98,15 @@ pub fn open(
     let Some(departure) = departure else {
         return Err(LlmError::Fatal("the store gave no number to a request".into()).into());
     };
-    let capabilities = runtime.block_on(Chat::probe(&endpoint, &departure));
+    let (mut capabilities, mut wait) = (runtime.block_on(Chat::probe(&endpoint, &departure)), FIRST_WAIT);
+    for _ in 1..settings.attempts.min(PROBES) {
+        let Err(LlmError::Later { after, .. }) = &capabilities else {
+            break;
+        };
+        std::thread::sleep(after.unwrap_or(wait).min(LONGEST_WAIT));
+        wait *= 2;
+        capabilities = runtime.block_on(Chat::probe(&endpoint, &departure));
+    }
     let outcome = capabilities.as_ref().map_or_else(|error| format!("failed: {error}"), |_| "answered".to_owned());
     store.end_departure(&departure, &outcome)?;
     Ok(Arc::new(Chat::new(&endpoint, capabilities?)?))
@@ -106,7 +121,7 @@ pub fn limits(settings: &ModelSettings) -> Limits {
         requests_per_minute: settings.requests_per_minute,
         tokens_per_minute: settings.tokens_per_minute,
         attempts: settings.attempts,
-        first_wait: Duration::from_millis(500),
+        first_wait: FIRST_WAIT,
     }
 }
 

@@ -13,9 +13,19 @@ pub(super) enum Family {
     Gemma3,
 }
 
+/// What the feed-forward's gate goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// SiLU, of the llama and qwen families.
+    Silu,
+    /// The tanh form of GELU, by which gemma was trained.
+    Gelu,
+}
+
 /// The shape of a transformer.
 pub(super) struct Config {
     pub(super) family: Family,
+    pub(super) gate: Gate,
     pub(super) layers: usize,
     pub(super) hidden: usize,
     pub(super) feed_forward: usize,
@@ -84,6 +94,7 @@ impl Config {
         let gemma = family == Family::Gemma3;
         Ok(Self {
             family,
+            gate: if gemma { Gate::Gelu } else { Gate::Silu },
             layers: file.count(&key("block_count"))?,
             hidden,
             feed_forward: file.count(&key("feed_forward_length"))?,

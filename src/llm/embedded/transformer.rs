@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::super::LlmError;
 use super::attention::{Cache, Feed, Heads, Scope, Segment, attend, by_head};
-use super::config::{Config, Family};
+use super::config::{Config, Family, Gate};
 use super::file::File;
 use super::product::{Weight, exp, rms};
 
@@ -209,9 +209,9 @@ impl Transformer {
         let h = tensor(h)?;
         let mut gate = layer.gate.apply(&h)?;
         let up = layer.up.apply(&h)?;
-        gate.par_chunks_mut(8192).zip(up.par_chunks(8192)).for_each(|(gate, up)| match family {
-            Family::Gemma3 => gate.iter_mut().zip(up).for_each(|(g, u)| *g = gelu(*g) * u),
-            _ => gate.iter_mut().zip(up).for_each(|(g, u)| *g = *g / (1.0 + exp(-*g)) * u),
+        gate.par_chunks_mut(8192).zip(up.par_chunks(8192)).for_each(|(gate, up)| match self.config.gate {
+            Gate::Gelu => gate.iter_mut().zip(up).for_each(|(g, u)| *g = gelu(*g) * u),
+            Gate::Silu => gate.iter_mut().zip(up).for_each(|(g, u)| *g = *g / (1.0 + exp(-*g)) * u),
         });
         let mut out = layer.down.apply(&tensor(gate)?)?;
         if let Some([_, norm]) = &layer.post_norms {
@@ -222,8 +222,8 @@ impl Transformer {
     }
 }
 
-/// The tanh form of GELU, by which gemma was trained.
-fn gelu(x: f32) -> f32 {
+/// The tanh form of GELU (Hendrycks and Gimpel 2016).
+pub(super) fn gelu(x: f32) -> f32 {
     let inner = 0.797_884_6 * (x + 0.044_715 * x * x * x);
     x / (1.0 + exp(-2.0 * inner))
 }
