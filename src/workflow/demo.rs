@@ -80,8 +80,11 @@ enum Line {
     Bronze {
         text: String,
         target: CategoryKey,
+        #[serde(default)]
         kind: String,
+        #[serde(default)]
         brief: String,
+        #[serde(default)]
         verdicts: Vec<Verdict>,
     },
 }
