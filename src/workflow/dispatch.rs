@@ -4,15 +4,18 @@
 //! The calling thread owns the store and the job. It prepares errands ahead of the workers (tokio tasks, one for each
 //! request under way), so that no slot waits for the disk, and writes down what comes back in batches.
 
+mod worker;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use self::worker::{LOOK, Pace, Parcel, Returned, Shared, work};
 use super::{Cancel, Progress, Watch, WorkflowError, now};
 use crate::domain::corpus::SentenceId;
 use crate::domain::egress::{Cargo, Departure, Gate};
@@ -141,21 +144,6 @@ pub struct Dispatch<'a> {
     pub run: &'a RunId,
 }
 
-/// What a worker is given.
-struct Parcel {
-    number: u64,
-    ask: Ask,
-    departure: Option<Departure>,
-    tokens: u64,
-}
-
-/// What a worker brings back.
-struct Returned {
-    number: u64,
-    said: Result<Said, LlmError>,
-    attempts: u32,
-}
-
 /// What is known of a parcel that is out.
 struct Out<T> {
     errand: Errand<T>,
@@ -173,116 +161,8 @@ const AWAY: usize = 3;
 const HOPELESS: usize = 24;
 /// How long requests under way may take to end after a wish to stop.
 const GRACE: Duration = Duration::from_secs(10);
-/// How often a waiting worker looks whether it should stop.
-const LOOK: Duration = Duration::from_millis(50);
 /// How often the store hears of progress at least.
 const SETTLE: Duration = Duration::from_millis(250);
-
-/// Spaces requests evenly: the generic cell rate algorithm with room for one.
-#[derive(Debug, Default)]
-struct Pace {
-    per_request: Duration,
-    per_token: Duration,
-    next_request: Option<Instant>,
-    next_tokens: Option<Instant>,
-    /// Nobody sends before this: the server asked for it.
-    not_before: Option<Instant>,
-}
-
-impl Pace {
-    fn new(limits: &Limits) -> Self {
-        let each = |per_minute: u64| match per_minute {
-            0 => Duration::ZERO,
-            n => Duration::from_secs(60).div_f64(n as f64),
-        };
-        Self {
-            per_request: each(limits.requests_per_minute),
-            per_token: each(limits.tokens_per_minute),
-            ..Self::default()
-        }
-    }
-
-    /// Takes a place and says when it is.
-    fn reserve(&mut self, now: Instant, tokens: u64) -> Instant {
-        let at = [self.next_request, self.next_tokens].into_iter().flatten().fold(now, Instant::max);
-        if !self.per_request.is_zero() {
-            self.next_request = Some(at + self.per_request);
-        }
-        if !self.per_token.is_zero() {
-            self.next_tokens = Some(at + self.per_token.mul_f64(tokens as f64));
-        }
-        at
-    }
-}
-
-/// What workers share.
-struct Shared {
-    model: Arc<dyn Model>,
-    limits: Limits,
-    pace: Mutex<Pace>,
-    cancel: Cancel,
-    /// The run is to end although nobody asked: what is ready must not leave any more.
-    halt: AtomicBool,
-}
-
-impl Shared {
-    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until `at` and until nobody wants a pause; false when it is time to stop instead.
-    async fn wait(&self, at: Instant) -> bool {
-        loop {
-            if self.cancel.is_cancelled() || self.halt.load(Ordering::Relaxed) {
-                return false;
-            }
-            let now = Instant::now();
-            let until = self.pace().not_before.map_or(at, |not_before| at.max(not_before));
-            if now >= until && !self.cancel.is_paused() {
-                return true;
-            }
-            let left = until.saturating_duration_since(now);
-            let left = if self.cancel.is_paused() { LOOK } else { left.min(LOOK) };
-            tokio::time::sleep(left).await;
-        }
-    }
-
-    async fn deliver(&self, parcel: &Parcel) -> (Result<Said, LlmError>, u32) {
-        for attempt in 1.. {
-            let at = self.pace().reserve(Instant::now(), parcel.tokens);
-            if !self.wait(at).await {
-                return (Err(LlmError::Stopped), attempt - 1);
-            }
-            let departure = parcel.departure.as_ref();
-            let said = match &parcel.ask {
-                Ask::Write(request) => self.model.write(request, departure).await.map(Said::Written),
-                Ask::Choose(request) => self.model.choose(request, departure).await.map(Said::Chosen),
-            };
-            match said {
-                Err(LlmError::Later { after, .. }) if attempt < self.limits.attempts => {
-                    if let Some(after) = after {
-                        let at = Instant::now() + after;
-                        let mut pace = self.pace();
-                        pace.not_before = Some(pace.not_before.map_or(at, |before| before.max(at)));
-                    }
-                    let wait = after.unwrap_or_else(|| self.backoff(parcel.number, attempt));
-                    if !self.wait(Instant::now() + wait).await {
-                        return (Err(LlmError::Stopped), attempt);
-                    }
-                }
-                said => return (said, attempt),
-            }
-        }
-        (Err(LlmError::Stopped), 0)
-    }
-
-    /// Between half and the whole of a wait that doubles, so that requests turned away together do not come back together.
-    fn backoff(&self, number: u64, attempt: u32) -> Duration {
-        let whole = self.limits.first_wait.saturating_mul(1 << attempt.saturating_sub(1).min(6));
-        let hash = Sha256::digest([number.to_le_bytes(), u64::from(attempt).to_le_bytes()].concat());
-        whole.mul_f64(0.5 + f64::from(hash[0]) / 512.0).min(Duration::from_secs(60))
-    }
-}
 
 /// The kept form of an answer to one ask.
 #[derive(Serialize, Deserialize)]
@@ -350,27 +230,6 @@ pub fn dispatch<J: Job>(
     let ended = result?;
     kept?;
     Ok(ended)
-}
-
-async fn work(
-    shared: Arc<Shared>,
-    parcels: Arc<tokio::sync::Mutex<tokio::sync::mpsc::Receiver<Parcel>>>,
-    back: Sender<Returned>,
-) {
-    loop {
-        let parcel = parcels.lock().await.recv().await;
-        let Some(parcel) = parcel else {
-            return;
-        };
-        let (said, attempts) = shared.deliver(&parcel).await;
-        if matches!(said, Err(LlmError::Fatal(_) | LlmError::Refused(_))) {
-            // Nothing may be sent between this answer and the moment when the desk hears of it.
-            shared.halt.store(true, Ordering::Relaxed);
-        }
-        if back.send(Returned { number: parcel.number, said, attempts }).is_err() {
-            return;
-        }
-    }
 }
 
 /// The calling thread's side.

@@ -18,8 +18,8 @@ use super::tree::Tree;
 /// Tokens of a long text that are read in one pass.
 const CHUNK: usize = 256;
 
-/// How many beginnings are kept.
-const KEPT: usize = 2;
+/// How many beginnings are kept, so that requests of several kinds may take turns.
+const KEPT: usize = 4;
 
 /// A model with what it has read.
 pub(super) struct Engine {
@@ -138,7 +138,9 @@ impl Engine {
         cache.compact()?;
         self.kept.push((tokens.to_vec(), cache.clone()));
         if self.kept.len() > KEPT {
-            self.kept.remove(0);
+            // The oldest goes, but never the longest: that takes longest to read again.
+            let longest = (0..self.kept.len()).max_by_key(|at| self.kept[*at].0.len());
+            self.kept.remove(usize::from(longest == Some(0)));
         }
         Ok((cache, known))
     }
