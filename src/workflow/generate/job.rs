@@ -136,6 +136,8 @@ impl GenerateJob<'_> {
         let text = reply::objects(reply, &request.shape).and_then(|answers| {
             let text = answers.first().and_then(|a| a.get("sentence")?.as_str()).unwrap_or_default();
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            // A small model closes the object and forgets the quotation mark before.
+            let text = if text.contains('{') { text } else { text.trim_end_matches('}').trim_end().to_owned() };
             if text.is_empty() { Err(Fault::Empty) } else { Ok(text) }
         });
         match text {
