@@ -201,7 +201,7 @@ fn the_demo_prints_its_summary_where_there_is_no_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("demo").to_str().unwrap().to_owned();
     let said = succeeds(&["demo", &root]);
-    assert!(said.contains("silver of Qwen2.5-Coder-1.5B-Instruct") && said.contains("on held-out gold"), "{said}");
+    assert!(said.contains("silver of Qwen2.5 Coder 1.5B Instruct") && said.contains("on held-out gold"), "{said}");
     let mode = |path: &str| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&root), mode(&format!("{root}/goldsmith.db"))), (0o700, 0o600));
     let store = rusqlite::Connection::open(format!("{root}/goldsmith.db")).unwrap();
@@ -213,7 +213,7 @@ fn the_demo_prints_its_summary_where_there_is_no_terminal() {
     );
     assert!(count("SELECT count(*) FROM documents WHERE origin = 'real'") >= 120);
     assert!(count("SELECT count(*) FROM sentences WHERE synthetic = 0") >= 2_500);
-    assert!(count("SELECT count(*) FROM sentences WHERE synthetic = 1") >= 100);
+    assert!(count("SELECT count(*) FROM sentences WHERE synthetic = 1") >= 50);
     assert_eq!(count("SELECT count(DISTINCT label) FROM standing WHERE label NOT LIKE '%,%'"), 10, "nine and None");
     let double =
         "SELECT count(*) FROM standing a JOIN standing b ON a.sentence = b.sentence AND a.annotator < b.annotator";

@@ -80,7 +80,7 @@ fn it_survives_any_size_and_hostile_text() {
     assert!(text.contains("\u{241b}[2J"), "{text}");
     for (columns, rows) in [(1, 1), (200, 60), (39, 9), (3, 40), (80, 24), (40, 10), (132, 12)] {
         screen.resize(columns, rows);
-        screen.type_keys("jk\t\t\t\t");
+        screen.type_keys("jk\t\t\t\t\t");
     }
     screen.resize(80, 24);
     screen.shows("decided");
