@@ -1,6 +1,6 @@
 //! SQL for synthetic sentences: what a model wrote, what the quality gate said of it, what experts made of it.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::corpus::insert_documents;
 use super::ledger::propose;
@@ -121,15 +121,5 @@ impl Store {
             .query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect()
         })
-    }
-
-    /// Whether a synthetic sentence passed every check that was made.
-    pub fn passed(&self, sentence: SentenceId) -> Result<bool, StoreError> {
-        self.with(|c| {
-            c.prepare_cached("SELECT 1 FROM verdicts WHERE sentence = ? AND NOT passed LIMIT 1")?
-                .query_row([sentence], |_| Ok(()))
-                .optional()
-        })
-        .map(|failed| failed.is_none())
     }
 }

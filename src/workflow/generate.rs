@@ -14,11 +14,11 @@ use serde_json::json;
 use super::dispatch::{Dispatch, Ended, dispatch};
 use super::metrics::Board;
 use super::project::Project;
-use super::{Cancel, Progress, Watch, WorkflowError, label, models, new_run_id, now, train};
+use super::{Cancel, Progress, Watch, WorkflowError, label, models, runs, train};
 use crate::classifier::Model as Classifier;
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::GoldReal;
-use crate::domain::label::{Label, Outcome, Run, RunId, RunKind};
+use crate::domain::label::{Label, RunId, RunKind};
 use crate::domain::quality::{Comparison, Gate, Limits, Reference, Sampling as Sample, Side, compare};
 use crate::domain::quota::{inverse, share_out};
 use crate::domain::spending::{Budget, Spending};
@@ -184,25 +184,8 @@ pub fn generate(
         "categories": options.categories,
     })
     .to_string();
-    let found = if options.fresh { None } else { store.find_run(RunKind::Generate, &card.name, &config)? };
-    let mut run = match found {
-        Some(id) => store.run(&id)?,
-        None => Run {
-            id: new_run_id(),
-            kind: RunKind::Generate,
-            model: card.name.clone(),
-            config,
-            taxonomy: taxonomy.hash(),
-            started: now(),
-            finished: None,
-            outcome: Outcome::Running,
-            scores: String::new(),
-        },
-    };
-    run.outcome = Outcome::Running;
-    run.finished = None;
-    store.put_run(&run)?;
-    store.close_departures(&run.id)?;
+    let mut run = runs::find_or_new(store, RunKind::Generate, &card.name, config, taxonomy, options.fresh)?;
+    runs::begin(store, &mut run)?;
 
     let reference = reference(store, watch)?;
     let mut gate = Gate::new(&reference, taxonomy);
@@ -246,19 +229,13 @@ pub fn generate(
     watch(Progress::Finished);
     let unusable = job.unusable;
     let targets: Vec<Target> = job.targets.into_iter().map(|t| t.target).collect();
-    run.finished = Some(now());
-    run.outcome = match &ended {
-        Ok(Ended::Finished) => Outcome::Finished,
-        Ok(Ended::Stopped | Ended::Budget(_)) => Outcome::Stopped,
-        Ok(Ended::Halted(_)) | Err(_) => Outcome::Failed,
-    };
     let (spending, failed_checks) = (store.spending(&run.id)?, store.failed_checks(&run.id)?);
     let passed: usize = targets.iter().map(|t| t.passed).sum();
-    run.scores = json!({
+    let scores = json!({
         "passed": passed, "targets": targets, "failed_checks": failed_checks, "unusable": unusable, "spending": spending,
     })
     .to_string();
-    store.put_run(&run)?;
+    runs::end(store, &mut run, &ended, scores)?;
     let model = run.model;
     Ok(Report { run: run.id, model, ended: ended?, targets, failed_checks, unusable, spending })
 }

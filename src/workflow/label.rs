@@ -6,14 +6,12 @@
 mod batch;
 mod job;
 
-use std::sync::Arc;
-
 use serde_json::json;
 
 use super::dispatch::{Dispatch, Ended, dispatch};
 use super::metrics::Board;
 use super::project::Project;
-use super::{Cancel, Progress, Watch, WorkflowError, models, new_run_id, now};
+use super::{Cancel, Progress, Watch, WorkflowError, models, now, runs};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::egress::Cargo;
 use crate::domain::gold::GoldReal;
@@ -26,7 +24,7 @@ use crate::formats::project::language::{
     AnswerBy, Explain, FewShotBy, LabelSettings, ModelSettings, PhiPolicy, Provider,
 };
 use crate::llm::prompt::{LabelPrompt, Shot, Style, Task, guideline_shots};
-use crate::llm::{Card, Model, Shape, chat};
+use crate::llm::{Card, Shape, chat};
 use crate::store::Store;
 use job::LabelJob;
 
@@ -207,19 +205,6 @@ pub fn label(
 ) -> Result<Report, WorkflowError> {
     let plan = plan(project, store, options)?;
     let model = models::open(project, store, &options.model, true)?;
-    label_with(project, store, options, plan, model, cancel, watch)
-}
-
-/// Labels with a model that is open already.
-pub fn label_with(
-    project: &Project,
-    store: &mut Store,
-    options: &Options,
-    plan: Plan,
-    model: Arc<dyn Model>,
-    cancel: &Cancel,
-    watch: &mut Watch<'_>,
-) -> Result<Report, WorkflowError> {
     let settings = &options.settings;
     let letters = plan.prompt.options().iter().all(|option| option.chars().count() == 1);
     if plan.prompt.by_choice() && model.host().is_some() && !letters {
@@ -230,25 +215,8 @@ pub fn label_with(
     let kind = if settings.binary { RunKind::Screen } else { RunKind::Label };
     let config = config(model.card(), &plan, settings);
     let name = model.card().name.clone();
-    let found = if options.fresh { None } else { store.find_run(kind, &name, &config)? };
-    let mut run = match found {
-        Some(id) => store.run(&id)?,
-        None => Run {
-            id: new_run_id(),
-            kind,
-            model: name,
-            config,
-            taxonomy: project.taxonomy.hash(),
-            started: now(),
-            finished: None,
-            outcome: Outcome::Running,
-            scores: String::new(),
-        },
-    };
-    run.outcome = Outcome::Running;
-    run.finished = None;
-    store.put_run(&run)?;
-    store.close_departures(&run.id)?;
+    let mut run = runs::find_or_new(store, kind, &name, config, &project.taxonomy, options.fresh)?;
+    runs::begin(store, &mut run)?;
     if options.retry_failed {
         store.forget_failures(&run.id)?;
     }
@@ -283,20 +251,14 @@ pub fn label_with(
     let ended = dispatch(&setup, store, &mut job, cancel, watch);
     watch(Progress::Finished);
     let tally = job.tally();
-    run.finished = Some(now());
-    run.outcome = match &ended {
-        Ok(Ended::Finished) => Outcome::Finished,
-        Ok(Ended::Stopped | Ended::Budget(_)) => Outcome::Stopped,
-        Ok(Ended::Halted(_)) | Err(_) => Outcome::Failed,
-    };
     let (labelled, failed) = store.labelled(&run.id)?;
     let spending = store.spending(&run.id)?;
-    run.scores = json!({
+    let scores = json!({
         "labelled": labelled, "failed": failed, "mass": tally.mass, "unexplained": tally.unexplained,
         "phi_kept_back": tally.phi.0, "phi_passages": tally.phi.1, "spending": spending,
     })
     .to_string();
-    store.put_run(&run)?;
+    runs::end(store, &mut run, &ended, scores)?;
     Ok(Report {
         run: run.id,
         model: run.model,
@@ -486,20 +448,7 @@ fn batch_run(
         details: serde_json::Value::Null,
     };
     let config = config(&card, plan, &options.settings);
-    if let Some(id) = store.find_run(kind, model, &config)?.filter(|_| !options.fresh) {
-        return Ok(store.run(&id)?);
-    }
-    let run = Run {
-        id: new_run_id(),
-        kind,
-        model: model.to_owned(),
-        config,
-        taxonomy: project.taxonomy.hash(),
-        started: now(),
-        finished: None,
-        outcome: Outcome::Running,
-        scores: String::new(),
-    };
+    let run = runs::find_or_new(store, kind, model, config, &project.taxonomy, options.fresh)?;
     store.put_run(&run)?;
     Ok(run)
 }

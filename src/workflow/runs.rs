@@ -1,13 +1,15 @@
-//! Runs side by side: what two of them agree on, what each category gained or lost, and the sentences that flipped.
+//! Runs: beginning, going on and ending one of a language model; and two side by side: what two of them agree on, what each category gained or lost, and the sentences that flipped.
 
 use serde::Serialize;
 
-use super::WorkflowError;
+use super::dispatch::Ended;
 use super::metrics::Board;
 use super::project::Project;
+use super::{WorkflowError, new_run_id, now};
 use crate::domain::corpus::SentenceId;
-use crate::domain::label::{Label, Run, RunKind};
+use crate::domain::label::{Label, Outcome, Run, RunKind};
 use crate::domain::metrics::Bootstrap;
+use crate::domain::taxonomy::Taxonomy;
 use crate::store::Store;
 
 /// Finds a run by its id, or by the beginning or the end of it.
@@ -20,6 +22,58 @@ pub fn find(store: &Store, word: &str) -> Result<Run, WorkflowError> {
         (None, _) => Err(WorkflowError::Refused(format!("there is no run `{word}`; `goldsmith runs` lists them"))),
         (Some(_), false) => Err(WorkflowError::Refused(format!("`{word}` fits several runs; write more of the id"))),
     }
+}
+
+/// The run of this kind, model and configuration, to be gone on with; or a new one, not stored yet, where there is none or
+/// a `fresh` one is wanted.
+pub(super) fn find_or_new(
+    store: &Store,
+    kind: RunKind,
+    model: &str,
+    config: String,
+    taxonomy: &Taxonomy,
+    fresh: bool,
+) -> Result<Run, WorkflowError> {
+    let found = if fresh { None } else { store.find_run(kind, model, &config)? };
+    if let Some(id) = found {
+        return Ok(store.run(&id)?);
+    }
+    Ok(Run {
+        id: new_run_id(),
+        kind,
+        model: model.to_owned(),
+        config,
+        taxonomy: taxonomy.hash(),
+        started: now(),
+        finished: None,
+        outcome: Outcome::Running,
+        scores: String::new(),
+    })
+}
+
+/// Notes that a run of a language model begins, or goes on.
+pub(super) fn begin(store: &mut Store, run: &mut Run) -> Result<(), WorkflowError> {
+    run.outcome = Outcome::Running;
+    run.finished = None;
+    store.put_run(run)?;
+    Ok(store.close_departures(&run.id)?)
+}
+
+/// Notes how it ended and what it came to.
+pub(super) fn end(
+    store: &mut Store,
+    run: &mut Run,
+    ended: &Result<Ended, WorkflowError>,
+    scores: String,
+) -> Result<(), WorkflowError> {
+    run.finished = Some(now());
+    run.outcome = match ended {
+        Ok(Ended::Finished) => Outcome::Finished,
+        Ok(Ended::Stopped | Ended::Budget(_)) => Outcome::Stopped,
+        Ok(Ended::Halted(_)) | Err(_) => Outcome::Failed,
+    };
+    run.scores = scores;
+    Ok(store.put_run(run)?)
 }
 
 /// What became of one category from one run to the other.

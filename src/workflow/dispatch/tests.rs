@@ -131,16 +131,17 @@ fn store() -> (Store, RunId) {
     (store, id)
 }
 
+const LIMITS: Limits = Limits {
+    concurrency: 4,
+    requests_per_minute: 0,
+    tokens_per_minute: 0,
+    attempts: 3,
+    first_wait: Duration::from_millis(1),
+};
+
 fn ask(store: &mut Store, run: &RunId, model: &Arc<Scripted>, job: &mut Questions, budget: Budget) -> Ended {
-    let limits = Limits {
-        concurrency: 4,
-        requests_per_minute: 0,
-        tokens_per_minute: 0,
-        attempts: 3,
-        first_wait: Duration::from_millis(1),
-    };
     let gate = Gate::default();
-    let setup = Dispatch { model: model.clone(), limits, budget, prices: Prices::default(), gate: &gate, run };
+    let setup = Dispatch { model: model.clone(), limits: LIMITS, budget, prices: Prices::default(), gate: &gate, run };
     dispatch(&setup, store, job, &Cancel::default(), &mut |_| {}).unwrap()
 }
 
@@ -228,13 +229,7 @@ fn a_stop_before_the_start_sends_nothing() {
     let model = Scripted::new(|_, _| Ok(1));
     let cancel = Cancel::default();
     cancel.cancel();
-    let limits = Limits {
-        concurrency: 2,
-        requests_per_minute: 0,
-        tokens_per_minute: 0,
-        attempts: 1,
-        first_wait: Duration::from_millis(1),
-    };
+    let limits = Limits { concurrency: 2, attempts: 1, ..LIMITS };
     let (gate, mut job) = (Gate::default(), Questions::new(10));
     let setup = Dispatch {
         model: model.clone(),
@@ -254,13 +249,7 @@ fn what_is_not_allowed_is_refused_and_written_down() {
     let host = Some(Host::new("api.example.org"));
     let model = Arc::new(Scripted { host, ..Arc::into_inner(Scripted::new(|_, _| Ok(1))).unwrap() });
     let (gate, mut job) = (Gate::default(), Questions::new(10));
-    let limits = Limits {
-        concurrency: 2,
-        requests_per_minute: 0,
-        tokens_per_minute: 0,
-        attempts: 1,
-        first_wait: Duration::from_millis(1),
-    };
+    let limits = Limits { concurrency: 2, attempts: 1, ..LIMITS };
     let setup = Dispatch {
         model: model.clone(),
         limits,
