@@ -180,7 +180,7 @@ pub fn train(
         .zip(&validation_texts)
         .map(|(gold, (_, text))| Example { text, outputs: positions(taxonomy, gold.label()), weight: 1.0 })
         .collect();
-    let learner = learner(settings);
+    let learner = learner(project, store, settings)?;
     let mut run = Run {
         id: new_run_id(),
         kind: RunKind::Train,
@@ -281,18 +281,19 @@ fn proposal(taxonomy: &Taxonomy, model: &dyn Classifier, row: &[f32], sentence: 
 }
 
 /// What trains by these settings.
-pub fn learner(settings: &TrainSettings) -> Learner {
-    Learner::ngram(FitConfig {
+pub fn learner(_project: &Project, _store: &Store, settings: &TrainSettings) -> Result<Learner, WorkflowError> {
+    let class_weights = match settings.class_weights {
+        Weights::None => ClassWeights::None,
+        Weights::Balanced => ClassWeights::Balanced,
+        Weights::Sqrt => ClassWeights::Sqrt,
+    };
+    Ok(Learner::ngram(FitConfig {
         epochs: settings.epochs,
         learning_rate: settings.learning_rate,
         patience: settings.patience,
-        class_weights: match settings.class_weights {
-            Weights::None => ClassWeights::None,
-            Weights::Balanced => ClassWeights::Balanced,
-            Weights::Sqrt => ClassWeights::Sqrt,
-        },
+        class_weights,
         ..FitConfig::default()
-    })
+    }))
 }
 
 /// SHA-256 over everything that was trained and stopped on, in order.
