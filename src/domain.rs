@@ -6,6 +6,7 @@
 pub mod comparison;
 pub mod corpus;
 pub mod egress;
+pub mod experiment;
 pub mod gold;
 pub mod label;
 pub mod metrics;
