@@ -9,8 +9,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::corpus::SentenceId;
 use super::label::RunId;
 use super::split::Tier;
 
@@ -186,6 +190,16 @@ impl Plan {
         cells.retain(|cell| seen.insert(cell.clone()));
         cells
     }
+}
+
+/// The part of the gold sentences that a share of them is, drawn by seed: sentences, not patients, as if fewer of the same
+/// notes had been annotated. A smaller share is part of a larger one of the same seed.
+pub fn share_of(sentences: &[SentenceId], share: u32, seed: u64) -> BTreeSet<SentenceId> {
+    let mut order = sentences.to_vec();
+    order.sort_unstable();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let take = (order.len() * share as usize).div_ceil(100);
+    order.into_iter().take(take).collect()
 }
 
 /// A cell that has been trained and tested.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::comparison::{Tested, Verdict};
+use crate::domain::corpus::SentenceId;
 use crate::domain::metrics::Bootstrap;
 
 fn plan() -> Plan {
@@ -36,6 +37,15 @@ fn a_plan_has_the_whole_table_of_a_seed_before_the_next_and_no_cell_twice() {
     assert!(cells[16..].iter().all(|cell| cell.share == 50));
     let silver = Plan { sets: vec![mix("silver")], ..plan() };
     assert!(silver.cells().iter().all(|cell| cell.share == 100), "there is no share of no gold");
+}
+
+#[test]
+fn a_smaller_share_is_part_of_a_larger_one() {
+    let all: Vec<SentenceId> = (0..37).map(SentenceId).collect();
+    let [tenth, half, whole] = [10, 50, 100].map(|share| share_of(&all, share, 3));
+    assert_eq!((tenth.len(), half.len(), whole.len()), (4, 19, 37));
+    assert!(tenth.is_subset(&half) && half.is_subset(&whole));
+    assert_ne!(half, share_of(&all, 50, 4), "another seed draws others");
 }
 
 /// 60 sentences of 12 patients, half *None*; gold alone finds category a in half the patients, with bronze in all.
