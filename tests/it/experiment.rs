@@ -42,7 +42,6 @@ fn killed_it_goes_on_and_every_format_says_the_same() {
     assert!(output.status.success(), "{said}");
     assert!(said.contains(&format!("4 cells, {} done before", kept.len())) || kept.len() == 4, "{said}");
     assert!(said.contains("test patients are rough"), "{said}");
-    assert!(said.contains("test sentence") && said.contains("nearly word for word in the gold"), "{said}");
     let all = cells(&root);
     assert_eq!(all.len(), 4);
     assert!(kept.iter().all(|run| all.contains(run)), "what was done is done");

@@ -246,7 +246,7 @@ fn a_decision_in_training_trains_anew_and_one_in_the_test_scores_anew() {
     assert_ne!(after.report.grids[1].sets[0].accuracy, before.report.grids[1].sets[0].accuracy);
     study.store.append(&[decide(trained, Label::of(key))]).unwrap();
     let (cells, _) = all_cells(&mut study, &options);
-    assert_eq!(cells.len(), 4);
+    assert!(cells.len() == 2 && cells.iter().all(|cell| cell.task == Task::MultiClass), "any category is as before");
 }
 
 #[test]
