@@ -9,7 +9,7 @@ mod mcnemar;
 
 use serde::Serialize;
 
-pub use bootstrap::{Compared, Gain, System, Tested, compare};
+pub use bootstrap::{Compared, Gain, System, Tested, compare, least_p};
 pub use mcnemar::{McNemar, majority};
 
 /// Below this, corrected for the number of comparisons, a difference is called more than chance.

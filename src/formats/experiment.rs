@@ -64,8 +64,7 @@ fn shown(text: &str) -> String {
 }
 
 fn plain(report: &Report, width: usize) -> String {
-    let mut out = sheets::facts(report);
-    out.push('\n');
+    let mut out = wrapped(&sheets::facts(report), width);
     for grid in &report.grids {
         out.push_str(&format!("\n== {} ==\n", sheets::title(grid)));
         let scores = if width >= WIDE { vec![sheets::side_by_side(grid)] } else { sheets::scores(grid) };
@@ -73,13 +72,36 @@ fn plain(report: &Report, width: usize) -> String {
             out.push_str(&format!("\n{}\n\n{}", sheet.title, tables::plain(&fitted(&sheet, width))));
         }
         for words in sheets::in_words(grid) {
-            out.push_str(&format!("\n{words}\n"));
+            out.push_str(&format!("\n{}", wrapped(&words, width)));
         }
     }
     for sheet in sheets::curves(report) {
         out.push_str(&format!("\n{}\n\n{}", sheet.title, tables::plain(&fitted(&sheet, width))));
     }
     shown(&out)
+}
+
+/// Lines no wider than this, as far as words allow.
+fn wrapped(text: &str, width: usize) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let mut column = 0;
+        for word in line.split(' ') {
+            let length = word.chars().count();
+            if column > 0 && column + 1 + length > width {
+                out.push('\n');
+                column = 0;
+            }
+            if column > 0 {
+                out.push(' ');
+                column += 1;
+            }
+            out.push_str(word);
+            column += length;
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// A sheet's rows with names cut so that its lines are no wider than this, as far as cutting names can do it.

@@ -49,7 +49,8 @@ drawn = np.array(drawn)
 
 def two_sided(d):
     d = np.where(np.abs(d) < 1e-12, 0, d)[~np.isnan(d)]
-    return float(min(1, 2 * min(1 + (d <= 0).sum(), 1 + (d >= 0).sum()) / (len(d) + 1)))
+    # Never below what swapping whole patients could give: 2 of 2^5 ways.
+    return float(max(2**-4, min(1, 2 * min(1 + (d <= 0).sum(), 1 + (d >= 0).sum()) / (len(d) + 1))))
 
 
 def points(d):

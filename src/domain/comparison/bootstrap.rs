@@ -25,6 +25,12 @@ pub struct System<'a> {
     pub against: Option<usize>,
 }
 
+/// The least p that so many patients can give: 2 of the 2^n ways to swap both systems' labels of whole patients are as
+/// extreme as all patients on one side. A bootstrap of few patients would promise more than they hold.
+pub fn least_p(patients: usize) -> f64 {
+    0.5f64.powi(i32::try_from(patients).unwrap_or(i32::MAX) - 1).min(1.0)
+}
+
 /// The difference of a score from that of the system compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Gain {
@@ -33,7 +39,7 @@ pub struct Gain {
     /// 95 % interval over the bootstrap by patient.
     pub interval: Option<(f64, f64)>,
     /// Two-sided p: twice the share of resamples on the other side of 0, the data as it is counted as one of them
-    /// (Davison and Hinkley, 1997).
+    /// (Davison and Hinkley, 1997); never below [`least_p`].
     pub p: Option<f64>,
 }
 
@@ -111,6 +117,7 @@ pub(super) fn compare_drawn<D>(
         mean(&paired[at].iter().map(of).collect::<Vec<_>>()).map(settle)
     };
     let width = shape.averages() + 9;
+    let least = least_p(tables.iter().flatten().next().map_or(0, |table| table.clusters));
     let whole: Vec<Vec<Vec<Option<f64>>>> =
         tables.iter().map(|seeds| seeds.iter().map(|table| values(&table.total())).collect()).collect();
     let mut compared: Vec<Compared> = whole
@@ -152,7 +159,7 @@ pub(super) fn compare_drawn<D>(
         }
         for (gain, drawn) in compared.gains.iter_mut().zip(gains) {
             if gain.difference.is_some() && !drawn.is_empty() {
-                gain.p = Some(two_sided(&drawn));
+                gain.p = Some(two_sided(&drawn).max(least));
                 gain.interval = percentiles(drawn);
             }
         }

@@ -65,6 +65,18 @@ fn spread_is_the_sample_standard_deviation_and_undefined_stays_undefined() {
 }
 
 #[test]
+fn few_patients_cannot_promise_much() {
+    assert_eq!([1, 2, 5, 11].map(least_p), [1.0, 0.5, 0.0625, 1.0 / 1024.0]);
+    let tested: Vec<Tested> = (0..6).map(|i| Tested { patient: i / 2, gold: 1, blind: true }).collect();
+    let (right, wrong) = ([1u64; 6], [0u64; 6]);
+    let first = System { seeds: vec![(1, &wrong)], against: None };
+    let second = System { seeds: vec![(1, &right)], against: Some(0) };
+    let compared = compare(&tested, &[first, second], 1, true, Bootstrap::default());
+    let gain = compared[1].gains[Shape::ACCURACY];
+    assert_eq!((gain.difference, gain.p), (Some(1.0), Some(0.25)), "three patients, whatever the resamples say");
+}
+
+#[test]
 fn verdicts_follow_the_corrected_p() {
     assert_eq!(Verdict::of(Some(0.1), Some(0.049)), Verdict::Gained);
     assert_eq!(Verdict::of(Some(-0.1), Some(0.049)), Verdict::Lost);

@@ -4,27 +4,46 @@ use super::html::escape;
 use super::sheets::{interval, p, points, title};
 use crate::domain::comparison::Verdict;
 use crate::domain::experiment::{Curve, Grid, Judged, Mix, Report, RowKind};
+use crate::domain::split::Tier;
 use crate::formats::tables::percent;
 
 /// Okabe and Ito's colours (2008), told apart by people who do not see red or green.
-const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#555555"];
-const DASHES: [&str; 6] = ["none", "7 3", "2 3", "9 3 2 3", "12 4", "4 4"];
+const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#444444", "#56b4e9", "#e69f00", "#cc79a7"];
+const DASHES: [&str; 7] = ["7 3", "2 3", "9 3 2 3", "none", "12 4", "4 4", "1 4"];
+
+/// A training set looks the same in every plot.
+fn look(set: &Mix) -> usize {
+    let added = match (set.has(Tier::Silver), set.has(Tier::Bronze)) {
+        (true, false) => 0,
+        (false, true) => 1,
+        (true, true) => 2,
+        (false, false) => 3,
+    };
+    if set.has(Tier::Gold) { added } else { added + 4 }
+}
 
 /// A mark of a training set at a place: filled where the difference is more than chance.
 fn mark(number: usize, x: f64, y: f64, filled: bool) -> String {
     let colour = COLOURS[number % COLOURS.len()];
     let fill = if filled { colour } else { "#fff" };
     let style = format!("fill=\"{fill}\" stroke=\"{colour}\" stroke-width=\"1.5\"");
-    match number % 3 {
+    match number % 4 {
         0 => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" {style}/>"),
         1 => format!("<rect x=\"{:.1}\" y=\"{:.1}\" width=\"8\" height=\"8\" {style}/>", x - 4.0, y - 4.0),
-        _ => format!(
+        2 => format!(
             "<path d=\"M{x:.1} {:.1}L{:.1} {:.1}L{:.1} {:.1}Z\" {style}/>",
             y - 5.0,
             x + 5.0,
             y + 4.0,
             x - 5.0,
             y + 4.0
+        ),
+        _ => format!(
+            "<path d=\"M{x:.1} {:.1}L{:.1} {y:.1}L{x:.1} {:.1}L{:.1} {y:.1}Z\" {style}/>",
+            y - 5.0,
+            x + 5.0,
+            y + 5.0,
+            x - 5.0
         ),
     }
 }
@@ -122,15 +141,15 @@ pub(super) fn gains(grid: &Grid) -> String {
                 escape(&said),
                 x.at(100.0 * from),
                 x.at(100.0 * to),
-                COLOURS[at % COLOURS.len()],
-                mark(at, x.at(100.0 * difference), y, certain)
+                COLOURS[look(sets[at].1) % COLOURS.len()],
+                mark(look(sets[at].1), x.at(100.0 * difference), y, certain)
             ));
         }
     }
     let mut legend = String::new();
     for (at, (_, set)) in sets.iter().enumerate() {
         let place = left + 170.0 * at as f64;
-        legend.push_str(&mark(at, place, 16.0, true));
+        legend.push_str(&mark(look(set), place, 16.0, true));
         legend.push_str(&format!("<text x=\"{:.1}\" y=\"20\">{}</text>", place + 10.0, escape(&set.to_string())));
     }
     format!(
@@ -177,7 +196,8 @@ pub(super) fn curves(report: &Report, grid: &Grid) -> String {
         ));
     }
     for (at, curve) in curves.iter().enumerate() {
-        let (colour, dash) = (COLOURS[at % COLOURS.len()], DASHES[at % DASHES.len()]);
+        let number = look(&curve.set);
+        let (colour, dash) = (COLOURS[number % COLOURS.len()], DASHES[number % DASHES.len()]);
         // A little apart, so that intervals at the same share do not hide each other.
         let aside = 4.0 * (at as f64 - (curves.len() as f64 - 1.0) / 2.0);
         let mut path = String::new();
@@ -202,7 +222,7 @@ pub(super) fn curves(report: &Report, grid: &Grid) -> String {
                 escape(&said),
                 y.at(100.0 * from),
                 y.at(100.0 * to),
-                mark(at, px, py, true)
+                mark(number, px, py, true)
             ));
         }
         out.push_str(&format!(
@@ -211,7 +231,7 @@ pub(super) fn curves(report: &Report, grid: &Grid) -> String {
         let line = 30.0 + 20.0 * at as f64;
         out.push_str(&format!(
             "<path d=\"M740 {line}L770 {line}\" stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dash}\"/>{}<text x=\"778\" y=\"{:.1}\">{}</text>",
-            mark(at, 755.0, line, true),
+            mark(number, 755.0, line, true),
             line + 4.0,
             escape(&curve.set.to_string())
         ));

@@ -68,7 +68,7 @@ pub(super) fn facts(report: &Report) -> String {
     );
     if report.bootstrap.resamples > 0 {
         out.push_str(&format!(
-            "Mean \u{b1} deviation over seeds, in per cent. Differences from gold alone with 95 % intervals and p over {} resamples of\npatients, the same for both; p is Holm's, over the classes of a training set, or over the training sets for averages.\n",
+            "Mean \u{b1} deviation over seeds, in per cent. Differences from gold alone with 95 % intervals and p over {} resamples of patients, the same for both; p is Holm's, over the classes of a training set, or over the training sets for averages.\n",
             report.bootstrap.resamples
         ));
     }
@@ -215,7 +215,7 @@ pub(super) fn in_words(grid: &Grid) -> Vec<String> {
                 .filter(|(_, judged)| judged.verdict == verdict)
                 .map(|(name, judged)| format!("{name} ({})", points(judged.gain.difference)))
                 .collect();
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+            if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
         };
         let chance = classes.iter().filter(|(_, judged)| judged.verdict == Verdict::Chance).count();
         let macro_f1 = grid.rows.iter().position(|row| row.key == "macro").and_then(|at| set.rows[at].gain);
@@ -255,7 +255,7 @@ pub(super) fn curves(report: &Report) -> Vec<Sheet> {
             [format!("{share} %"), gold.to_string()].into_iter().chain(cells).collect()
         };
         (!curves.is_empty()).then(|| Sheet {
-            title: format!("{}: macro-F1 by share of gold", title(grid)),
+            title: format!("{}: macro-F1 by share of gold; silver stands in for gold left out", title(grid)),
             header: ["share", "gold rows"]
                 .map(str::to_owned)
                 .into_iter()

@@ -56,11 +56,9 @@ fn report() -> Report {
 fn the_terminal_table_fits_its_width_and_says_what_happened_in_words() {
     let report = report();
     let narrow = write(&report, Format::Table { width: 80 });
-    let tables = narrow.lines().filter(|line| line.contains("  ") && !line.contains(". "));
-    for line in tables.clone() {
+    for line in narrow.lines() {
         assert!(line.chars().count() <= 80, "{line}\n{narrow}");
     }
-    assert!(tables.count() > 40);
     assert!(!narrow.contains('\u{1b}') && narrow.contains("warning: 3 test sentences <stand> in silver"), "{narrow}");
     assert!(narrow.contains("gold+silver against gold alone: gained Memory"), "{narrow}");
     assert!(narrow.contains("won 0 lost"), "{narrow}");

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Fitted, Options};
 use crate::classifier::{Example, Learner, Mode};
-use crate::domain::comparison::Tested;
+use crate::domain::comparison::{LEVEL, Tested, least_p};
 use crate::domain::corpus::{PatientKey, SentenceId};
 use crate::domain::experiment::{Cell, Done, Mix, Plan, Subject, Task, Trained, share_of};
 use crate::domain::gold::GoldReal;
@@ -153,9 +153,19 @@ impl<'a> Grid<'a> {
         if !options.sets.contains(&Mix::gold()) {
             warnings.push("gold alone is not in the grid, so there is nothing to compare with".into());
         }
-        if self.test.patient_count() < FEW_PATIENTS {
-            let n = self.test.patient_count();
-            warnings.push(format!("intervals and p from {n} test patients are rough; {FEW_PATIENTS} or more say more"));
+        let patients = self.test.patient_count();
+        if patients < FEW_PATIENTS {
+            warnings.push(format!(
+                "intervals and p from {patients} test patients are rough; {FEW_PATIENTS} or more say more"
+            ));
+        }
+        let classes = self.subject.categories.len() + 1;
+        if least_p(patients) * classes as f64 >= LEVEL {
+            warnings.push(format!(
+                "{patients} test patients are too few to call a difference of one of {classes} classes more than chance: p cannot be less than {:.3}, or {:.2} after Holm",
+                least_p(patients),
+                (least_p(patients) * classes as f64).min(1.0)
+            ));
         }
         if options.seeds.len() < FEW_SEEDS {
             warnings.push(format!("{} seeds say little of chance in training; take {FEW_SEEDS}", options.seeds.len()));
