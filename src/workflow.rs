@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod dispatch;
 pub mod egress;
+pub mod experiment;
 pub mod generate;
 pub mod import;
 pub mod label;
