@@ -1,6 +1,7 @@
 //! One function for each verb, progress bars and messages. Data goes to standard output, talk to standard error.
 
 mod arguments;
+mod doubt;
 mod language;
 
 use std::io::{self, IsTerminal, Write};
@@ -145,6 +146,7 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             settings.seed = seed.unwrap_or(settings.seed);
             train_verb(&project)
         }
+        Some(Verb::Doubt(args)) => doubt::doubt(&here()?, &args),
         Some(Verb::Score { model, style }) => {
             let project = here()?;
             let store = project.store()?;

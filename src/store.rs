@@ -8,6 +8,7 @@ mod board;
 mod bronze;
 mod convert;
 mod corpus;
+mod doubts;
 mod ledger;
 mod queue;
 mod requests;

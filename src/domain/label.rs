@@ -150,6 +150,8 @@ pub enum RunKind {
     Generate,
     /// A classifier was trained.
     Train,
+    /// Labels that may be wrong were looked for.
+    Doubt,
 }
 
 impl fmt::Display for RunKind {
@@ -159,6 +161,7 @@ impl fmt::Display for RunKind {
             Self::Screen => "screen",
             Self::Generate => "generate",
             Self::Train => "train",
+            Self::Doubt => "doubt",
         })
     }
 }

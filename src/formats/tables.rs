@@ -114,12 +114,19 @@ fn interval(estimate: &Estimate, style: Style) -> String {
 }
 
 fn csv(title: &str, rows: &[Vec<String>]) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for (i, row) in rows.iter().enumerate() {
+    let named = rows.iter().enumerate().map(|(i, row)| {
         let first = if i == 0 { "scored" } else { title };
-        let cells = std::iter::once(guard(first)).chain(row.iter().map(|cell| guard(cell)));
+        std::iter::once(first.to_owned()).chain(row.iter().cloned()).collect()
+    });
+    csv_rows(&named.collect::<Vec<_>>())
+}
+
+/// Rows as CSV, none of whose cells is a formula.
+pub fn csv_rows(rows: &[Vec<String>]) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
         // Writing into memory cannot fail.
-        let _ = writer.write_record(cells);
+        let _ = writer.write_record(row.iter().map(|cell| guard(cell)));
     }
     writer.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
 }

@@ -406,6 +406,10 @@ impl App {
             Action::Palette => self.overlay = Some(input(Prompt::Palette, String::new())),
             Action::NextScreen => self.turn(1),
             Action::PreviousScreen => self.turn(Screen::ALL.len() - 1),
+            Action::Doubts => {
+                self.screen = Screen::Review;
+                return self.review.turn_to_doubts();
+            }
             Action::Undo => return vec![Effect::Undo],
             Action::Redo => return vec![Effect::Redo],
             Action::Start if self.screen == Screen::Jobs => return self.start_job(now),

@@ -37,6 +37,8 @@ pub enum Action {
     Comment,
     /// Search and filter.
     Search,
+    /// Go through the labels that may be wrong, or back to all sentences.
+    Doubts,
     /// Show the guideline.
     Guideline,
     /// Show the keys.
@@ -80,6 +82,7 @@ const ACTIONS: &[Entry] = &[
     Entry(Action::Flag, "flag", &["f"], "flag, or take the flag away"),
     Entry(Action::Comment, "comment", &["c"], "comment"),
     Entry(Action::Search, "search", &["/"], "search and filter"),
+    Entry(Action::Doubts, "doubts", &["D"], "Review: labels that may be wrong, worst first"),
     Entry(Action::Guideline, "guideline", &["g"], "guideline: what each category means"),
     Entry(Action::Help, "help", &["?"], "these keys"),
     Entry(Action::Palette, "palette", &[":", "ctrl-p"], "find an action by name"),

@@ -84,6 +84,7 @@ fn hints(app: &App) -> Line<'static> {
             (Action::Search, "search"),
             (Action::Guideline, "guideline"),
             (Action::Help, "keys"),
+            (Action::Doubts, "doubts"),
         ],
         (Screen::Bronze, _) => &[
             (Action::Accept, "accept"),

@@ -136,6 +136,13 @@ pub fn diff(project: &Project, store: &Store, before: &Run, after: &Run) -> Resu
             let why = format!("run {} wrote sentences; `goldsmith bronze --run` shows it", run.id);
             return Err(WorkflowError::Refused(why));
         }
+        if run.kind == RunKind::Doubt {
+            let why = format!(
+                "run {} looked for label errors and labelled nothing; `goldsmith doubt --last` shows it",
+                run.id
+            );
+            return Err(WorkflowError::Refused(why));
+        }
     }
     let taxonomy = &project.taxonomy;
     let mut board = Board::default();

@@ -68,7 +68,7 @@ pub fn outputs(taxonomy: &Taxonomy) -> (Vec<String>, Mode) {
 }
 
 /// A label as positions of [`outputs`].
-fn positions(taxonomy: &Taxonomy, label: &Label) -> Vec<usize> {
+pub(super) fn positions(taxonomy: &Taxonomy, label: &Label) -> Vec<usize> {
     let first = usize::from(taxonomy.selection() == Selection::Single);
     if label.is_none() && first == 1 {
         return vec![0];
@@ -279,7 +279,7 @@ fn proposal(taxonomy: &Taxonomy, model: &Model, row: &[f32], sentence: SentenceI
     }
 }
 
-fn fit_config(settings: &TrainSettings) -> FitConfig {
+pub(super) fn fit_config(settings: &TrainSettings) -> FitConfig {
     FitConfig {
         epochs: settings.epochs,
         learning_rate: settings.learning_rate,
@@ -295,7 +295,7 @@ fn fit_config(settings: &TrainSettings) -> FitConfig {
 }
 
 /// SHA-256 over everything that was trained and stopped on, in order.
-fn data_hash(train: &[Example<'_>], validation: &[Example<'_>]) -> String {
+pub(super) fn data_hash(train: &[Example<'_>], validation: &[Example<'_>]) -> String {
     let mut hasher = Sha256::new();
     for example in train.iter().chain(validation) {
         hasher.update((example.text.len() as u64).to_le_bytes());
