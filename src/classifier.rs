@@ -1,19 +1,22 @@
 //! The classifier: features, training, calibration, saved models. Plain values in and out.
 //!
 //! The default model is linear over word and character n-grams: it trains in about a second on what a team labels in a
-//! week, on any processor, with no weights to fetch. Other encoders join it behind [`Classifier`].
+//! week, on any processor, with no weights to fetch. Whatever is trained, and however, is a [`Classifier`]; [`Learner::fit`]
+//! is the one door to training.
 
 mod artifact;
 mod calibrate;
-mod features;
-mod linear;
+mod ngram;
+mod targets;
 
-use std::path::PathBuf;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use artifact::load;
 pub use calibrate::expected_calibration_error;
-pub use linear::{Epoch, fit};
+pub use ngram::{NgramModel, fit};
 
 /// What can go wrong with a classifier.
 #[derive(Debug, thiserror::Error)]
@@ -111,61 +114,114 @@ impl Default for FitConfig {
     }
 }
 
-/// Anything that gives each output a probability.
-pub trait Classifier {
+/// What one pass over the training set came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// From 1.
+    pub epoch: usize,
+    /// At most.
+    pub epochs: usize,
+    /// Mean weighted loss over the pass.
+    pub train_loss: f32,
+    /// Mean loss on validation.
+    pub validation_loss: Option<f32>,
+    /// Mean F1 over outputs that occur in truth or prediction.
+    pub validation_macro_f1: Option<f32>,
+    /// F1 of each output on validation; `None` where undefined.
+    pub per_output_f1: Vec<Option<f32>>,
+    /// Whether this is the best so far.
+    pub best: bool,
+}
+
+/// What training says while it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// One step of the optimiser.
+    Step {
+        /// From 1.
+        step: usize,
+        /// At most.
+        steps: usize,
+        /// Mean weighted loss of the step's examples.
+        loss: f32,
+        /// Step size.
+        learning_rate: f64,
+    },
+    /// A pass over the training set.
+    Epoch(Epoch),
+}
+
+/// Hears what training says; breaking stops it and keeps the best so far.
+pub type Listen<'a> = dyn FnMut(&Heard) -> ControlFlow<()> + 'a;
+
+/// A trained model: it gives each output a probability, says which outputs that speaks for, and can be saved.
+pub trait Classifier: Send + Sync {
     /// The outputs' names.
     fn outputs(&self) -> &[String];
+    /// Softmax or sigmoids.
+    fn mode(&self) -> Mode;
     /// Calibrated probabilities, `[texts][outputs]`.
     fn predict(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError>;
+    /// The outputs that a row of probabilities speaks for.
+    fn choose(&self, probabilities: &[f32]) -> Vec<usize>;
+    /// Saves the model with its card: what it was trained on, its configuration, its scores. The folder appears whole or
+    /// not at all. Returns the SHA-256 of the weights.
+    fn save(&self, folder: &Path, card: &serde_json::Value) -> Result<String, ClassifierError>;
+    /// What it is, for its card: kind, size, temperature.
+    fn describe(&self) -> serde_json::Value;
 }
 
-/// A trained linear model over n-grams.
+/// A way to train.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "lowercase")]
+pub enum Recipe {
+    /// A linear model over n-grams.
+    Ngram(FitConfig),
+}
+
+/// Trains models by one recipe. Threads may share it.
 #[derive(Clone, Debug)]
-pub struct Model {
-    outputs: Vec<String>,
-    mode: Mode,
-    features: features::Features,
-    /// `[features + 1, outputs]`, the last row is the bias.
-    weights: candle_core::Tensor,
-    temperature: f32,
+pub struct Learner {
+    recipe: Recipe,
 }
 
-impl Model {
-    /// Softmax or sigmoids.
-    pub fn mode(&self) -> Mode {
-        self.mode
+impl Learner {
+    /// A learner of n-gram models.
+    pub fn ngram(config: FitConfig) -> Self {
+        Self { recipe: Recipe::Ngram(config) }
     }
 
-    /// The temperature that divides the logits; 1 without validation examples.
-    pub fn temperature(&self) -> f32 {
-        self.temperature
-    }
-
-    /// How many n-grams it knows.
-    pub fn feature_count(&self) -> usize {
-        self.features.len()
-    }
-
-    /// The outputs that a row of probabilities speaks for: the likeliest, or all from one half up.
-    pub fn choose(&self, probabilities: &[f32]) -> Vec<usize> {
-        linear::choose(self.mode, probabilities)
-    }
-}
-
-impl Classifier for Model {
-    fn outputs(&self) -> &[String] {
-        &self.outputs
-    }
-
-    fn predict(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
-        let mut all = Vec::with_capacity(texts.len());
-        // Batches bound the memory, not the result: each row is computed alone.
-        for texts in texts.chunks(1_024) {
-            let rows: Vec<features::Row> = texts.iter().map(|text| self.features.row(text)).collect();
-            let logits = linear::logits(&self.weights, &rows.iter().collect::<Vec<_>>(), self.features.len())?;
-            all.extend(linear::probabilities(self.mode, &logits.to_vec2::<f32>()?, self.temperature));
+    /// A short name for lists of runs.
+    pub fn name(&self) -> String {
+        match &self.recipe {
+            Recipe::Ngram(_) => "n-gram linear".into(),
         }
-        Ok(all)
+    }
+
+    /// What it trains by; part of a run's configuration.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Trains a model. Without validation examples all epochs run and the temperature stays 1. The same arguments give the
+    /// same weights, bit for bit, on the same machine.
+    pub fn fit(
+        &self,
+        outputs: &[String],
+        mode: Mode,
+        train: &[Example<'_>],
+        validation: &[Example<'_>],
+        seed: u64,
+        listen: &mut Listen<'_>,
+    ) -> Result<Box<dyn Classifier>, ClassifierError> {
+        targets::check(outputs, mode, train)?;
+        match &self.recipe {
+            Recipe::Ngram(config) => {
+                let config = FitConfig { seed, ..config.clone() };
+                let mut epoch = |epoch: &Epoch| listen(&Heard::Epoch(epoch.clone()));
+                Ok(Box::new(fit(outputs, mode, train, validation, &config, &mut epoch)?))
+            }
+        }
     }
 }
 

@@ -180,7 +180,7 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             let mut out = io::BufWriter::new(io::stdout().lock());
             let bar = Bar::default();
             let input = predict::Input { path: input, layout: layout.map(Into::into), columns: columns.into() };
-            let written = predict::predict(&model, &input, csv, &mut out, &cancel, &mut |p| bar.show(p))?;
+            let written = predict::predict(&*model, &input, csv, &mut out, &cancel, &mut |p| bar.show(p))?;
             out.flush().map_err(write_error)?;
             say(&format!("labelled {written} records with {}", folder.display()));
             Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::Success })
@@ -439,11 +439,12 @@ fn train_verb(project: &Project) -> Result<Exit, Failure> {
                 say(&format!("warning: {leaks} test sentences stand nearly word for word in the training set"));
             }
         }
-        train::Event::Epoch(epoch) => {
+        train::Event::Heard(train::Heard::Epoch(epoch)) => {
             let f1 = tables::percent(epoch.validation_macro_f1.map(f64::from));
             let best = if epoch.best { " *" } else { "" };
             say(&format!("epoch {:>3}: loss {:.4}, validation macro-F1 {f1}{best}", epoch.epoch, epoch.train_loss));
         }
+        train::Event::Heard(train::Heard::Step { .. }) => {}
         train::Event::Progress(progress) => bar.show(progress),
     })?;
     say(&format!("trained in {:.2} s; the model is in {}", trained.seconds, trained.folder.display()));

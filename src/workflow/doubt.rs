@@ -17,7 +17,7 @@ use super::metrics::Board;
 use super::project::Project;
 use super::train::{self, NONE};
 use super::{Cancel, Progress, Watch, WorkflowError, new_run_id, now};
-use crate::classifier::{self, Classifier, Example, Mode};
+use crate::classifier::{Example, Mode};
 use crate::domain::confident::{self, Doubt, Suspect};
 use crate::domain::corpus::{PatientKey, SentenceId};
 use crate::domain::gold::GoldReal;
@@ -189,7 +189,7 @@ fn predict(
     let (outputs, mode) = train::outputs(taxonomy);
     // Stopping early and calibrating must not look at the part that is asked about either.
     let inner = SplitPlan { seed: options.seed, validation: project.file.split.validation, test: 0.0 };
-    let config = train::fit_config(&project.file.train);
+    let learner = train::learner(project, store, &project.file.train)?;
     let mut models = Rows::default();
     let total = Some(asked.len() as u64);
     let what = format!("asking {} classifiers that have not seen the labels", parts.len());
@@ -205,7 +205,7 @@ fn predict(
         if learnt.is_empty() {
             std::mem::swap(&mut learnt, &mut validation);
         }
-        let model = classifier::fit(&outputs, mode, &learnt, &validation, &config, &mut |_| {
+        let model = learner.fit(&outputs, mode, &learnt, &validation, options.seed, &mut |_| {
             if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         for ids in sentences.chunks(2_000) {

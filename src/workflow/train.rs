@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::metrics::{Board, Scored};
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, new_run_id, now};
-use crate::classifier::{self, ClassWeights, Classifier, Epoch, Example, FitConfig, Mode, Model};
+pub use crate::classifier::Heard;
+use crate::classifier::{self, ClassWeights, Classifier, Example, FitConfig, Learner, Mode};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::{Bronze, GoldReal, Silver};
 use crate::domain::label::{Confidence, ConfidenceKind, Label, NewProposal, Outcome, Run, RunId, RunKind, Source};
@@ -35,8 +36,8 @@ pub enum Event {
         /// Test sentences that stand in the training set nearly word for word.
         leaks: usize,
     },
-    /// A pass is over.
-    Epoch(Epoch),
+    /// What training says.
+    Heard(Heard),
     /// A step of the work around training.
     Progress(Progress),
 }
@@ -179,13 +180,13 @@ pub fn train(
         .zip(&validation_texts)
         .map(|(gold, (_, text))| Example { text, outputs: positions(taxonomy, gold.label()), weight: 1.0 })
         .collect();
-    let config = fit_config(settings);
+    let learner = learner(project, store, settings)?;
     let mut run = Run {
         id: new_run_id(),
         kind: RunKind::Train,
-        model: "n-gram linear".into(),
+        model: learner.name(),
         config: json!({
-            "settings": settings, "fit": config, "split": project.file.split, "policy": project.file.policy,
+            "settings": settings, "recipe": learner.recipe(), "split": project.file.split, "policy": project.file.policy,
             "data": data_hash(&examples, &validation),
         })
         .to_string(),
@@ -196,8 +197,8 @@ pub fn train(
         scores: String::new(),
     };
     let clock = std::time::Instant::now();
-    let fitted = classifier::fit(&outputs, mode, &examples, &validation, &config, &mut |epoch| {
-        watch(Event::Epoch(epoch.clone()));
+    let fitted = learner.fit(&outputs, mode, &examples, &validation, settings.seed, &mut |heard| {
+        watch(Event::Heard(heard.clone()));
         if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let seconds = clock.elapsed().as_secs_f64();
@@ -205,11 +206,11 @@ pub fn train(
     let model = fitted?;
     store.put_run(&run)?;
     let folder = project.models().join(&run.id.0);
-    let labelled = label_all(store, taxonomy, &model, &run.id, &mut |progress| watch(Event::Progress(progress)));
+    let labelled = label_all(store, taxonomy, &*model, &run.id, &mut |progress| watch(Event::Progress(progress)));
     let finished = labelled.and_then(|()| {
         board.refresh(project, store)?;
         let scored = board.score(project, &run.id, project.file.bootstrap).filter(|scored| scored.report.sentences > 0);
-        let card = card(&run, project, &sets, &model, scored.as_ref(), seconds);
+        let card = card(&run, project, &sets, &*model, scored.as_ref(), seconds);
         model.save(&folder, &card)?;
         Ok(scored)
     });
@@ -234,7 +235,7 @@ pub fn train(
 fn label_all(
     store: &mut Store,
     taxonomy: &Taxonomy,
-    model: &Model,
+    model: &dyn Classifier,
     run: &RunId,
     watch: &mut Watch<'_>,
 ) -> Result<(), WorkflowError> {
@@ -259,12 +260,12 @@ fn label_all(
 }
 
 /// The label that a row of probabilities speaks for.
-pub fn chosen_label(model: &Model, row: &[f32]) -> Label {
+pub fn chosen_label(model: &dyn Classifier, row: &[f32]) -> Label {
     let keys = model.choose(row).into_iter().filter_map(|at| model.outputs().get(at));
     keys.filter_map(|key| crate::domain::taxonomy::CategoryKey::new(key).ok()).collect()
 }
 
-fn proposal(taxonomy: &Taxonomy, model: &Model, row: &[f32], sentence: SentenceId) -> NewProposal {
+fn proposal(taxonomy: &Taxonomy, model: &dyn Classifier, row: &[f32], sentence: SentenceId) -> NewProposal {
     let label = chosen_label(model, row);
     let probabilities = with_none(model.mode(), row);
     let of_label = label.keys().iter().filter_map(|key| probabilities.get(taxonomy.index_of(key)? + 1)).copied();
@@ -279,19 +280,20 @@ fn proposal(taxonomy: &Taxonomy, model: &Model, row: &[f32], sentence: SentenceI
     }
 }
 
-pub(super) fn fit_config(settings: &TrainSettings) -> FitConfig {
-    FitConfig {
+/// What trains by these settings.
+pub fn learner(_project: &Project, _store: &Store, settings: &TrainSettings) -> Result<Learner, WorkflowError> {
+    let class_weights = match settings.class_weights {
+        Weights::None => ClassWeights::None,
+        Weights::Balanced => ClassWeights::Balanced,
+        Weights::Sqrt => ClassWeights::Sqrt,
+    };
+    Ok(Learner::ngram(FitConfig {
         epochs: settings.epochs,
         learning_rate: settings.learning_rate,
         patience: settings.patience,
-        class_weights: match settings.class_weights {
-            Weights::None => ClassWeights::None,
-            Weights::Balanced => ClassWeights::Balanced,
-            Weights::Sqrt => ClassWeights::Sqrt,
-        },
-        seed: settings.seed,
+        class_weights,
         ..FitConfig::default()
-    }
+    }))
 }
 
 /// SHA-256 over everything that was trained and stopped on, in order.
@@ -319,7 +321,7 @@ fn card(
     run: &Run,
     project: &Project,
     sets: &Sets,
-    model: &Model,
+    model: &dyn Classifier,
     scored: Option<&Scored>,
     seconds: f64,
 ) -> serde_json::Value {
@@ -330,7 +332,7 @@ fn card(
             "gold": sets.train.count(Tier::Gold), "silver": sets.train.count(Tier::Silver), "bronze": sets.train.count(Tier::Bronze),
             "validation": sets.validation.gold().len(), "test": sets.test.gold().len(), "test_patients": sets.test.patient_count(),
         },
-        "n_grams": model.feature_count(), "seconds": seconds, "config": config,
+        "model": model.describe(), "seconds": seconds, "config": config,
         "scores_on_test": scored.map(|scored| summary(&scored.report)),
     })
 }
@@ -362,7 +364,7 @@ pub fn score(
     folder: &std::path::Path,
     bootstrap: Bootstrap,
 ) -> Result<crate::domain::metrics::Report, WorkflowError> {
-    let (model, _) = Model::load(folder)?;
+    let (model, _) = classifier::load(folder)?;
     let mut board = Board::default();
     board.refresh(project, store)?;
     let test = TestSet::from_gold(board.gold(project), &project.file.split, Split::Test);
@@ -388,7 +390,7 @@ pub fn score(
             crate::domain::metrics::Pair {
                 patient: *patients.entry(gold.patient().clone()).or_insert(next),
                 gold: taxonomy.bits(gold.label()),
-                predicted: taxonomy.bits(&chosen_label(&model, row)),
+                predicted: taxonomy.bits(&chosen_label(&*model, row)),
                 blind: gold.blind(),
             }
         })
