@@ -7,10 +7,12 @@ use std::thread;
 
 use super::app::{Effect, Message, Snapshot, Target};
 use super::jobs::{Offer, Work};
+use super::train::Side;
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::label::{Source, Stand};
+use crate::domain::label::{RunId, Source, Stand};
 use crate::domain::queue::{Filter, Progress};
 use crate::domain::text::visible;
+use crate::formats::project::TrainSettings;
 use crate::store::{Direction, Store};
 use crate::workflow::dispatch::Ended;
 use crate::workflow::metrics::Board;
@@ -23,7 +25,7 @@ pub struct World {
     project: Arc<Project>,
     store: Store,
     to_app: Sender<Message>,
-    to_board: Sender<()>,
+    to_board: Sender<Wish>,
     training: Cancel,
     jobs: std::collections::BTreeMap<Offer, Cancel>,
     shown: [Option<SentenceId>; 2],
@@ -49,7 +51,7 @@ impl World {
 
     fn refresh(&self) {
         // A board thread that has ended has said why.
-        let _ = self.to_board.send(());
+        let _ = self.to_board.send(Wish::Refresh);
     }
 
     /// Looks whether another process has written; if so, what is shown is fetched anew and the numbers follow.
@@ -80,8 +82,12 @@ impl World {
                 let rows = rows.into_iter().map(|row| (row.id, visible(&row.text).text)).collect();
                 vec![Message::Rows { title, rows }]
             }),
-            Effect::Train => {
-                self.train();
+            Effect::Train(settings) => {
+                self.train(*settings);
+                Ok(Vec::new())
+            }
+            Effect::Compare(one, other) => {
+                let _ = self.to_board.send(Wish::Compare(one, other));
                 Ok(Vec::new())
             }
             Effect::StartJob(offer) => {
@@ -217,26 +223,25 @@ impl World {
             // The workbench may have been left while the job goes on to its next safe point.
             let mut watch = |progress| drop(app.send(Message::Job(offer.clone(), progress)));
             let done = work(&project, &offer, &cancel, &mut watch).map_err(|error| error.to_string());
-            let _ = board.send(());
+            let _ = board.send(Wish::Refresh);
             let _ = app.send(Message::JobEnded(offer, done.and_then(|done| done)));
         });
     }
 
-    fn train(&mut self) {
+    fn train(&mut self, settings: TrainSettings) {
         self.training = Cancel::default();
         let (project, cancel, app, board) =
             (self.project.clone(), self.training.clone(), self.to_app.clone(), self.to_board.clone());
         thread::spawn(move || {
             let run = || -> Result<_, WorkflowError> {
                 let mut store = project.store()?;
-                let settings = &project.file.train;
                 // The workbench may have been left while training ends.
-                train::train(&project, &mut store, settings, &cancel, &mut |event| {
+                train::train(&project, &mut store, &settings, &cancel, &mut |event| {
                     drop(app.send(Message::Training(event)))
                 })
             };
             let result = run().map_err(|error| error.to_string());
-            let _ = board.send(());
+            let _ = board.send(Wish::Refresh);
             let _ = app.send(Message::Trained(Box::new(result)));
         });
     }
@@ -287,13 +292,40 @@ fn work(
     })
 }
 
-/// Keeps the board: one refresh for however many wishes have come meanwhile.
-fn keep_board(project: &Project, store: Store, wishes: &Receiver<()>, app: &Sender<Message>) {
+/// What is asked of the thread that keeps the metrics.
+enum Wish {
+    /// The newest numbers.
+    Refresh,
+    /// Two runs side by side.
+    Compare(RunId, RunId),
+}
+
+/// Keeps the board: one refresh, and the last comparison, for however many wishes have come meanwhile.
+fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Sender<Message>) {
     let mut board = Board::default();
     let mut lengths: [(SentenceId, Vec<u32>); 2] = [(SentenceId(0), vec![0; 13]), (SentenceId(0), vec![0; 13])];
-    while wishes.recv().is_ok() {
-        while wishes.try_recv().is_ok() {}
-        let made = board.refresh(project, &store).and_then(|_| {
+    while let Ok(first) = wishes.recv() {
+        let (mut numbers, mut pair) = (false, None);
+        for wish in std::iter::once(first).chain(wishes.try_iter()) {
+            match wish {
+                Wish::Refresh => numbers = true,
+                Wish::Compare(one, other) => pair = Some([one, other]),
+            }
+        }
+        let refreshed = board.refresh(project, &store);
+        if let (Some(pair), Ok(_)) = (pair, &refreshed) {
+            let message = match compared(project, &store, &board, pair) {
+                Ok(sides) => Message::Compared(Box::new(sides)),
+                Err(error) => Message::Failed(format!("comparison: {error}")),
+            };
+            if app.send(message).is_err() {
+                break;
+            }
+        }
+        if !numbers && refreshed.is_ok() {
+            continue;
+        }
+        let made = refreshed.and_then(|_| {
             for (origin, seen) in [Origin::Real, Origin::Synthetic].into_iter().zip(&mut lengths) {
                 count_lengths(&store, origin, seen)?;
             }
@@ -318,6 +350,19 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<()>, app: &Send
             break;
         }
     }
+}
+
+fn compared(
+    project: &Project,
+    store: &Store,
+    board: &Board,
+    [one, other]: [RunId; 2],
+) -> Result<[Side; 2], WorkflowError> {
+    let side = |id: RunId| -> Result<Side, WorkflowError> {
+        let scored = board.score(project, &id, project.file.bootstrap).filter(|s| s.report.sentences > 0);
+        Ok(Side::of(store.run(&id)?, scored.as_ref(), &project.taxonomy))
+    };
+    Ok([side(one)?, side(other)?])
 }
 
 /// Adds the lengths of sentences not counted yet, in bins of five words; the first fifty thousand of an origin say enough.

@@ -108,9 +108,14 @@ fn hints(app: &App) -> Line<'static> {
             (Action::NextScreen, "screen"),
             (Action::Help, "keys"),
         ],
-        (Screen::Train, _) => {
-            &[(Action::Start, "start"), (Action::Stop, "stop"), (Action::NextScreen, "screen"), (Action::Help, "keys")]
-        }
+        (Screen::Train, _) => &[
+            (Action::Start, "start"),
+            (Action::Stop, "stop"),
+            (Action::Accept, "mark to compare"),
+            (Action::Close, "unmark"),
+            (Action::NextScreen, "screen"),
+            (Action::Help, "keys"),
+        ],
     };
     let mut spans = vec![Span::raw(" ")];
     for (action, what) in wanted.iter().filter(|(action, _)| !map.key(*action).is_empty()) {

@@ -17,8 +17,20 @@ fn project(taxonomy: &str) -> (tempfile::TempDir, String) {
 #[test]
 fn help_of_every_verb_has_an_example() {
     let help = succeeds(&["--help"]);
-    let verbs =
-        ["init", "demo", "import", "metrics", "train", "score", "predict", "runs", "check", "completions", "man"];
+    let verbs = [
+        "init",
+        "demo",
+        "import",
+        "metrics",
+        "train",
+        "score",
+        "doubt",
+        "predict",
+        "runs",
+        "check",
+        "completions",
+        "man",
+    ];
     for verb in verbs {
         assert!(help.contains(verb), "{help}");
         let help = succeeds(&[verb, "--help"]);
@@ -170,6 +182,51 @@ fn training_twice_gives_the_same_model() {
         (fs::read(format!("{folder}/model.safetensors")).unwrap(), String::from_utf8(output.stdout).unwrap())
     };
     assert_eq!(weights(), weights());
+}
+
+#[test]
+fn wrong_labels_are_pointed_at_worst_first() {
+    let (_folder, root) = project("ad-signs");
+    let said = fails(&["doubt", "--project", &root]);
+    assert!(said.contains("gold of at least two patients"), "{said}");
+    assert!(fails(&["doubt", "--last", "--project", &root]).contains("`goldsmith doubt` looks at all"));
+    let kinds = [
+        ("She forgets names and dates", "cognitive_impairment"),
+        ("Her daughter bathes and dresses her", "requires_assistance"),
+        ("Knee pain after a long walk", "None"),
+    ];
+    let lines: Vec<String> = (0..90)
+        .map(|i| {
+            let (text, label) = (kinds[i % 3].0, kinds[if i == 40 { 2 } else { i % 3 }].1);
+            let patient = format!("p{}", i % 15);
+            serde_json::json!({ "id": i.to_string(), "patient": patient, "text": format!("{text}, {i}\u{1b}[2J."), "label": label })
+                .to_string()
+        })
+        .collect();
+    let path = format!("{root}/gold.jsonl");
+    fs::write(&path, lines.join("\n")).unwrap();
+    succeeds(&["import", &path, "--unit", "sentence", "--annotator", "ann", "--project", &root]);
+    let table = succeeds(&["doubt", "--project", &root]);
+    let shown: Vec<&str> = table.lines().collect();
+    assert!(
+        shown[2].contains("1  gold") && shown[2].contains("None") && shown[2].contains("Requires assistance 0."),
+        "{table}"
+    );
+    assert!(shown[3].contains("Her daughter bathes and dresses her, 40\u{241b}[2J."), "{table}");
+    assert_eq!(shown.len(), 4, "{table}");
+    let found: serde_json::Value =
+        serde_json::from_str(&succeeds(&["doubt", "--last", "--json", "--project", &root])).unwrap();
+    assert_eq!(found["summary"]["gold"], serde_json::json!({ "labels": 90, "doubted": 1 }));
+    let worst = &found["doubts"][0];
+    assert_eq!(
+        (&worst["given"], &worst["suggested"]),
+        (&serde_json::json!([]), &serde_json::json!(["requires_assistance"]))
+    );
+    assert!(worst["self_confidence"].as_f64().unwrap() < worst["confidence"].as_f64().unwrap());
+    let csv = succeeds(&["doubt", "--last", "--csv", "--project", &root]);
+    assert!(csv.starts_with("rank,sentence,tier,given,suggested,confidence,self_confidence,margin,text\n1,"), "{csv}");
+    let runs = succeeds(&["runs", "--project", &root]);
+    assert!(runs.contains("doubt") && runs.contains("1 labels in doubt"), "{runs}");
 }
 
 #[test]
