@@ -87,7 +87,7 @@ fn table(project: &Project, found: &Found, texts: &[String], limit: usize) -> St
     let mut out = String::new();
     for (i, (doubt, row)) in found.doubts.iter().zip(texts).take(shown).enumerate() {
         if i == 0 {
-            out.push_str(&line("rank", "label", "p", "given", "the classifier says"));
+            out.push_str(&line("rank", "tier", "p", "given", "the classifier says"));
             out.push_str(&format!("{}\n", "-".repeat(78)));
         }
         let Doubt { given, suggested, confidence, self_confidence, .. } = doubt;

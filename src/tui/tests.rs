@@ -114,7 +114,7 @@ fn keys_of_review() {
         (&["S"], &["what to train with", "> ", "[x] gold", "[ ] silver", "[ ] bronze"], &[]),
         (&["S", "j", "j", "enter"], &["[x] gold", "[x] silver", "[ ] bronze"], &[]),
         (&["S", "j", "enter", "k", "enter"], &["choose at least one of gold", "[ ] gold"], &[]),
-        (&["S", "esc"], &["all runs", "S trains a classifier"], &["what to train with"]),
+        (&["S", "esc"], &["all runs", "S trains on 0 gold sentences"], &["what to train with"]),
         (&["K"], &["nothing is being trained"], &[]),
         (&["shift-tab", "shift-tab"], &["all runs"], &[]),
     ];
@@ -264,13 +264,13 @@ fn two_marked_runs_stand_side_by_side_and_follow_gold() {
     store.propose(&run.id, Source::Llm, &[said]).unwrap();
     let mut bench = Headless::open(project, 80, 24).unwrap();
     bench.press(&["1", "8", "shift-tab", "shift-tab"]);
-    assert!(bench.wait(|text| text.contains("> second label")), "{}", bench.text());
+    assert!(bench.wait(|text| text.contains(">  second label")), "{}", bench.text());
     bench.press(&["j", "j", "enter"]);
     assert!(bench.text().contains("names no categories of sentences"), "{}", bench.text());
     bench.press(&["k", "k", "enter", "enter"]);
-    assert!(bench.text().contains("> second"), "the mark is taken away again:\n{}", bench.text());
+    assert!(bench.text().contains(">  second"), "the mark is taken away again:\n{}", bench.text());
     bench.press(&["enter"]);
-    assert!(bench.text().contains(">Asecond"), "{}", bench.text());
+    assert!(bench.text().contains(">A second"), "{}", bench.text());
     bench.press(&["j", "enter"]);
     assert!(bench.wait(|text| text.contains("two runs side by side")), "{}", bench.text());
     let text = bench.text();
@@ -294,7 +294,7 @@ fn two_marked_runs_stand_side_by_side_and_follow_gold() {
     bench.press(&["enter", "k", "enter"]);
     assert!(bench.wait(|text| text.contains("side by side")), "{}", bench.text());
     let text = bench.text();
-    assert!(text.contains("all runs") && text.contains(">Bsecond") && text.contains(" Asilver"), "{text}");
+    assert!(text.contains("all runs") && text.contains(">B second") && text.contains(" A silver"), "{text}");
 }
 
 #[test]

@@ -195,11 +195,19 @@ fn wrong_labels_are_pointed_at_worst_first() {
         ("Her daughter bathes and dresses her", "requires_assistance"),
         ("Knee pain after a long walk", "None"),
     ];
+    // Every third is of two kinds at once and has the label of the one or the other; number 40 is clear, and wrong.
     let lines: Vec<String> = (0..90)
         .map(|i| {
-            let (text, label) = (kinds[i % 3].0, kinds[if i == 40 { 2 } else { i % 3 }].1);
-            let patient = format!("p{}", i % 15);
-            serde_json::json!({ "id": i.to_string(), "patient": patient, "text": format!("{text}, {i}\u{1b}[2J."), "label": label })
+            let two = i % 9 >= 6;
+            let text =
+                if two { format!("{}, {}", kinds[i % 3].0, kinds[(i + 1) % 3].0) } else { kinds[i % 3].0.to_owned() };
+            let kind = match i {
+                40 => 2,
+                _ if two => i + i / 9 % 2,
+                _ => i,
+            };
+            let (patient, text) = (format!("p{}", i / 6), format!("{text}, {i}\u{1b}[2J."));
+            serde_json::json!({ "id": i.to_string(), "patient": patient, "text": text, "label": kinds[kind % 3].1 })
                 .to_string()
         })
         .collect();
@@ -213,11 +221,11 @@ fn wrong_labels_are_pointed_at_worst_first() {
         "{table}"
     );
     assert!(shown[3].contains("Her daughter bathes and dresses her, 40\u{241b}[2J."), "{table}");
-    assert_eq!(shown.len(), 4, "{table}");
     let found: serde_json::Value =
         serde_json::from_str(&succeeds(&["doubt", "--last", "--json", "--project", &root])).unwrap();
-    assert_eq!(found["summary"]["gold"], serde_json::json!({ "labels": 90, "doubted": 1 }));
-    let worst = &found["doubts"][0];
+    let doubts = found["doubts"].as_array().unwrap();
+    assert_eq!(found["summary"]["gold"], serde_json::json!({ "labels": 90, "doubted": doubts.len() }));
+    let worst = &doubts[0];
     assert_eq!(
         (&worst["given"], &worst["suggested"]),
         (&serde_json::json!([]), &serde_json::json!(["requires_assistance"]))
@@ -226,7 +234,7 @@ fn wrong_labels_are_pointed_at_worst_first() {
     let csv = succeeds(&["doubt", "--last", "--csv", "--project", &root]);
     assert!(csv.starts_with("rank,sentence,tier,given,suggested,confidence,self_confidence,margin,text\n1,"), "{csv}");
     let runs = succeeds(&["runs", "--project", &root]);
-    assert!(runs.contains("doubt") && runs.contains("1 labels in doubt"), "{runs}");
+    assert!(runs.contains("doubt") && runs.contains(&format!("{} labels in doubt", doubts.len())), "{runs}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::{bar, duration, fit, pane};
+use super::{bar, duration, fit, pane, styled_lines};
 use crate::domain::label::{Outcome, Run, RunKind};
 use crate::domain::metrics::Estimate;
 use crate::domain::split::Tier;
@@ -51,8 +51,8 @@ fn run_lines(app: &App, width: usize) -> Vec<Line<'static>> {
     if !live.running && live.rows.is_empty() {
         let key = |action| app.shared.keymap.key(action);
         let gold = counted(app.board.gold.settled, "gold sentence");
-        lines.push(plain(format!(" {} trains a classifier; there are {gold}.", key(Action::Start))));
-        lines.push(plain(format!(" {} marks a run; two are compared.", key(Action::Accept))));
+        lines.push(plain(format!(" {} trains on {gold}", key(Action::Start))));
+        lines.push(plain(format!(" {} marks a run; two stand side by side", key(Action::Accept))));
     }
     if !live.rows.is_empty() {
         let rows: Vec<String> =
@@ -97,7 +97,9 @@ fn run_lines(app: &App, width: usize) -> Vec<Line<'static>> {
     }
     if let Some((ended, well)) = &live.ended {
         lines.push(Line::default());
-        lines.push(styled(format!(" {}", visible(ended).text), if *well { Meaning::Good } else { Meaning::Bad }));
+        let style = theme.style(if *well { Meaning::Good } else { Meaning::Bad });
+        let wrapped = styled_lines(&visible(ended).text, width.saturating_sub(1), style, &[]).into_iter();
+        lines.extend(wrapped.take(4).map(|line| Line::from([vec![Span::raw(" ")], line.spans].concat())));
     }
     lines
 }
@@ -162,7 +164,7 @@ fn runs(app: &App, area: Rect) -> Vec<Line<'static>> {
         };
         let cursor = if at == selected { '>' } else { ' ' };
         let text =
-            format!("{cursor}{mark}{} {:<8}{came_to} {}", short(run), run.kind.to_string(), visible(&run.model).text);
+            format!("{cursor}{mark} {} {:<8}{came_to} {}", short(run), run.kind.to_string(), visible(&run.model).text);
         let meaning = match (at == selected, marked) {
             (true, _) => Meaning::Selected,
             (false, Some(_)) => Meaning::Gold,
