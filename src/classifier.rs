@@ -6,17 +6,25 @@
 
 mod artifact;
 mod calibrate;
+mod encoder;
+mod frozen;
 mod ngram;
 mod targets;
+mod tune;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use artifact::load;
 pub use calibrate::expected_calibration_error;
+pub use encoder::{Architecture, Encoder, Family, Threads};
+pub use frozen::{FrozenModel, HeadConfig};
 pub use ngram::{NgramModel, fit};
+pub use tune::{TuneConfig, TunedModel};
 
 /// What can go wrong with a classifier.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +47,16 @@ pub enum ClassifierError {
         path: PathBuf,
         /// The system's word for it.
         cause: String,
+    },
+    /// A folder that is no encoder that can be used.
+    #[error(
+        "the encoder in {} cannot be used: {detail}; it must be a Hugging Face folder of a BERT, DistilBERT or ModernBERT with config.json, tokenizer.json and model.safetensors (or pytorch_model.bin)", .folder.display()
+    )]
+    Encoder {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong.
+        detail: String,
     },
     /// An operation on tensors failed.
     #[error("the classifier failed: {0}")]
@@ -177,30 +195,72 @@ pub trait Classifier: Send + Sync {
 pub enum Recipe {
     /// A linear model over n-grams.
     Ngram(FitConfig),
+    /// A head on an encoder that stays as it is.
+    Frozen(HeadConfig),
+    /// An encoder trained together with its head.
+    FineTune(TuneConfig),
+}
+
+/// How it trains, with the encoder where one is needed.
+#[derive(Clone, Debug)]
+enum Means {
+    Ngram(FitConfig),
+    Frozen(Arc<Encoder>, HeadConfig),
+    FineTune(Arc<Encoder>, TuneConfig),
 }
 
 /// Trains models by one recipe. Threads may share it.
 #[derive(Clone, Debug)]
 pub struct Learner {
-    recipe: Recipe,
+    means: Means,
+    /// Where fine-tuning keeps its state.
+    states: Option<PathBuf>,
 }
 
 impl Learner {
     /// A learner of n-gram models.
     pub fn ngram(config: FitConfig) -> Self {
-        Self { recipe: Recipe::Ngram(config) }
+        Self { means: Means::Ngram(config), states: None }
+    }
+
+    /// A learner of heads on a frozen encoder.
+    pub fn frozen(encoder: Arc<Encoder>, config: HeadConfig) -> Self {
+        Self { means: Means::Frozen(encoder, config), states: None }
+    }
+
+    /// A learner that fine-tunes an encoder. With a folder it keeps the state of a run there, after every epoch and every
+    /// few minutes, and takes up what a run with the same configuration and data has left.
+    pub fn fine_tune(encoder: Arc<Encoder>, config: TuneConfig, states: Option<PathBuf>) -> Self {
+        Self { means: Means::FineTune(encoder, config), states }
+    }
+
+    /// The encoder, where there is one.
+    pub fn encoder(&self) -> Option<&Arc<Encoder>> {
+        match &self.means {
+            Means::Ngram(_) => None,
+            Means::Frozen(encoder, _) | Means::FineTune(encoder, _) => Some(encoder),
+        }
     }
 
     /// A short name for lists of runs.
     pub fn name(&self) -> String {
-        match &self.recipe {
-            Recipe::Ngram(_) => "n-gram linear".into(),
+        let of = |encoder: &Encoder| {
+            encoder.folder().file_name().map_or_else(|| "encoder".into(), |n| n.to_string_lossy().into_owned())
+        };
+        match &self.means {
+            Means::Ngram(_) => "n-gram linear".into(),
+            Means::Frozen(encoder, _) => format!("{} frozen", of(encoder)),
+            Means::FineTune(encoder, _) => format!("{} fine-tuned", of(encoder)),
         }
     }
 
     /// What it trains by; part of a run's configuration.
-    pub fn recipe(&self) -> &Recipe {
-        &self.recipe
+    pub fn recipe(&self) -> Recipe {
+        match &self.means {
+            Means::Ngram(config) => Recipe::Ngram(config.clone()),
+            Means::Frozen(_, config) => Recipe::Frozen(config.clone()),
+            Means::FineTune(_, config) => Recipe::FineTune(config.clone()),
+        }
     }
 
     /// Trains a model. Without validation examples all epochs run and the temperature stays 1. The same arguments give the
@@ -215,11 +275,22 @@ impl Learner {
         listen: &mut Listen<'_>,
     ) -> Result<Box<dyn Classifier>, ClassifierError> {
         targets::check(outputs, mode, train)?;
-        match &self.recipe {
-            Recipe::Ngram(config) => {
+        match &self.means {
+            Means::Ngram(config) => {
                 let config = FitConfig { seed, ..config.clone() };
                 let mut epoch = |epoch: &Epoch| listen(&Heard::Epoch(epoch.clone()));
                 Ok(Box::new(fit(outputs, mode, train, validation, &config, &mut epoch)?))
+            }
+            Means::Frozen(encoder, config) => {
+                Ok(Box::new(frozen::fit(encoder, outputs, mode, train, validation, config, listen)?))
+            }
+            Means::FineTune(encoder, config) => {
+                let fingerprint = tune::fingerprint(encoder, outputs, mode, train, validation, config, seed);
+                let file = self.states.as_ref().map(|folder| tune::state_file(folder, &fingerprint));
+                let every = Duration::from_secs(180);
+                let keep = file.as_ref().map(|file| tune::Keep { file, fingerprint, every });
+                let of = tune::Task { outputs, mode, train, validation, seed };
+                Ok(Box::new(tune::fit(encoder, &of, config, keep.as_ref(), listen)?))
             }
         }
     }

@@ -7,8 +7,7 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::ngram::NgramModel;
-use super::{Classifier, ClassifierError, Mode};
+use super::{Classifier, ClassifierError, FrozenModel, Mode, NgramModel, TunedModel};
 use crate::domain::taxonomy::hex;
 
 /// The file with the weights.
@@ -20,6 +19,12 @@ pub(super) enum Kind {
     /// See [`NgramModel`].
     #[serde(rename = "word and character n-grams, linear")]
     Ngram,
+    /// See [`FrozenModel`].
+    #[serde(rename = "frozen encoder, linear")]
+    Frozen,
+    /// See [`TunedModel`].
+    #[serde(rename = "fine-tuned encoder")]
+    Tuned,
 }
 
 /// What `model.json` says.
@@ -76,10 +81,12 @@ pub fn load(folder: &Path) -> Result<(Box<dyn Classifier>, serde_json::Value), C
         return Err(fail(format!("it is of format {}, this goldsmith reads 1", description.format)));
     }
     let card = description.card.clone();
-    let model = match description.kind {
-        Kind::Ngram => NgramModel::restore(folder, description)?,
+    let model: Box<dyn Classifier> = match description.kind {
+        Kind::Ngram => Box::new(NgramModel::restore(folder, description)?),
+        Kind::Frozen => Box::new(FrozenModel::restore(folder, description)?),
+        Kind::Tuned => Box::new(TunedModel::restore(folder, description)?),
     };
-    Ok((Box::new(model), card))
+    Ok((model, card))
 }
 
 /// The tensors of a saved model, if they are those that it was described with.

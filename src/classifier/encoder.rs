@@ -1,0 +1,157 @@
+//! Encoders of the BERT family from a Hugging Face folder as it is: `config.json`, `tokenizer.json`, and the weights as
+//! `model.safetensors` or `pytorch_model.bin`.
+
+mod architecture;
+mod attention;
+mod fused;
+mod network;
+mod numbers;
+mod plain;
+mod tokens;
+mod weights;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+use super::ClassifierError;
+pub use architecture::{Architecture, Family};
+pub(super) use attention::Queries;
+pub(super) use network::{Network, Pass, means};
+pub use numbers::{Dropout, Threads};
+pub(super) use numbers::{Matrix, dot, multiply, vectorised};
+pub(super) use tokens::{Batch, Tokens, by_padded_tokens};
+pub(super) use weights::{Parameters, Rows, Tensors};
+
+/// The most padded tokens of a batch that is only read.
+const READ_TOKENS: usize = 4_096;
+
+/// An encoder, ready to read texts.
+pub struct Encoder {
+    folder: PathBuf,
+    architecture: Architecture,
+    tokens: Tokens,
+    parameters: Parameters,
+    found: Tensors,
+    fingerprint: String,
+    most: usize,
+    threads: Arc<Threads>,
+    pass: Mutex<Pass>,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Encoder({})", self.folder.display())
+    }
+}
+
+impl Encoder {
+    /// Opens a folder. Texts are cut to `most` tokens (their marks counted), or to what the encoder can take.
+    pub fn open(folder: &Path, most: usize, threads: usize) -> Result<Self, ClassifierError> {
+        let fail = |detail: String| ClassifierError::Encoder { folder: folder.into(), detail };
+        let config =
+            std::fs::read_to_string(folder.join("config.json")).map_err(|e| fail(format!("config.json: {e}")))?;
+        let architecture = Architecture::parse(&config).map_err(|e| fail(format!("config.json: {e}")))?;
+        let most = most.clamp(3, architecture.positions);
+        let tokens = Tokens::read(folder, most).map_err(fail)?;
+        let mut found = weights::read(folder, &architecture).map_err(fail)?;
+        let parameters = found.take_encoder(&architecture).map_err(fail)?;
+        let threads = Arc::new(Threads::new(threads));
+        let pass = Mutex::new(Pass::best(&architecture, &parameters, &threads));
+        let mut hasher = Sha256::new();
+        for parameter in parameters.all() {
+            parameter.value.iter().for_each(|value| hasher.update(value.to_le_bytes()));
+        }
+        hasher.update(std::fs::read(folder.join("tokenizer.json")).map_err(|e| fail(format!("tokenizer.json: {e}")))?);
+        hasher.update(most.to_le_bytes());
+        let fingerprint = crate::domain::taxonomy::hex(&hasher.finalize());
+        Ok(Self { folder: folder.into(), architecture, tokens, parameters, found, fingerprint, most, threads, pass })
+    }
+
+    /// The folder it was opened from.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its shape.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Texts are cut to so many tokens.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// SHA-256 of weights, tokenizer and the most tokens of a text: what an embedding depends on beside the text.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    pub(super) fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    pub(super) fn found(&self) -> &Tensors {
+        &self.found
+    }
+
+    pub(super) fn threads(&self) -> &Arc<Threads> {
+        &self.threads
+    }
+
+    /// As if the configuration said that a classifier sees the first position.
+    #[cfg(test)]
+    pub(super) fn pool_first(&mut self) {
+        if let Some(modern) = &mut self.architecture.modern {
+            modern.mean_pooling = false;
+        }
+    }
+
+    /// The ids of texts.
+    pub(super) fn ids(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, ClassifierError> {
+        let cut = |text: &&str| self.tokens.ids(text);
+        let ids: Result<Vec<_>, String> = texts.iter().map(cut).collect();
+        ids.map_err(|detail| ClassifierError::Encoder { folder: self.folder.clone(), detail })
+    }
+
+    /// Embeddings `[texts, hidden]`: the mean of the last hidden state over a text's tokens, scaled to length 1. `watch`
+    /// hears how many texts are done; it stops what is left by returning false, and the rows left are empty.
+    pub fn embed(
+        &self,
+        texts: &[&str],
+        watch: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Vec<Vec<f32>>, ClassifierError> {
+        let ids = self.ids(texts)?;
+        let h = self.architecture.hidden;
+        let mut all = vec![Vec::new(); texts.len()];
+        let mut done = 0;
+        // One text spoils nothing for another: a poisoned lock holds buffers alone.
+        let mut pass = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
+        for group in reading_order(&ids) {
+            let batch = Batch::of(group.iter().map(|at| ids[*at].as_slice()));
+            let hidden = pass.forward(&self.parameters, &batch, Queries::All, false, None)?;
+            for (at, mean) in group.iter().zip(means(&batch, &hidden, h).chunks_exact(h)) {
+                let length = mean.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-12);
+                all[*at] = mean.iter().map(|v| v / length).collect();
+            }
+            done += group.len();
+            if !watch(done) {
+                break;
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Groups of texts to read together: sorted by length, so that nothing is wasted on padding where there is any.
+pub(super) fn reading_order(ids: &[Vec<u32>]) -> Vec<Vec<usize>> {
+    let lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
+    let mut order: Vec<usize> = (0..ids.len()).collect();
+    order.sort_by_key(|at| lengths[*at]);
+    by_padded_tokens(&lengths, &order, 256, READ_TOKENS)
+}
+
+#[cfg(test)]
+mod tests;
