@@ -263,6 +263,15 @@ impl Learner {
         }
     }
 
+    /// The token ids of every batch that fine-tuning would see in its first epoch, in their order, each text with its
+    /// example's number; none for other recipes. A reference program can be given the same.
+    pub fn batches(&self, train: &[Example<'_>], seed: u64) -> Result<Vec<Vec<(usize, Vec<u32>)>>, ClassifierError> {
+        match &self.means {
+            Means::FineTune(encoder, config) => tune::batches(encoder, train, config, seed),
+            Means::Ngram(_) | Means::Frozen(..) => Ok(Vec::new()),
+        }
+    }
+
     /// Trains a model. Without validation examples all epochs run and the temperature stays 1. The same arguments give the
     /// same weights, bit for bit, on the same machine.
     pub fn fit(

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod doubt;
+mod experiment;
 mod language;
 
 use std::io::{self, IsTerminal, Write};
@@ -147,6 +148,7 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             train_verb(&project)
         }
         Some(Verb::Doubt(args)) => doubt::doubt(&here()?, &args),
+        Some(Verb::Experiment(args)) => experiment::run(&here()?, &args),
         Some(Verb::Score { model, style }) => {
             let project = here()?;
             let store = project.store()?;

@@ -4,6 +4,7 @@ pub mod demo;
 pub mod dispatch;
 pub mod doubt;
 pub mod egress;
+pub mod experiment;
 pub mod generate;
 pub mod import;
 pub mod label;

@@ -328,6 +328,20 @@ impl Fit<'_> {
     }
 }
 
+/// See [`super::Learner::batches`].
+pub(super) fn batches(
+    encoder: &Encoder,
+    train: &[Example<'_>],
+    config: &TuneConfig,
+    seed: u64,
+) -> Result<Vec<Vec<(usize, Vec<u32>)>>, ClassifierError> {
+    let ids = encoder.ids(&train.iter().map(|example| example.text).collect::<Vec<_>>())?;
+    let lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
+    let outputs: Vec<Vec<usize>> = train.iter().map(|example| example.outputs.clone()).collect();
+    let steps = plan::epoch(config, seed, 1, &lengths, &outputs);
+    Ok(steps.into_iter().flatten().map(|batch| batch.into_iter().map(|at| (at, ids[at].clone())).collect()).collect())
+}
+
 /// SHA-256 of everything that a run depends on.
 pub(super) fn fingerprint(
     encoder: &Encoder,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::domain::experiment::Mix;
 use crate::domain::split::Tier;
 use crate::formats::notes::{Columns, Layout};
 
@@ -92,6 +93,12 @@ pub(super) enum Verb {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Compare training on gold alone with gold and silver, bronze or both, tested on held-out gold. The same command goes on
+    /// where it stopped.
+    #[command(
+        after_help = "Examples:\n  goldsmith experiment\n  goldsmith experiment --curve --out paper\n  goldsmith experiment --tasks multi --sets gold,gold+bronze --seeds 10 --format latex"
+    )]
+    Experiment(Box<ExperimentArgs>),
     /// Score a trained model on held-out gold as it stands now.
     #[command(after_help = "Example:\n  goldsmith score --markdown")]
     Score {
@@ -371,6 +378,49 @@ pub(super) struct GenerateArgs {
     /// Show quotas, tokens, cost and one whole prompt, and send nothing.
     #[arg(long)]
     pub(super) plan: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum TaskArg {
+    /// Whether any category applies.
+    Binary,
+    /// Which.
+    Multi,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum FormatArg {
+    Table,
+    Markdown,
+    Latex,
+    Csv,
+    Json,
+    Html,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct ExperimentArgs {
+    /// What to learn; without it, both.
+    #[arg(long, value_delimiter = ',', value_name = "TASKS")]
+    pub(super) tasks: Option<Vec<TaskArg>>,
+    /// What to learn from, tiers joined by +; without it, gold,gold+silver,gold+bronze,gold+silver+bronze.
+    #[arg(long, value_delimiter = ',', value_name = "SETS")]
+    pub(super) sets: Option<Vec<Mix>>,
+    /// Trainings of each cell, from the seed of goldsmith.toml on.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(super) seeds: usize,
+    /// Also with 10, 25 and 50 % of the gold.
+    #[arg(long)]
+    pub(super) curve: bool,
+    /// Trainings at once; without it, one for each processor.
+    #[arg(long, value_name = "N")]
+    pub(super) jobs: Option<usize>,
+    /// How to print it.
+    #[arg(long, default_value = "table")]
+    pub(super) format: FormatArg,
+    /// Write it in every format into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
 }
 
 #[derive(clap::Args, Debug)]

@@ -152,6 +152,8 @@ pub enum RunKind {
     Train,
     /// Labels that may be wrong were looked for.
     Doubt,
+    /// A classifier was trained for one cell of an experiment, and labelled the test sentences.
+    Experiment,
 }
 
 impl fmt::Display for RunKind {
@@ -162,6 +164,7 @@ impl fmt::Display for RunKind {
             Self::Generate => "generate",
             Self::Train => "train",
             Self::Doubt => "doubt",
+            Self::Experiment => "experiment",
         })
     }
 }

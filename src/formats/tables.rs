@@ -140,7 +140,7 @@ pub fn guard(cell: &str) -> String {
     }
 }
 
-fn widths(rows: &[Vec<String>]) -> Vec<usize> {
+pub(super) fn widths(rows: &[Vec<String>]) -> Vec<usize> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     (0..columns)
         .map(|i| rows.iter().filter_map(|r| r.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0))
@@ -157,14 +157,14 @@ fn aligned(row: &[String], widths: &[usize], separator: &str) -> String {
     cells.join(separator)
 }
 
-fn plain(rows: &[Vec<String>]) -> String {
+pub(super) fn plain(rows: &[Vec<String>]) -> String {
     let widths = widths(rows);
     let mut out: Vec<String> = rows.iter().map(|row| aligned(row, &widths, "  ").trim_end().to_owned()).collect();
     out.insert(1, "-".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1)));
     out.join("\n") + "\n"
 }
 
-fn markdown(rows: &[Vec<String>]) -> String {
+pub(super) fn markdown(rows: &[Vec<String>]) -> String {
     let widths = widths(rows);
     let mut out: Vec<String> = rows.iter().map(|row| format!("| {} |", aligned(row, &widths, " | "))).collect();
     let rule: Vec<String> = widths

@@ -212,7 +212,12 @@ impl App {
                 // What is compared follows gold too.
                 return self.train.wish();
             }
-            Message::Compared(sides) => self.train.compared = Some(sides),
+            Message::Compared(sides) => self.train.take(sides),
+            Message::Experiment(event) => self.train.experiment.hear(event, now),
+            Message::Experimented(result) => {
+                let (text, meaning) = self.train.experiment.finish(*result);
+                self.say(&text, meaning);
+            }
             Message::Training(event) => self.train.live.hear(event, now),
             Message::Trained(result) => {
                 let (text, meaning) = match *result {
@@ -284,14 +289,15 @@ impl App {
             }
             Action::Start => {
                 self.screen = Screen::Train;
-                if self.train.live.running {
-                    self.say("training is under way", Meaning::Warn);
-                } else {
-                    self.overlay = Some(Overlay::Setup);
+                match self.train.under_way() {
+                    Some(what) => self.say(what, Meaning::Warn),
+                    None => self.overlay = Some(Overlay::Setup),
                 }
             }
-            Action::Stop if !self.train.live.running => self.say("nothing is being trained", Meaning::Dim),
-            Action::Stop => return vec![Effect::StopTraining],
+            Action::Stop => match self.train.stop() {
+                Ok(effects) => return effects,
+                Err(why) => self.say(why, Meaning::Dim),
+            },
             other => return self.act_on_screen(other, now),
         }
         Vec::new()

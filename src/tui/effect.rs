@@ -18,7 +18,7 @@ use crate::workflow::dispatch::Ended;
 use crate::workflow::metrics::Board;
 use crate::workflow::project::Project;
 use crate::workflow::review::{self, Item};
-use crate::workflow::{Cancel, WorkflowError, generate, label, models, train};
+use crate::workflow::{Cancel, WorkflowError, experiment, generate, label, models, train};
 
 /// What the effects work on.
 pub struct World {
@@ -27,6 +27,7 @@ pub struct World {
     to_app: Sender<Message>,
     to_board: Sender<Wish>,
     training: Cancel,
+    experimenting: Cancel,
     jobs: std::collections::BTreeMap<Offer, Cancel>,
     shown: [Option<SentenceId>; 2],
     version: i64,
@@ -43,8 +44,9 @@ impl World {
         let (board_store, board_project, board_app) = (store.again()?, project.clone(), to_app.clone());
         thread::spawn(move || keep_board(&board_project, board_store, &wishes, &board_app));
         let version = store.data_version()?;
-        let (training, jobs) = Default::default();
-        let world = Self { project, store, to_app, to_board, training, jobs, shown: [None; 2], version };
+        let (training, experimenting, jobs) = Default::default();
+        let shown = [None; 2];
+        let world = Self { project, store, to_app, to_board, training, experimenting, jobs, shown, version };
         world.refresh();
         Ok(world)
     }
@@ -84,6 +86,18 @@ impl World {
             }),
             Effect::Train(settings) => {
                 self.train(*settings);
+                Ok(Vec::new())
+            }
+            Effect::Experiment => {
+                self.experiment();
+                Ok(Vec::new())
+            }
+            Effect::StopExperiment => {
+                self.experimenting.cancel();
+                Ok(Vec::new())
+            }
+            Effect::ReadExperiment => {
+                self.read_experiment();
                 Ok(Vec::new())
             }
             Effect::Compare(one, other) => {
@@ -246,6 +260,45 @@ impl World {
         });
     }
 }
+
+impl World {
+    /// Runs the grid that the command line runs by default, so that either goes on where the other stopped.
+    fn experiment(&mut self) {
+        self.experimenting = Cancel::default();
+        let (project, cancel, app, board) =
+            (self.project.clone(), self.experimenting.clone(), self.to_app.clone(), self.to_board.clone());
+        thread::spawn(move || {
+            let run = || -> Result<_, WorkflowError> {
+                let mut store = project.store()?;
+                let options = experiment::Options::grid(&project, SEEDS);
+                experiment::experiment(&project, &mut store, &options, &cancel, &mut |event| {
+                    drop(app.send(Message::Experiment(event)))
+                })
+            };
+            let result = run().map_err(|error| error.to_string());
+            let _ = board.send(Wish::Refresh);
+            let _ = app.send(Message::Experimented(Box::new(result)));
+        });
+    }
+
+    /// Reads what is done of it; on a thread of its own, since the intervals take a while.
+    fn read_experiment(&self) {
+        let (project, app) = (self.project.clone(), self.to_app.clone());
+        thread::spawn(move || {
+            let read = || -> Result<_, WorkflowError> {
+                experiment::partial(&project, &project.store()?, &experiment::Options::grid(&project, SEEDS))
+            };
+            let message = match read() {
+                Ok(report) => Message::Experiment(experiment::Event::Planned { report: Box::new(report), jobs: 0 }),
+                Err(error) => Message::Failed(format!("experiment: {error}")),
+            };
+            let _ = app.send(message);
+        });
+    }
+}
+
+/// Seeds of each cell, as `goldsmith experiment` has them by default.
+const SEEDS: usize = 5;
 
 /// Does a job as the project file says, and says how it ended.
 fn work(

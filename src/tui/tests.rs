@@ -304,7 +304,24 @@ fn training_is_started_watched_and_compared() {
     bench.press(&["S", "S"]);
     assert!(bench.wait(|text| text.contains("nothing to train on")), "{}", bench.text());
 
-    let (_folder, project) = self::project("single");
+    let (_folder, project) = labelled();
+    let mut bench = Headless::open(project, 80, 24).unwrap();
+    bench.press(&["S", "enter"]);
+    assert!(bench.wait(|text| text.contains("epoch ") && text.contains("validation macro-F1")), "{}", bench.text());
+    bench.press(&["S"]);
+    let text = bench.text();
+    assert!(text.contains("training is under way") || text.contains("trained in"), "{text}");
+    assert!(bench.wait(|text| text.contains("trained in")), "{}", bench.text());
+    let text = bench.text();
+    for words in [" gold; ", "loss 0.", "\u{2581}", "Cognitive impairment", "on held-out gold"] {
+        assert!(text.contains(words), "`{words}` is missing:\n{text}");
+    }
+    assert!(bench.wait(|text| text.contains("train    F1")), "{}", bench.text());
+}
+
+/// The same project with thirty patients of one decided sentence each.
+fn labelled() -> (tempfile::TempDir, Project) {
+    let (folder, project) = project("single");
     let mut store = project.store().unwrap();
     let kinds = [
         ("She forgets names", "cognitive_impairment"),
@@ -329,18 +346,26 @@ fn training_is_started_watched_and_compared() {
         let stand = crate::domain::label::Stand { label: Some(Label::parse(label).unwrap()), ..Default::default() };
         crate::workflow::review::decide(&project, &mut store, &item, stand, None).unwrap();
     }
+    (folder, project)
+}
+
+#[test]
+fn the_experiment_fills_its_table_and_can_be_stopped() {
+    let (_folder, project) = labelled();
     let mut bench = Headless::open(project, 80, 24).unwrap();
-    bench.press(&["S", "enter"]);
-    assert!(bench.wait(|text| text.contains("epoch ") && text.contains("validation macro-F1")), "{}", bench.text());
+    bench.press(&["shift-tab", "shift-tab", "v"]);
+    assert!(bench.wait(|text| text.contains("S starts it, or goes on")), "{}", bench.text());
+    assert!(bench.text().contains(" 0 of 40 cells, tested on"), "{}", bench.text());
+    bench.press(&["S", "k", "j", "j", "j", "j", "enter"]);
+    assert!(bench.wait(|text| text.contains("at once") && text.contains("+bronze")), "{}", bench.text());
     bench.press(&["S"]);
-    let text = bench.text();
-    assert!(text.contains("training is under way") || text.contains("trained in"), "{text}");
-    assert!(bench.wait(|text| text.contains("trained in")), "{}", bench.text());
-    let text = bench.text();
-    for words in [" gold; ", "loss 0.", "\u{2581}", "Cognitive impairment", "on held-out gold"] {
-        assert!(text.contains(words), "`{words}` is missing:\n{text}");
-    }
-    assert!(bench.wait(|text| text.contains("train    F1")), "{}", bench.text());
+    assert!(bench.text().contains("the experiment is under way"), "{}", bench.text());
+    assert!(bench.wait(|text| text.contains(" 3 of 40 cells")), "{}", bench.text());
+    assert!(bench.text().contains("ngram, binary: F1, mean"), "{}", bench.text());
+    bench.press(&["K"]);
+    assert!(bench.wait(|text| text.contains("stopped with") && text.contains("goes on")), "{}", bench.text());
+    bench.press(&["j", "j", "k", "esc"]);
+    assert!(bench.text().contains("all runs"), "{}", bench.text());
 }
 
 #[test]

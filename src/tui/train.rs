@@ -1,6 +1,7 @@
 //! The state of Train: what to train with, what the run under way has said, and the runs before it.
 
 mod compare;
+mod experiment;
 mod setup;
 
 use super::app::Effect;
@@ -13,7 +14,8 @@ use crate::formats::project::TrainSettings;
 use crate::workflow::Progress;
 use crate::workflow::train::{Event, Heard};
 pub use compare::{Side, comparable};
-pub use setup::{Choice, Setup};
+pub use experiment::ExperimentState;
+pub use setup::{Begin, Choice, Setup};
 
 /// More losses than this are not kept one by one: two become their mean, so that the whole curve stays in sight.
 const LOSSES: usize = 1_024;
@@ -139,9 +141,23 @@ impl Live {
     }
 }
 
+/// What the screen is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pane {
+    /// One run, and the runs before it.
+    #[default]
+    Run,
+    /// The experiment's table.
+    Experiment,
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct TrainState {
+    /// What the screen is about.
+    pub pane: Pane,
+    /// The experiment.
+    pub experiment: ExperimentState,
     /// What to train with.
     pub setup: Setup,
     /// The run under way, or the last one of this session.
@@ -157,13 +173,50 @@ pub struct TrainState {
 impl TrainState {
     /// Nothing has been trained yet.
     pub fn new(settings: &TrainSettings) -> Self {
-        Self { setup: Setup::new(settings), live: Live::default(), cursor: None, marked: Vec::new(), compared: None }
+        Self {
+            pane: Pane::default(),
+            experiment: ExperimentState::default(),
+            setup: Setup::new(settings),
+            live: Live::default(),
+            cursor: None,
+            marked: Vec::new(),
+            compared: None,
+        }
     }
 
-    /// Notes that a run begins, and shows it.
-    pub fn start(&mut self, now: u64) {
-        self.live = Live { running: true, since: now, last: now, ..Live::default() };
-        self.unmark();
+    /// Notes that something begins, and shows it.
+    pub fn start(&mut self, begin: Begin, now: u64) -> Effect {
+        match begin {
+            Begin::Training(settings) => {
+                self.live = Live { running: true, since: now, last: now, ..Live::default() };
+                self.pane = Pane::Run;
+                self.unmark();
+                Effect::Train(settings)
+            }
+            Begin::Experiment => {
+                self.experiment.start(now);
+                self.pane = Pane::Experiment;
+                Effect::Experiment
+            }
+        }
+    }
+
+    /// What is under way here, if anything.
+    pub fn under_way(&self) -> Option<&'static str> {
+        match (self.live.running, self.experiment.running) {
+            (true, _) => Some("training is under way"),
+            (_, true) => Some("the experiment is under way"),
+            _ => None,
+        }
+    }
+
+    /// Stops what is under way.
+    pub fn stop(&self) -> Effects {
+        match (self.live.running, self.experiment.running) {
+            (true, _) => Ok(vec![Effect::StopTraining]),
+            (_, true) => Ok(vec![Effect::StopExperiment]),
+            _ => Err("nothing is being trained"),
+        }
     }
 
     /// Notes that it is over.
@@ -176,6 +229,11 @@ impl TrainState {
     /// What an action does here.
     pub fn act(&mut self, action: Action, runs: &[Run]) -> Effects {
         match action {
+            Action::Toggle => return Ok(self.turn()),
+            Action::Close if self.pane == Pane::Experiment => self.pane = Pane::Run,
+            Action::Next if self.pane == Pane::Experiment => self.experiment.scroll(1),
+            Action::Previous if self.pane == Pane::Experiment => self.experiment.scroll(-1),
+            _ if self.pane == Pane::Experiment => {}
             Action::Next => self.step(1, runs),
             Action::Previous => self.step(-1, runs),
             Action::Accept => return self.mark(runs),
@@ -183,6 +241,20 @@ impl TrainState {
             _ => {}
         }
         Ok(Vec::new())
+    }
+
+    /// The other pane; the experiment is read from the store where none has been seen yet.
+    fn turn(&mut self) -> Vec<Effect> {
+        self.pane = if self.pane == Pane::Run { Pane::Experiment } else { Pane::Run };
+        let unread = self.pane == Pane::Experiment && self.experiment.report.is_none() && !self.experiment.running;
+        if unread { vec![Effect::ReadExperiment] } else { Vec::new() }
+    }
+
+    /// Takes the scores of the two that are marked; those of others come too late.
+    pub fn take(&mut self, sides: Box<[Side; 2]>) {
+        if sides.iter().map(|side| &side.run.id).eq(&self.marked) {
+            self.compared = Some(sides);
+        }
     }
 
     /// Where the cursor is in the list.

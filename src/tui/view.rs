@@ -112,7 +112,7 @@ fn hints(app: &App) -> Line<'static> {
             (Action::Start, "start"),
             (Action::Stop, "stop"),
             (Action::Accept, "mark to compare"),
-            (Action::Close, "unmark"),
+            (Action::Toggle, "run or experiment"),
             (Action::NextScreen, "screen"),
             (Action::Help, "keys"),
         ],

@@ -1,25 +1,28 @@
 //! One training run: gold (and what else is asked for) to a model, its scores on held-out gold, and its labels for every
 //! real sentence, so that Review can show them and the metrics can follow.
 
+mod sets;
+
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::metrics::{Board, Scored};
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, new_run_id, now};
 pub use crate::classifier::Heard;
-use crate::classifier::{self, ClassWeights, Classifier, Example, FitConfig, Learner, Mode};
+use crate::classifier::{self, ClassWeights, Classifier, FitConfig, Learner, Mode};
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::gold::{Bronze, GoldReal, Silver};
+use crate::domain::gold::GoldReal;
 use crate::domain::label::{Confidence, ConfidenceKind, Label, NewProposal, Outcome, Run, RunId, RunKind, Source};
 use crate::domain::metrics::Bootstrap;
 use crate::domain::split::{Leak, Split, TestSet, Tier, TrainSet, leaks};
-use crate::domain::taxonomy::{Selection, Taxonomy, hex};
+use crate::domain::taxonomy::{Selection, Taxonomy};
 use crate::formats::project::{TrainSettings, Weights};
-use crate::store::{BronzeRow, Store};
+use crate::store::Store;
+pub use sets::bronze_label;
+pub(super) use sets::{Labelled, data_hash, examples, held_out_examples};
 
 /// The name that the *None* output has in a saved model. No category key can be it.
 pub const NONE: &str = "None";
@@ -86,49 +89,10 @@ pub fn with_none(mode: Mode, row: &[f32]) -> Vec<f32> {
     }
 }
 
-/// A bronze sentence as it may be trained on: what an expert accepted, reworded or relabelled counts as the expert left it,
-/// what none has looked at counts if the quality gate let it pass; `None` for the rest.
-pub fn bronze_label(row: &BronzeRow) -> Option<(Label, String)> {
-    let verdict = row.verdict.clone().unwrap_or_default();
-    let decided = verdict.label.is_some();
-    if verdict.rejected || !(decided || row.passed) {
-        return None;
-    }
-    Some((verdict.label.unwrap_or_else(|| row.target.clone()), verdict.edited.unwrap_or_else(|| row.text.clone())))
-}
-
 struct Sets {
     train: TrainSet,
     validation: TestSet,
     test: TestSet,
-    bronze_texts: std::collections::BTreeMap<SentenceId, String>,
-}
-
-fn sets(project: &Project, store: &Store, board: &Board, tiers: &[Tier]) -> Result<Sets, WorkflowError> {
-    let plan = &project.file.split;
-    let gold = board.gold(project);
-    let mut silver = Vec::new();
-    if let (true, Some(run)) = (tiers.contains(&Tier::Silver), board.latest(Source::Llm)) {
-        for (sentence, patient, label) in board.proposed(run, &project.taxonomy) {
-            silver.extend(Silver::propose(sentence, patient, Origin::Real, label, run.clone()));
-        }
-    }
-    let mut bronze = Vec::new();
-    if tiers.contains(&Tier::Bronze) {
-        store.bronze_each(None, |row| {
-            if let Some((label, text)) = bronze_label(&row) {
-                bronze.extend(Bronze::generate(row.sentence, Origin::Synthetic, label, text, row.run));
-            }
-        })?;
-    }
-    let bronze_texts = bronze.iter().map(|b| (b.sentence(), b.text().to_owned())).collect();
-    let trained_gold = if tiers.contains(&Tier::Gold) { gold.clone() } else { Vec::new() };
-    Ok(Sets {
-        train: TrainSet::mix(plan, trained_gold, silver, bronze),
-        validation: TestSet::from_gold(gold.clone(), plan, Split::Validation),
-        test: TestSet::from_gold(gold, plan, Split::Test),
-        bronze_texts,
-    })
 }
 
 /// Trains, saves, labels every real sentence, and scores.
@@ -141,15 +105,15 @@ pub fn train(
 ) -> Result<Trained, WorkflowError> {
     let mut board = Board::default();
     board.refresh(project, store)?;
-    let sets = sets(project, store, &board, &settings.tiers)?;
+    let labels = Labelled::read(project, store, &board, &settings.tiers)?;
+    let sets = Sets {
+        train: labels.train_set(&settings.tiers, |_| true),
+        validation: labels.held_out(Split::Validation),
+        test: labels.held_out(Split::Test),
+    };
     let taxonomy = &project.taxonomy;
     let ids: Vec<SentenceId> = sets.train.rows().iter().map(|row| row.sentence).collect();
-    let mut texts: Vec<String> = store.texts(&ids)?.into_iter().map(|row| row.text).collect();
-    for (text, id) in texts.iter_mut().zip(&ids) {
-        if let Some(edited) = sets.bronze_texts.get(id) {
-            text.clone_from(edited);
-        }
-    }
+    let texts = labels.texts(store, &ids)?;
     let held_out = |set: &TestSet| -> Result<Vec<(SentenceId, String)>, WorkflowError> {
         let ids: Vec<SentenceId> = set.gold().iter().map(GoldReal::sentence).collect();
         Ok(store.texts(&ids)?.into_iter().map(|row| (row.id, row.text)).collect())
@@ -168,18 +132,10 @@ pub fn train(
     });
 
     let (outputs, mode) = outputs(taxonomy);
-    let examples: Vec<Example<'_>> = rows
-        .iter()
-        .zip(&texts)
-        .map(|(row, text)| Example { text, outputs: positions(taxonomy, &row.label), weight: 1.0 })
-        .collect();
-    let validation: Vec<Example<'_>> = sets
-        .validation
-        .gold()
-        .iter()
-        .zip(&validation_texts)
-        .map(|(gold, (_, text))| Example { text, outputs: positions(taxonomy, gold.label()), weight: 1.0 })
-        .collect();
+    let positions = |label: &Label| positions(taxonomy, label);
+    let examples = examples(rows, texts.iter().map(String::as_str), positions);
+    let texts_of = validation_texts.iter().map(|(_, text)| text.as_str());
+    let validation = held_out_examples(&sets.validation, texts_of, positions);
     let learner = learner(project, store, settings)?;
     let mut run = Run {
         id: new_run_id(),
@@ -294,18 +250,6 @@ pub fn learner(_project: &Project, _store: &Store, settings: &TrainSettings) -> 
         class_weights,
         ..FitConfig::default()
     }))
-}
-
-/// SHA-256 over everything that was trained and stopped on, in order.
-pub(super) fn data_hash(train: &[Example<'_>], validation: &[Example<'_>]) -> String {
-    let mut hasher = Sha256::new();
-    for example in train.iter().chain(validation) {
-        hasher.update((example.text.len() as u64).to_le_bytes());
-        hasher.update(example.text.as_bytes());
-        example.outputs.iter().for_each(|i| hasher.update((*i as u64).to_le_bytes()));
-        hasher.update([0xff]);
-    }
-    hex(&hasher.finalize())
 }
 
 fn summary(report: &crate::domain::metrics::Report) -> serde_json::Value {

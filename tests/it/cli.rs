@@ -23,6 +23,7 @@ fn help_of_every_verb_has_an_example() {
         "import",
         "metrics",
         "train",
+        "experiment",
         "score",
         "doubt",
         "predict",

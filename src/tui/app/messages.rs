@@ -8,10 +8,10 @@ use crate::domain::queue::Filter;
 use crate::formats::project::TrainSettings;
 use crate::tui::jobs::Offer;
 use crate::tui::train::Side;
-use crate::workflow::Progress;
 use crate::workflow::metrics::{GoldCounts, Scored};
 use crate::workflow::review::Item;
 use crate::workflow::train::{Event, Trained};
+use crate::workflow::{Progress, experiment};
 
 /// The numbers of the store at one moment.
 #[derive(Clone, Debug, Default)]
@@ -84,6 +84,10 @@ pub enum Message {
     Trained(Box<Result<Trained, String>>),
     /// Two runs side by side.
     Compared(Box<[Side; 2]>),
+    /// The experiment says something.
+    Experiment(experiment::Event),
+    /// The experiment is over.
+    Experimented(Box<Result<experiment::Finished, String>>),
     /// A language model's job says something.
     Job(Offer, Progress),
     /// A language model's job is over.
@@ -149,6 +153,12 @@ pub enum Effect {
     Train(Box<TrainSettings>),
     /// Stop it.
     StopTraining,
+    /// Start the experiment, or go on with it.
+    Experiment,
+    /// Stop it; what is trained is kept.
+    StopExperiment,
+    /// Read what is done of it.
+    ReadExperiment,
     /// Score two runs against gold as it stands now.
     Compare(RunId, RunId),
     /// Start a language model's job.

@@ -64,10 +64,7 @@ impl App {
             _ => Ok(None),
         };
         match done {
-            Ok(Some(settings)) => {
-                self.train.start(now);
-                return vec![Effect::Train(settings)];
-            }
+            Ok(Some(begin)) => return vec![self.train.start(begin, now)],
             Ok(None) => {}
             Err(why) => self.say(why, Meaning::Warn),
         }

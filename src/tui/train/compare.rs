@@ -49,5 +49,5 @@ impl Side {
 
 /// Whether a run names categories of sentences, so that it can be scored beside another.
 pub fn comparable(run: &Run) -> bool {
-    matches!(run.kind, RunKind::Train | RunKind::Label)
+    matches!(run.kind, RunKind::Train | RunKind::Label | RunKind::Experiment)
 }

@@ -10,6 +10,17 @@ pub enum Choice {
     Start,
     /// Learns from these labels, or not.
     Tier(Tier),
+    /// Starts the experiment.
+    Experiment,
+}
+
+/// What starts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Begin {
+    /// One run with these settings.
+    Training(Box<TrainSettings>),
+    /// The experiment, with the project's.
+    Experiment,
 }
 
 /// See the module. It lasts for the session; the project file stays as it is.
@@ -21,8 +32,8 @@ pub struct Setup {
     pub selected: usize,
 }
 
-/// Starts with these settings, or goes on choosing; or why it cannot start.
-type Chosen = Result<Option<Box<TrainSettings>>, &'static str>;
+/// Something starts, or choosing goes on; or why it cannot start.
+type Chosen = Result<Option<Begin>, &'static str>;
 
 impl Setup {
     /// What the project file says.
@@ -33,7 +44,7 @@ impl Setup {
     /// The lines in order.
     pub fn choices() -> Vec<Choice> {
         let tiers = [Tier::Gold, Tier::Silver, Tier::Bronze].map(Choice::Tier);
-        std::iter::once(Choice::Start).chain(tiers).collect()
+        std::iter::once(Choice::Start).chain(tiers).chain([Choice::Experiment]).collect()
     }
 
     /// Moves the choice.
@@ -44,7 +55,7 @@ impl Setup {
     /// Whether a line's choice is taken; `None` for one that is done at once.
     pub fn taken(&self, choice: Choice) -> Option<bool> {
         match choice {
-            Choice::Start => None,
+            Choice::Start | Choice::Experiment => None,
             Choice::Tier(tier) => Some(self.settings.tiers.contains(&tier)),
         }
     }
@@ -63,6 +74,7 @@ impl Setup {
                 }
                 Ok(None)
             }
+            Some(Choice::Experiment) => Ok(Some(Begin::Experiment)),
             Some(Choice::Start) | None => self.start(),
         }
     }
@@ -72,7 +84,7 @@ impl Setup {
         if self.settings.tiers.is_empty() {
             return Err("choose at least one of gold, silver and bronze to learn from");
         }
-        Ok(Some(Box::new(self.settings.clone())))
+        Ok(Some(Begin::Training(Box::new(self.settings.clone()))))
     }
 }
 
@@ -88,11 +100,15 @@ mod tests {
         assert_eq!(setup.choose(), Ok(None));
         assert!(setup.start().unwrap_err().contains("at least one"));
         setup.step(9);
+        assert_eq!(setup.choose(), Ok(Some(Begin::Experiment)), "which trains on every set whatever is chosen here");
+        setup.step(-1);
         setup.choose().unwrap();
         setup.step(-2);
         setup.choose().unwrap();
         setup.step(-9);
-        let settings = setup.choose().unwrap().unwrap();
+        let Ok(Some(Begin::Training(settings))) = setup.choose() else {
+            panic!("the first line starts");
+        };
         assert_eq!(settings.tiers, [Tier::Gold, Tier::Bronze], "always in this order");
     }
 }

@@ -1,5 +1,7 @@
 //! Train: the run under way with its loss and each category's F1, all runs, and two of them side by side.
 
+mod experiment;
+
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
@@ -14,7 +16,7 @@ use crate::formats::tables::{counted, percent};
 use crate::tui::app::App;
 use crate::tui::keymap::Action;
 use crate::tui::theme::Meaning;
-use crate::tui::train::{Choice, Setup, Side, comparable, stretches};
+use crate::tui::train::{Choice, Pane, Setup, Side, comparable, stretches};
 use crate::workflow::train::outputs;
 
 /// From here on the list of runs stays beside a comparison.
@@ -22,6 +24,9 @@ const WIDE: u16 = 120;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let shared = &app.shared;
+    if app.train.pane == Pane::Experiment {
+        return experiment::draw(frame, area, app);
+    }
     let compared = app.train.compared.as_deref();
     let share = if compared.is_some() { 66 } else { 55 };
     let [mut left, right] =
@@ -153,7 +158,7 @@ fn runs(app: &App, area: Rect) -> Vec<Line<'static>> {
         let came_to = match (run.outcome, run.kind) {
             (Outcome::Running, _) => " open".to_owned(),
             (Outcome::Failed, _) => " failed".to_owned(),
-            (_, RunKind::Train) => format!(" F1 {}", percent(f1)),
+            (_, RunKind::Train | RunKind::Experiment) => format!(" F1 {}", percent(f1)),
             _ => String::new(),
         };
         let marked = app.train.marked.iter().position(|id| *id == run.id);
@@ -223,6 +228,9 @@ fn points(difference: f64) -> String {
 /// What a training run learnt from.
 fn tiers(run: &Run) -> String {
     let config: serde_json::Value = serde_json::from_str(&run.config).unwrap_or_default();
+    if let Some(set) = config["cell"]["set"].as_str() {
+        return format!(" on {}", visible(set).text);
+    }
     let tiers = config["settings"]["tiers"].as_array().into_iter().flatten();
     let names: Vec<String> = tiers.filter_map(|tier| tier.as_str()).map(|tier| visible(tier).text).collect();
     if names.is_empty() { String::new() } else { format!(" on {}", names.join("+")) }
@@ -236,6 +244,9 @@ pub(super) fn setup_lines(app: &App) -> Vec<Line<'static>> {
         let (name, what) = match choice {
             Choice::Start => ("train now".to_owned(), format!("or {} again", app.shared.keymap.key(Action::Start))),
             Choice::Tier(tier) => (tier.to_string(), of_tier(app, tier)),
+            Choice::Experiment => {
+                ("experiment".to_owned(), "gold, and what silver and bronze add to it: all compared".to_owned())
+            }
         };
         let mark = match setup.taken(choice) {
             None => "   ",
