@@ -242,15 +242,20 @@ impl Learner {
         }
     }
 
+    /// The encoder, where it stays as it is and its embeddings can be kept.
+    pub fn frozen_encoder(&self) -> Option<&Arc<Encoder>> {
+        match &self.means {
+            Means::Frozen(encoder, _) => Some(encoder),
+            Means::Ngram(_) | Means::FineTune(..) => None,
+        }
+    }
+
     /// A short name for lists of runs.
     pub fn name(&self) -> String {
-        let of = |encoder: &Encoder| {
-            encoder.folder().file_name().map_or_else(|| "encoder".into(), |n| n.to_string_lossy().into_owned())
-        };
         match &self.means {
             Means::Ngram(_) => "n-gram linear".into(),
-            Means::Frozen(encoder, _) => format!("{} frozen", of(encoder)),
-            Means::FineTune(encoder, _) => format!("{} fine-tuned", of(encoder)),
+            Means::Frozen(encoder, _) => format!("{} frozen", encoder.name()),
+            Means::FineTune(encoder, _) => format!("{} fine-tuned", encoder.name()),
         }
     }
 

@@ -10,6 +10,7 @@ mod plain;
 mod tokens;
 mod weights;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,6 +39,8 @@ pub struct Encoder {
     most: usize,
     threads: Arc<Threads>,
     pass: Mutex<Pass>,
+    /// Embeddings by the hash of their text.
+    known: Mutex<HashMap<[u8; 32], Arc<[f32]>>>,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -66,12 +69,39 @@ impl Encoder {
         hasher.update(std::fs::read(folder.join("tokenizer.json")).map_err(|e| fail(format!("tokenizer.json: {e}")))?);
         hasher.update(most.to_le_bytes());
         let fingerprint = crate::domain::taxonomy::hex(&hasher.finalize());
-        Ok(Self { folder: folder.into(), architecture, tokens, parameters, found, fingerprint, most, threads, pass })
+        Ok(Self {
+            folder: folder.into(),
+            architecture,
+            tokens,
+            parameters,
+            found,
+            fingerprint,
+            most,
+            threads,
+            pass,
+            known: Mutex::default(),
+        })
     }
 
     /// The folder it was opened from.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What it is called: the folder's name, or in the hub's cache the repository's.
+    pub fn name(&self) -> String {
+        let parts: Vec<_> = self.folder.components().map(|c| c.as_os_str().to_string_lossy().into_owned()).collect();
+        let repository = parts.iter().rev().find_map(|part| part.strip_prefix("models--"));
+        let last = || parts.last().cloned().unwrap_or_else(|| "encoder".into());
+        repository.map_or_else(last, |name| name.replace("--", "/"))
+    }
+
+    /// The licence that the head of its README says.
+    pub fn licence(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.folder.join("README.md")).ok()?;
+        let head = text.strip_prefix("---")?.split("\n---").next()?;
+        let line = head.lines().find_map(|line| line.strip_prefix("license:"))?;
+        Some(line.trim().to_owned()).filter(|licence| !licence.is_empty())
     }
 
     /// Its shape.
@@ -116,17 +146,44 @@ impl Encoder {
         ids.map_err(|detail| ClassifierError::Encoder { folder: self.folder.clone(), detail })
     }
 
-    /// Embeddings `[texts, hidden]`: the mean of the last hidden state over a text's tokens, scaled to length 1. `watch`
-    /// hears how many texts are done; it stops what is left by returning false, and the rows left are empty.
-    pub fn embed(
-        &self,
-        texts: &[&str],
-        watch: &mut dyn FnMut(usize) -> bool,
-    ) -> Result<Vec<Vec<f32>>, ClassifierError> {
-        let ids = self.ids(texts)?;
+    /// What a text's embedding is known by.
+    pub fn hash(text: &str) -> [u8; 32] {
+        Sha256::digest(text).into()
+    }
+
+    /// The texts whose embeddings would have to be computed, each once.
+    pub fn unknown<'a>(&self, texts: &[&'a str]) -> Vec<&'a str> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = std::collections::HashSet::new();
+        texts.iter().copied().filter(|text| seen.insert(*text) && !known.contains_key(&Self::hash(text))).collect()
+    }
+
+    /// Takes embeddings that were computed before.
+    pub fn remember(&self, rows: Vec<([u8; 32], Vec<f32>)>) {
+        let fits = |row: &([u8; 32], Vec<f32>)| row.1.len() == self.architecture.hidden;
+        let rows = rows.into_iter().filter(fits).map(|(hash, vector)| (hash, vector.into()));
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).extend(rows);
+    }
+
+    /// Gives the memory of embeddings back.
+    pub fn forget(&self) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Embeddings `[texts, hidden]`: the mean of the last hidden state over a text's tokens, scaled to length 1.
+    pub fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
         let h = self.architecture.hidden;
         let mut all = vec![Vec::new(); texts.len()];
-        let mut done = 0;
+        {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            for (text, row) in texts.iter().zip(&mut all).filter(|_| !known.is_empty()) {
+                if let Some(vector) = known.get(&Self::hash(text)) {
+                    *row = vector.to_vec();
+                }
+            }
+        }
+        let missing: Vec<usize> = (0..texts.len()).filter(|at| all[*at].is_empty()).collect();
+        let ids = self.ids(&missing.iter().map(|at| texts[*at]).collect::<Vec<_>>())?;
         // One text spoils nothing for another: a poisoned lock holds buffers alone.
         let mut pass = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
         for group in reading_order(&ids) {
@@ -134,11 +191,7 @@ impl Encoder {
             let hidden = pass.forward(&self.parameters, &batch, Queries::All, false, None)?;
             for (at, mean) in group.iter().zip(means(&batch, &hidden, h).chunks_exact(h)) {
                 let length = mean.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-12);
-                all[*at] = mean.iter().map(|v| v / length).collect();
-            }
-            done += group.len();
-            if !watch(done) {
-                break;
+                all[missing[*at]] = mean.iter().map(|v| v / length).collect();
             }
         }
         Ok(all)

@@ -57,9 +57,8 @@ pub(super) fn fit(
     config: &HeadConfig,
     listen: &mut Listen<'_>,
 ) -> Result<FrozenModel, ClassifierError> {
-    let embed = |examples: &[Example<'_>]| {
-        encoder.embed(&examples.iter().map(|example| example.text).collect::<Vec<_>>(), &mut |_| true)
-    };
+    let embed =
+        |examples: &[Example<'_>]| encoder.embed(&examples.iter().map(|example| example.text).collect::<Vec<_>>());
     let (rows, validation_rows) = (embed(train)?, embed(validation)?);
     let width = encoder.architecture().hidden;
     let x: Vec<f32> = rows.concat();
@@ -159,7 +158,7 @@ impl Classifier for FrozenModel {
 
     fn predict(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
         let (width, k) = (self.encoder.architecture().hidden, self.outputs.len());
-        let rows = self.encoder.embed(texts, &mut |_| true)?;
+        let rows = self.encoder.embed(texts)?;
         let logits: Vec<Vec<f32>> = rows.iter().map(|row| logits(row, width, &self.weights, k)).collect();
         Ok(probabilities(self.mode, &logits, self.temperature))
     }
@@ -183,7 +182,7 @@ impl Classifier for FrozenModel {
 
     fn describe(&self) -> Value {
         json!({
-            "kind": Kind::Frozen, "encoder": self.encoder.folder().file_name().map(|n| n.to_string_lossy().into_owned()),
+            "kind": Kind::Frozen, "encoder": self.encoder.name(),
             "max_tokens": self.encoder.most(), "temperature": self.temperature,
         })
     }

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::domain::experiment::Mix;
 use crate::domain::split::Tier;
 use crate::formats::notes::{Columns, Layout};
+use crate::formats::project::training::Method;
 
 /// What the command line says.
 #[derive(Parser, Debug)]
@@ -80,19 +81,12 @@ pub(super) enum Verb {
         #[command(flatten)]
         style: StyleArgs,
     },
-    /// Train the default classifier on what the experts decided, and score it on held-out gold.
-    #[command(after_help = "Examples:\n  goldsmith train\n  goldsmith train --tiers gold,bronze")]
-    Train {
-        /// What to learn from.
-        #[arg(long, value_delimiter = ',', value_name = "TIERS")]
-        tiers: Option<Vec<TierArg>>,
-        /// At most this many passes.
-        #[arg(long)]
-        epochs: Option<usize>,
-        /// Seed of everything random.
-        #[arg(long)]
-        seed: Option<u64>,
-    },
+    /// Train a classifier on what the experts decided, and score it on held-out gold. Fine-tuning that was stopped goes on
+    /// where it was.
+    #[command(
+        after_help = "Examples:\n  goldsmith train\n  goldsmith train --tiers gold,bronze\n  goldsmith train --encoder ~/models/all-MiniLM-L6-v2 --method frozen\n  goldsmith train --encoder ~/models/Bio_ClinicalBERT --last-layers 4"
+    )]
+    Train(TrainArgs),
     /// Compare training on gold alone with gold and silver, bronze or both, tested on held-out gold. The same command goes on
     /// where it stopped.
     #[command(
@@ -113,6 +107,9 @@ pub(super) enum Verb {
         after_help = "Examples:\n  goldsmith doubt\n  goldsmith doubt --last --limit 0 | less\n  goldsmith doubt --last --csv > doubts.csv"
     )]
     Doubt(DoubtArgs),
+    /// Write what other programs can use.
+    #[command(subcommand)]
+    Export(ExportVerb),
     /// Label texts from a file with a trained model.
     #[command(
         after_help = "Examples:\n  goldsmith predict new.jsonl > labelled.jsonl\n  echo '{\"text\": \"She forgets names.\"}' | goldsmith predict -"
@@ -400,6 +397,12 @@ pub(super) enum FormatArg {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct ExperimentArgs {
+    /// What to train; without it, the method of goldsmith.toml.
+    #[arg(long, value_delimiter = ',', value_name = "METHODS")]
+    pub(super) models: Option<Vec<MethodArg>>,
+    /// The encoder of `frozen` and `finetune`: a Hugging Face folder, or a name in the hub's cache.
+    #[arg(long, value_name = "DIR")]
+    pub(super) encoder: Option<String>,
     /// What to learn; without it, both.
     #[arg(long, value_delimiter = ',', value_name = "TASKS")]
     pub(super) tasks: Option<Vec<TaskArg>>,
@@ -421,6 +424,67 @@ pub(super) struct ExperimentArgs {
     /// Write it in every format into this folder.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum ExportVerb {
+    /// A fine-tuned model as a folder that transformers, and servers built on it, load as it is, with a model card.
+    #[command(
+        after_help = "Examples:\n  goldsmith export model clinic-labels\n  goldsmith export model --model models/ID clinic-labels"
+    )]
+    Model {
+        /// The folder to write; it must not be there yet.
+        out: PathBuf,
+        /// The model's folder; without it, the newest.
+        #[arg(long, value_name = "DIR")]
+        model: Option<PathBuf>,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct TrainArgs {
+    /// What to learn from.
+    #[arg(long, value_delimiter = ',', value_name = "TIERS")]
+    pub(super) tiers: Option<Vec<TierArg>>,
+    /// What to train; with --encoder and without this, `finetune`.
+    #[arg(long)]
+    pub(super) method: Option<MethodArg>,
+    /// A Hugging Face folder of a BERT, DistilBERT or ModernBERT, or a name in the hub's cache.
+    #[arg(long, value_name = "DIR")]
+    pub(super) encoder: Option<String>,
+    /// At most this many passes.
+    #[arg(long)]
+    pub(super) epochs: Option<usize>,
+    /// Step size.
+    #[arg(long)]
+    pub(super) learning_rate: Option<f64>,
+    /// Fine-tuning: train only so many of the encoder's last layers.
+    #[arg(long, value_name = "N")]
+    pub(super) last_layers: Option<usize>,
+    /// Seed of everything random.
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
+}
+
+/// What to train.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum MethodArg {
+    /// A linear model over n-grams: a second.
+    Ngram,
+    /// A head on an encoder that stays as it is: a second, once texts are read.
+    Frozen,
+    /// An encoder with its head: minutes to hours.
+    Finetune,
+}
+
+impl From<MethodArg> for Method {
+    fn from(arg: MethodArg) -> Self {
+        match arg {
+            MethodArg::Ngram => Self::Ngram,
+            MethodArg::Frozen => Self::Frozen,
+            MethodArg::Finetune => Self::Finetune,
+        }
+    }
 }
 
 #[derive(clap::Args, Debug)]

@@ -8,12 +8,18 @@ use super::{Bar, Exit, Failure, cancel_on_signal, print, say};
 use crate::domain::experiment::{Report, Task};
 use crate::formats::create_private;
 use crate::formats::experiment::{Format, write};
+use crate::formats::project::training::Method;
 use crate::tui;
 use crate::workflow::WorkflowError;
 use crate::workflow::experiment::{Event, Options, SHARES, experiment};
 use crate::workflow::project::{Project, make_private_folder};
 
 pub(super) fn run(project: &Project, args: &ExperimentArgs) -> Result<Exit, Failure> {
+    let mut project = project.clone();
+    if let Some(encoder) = &args.encoder {
+        project.file.train.encoder = super::encoder_argument(encoder);
+    }
+    let project = &project;
     let options = options(project, args);
     let mut store = project.store()?;
     let cancel = cancel_on_signal();
@@ -44,7 +50,8 @@ pub(super) fn run(project: &Project, args: &ExperimentArgs) -> Result<Exit, Fail
 }
 
 fn options(project: &Project, args: &ExperimentArgs) -> Options {
-    let mut options = Options::grid(project, args.seeds.max(1));
+    let methods: Vec<Method> = args.models.iter().flatten().map(|model| (*model).into()).collect();
+    let mut options = Options::grid(project, &methods, args.seeds.max(1));
     if let Some(tasks) = &args.tasks {
         let task = |arg: &TaskArg| match arg {
             TaskArg::Binary => Task::Binary,

@@ -12,7 +12,7 @@ use super::train::TrainState;
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::label::Annotator;
 use crate::domain::taxonomy::Taxonomy;
-use crate::formats::project::TrainSettings;
+use crate::formats::project::training::TrainSettings;
 pub use messages::{Effect, Message, Snapshot, Target};
 use overlay::input;
 pub use overlay::palette;

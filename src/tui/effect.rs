@@ -12,7 +12,7 @@ use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::label::{RunId, Source, Stand};
 use crate::domain::queue::{Filter, Progress};
 use crate::domain::text::visible;
-use crate::formats::project::TrainSettings;
+use crate::formats::project::training::{Method, TrainSettings};
 use crate::store::{Direction, Store};
 use crate::workflow::dispatch::Ended;
 use crate::workflow::metrics::Board;
@@ -88,16 +88,16 @@ impl World {
                 self.train(*settings);
                 Ok(Vec::new())
             }
-            Effect::Experiment => {
-                self.experiment();
+            Effect::Experiment(method) => {
+                self.experiment(method);
                 Ok(Vec::new())
             }
             Effect::StopExperiment => {
                 self.experimenting.cancel();
                 Ok(Vec::new())
             }
-            Effect::ReadExperiment => {
-                self.read_experiment();
+            Effect::ReadExperiment(method) => {
+                self.read_experiment(method);
                 Ok(Vec::new())
             }
             Effect::Compare(one, other) => {
@@ -263,14 +263,14 @@ impl World {
 
 impl World {
     /// Runs the grid that the command line runs by default, so that either goes on where the other stopped.
-    fn experiment(&mut self) {
+    fn experiment(&mut self, method: Method) {
         self.experimenting = Cancel::default();
         let (project, cancel, app, board) =
             (self.project.clone(), self.experimenting.clone(), self.to_app.clone(), self.to_board.clone());
         thread::spawn(move || {
             let run = || -> Result<_, WorkflowError> {
                 let mut store = project.store()?;
-                let options = experiment::Options::grid(&project, SEEDS);
+                let options = experiment::Options::grid(&project, &[method], SEEDS);
                 experiment::experiment(&project, &mut store, &options, &cancel, &mut |event| {
                     drop(app.send(Message::Experiment(event)))
                 })
@@ -282,11 +282,11 @@ impl World {
     }
 
     /// Reads what is done of it; on a thread of its own, since the intervals take a while.
-    fn read_experiment(&self) {
+    fn read_experiment(&self, method: Method) {
         let (project, app) = (self.project.clone(), self.to_app.clone());
         thread::spawn(move || {
             let read = || -> Result<_, WorkflowError> {
-                experiment::partial(&project, &project.store()?, &experiment::Options::grid(&project, SEEDS))
+                experiment::partial(&project, &project.store()?, &experiment::Options::grid(&project, &[method], SEEDS))
             };
             let message = match read() {
                 Ok(report) => Message::Experiment(experiment::Event::Planned { report: Box::new(report), jobs: 0 }),

@@ -111,9 +111,21 @@ fn keys_of_review() {
         (&["/", "i", "s", ":", "x", "enter"], &["is: knows open, decided"], &[]),
         (&[":", "t", "r", "a", "i", "n", "enter"], &["this run"], &[]),
         (&["tab", "tab"], &["silver or classifier"], &[]),
-        (&["S"], &["what to train with", "> ", "[x] gold", "[ ] silver", "[ ] bronze"], &[]),
-        (&["S", "j", "j", "enter"], &["[x] gold", "[x] silver", "[ ] bronze"], &[]),
-        (&["S", "j", "enter", "k", "enter"], &["choose at least one of gold", "[ ] gold"], &[]),
+        (
+            &["S"],
+            &[
+                "what to train with",
+                "(x) n-grams",
+                "( ) frozen",
+                "needs `encoder`",
+                "[x] gold",
+                "[ ] silver",
+                "[ ] bronze",
+            ],
+            &[],
+        ),
+        (&["S", "j", "j", "j", "j", "j", "enter"], &["[x] gold", "[x] silver", "[ ] bronze"], &[]),
+        (&["S", "j", "j", "j", "j", "enter", "S"], &["choose at least one of gold", "[ ] gold"], &[]),
         (&["S", "esc"], &["all runs", "S trains on 0 gold sentences"], &["what to train with"]),
         (&["K"], &["nothing is being trained"], &[]),
         (&["shift-tab", "shift-tab"], &["all runs"], &[]),
@@ -306,7 +318,9 @@ fn training_is_started_watched_and_compared() {
 
     let (_folder, project) = labelled();
     let mut bench = Headless::open(project, 80, 24).unwrap();
-    bench.press(&["S", "enter"]);
+    bench.press(&["S", "j", "j", "enter", "S"]);
+    assert!(bench.wait(|text| text.contains("this way to train needs an encoder")), "{}", bench.text());
+    bench.press(&["S", "k", "enter", "k", "enter"]);
     assert!(bench.wait(|text| text.contains("epoch ") && text.contains("validation macro-F1")), "{}", bench.text());
     bench.press(&["S"]);
     let text = bench.text();
@@ -356,7 +370,9 @@ fn the_experiment_fills_its_table_and_can_be_stopped() {
     bench.press(&["shift-tab", "shift-tab", "v"]);
     assert!(bench.wait(|text| text.contains("S starts it, or goes on")), "{}", bench.text());
     assert!(bench.text().contains(" 0 of 40 cells, tested on"), "{}", bench.text());
-    bench.press(&["S", "k", "j", "j", "j", "j", "enter"]);
+    bench.press(&["S"]);
+    bench.press(&["j"; 7]);
+    bench.press(&["enter"]);
     assert!(bench.wait(|text| text.contains("at once") && text.contains("+bronze")), "{}", bench.text());
     bench.press(&["S"]);
     assert!(bench.text().contains("the experiment is under way"), "{}", bench.text());

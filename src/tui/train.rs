@@ -10,7 +10,7 @@ use super::review::Effects;
 use crate::classifier::Epoch;
 use crate::domain::label::{Run, RunId};
 use crate::domain::split::Tier;
-use crate::formats::project::TrainSettings;
+use crate::formats::project::training::TrainSettings;
 use crate::workflow::Progress;
 use crate::workflow::train::{Event, Heard};
 pub use compare::{Side, comparable};
@@ -193,10 +193,10 @@ impl TrainState {
                 self.unmark();
                 Effect::Train(settings)
             }
-            Begin::Experiment => {
+            Begin::Experiment(method) => {
                 self.experiment.start(now);
                 self.pane = Pane::Experiment;
-                Effect::Experiment
+                Effect::Experiment(method)
             }
         }
     }
@@ -247,7 +247,7 @@ impl TrainState {
     fn turn(&mut self) -> Vec<Effect> {
         self.pane = if self.pane == Pane::Run { Pane::Experiment } else { Pane::Run };
         let unread = self.pane == Pane::Experiment && self.experiment.report.is_none() && !self.experiment.running;
-        if unread { vec![Effect::ReadExperiment] } else { Vec::new() }
+        if unread { vec![Effect::ReadExperiment(self.setup.settings.method)] } else { Vec::new() }
     }
 
     /// Takes the scores of the two that are marked; those of others come too late.

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::metrics::Board;
 use super::project::Project;
 use super::train::{self, NONE};
-use super::{Cancel, Progress, Watch, WorkflowError, new_run_id, now};
+use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
 use crate::classifier::{Example, Learner, Mode};
 use crate::domain::confident::{self, Doubt, Suspect};
 use crate::domain::corpus::{PatientKey, SentenceId};
@@ -98,9 +98,9 @@ pub fn search(
         entry.silver = Some(label);
     }
     let settings = &project.file.train;
-    let learner = train::learner(project, store, settings)?;
-    let work = Work { project, store, learner: &learner, gold: &gold, asked: &asked, options };
-    let Some((models, data)) = work.predict(cancel, watch)? else {
+    let learner = train::learner(project, settings)?;
+    let work = Work { project, learner: &learner, gold: &gold, asked: &asked, options };
+    let Some((models, data)) = work.predict(store, cancel, watch)? else {
         return Ok(None);
     };
     let of = |tier: Tier| suspects(taxonomy, &asked, &models, tier);
@@ -121,6 +121,7 @@ pub fn search(
         model: format!("confident learning, {}", learner.name()),
         config: json!({
             "folds": options.folds, "seed": options.seed, "settings": settings, "recipe": learner.recipe(),
+            "encoder": learner.encoder().map(|encoder| encoder.fingerprint()),
             "policy": project.file.policy,
             "silver": silver_run, "data": data,
         })
@@ -156,7 +157,6 @@ type Rows = FxHashMap<SentenceId, Vec<f64>>;
 /// What there is to do.
 struct Work<'a> {
     project: &'a Project,
-    store: &'a Store,
     learner: &'a Learner,
     gold: &'a [GoldReal],
     asked: &'a BTreeMap<SentenceId, Asked>,
@@ -166,8 +166,13 @@ struct Work<'a> {
 impl Work<'_> {
     /// Probabilities for every sentence asked about, each by a model that saw no gold of its patient; with the hash of what was
     /// learnt from. `None` when it was stopped.
-    fn predict(&self, cancel: &Cancel, watch: &mut Watch<'_>) -> Result<Option<(Rows, String)>, WorkflowError> {
-        let Self { project, store, learner, gold, asked, options } = *self;
+    fn predict(
+        &self,
+        store: &mut Store,
+        cancel: &Cancel,
+        watch: &mut Watch<'_>,
+    ) -> Result<Option<(Rows, String)>, WorkflowError> {
+        let Self { project, learner, gold, asked, options } = *self;
         let taxonomy = &project.taxonomy;
         let with_gold: FxHashSet<&PatientKey> = gold.iter().map(GoldReal::patient).collect();
         let part_of = |patient: &PatientKey| fold(patient, options.folds, options.seed);
@@ -179,23 +184,26 @@ impl Work<'_> {
         if parts.keys().flatten().count() < 2 {
             let why = if with_gold.len() < 2 {
                 "each label is looked at by a classifier that has not seen its patient, so gold of at least two patients is needed; \
-             decide more sentences"
+                 decide more sentences"
             } else {
                 "all gold fell in one part; another --seed or more --folds share the patients out anew"
             };
             return Err(WorkflowError::Refused(why.into()));
         }
-        let ids: Vec<SentenceId> = gold.iter().map(GoldReal::sentence).collect();
-        let texts = store.texts(&ids)?;
-        let examples: Vec<Example<'_>> = gold
-            .iter()
-            .zip(&texts)
-            .map(|(gold, row)| Example {
-                text: &row.text,
-                outputs: train::positions(taxonomy, gold.label()),
-                weight: 1.0,
-            })
-            .collect();
+        let all: Vec<SentenceId> = asked.keys().copied().collect();
+        let texts: FxHashMap<SentenceId, String> =
+            store.texts(&all)?.into_iter().map(|row| (row.id, row.text)).collect();
+        let text = |id: SentenceId| texts.get(&id).map_or("", String::as_str);
+        let read: Vec<&str> = all.iter().map(|id| text(*id)).collect();
+        match encoders::embed(store, learner, &read, cancel, watch) {
+            Err(WorkflowError::Stopped) => return Ok(None),
+            done => done?,
+        }
+        let example = |gold: &GoldReal| {
+            let outputs = train::positions(taxonomy, gold.label());
+            Example { text: text(gold.sentence()), outputs, weight: 1.0 }
+        };
+        let examples: Vec<Example<'_>> = gold.iter().map(example).collect();
         let data = train::data_hash(&examples, &[]);
         let (outputs, mode) = train::outputs(taxonomy);
         // Stopping early and calibrating must not look at the part that is asked about either.
@@ -223,8 +231,7 @@ impl Work<'_> {
                 if cancel.is_cancelled() {
                     return Ok(None);
                 }
-                let texts = store.texts(ids)?;
-                let texts: Vec<&str> = texts.iter().map(|row| row.text.as_str()).collect();
+                let texts: Vec<&str> = ids.iter().map(|id| text(*id)).collect();
                 let rows = model.predict(&texts)?.into_iter().map(|row| row.into_iter().map(f64::from).collect());
                 models.extend(ids.iter().copied().zip(rows));
                 watch(Progress::Advanced(models.len() as u64));

@@ -12,11 +12,11 @@ use std::time::Instant;
 
 use super::project::Project;
 use super::train::{Heard, chosen_label};
-use super::{Cancel, Progress, WorkflowError, now};
+use super::{Cancel, Progress, WorkflowError, encoders, now};
 use crate::domain::experiment::{Cell, Mix, Report, Task, Trained};
 use crate::domain::label::{Label, RunId, Timestamp};
 use crate::domain::metrics::Bootstrap;
-use crate::formats::project::TrainSettings;
+use crate::formats::project::training::{Method, TrainSettings};
 use crate::store::Store;
 use grid::Grid;
 
@@ -49,12 +49,19 @@ pub struct Options {
 }
 
 impl Options {
-    /// The paper's grid with the project's settings and seeds from theirs on.
-    pub fn grid(project: &Project, seeds: usize) -> Self {
-        let settings = project.file.train.clone();
+    /// The paper's grid of some methods with the project's settings and seeds from theirs on; without methods, the project's.
+    pub fn grid(project: &Project, methods: &[Method], seeds: usize) -> Self {
+        let settings = &project.file.train;
         let first = settings.seed;
+        let methods = if methods.is_empty() { &[settings.method][..] } else { methods };
+        let entrant = |method: &Method| Entrant {
+            name: method.word().into(),
+            // What is set for one method fits no other.
+            settings: if *method == settings.method { settings.clone() } else { settings.of(*method) },
+            light: *method != Method::Finetune,
+        };
         Self {
-            entrants: vec![Entrant { name: "ngram".into(), settings, light: true }],
+            entrants: methods.iter().map(entrant).collect(),
             tasks: Task::ALL.into(),
             sets: Mix::grid(),
             seeds: (0..seeds as u64).map(|n| first.saturating_add(n)).collect(),
@@ -129,6 +136,15 @@ pub fn experiment(
     let processors = if light { std::thread::available_parallelism().map_or(1, usize::from) } else { 1 };
     let jobs = options.jobs.unwrap_or(processors).clamp(1, todo.len().max(1));
     watch(Event::Planned { report: Box::new(Report::of(&grid.subject, &done, no_resamples)), jobs });
+    if !todo.is_empty() {
+        let texts = grid.all_texts();
+        for learner in grid.learners() {
+            match encoders::embed(store, learner, &texts, cancel, &mut |progress| watch(Event::Progress(progress))) {
+                Err(WorkflowError::Stopped) => break,
+                other => other?,
+            }
+        }
+    }
     let what = match done.len() {
         0 => "training".to_owned(),
         kept => format!("training the rest ({kept} done before)"),

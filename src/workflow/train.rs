@@ -10,16 +10,16 @@ use serde_json::json;
 
 use super::metrics::{Board, Scored};
 use super::project::Project;
-use super::{Cancel, Progress, Watch, WorkflowError, new_run_id, now};
+use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
 pub use crate::classifier::Heard;
-use crate::classifier::{self, ClassWeights, Classifier, FitConfig, Learner, Mode};
+use crate::classifier::{self, ClassWeights, Classifier, FitConfig, HeadConfig, Learner, Mode, TuneConfig};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::GoldReal;
 use crate::domain::label::{Confidence, ConfidenceKind, Label, NewProposal, Outcome, Run, RunId, RunKind, Source};
 use crate::domain::metrics::Bootstrap;
 use crate::domain::split::{Leak, Split, TestSet, Tier, TrainSet, leaks};
 use crate::domain::taxonomy::{Selection, Taxonomy};
-use crate::formats::project::{TrainSettings, Weights};
+use crate::formats::project::training::{Method, TrainSettings, Weights};
 use crate::store::Store;
 pub use sets::bronze_label;
 pub(super) use sets::{Labelled, data_hash, examples, held_out_examples};
@@ -133,16 +133,19 @@ pub fn train(
 
     let (outputs, mode) = outputs(taxonomy);
     let positions = |label: &Label| positions(taxonomy, label);
-    let examples = examples(rows, texts.iter().map(String::as_str), positions);
+    let examples = examples(rows, texts.iter().map(String::as_str), positions, settings);
     let texts_of = validation_texts.iter().map(|(_, text)| text.as_str());
     let validation = held_out_examples(&sets.validation, texts_of, positions);
-    let learner = learner(project, store, settings)?;
+    let learner = learner(project, settings)?;
+    let read: Vec<&str> = examples.iter().chain(&validation).map(|example| example.text).collect();
+    encoders::embed(store, &learner, &read, cancel, &mut |progress| watch(Event::Progress(progress)))?;
     let mut run = Run {
         id: new_run_id(),
         kind: RunKind::Train,
         model: learner.name(),
         config: json!({
-            "settings": settings, "recipe": learner.recipe(), "split": project.file.split, "policy": project.file.policy,
+            "settings": settings, "recipe": learner.recipe(),
+            "encoder": learner.encoder().map(|encoder| encoder.fingerprint()), "split": project.file.split, "policy": project.file.policy,
             "data": data_hash(&examples, &validation),
         })
         .to_string(),
@@ -162,7 +165,8 @@ pub fn train(
     let model = fitted?;
     store.put_run(&run)?;
     let folder = project.models().join(&run.id.0);
-    let labelled = label_all(store, taxonomy, &*model, &run.id, &mut |progress| watch(Event::Progress(progress)));
+    let labelled =
+        label_all(store, taxonomy, &*model, &learner, &run.id, &mut |progress| watch(Event::Progress(progress)));
     let finished = labelled.and_then(|()| {
         board.refresh(project, store)?;
         let scored = board.score(project, &run.id, project.file.bootstrap).filter(|scored| scored.report.sentences > 0);
@@ -192,6 +196,7 @@ fn label_all(
     store: &mut Store,
     taxonomy: &Taxonomy,
     model: &dyn Classifier,
+    learner: &Learner,
     run: &RunId,
     watch: &mut Watch<'_>,
 ) -> Result<(), WorkflowError> {
@@ -205,6 +210,8 @@ fn label_all(
         };
         after = last.id;
         let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
+        // A stop ends training, not this: a model without its labels could not be looked at.
+        encoders::embed(store, learner, &texts, &Cancel::default(), &mut |_| {})?;
         let proposals: Vec<NewProposal> =
             model.predict(&texts)?.iter().zip(&rows).map(|(p, row)| proposal(taxonomy, model, p, row.id)).collect();
         store.propose(run, Source::Classifier, &proposals)?;
@@ -237,19 +244,50 @@ fn proposal(taxonomy: &Taxonomy, model: &dyn Classifier, row: &[f32], sentence: 
 }
 
 /// What trains by these settings.
-pub fn learner(_project: &Project, _store: &Store, settings: &TrainSettings) -> Result<Learner, WorkflowError> {
-    let class_weights = match settings.class_weights {
-        Weights::None => ClassWeights::None,
-        Weights::Balanced => ClassWeights::Balanced,
-        Weights::Sqrt => ClassWeights::Sqrt,
+pub fn learner(project: &Project, settings: &TrainSettings) -> Result<Learner, WorkflowError> {
+    let class_weights = |by_default| match settings.class_weights {
+        None => by_default,
+        Some(Weights::None) => ClassWeights::None,
+        Some(Weights::Balanced) => ClassWeights::Balanced,
+        Some(Weights::Sqrt) => ClassWeights::Sqrt,
     };
-    Ok(Learner::ngram(FitConfig {
-        epochs: settings.epochs,
-        learning_rate: settings.learning_rate,
-        patience: settings.patience,
-        class_weights,
-        ..FitConfig::default()
-    }))
+    Ok(match settings.method {
+        Method::Ngram => {
+            let default = FitConfig::default();
+            Learner::ngram(FitConfig {
+                epochs: settings.epochs.unwrap_or(default.epochs),
+                learning_rate: settings.learning_rate.unwrap_or(default.learning_rate),
+                patience: settings.patience.unwrap_or(default.patience),
+                class_weights: class_weights(default.class_weights),
+                ..default
+            })
+        }
+        Method::Frozen => {
+            let default = HeadConfig::default();
+            let class_weights = class_weights(default.class_weights);
+            Learner::frozen(encoders::open(project, settings)?, HeadConfig { c: settings.c, class_weights, ..default })
+        }
+        Method::Finetune => {
+            let default = TuneConfig::default();
+            let config = TuneConfig {
+                epochs: settings.epochs.unwrap_or(default.epochs),
+                learning_rate: settings.learning_rate.unwrap_or(default.learning_rate),
+                patience: settings.patience.unwrap_or(default.patience),
+                class_weights: class_weights(default.class_weights),
+                warmup: settings.warmup,
+                weight_decay: settings.weight_decay,
+                clip: settings.clip,
+                dropout: settings.dropout.map(|rate| rate as f32),
+                label_smoothing: settings.label_smoothing as f32,
+                oversample: settings.oversample,
+                batch: settings.batch,
+                accumulate: settings.accumulate,
+                last_layers: settings.last_layers,
+                ..default
+            };
+            Learner::fine_tune(encoders::open(project, settings)?, config, Some(project.models()))
+        }
+    })
 }
 
 fn summary(report: &crate::domain::metrics::Report) -> serde_json::Value {

@@ -220,12 +220,20 @@ fn gradients_agree_with_finite_differences() {
 fn texts_are_embedded_alike_alone_and_together() {
     let encoder = Encoder::open(&data("bert"), 512, 2).unwrap();
     let texts = ["she forgot", "", "mood calm and good today", "she forgot"];
-    let all = encoder.embed(&texts, &mut |_| true).unwrap();
+    let all = encoder.embed(&texts).unwrap();
     assert_eq!(all[0], all[3]);
     for (text, wanted) in texts.iter().zip(&all) {
-        near(&encoder.embed(&[text], &mut |_| true).unwrap()[0], wanted, 1e-5, text);
+        near(&encoder.embed(&[text]).unwrap()[0], wanted, 1e-5, text);
         assert!((wanted.iter().map(|v| v * v).sum::<f32>() - 1.0).abs() < 1e-5);
     }
+    // What is remembered is not computed again.
+    assert_eq!(encoder.unknown(&texts), ["she forgot", "", "mood calm and good today"]);
+    encoder.remember(vec![(Encoder::hash(""), vec![0.5; 32]), (Encoder::hash("she forgot"), vec![0.5; 3])]);
+    assert_eq!(encoder.unknown(&texts), ["she forgot", "mood calm and good today"]);
+    let again = encoder.embed(&texts).unwrap();
+    assert_eq!((&again[1], &again[0]), (&vec![0.5; 32], &all[0]));
+    encoder.forget();
+    assert_eq!(encoder.embed(&texts).unwrap(), all);
     let cut = Encoder::open(&data("bert"), 4, 1).unwrap();
     assert_ne!(cut.fingerprint(), encoder.fingerprint());
     assert!(cut.ids(&["she forgot her keys again"]).unwrap()[0].len() == 4);

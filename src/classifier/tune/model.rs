@@ -23,6 +23,9 @@ pub struct TunedModel {
     network: Mutex<Network>,
     temperature: f32,
     thresholds: Vec<f32>,
+    /// What the encoder is called, and the licence that its folder says.
+    name: String,
+    licence: Option<String>,
 }
 
 impl TunedModel {
@@ -48,6 +51,8 @@ impl TunedModel {
             network: Mutex::new(network),
             temperature,
             thresholds,
+            name: encoder.name(),
+            licence: encoder.licence(),
         }
     }
 
@@ -73,6 +78,8 @@ impl TunedModel {
             parameters,
             temperature: description.details["temperature"].as_f64().unwrap_or(1.0) as f32,
             thresholds: description.thresholds,
+            name: description.details["encoder"].as_str().unwrap_or_default().to_owned(),
+            licence: description.details["licence"].as_str().map(str::to_owned),
         })
     }
 
@@ -145,7 +152,7 @@ impl Classifier for TunedModel {
         let mut description =
             Description::new(Kind::Tuned, &self.outputs, self.mode, card).calibrated(1.0, &self.thresholds);
         description.details = json!({
-            "encoder": self.encoder.folder(), "encoder_fingerprint": self.encoder.fingerprint(),
+            "encoder": self.name, "encoder_fingerprint": self.encoder.fingerprint(), "licence": self.licence,
             "max_tokens": self.encoder.most(), "temperature": self.temperature,
         });
         let (config, tokenizer) = (self.config().map_err(unwritable)?, self.tokenizer().map_err(unwritable)?);
@@ -168,9 +175,10 @@ impl Classifier for TunedModel {
 
     fn describe(&self) -> Value {
         json!({
-            "kind": Kind::Tuned, "encoder": self.encoder.folder().file_name().map(|n| n.to_string_lossy().into_owned()),
+            "kind": Kind::Tuned, "encoder": self.name,
             "parameters": self.parameters.all().iter().map(|p| p.value.len()).sum::<usize>(),
-            "max_tokens": self.encoder.most(), "temperature": self.temperature,
+            "max_tokens": self.encoder.most(), "temperature": self.temperature, "licence": self.licence,
+            "multiple": self.mode == Mode::Multiple, "thresholds": self.thresholds,
         })
     }
 }

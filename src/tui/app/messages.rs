@@ -5,7 +5,7 @@ use crossterm::event::KeyEvent;
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::label::{Run, RunId, Stand};
 use crate::domain::queue::Filter;
-use crate::formats::project::TrainSettings;
+use crate::formats::project::training::{Method, TrainSettings};
 use crate::tui::jobs::Offer;
 use crate::tui::train::Side;
 use crate::workflow::metrics::{GoldCounts, Scored};
@@ -153,12 +153,12 @@ pub enum Effect {
     Train(Box<TrainSettings>),
     /// Stop it.
     StopTraining,
-    /// Start the experiment, or go on with it.
-    Experiment,
+    /// Start the experiment with this method, or go on with it.
+    Experiment(Method),
     /// Stop it; what is trained is kept.
     StopExperiment,
     /// Read what is done of it.
-    ReadExperiment,
+    ReadExperiment(Method),
     /// Score two runs against gold as it stands now.
     Compare(RunId, RunId),
     /// Start a language model's job.

@@ -1,13 +1,15 @@
 //! What to train with: the project's settings, and what is chosen before a run starts.
 
 use crate::domain::split::Tier;
-use crate::formats::project::TrainSettings;
+use crate::formats::project::training::{Method, TrainSettings};
 
 /// A line of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// Starts.
     Start,
+    /// Trains this.
+    Method(Method),
     /// Learns from these labels, or not.
     Tier(Tier),
     /// Starts the experiment.
@@ -19,8 +21,8 @@ pub enum Choice {
 pub enum Begin {
     /// One run with these settings.
     Training(Box<TrainSettings>),
-    /// The experiment, with the project's.
-    Experiment,
+    /// The experiment, with this method.
+    Experiment(Method),
 }
 
 /// See the module. It lasts for the session; the project file stays as it is.
@@ -30,6 +32,8 @@ pub struct Setup {
     pub settings: TrainSettings,
     /// The line chosen.
     pub selected: usize,
+    /// What the project file says.
+    file: TrainSettings,
 }
 
 /// Something starts, or choosing goes on; or why it cannot start.
@@ -38,13 +42,14 @@ type Chosen = Result<Option<Begin>, &'static str>;
 impl Setup {
     /// What the project file says.
     pub fn new(settings: &TrainSettings) -> Self {
-        Self { settings: settings.clone(), selected: 0 }
+        Self { settings: settings.clone(), selected: 0, file: settings.clone() }
     }
 
     /// The lines in order.
     pub fn choices() -> Vec<Choice> {
         let tiers = [Tier::Gold, Tier::Silver, Tier::Bronze].map(Choice::Tier);
-        std::iter::once(Choice::Start).chain(tiers).chain([Choice::Experiment]).collect()
+        let methods = Method::ALL.map(Choice::Method);
+        std::iter::once(Choice::Start).chain(methods).chain(tiers).chain([Choice::Experiment]).collect()
     }
 
     /// Moves the choice.
@@ -56,6 +61,7 @@ impl Setup {
     pub fn taken(&self, choice: Choice) -> Option<bool> {
         match choice {
             Choice::Start | Choice::Experiment => None,
+            Choice::Method(method) => Some(self.settings.method == method),
             Choice::Tier(tier) => Some(self.settings.tiers.contains(&tier)),
         }
     }
@@ -63,6 +69,12 @@ impl Setup {
     /// Does what the line says.
     pub fn choose(&mut self) -> Chosen {
         match Self::choices().get(self.selected) {
+            Some(Choice::Method(method)) => {
+                // What the file sets for one method fits no other.
+                let file = if *method == self.file.method { self.file.clone() } else { self.file.of(*method) };
+                self.settings = TrainSettings { tiers: std::mem::take(&mut self.settings.tiers), ..file };
+                Ok(None)
+            }
             Some(Choice::Tier(tier)) => {
                 let tiers = &mut self.settings.tiers;
                 match tiers.iter().position(|taken| taken == tier) {
@@ -74,7 +86,7 @@ impl Setup {
                 }
                 Ok(None)
             }
-            Some(Choice::Experiment) => Ok(Some(Begin::Experiment)),
+            Some(Choice::Experiment) => Ok(Some(Begin::Experiment(self.settings.method))),
             Some(Choice::Start) | None => self.start(),
         }
     }
@@ -94,13 +106,19 @@ mod tests {
 
     #[test]
     fn tiers_are_taken_and_left_and_one_must_be() {
-        let mut setup = Setup::new(&TrainSettings::default());
-        setup.step(1);
+        let mut setup = Setup::new(&TrainSettings { epochs: Some(7), ..TrainSettings::default() });
+        setup.step(2);
+        assert_eq!(setup.choose(), Ok(None));
+        assert_eq!((setup.settings.method, setup.settings.epochs), (Method::Frozen, None));
+        setup.step(-1);
+        setup.choose().unwrap();
+        assert_eq!((setup.settings.method, setup.settings.epochs), (Method::Ngram, Some(7)), "the file's own again");
+        setup.step(3);
         assert_eq!(setup.taken(Choice::Tier(Tier::Gold)), Some(true));
         assert_eq!(setup.choose(), Ok(None));
         assert!(setup.start().unwrap_err().contains("at least one"));
         setup.step(9);
-        assert_eq!(setup.choose(), Ok(Some(Begin::Experiment)), "which trains on every set whatever is chosen here");
+        assert_eq!(setup.choose(), Ok(Some(Begin::Experiment(Method::Ngram))), "which trains on every set");
         setup.step(-1);
         setup.choose().unwrap();
         setup.step(-2);

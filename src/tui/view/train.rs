@@ -12,6 +12,7 @@ use crate::domain::label::{Outcome, Run, RunKind};
 use crate::domain::metrics::Estimate;
 use crate::domain::split::Tier;
 use crate::domain::text::visible;
+use crate::formats::project::training::Method;
 use crate::formats::tables::{counted, percent};
 use crate::tui::app::App;
 use crate::tui::keymap::Action;
@@ -243,15 +244,18 @@ pub(super) fn setup_lines(app: &App) -> Vec<Line<'static>> {
     let lines = Setup::choices().into_iter().enumerate().map(|(at, choice)| {
         let (name, what) = match choice {
             Choice::Start => ("train now".to_owned(), format!("or {} again", app.shared.keymap.key(Action::Start))),
+            Choice::Method(method) => of_method(method, &setup.settings.encoder),
             Choice::Tier(tier) => (tier.to_string(), of_tier(app, tier)),
             Choice::Experiment => {
                 ("experiment".to_owned(), "gold, and what silver and bronze add to it: all compared".to_owned())
             }
         };
-        let mark = match setup.taken(choice) {
-            None => "   ",
-            Some(true) => "[x]",
-            Some(false) => "[ ]",
+        let mark = match (choice, setup.taken(choice)) {
+            (_, None) => "   ",
+            (Choice::Method(_), Some(true)) => "(x)",
+            (Choice::Method(_), Some(false)) => "( )",
+            (_, Some(true)) => "[x]",
+            (_, Some(false)) => "[ ]",
         };
         let cursor = if at == setup.selected { '>' } else { ' ' };
         let meaning = if at == setup.selected { Meaning::Selected } else { Meaning::Text };
@@ -267,6 +271,18 @@ pub(super) fn setup_lines(app: &App) -> Vec<Line<'static>> {
         theme.style(Meaning::Dim),
     ));
     lines
+}
+
+fn of_method(method: Method, encoder: &str) -> (String, String) {
+    let with = match encoder {
+        "" => "needs `encoder` under [train] in goldsmith.toml".to_owned(),
+        encoder => format!("with {}", visible(encoder).text),
+    };
+    match method {
+        Method::Ngram => ("n-grams".to_owned(), "seconds, on any processor, no encoder".to_owned()),
+        Method::Frozen => ("frozen".to_owned(), format!("a head on an encoder: {with}")),
+        Method::Finetune => ("fine-tune".to_owned(), format!("the whole encoder: {with}")),
+    }
 }
 
 fn of_tier(app: &App, tier: Tier) -> String {

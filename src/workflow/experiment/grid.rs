@@ -17,7 +17,7 @@ use crate::domain::label::{Label, Outcome, Run, RunId, RunKind};
 use crate::domain::metrics::{Bootstrap, Pair, report};
 use crate::domain::split::{Split, TestSet, Tier, TrainSet, leaks};
 use crate::domain::taxonomy::{Selection, hex};
-use crate::formats::project::TrainSettings;
+use crate::formats::project::training::TrainSettings;
 use crate::store::Store;
 use crate::workflow::metrics::Board;
 use crate::workflow::project::Project;
@@ -75,7 +75,7 @@ impl<'a> Grid<'a> {
         let texts = ids.iter().copied().zip(labels.texts(store, &ids)?).collect();
         let mut learners = BTreeMap::new();
         for entrant in &options.entrants {
-            let learner = train::learner(project, store, &entrant.settings)?;
+            let learner = train::learner(project, &entrant.settings)?;
             learners.insert(entrant.name.clone(), (learner, entrant.settings.clone()));
         }
         let plan = Plan {
@@ -192,8 +192,8 @@ impl<'a> Grid<'a> {
             hasher.update(self.text(id).as_bytes());
         }
         let test = hex(&hasher.finalize());
-        // With all of the gold the data is the same for every model and seed.
-        let mut hashes: BTreeMap<(Task, &Mix, u32, u64), String> = BTreeMap::new();
+        // With all of the gold the data is the same for every seed.
+        let mut hashes: BTreeMap<(&str, Task, &Mix, u32, u64), String> = BTreeMap::new();
         let of = |cell: &'_ Cell| {
             let data = self.data(cell);
             data_hash(&data.train, &data.validation)
@@ -201,7 +201,13 @@ impl<'a> Grid<'a> {
         let cells = self.subject.cells.iter();
         cells
             .map(|cell| {
-                let key = (cell.task, &cell.set, cell.share, if cell.share < 100 { cell.seed } else { 0 });
+                let key = (
+                    cell.model.as_str(),
+                    cell.task,
+                    &cell.set,
+                    cell.share,
+                    if cell.share < 100 { cell.seed } else { 0 },
+                );
                 let data = hashes.entry(key).or_insert_with(|| of(cell));
                 let learner = self.learners.get(&cell.model);
                 let settings = learner.map(|(_, settings)| TrainSettings {
@@ -259,7 +265,7 @@ impl<'a> Grid<'a> {
         let held = self.validation.gold().iter().map(|gold| self.text(gold.sentence()));
         let count = |tier| set.count(tier);
         Data {
-            train: examples(set.rows(), texts, positions),
+            train: examples(set.rows(), texts, positions, self.settings(cell)),
             validation: held_out_examples(&self.validation, held, positions),
             rows: Trained {
                 gold: count(Tier::Gold),
@@ -268,6 +274,21 @@ impl<'a> Grid<'a> {
                 ..Trained::default()
             },
         }
+    }
+
+    /// How a cell's model trains.
+    fn settings(&self, cell: &Cell) -> &TrainSettings {
+        self.learners.get(&cell.model).map_or(&self.project.file.train, |(_, settings)| settings)
+    }
+
+    /// Everything that trains, each once.
+    pub fn learners(&self) -> impl Iterator<Item = &Learner> {
+        self.learners.values().map(|(learner, _)| learner)
+    }
+
+    /// Every text that a cell may read.
+    pub fn all_texts(&self) -> Vec<&str> {
+        self.texts.values().map(String::as_str).collect()
     }
 
     /// What trains a cell.

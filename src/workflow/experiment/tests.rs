@@ -47,7 +47,7 @@ fn study(bronze: &[&str]) -> Study {
     project::init(&root, "ad-signs").unwrap();
     let mut project = Project::read(&root, Some("ann")).unwrap();
     project.file.bootstrap.resamples = 200;
-    project.file.train.epochs = 3;
+    project.file.train.epochs = Some(3);
     let mut store = project.store().unwrap();
     let words = ["walks to the shop", "forgets every name", "is tearful and afraid"];
     let notes: Vec<NewDocument> = (0..40)
@@ -117,7 +117,7 @@ fn decide(sentence: SentenceId, label: Label) -> crate::domain::label::Event {
 const BRONZE: [&str; 2] = ["He sat tearful and afraid in the hall.", "She was afraid of the night and tearful."];
 
 fn options(study: &Study, jobs: usize) -> Options {
-    Options { shares: vec![50], jobs: Some(jobs), ..Options::grid(&study.project, 2) }
+    Options { shares: vec![50], jobs: Some(jobs), ..Options::grid(&study.project, &[], 2) }
 }
 
 fn cells_of(study: &mut Study, options: &Options, cancel: &Cancel, stop_after: usize) -> (Vec<Cell>, Finished) {

@@ -10,6 +10,7 @@ use crate::domain::gold::{Bronze, GoldReal, Silver};
 use crate::domain::label::{Label, Source};
 use crate::domain::split::{Split, SplitPlan, TestSet, Tier, TrainRow, TrainSet};
 use crate::domain::taxonomy::hex;
+use crate::formats::project::training::TrainSettings;
 use crate::store::{BronzeRow, Store};
 use crate::workflow::WorkflowError;
 use crate::workflow::metrics::Board;
@@ -78,14 +79,16 @@ impl Labelled {
     }
 }
 
-/// Rows to train on as examples.
+/// Rows to train on as examples, each with the weight of its tier.
 pub(in crate::workflow) fn examples<'a>(
     rows: &[TrainRow],
     texts: impl IntoIterator<Item = &'a str>,
     positions: impl Fn(&Label) -> Vec<usize>,
+    settings: &TrainSettings,
 ) -> Vec<Example<'a>> {
     let rows = rows.iter().zip(texts);
-    rows.map(|(row, text)| Example { text, outputs: positions(&row.label), weight: 1.0 }).collect()
+    rows.map(|(row, text)| Example { text, outputs: positions(&row.label), weight: settings.weight(row.tier) })
+        .collect()
 }
 
 /// Gold that is held out as examples.
@@ -105,6 +108,7 @@ pub(in crate::workflow) fn data_hash(train: &[Example<'_>], validation: &[Exampl
         hasher.update((example.text.len() as u64).to_le_bytes());
         hasher.update(example.text.as_bytes());
         example.outputs.iter().for_each(|i| hasher.update((*i as u64).to_le_bytes()));
+        hasher.update(example.weight.to_le_bytes());
         hasher.update([0xff]);
     }
     hex(&hasher.finalize())
