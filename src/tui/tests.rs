@@ -364,6 +364,36 @@ fn labelled() -> (tempfile::TempDir, Project) {
 }
 
 #[test]
+fn a_run_that_tells_its_steps_shows_loss_rate_and_time_left() {
+    use super::app::Message;
+    use crate::domain::split::Tier;
+    use crate::workflow::train::{Event, Heard};
+    let (_folder, project) = project("single");
+    let mut bench = Headless::open(project, 80, 24).unwrap();
+    bench.press(&["shift-tab", "shift-tab"]);
+    bench.app.train.live.running = true;
+    let rows = [(Tier::Gold, 2_000), (Tier::Silver, 500), (Tier::Bronze, 0)];
+    let mut hear = |event, now| drop(bench.app.update(Message::Training(event), now));
+    hear(Event::Prepared { rows, held_out: (300, 400), leaks: 1 }, 0);
+    for step in 1..=60u32 {
+        let loss = 2.0 / step as f32;
+        let heard = Heard::Step { step: step as usize, steps: 180, loss, learning_rate: 2e-5 };
+        hear(Event::Heard(heard), u64::from(step) * 1_000);
+    }
+    bench.draw();
+    let text = bench.text();
+    for words in [
+        "2000 gold + 500 silver; 300 validation,",
+        "1 test sentence nearly word for word in",
+        "step 60 of at most 180, at most 2 min left",
+        "loss 0.0333  \u{2588}",
+        "learning rate 2.00e-5",
+    ] {
+        assert!(text.contains(words), "`{words}` is missing:\n{text}");
+    }
+}
+
+#[test]
 fn the_experiment_fills_its_table_and_can_be_stopped() {
     let (_folder, project) = labelled();
     let mut bench = Headless::open(project, 80, 24).unwrap();

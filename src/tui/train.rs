@@ -125,7 +125,13 @@ impl Live {
                 }
             }
             Event::Progress(Progress::Noted(_) | Progress::Spent { .. }) => {}
-            Event::Progress(Progress::Finished) => self.work = None,
+            Event::Progress(Progress::Finished) => {
+                self.work = None;
+                // What was done before the first step says nothing of the pace of steps.
+                if self.step.is_none() && self.epochs.is_empty() {
+                    (self.since, self.last) = (now, now);
+                }
+            }
         }
     }
 

@@ -60,13 +60,22 @@ fn run_lines(app: &App, width: usize) -> Vec<Line<'static>> {
         lines.push(plain(format!(" {} trains on {gold}", key(Action::Start))));
         lines.push(plain(format!(" {} marks a run; two stand side by side", key(Action::Accept))));
     }
+    // How it ended stands first: on a small screen the last lines are out of sight.
+    if let Some((ended, well)) = &live.ended {
+        lines.extend(wrapped(app, ended, width, if *well { Meaning::Good } else { Meaning::Bad }));
+    }
+    if let Some((what, done, total)) = &live.work {
+        let of = total.map_or_else(String::new, |t| format!(" of {t}"));
+        lines.push(plain(format!(" {}: {done}{of}", visible(what).text)));
+    }
     if !live.rows.is_empty() {
         let rows: Vec<String> =
             live.rows.iter().filter(|(_, n)| *n > 0).map(|(tier, n)| format!("{n} {tier}")).collect();
-        lines.push(plain(format!(" {}; {} validation, {} test", rows.join(" + "), live.held_out.0, live.held_out.1)));
+        let text = format!("{}; {} validation, {} test", rows.join(" + "), live.held_out.0, live.held_out.1);
+        lines.extend(wrapped(app, &text, width, Meaning::Text));
     }
     if live.leaks > 0 {
-        let text = format!(" {} stand nearly word for word in training", counted(live.leaks, "test sentence"));
+        let text = format!(" {} nearly word for word in training", counted(live.leaks, "test sentence"));
         lines.push(styled(text, Meaning::Warn));
     }
     let left = live.left().filter(|_| live.running).map(|ms| format!("at most {} left", duration(ms)));
@@ -97,17 +106,14 @@ fn run_lines(app: &App, width: usize) -> Vec<Line<'static>> {
         lines.push(Line::default());
         lines.extend(category_lines(app, &epoch.per_output_f1, width));
     }
-    if let Some((what, done, total)) = &live.work {
-        let of = total.map_or_else(String::new, |t| format!(" of {t}"));
-        lines.push(plain(format!(" {}: {done}{of}", visible(what).text)));
-    }
-    if let Some((ended, well)) = &live.ended {
-        lines.push(Line::default());
-        let style = theme.style(if *well { Meaning::Good } else { Meaning::Bad });
-        let wrapped = styled_lines(&visible(ended).text, width.saturating_sub(1), style, &[]).into_iter();
-        lines.extend(wrapped.take(4).map(|line| Line::from([vec![Span::raw(" ")], line.spans].concat())));
-    }
     lines
+}
+
+/// A text on at most three lines.
+fn wrapped(app: &App, text: &str, width: usize, meaning: Meaning) -> Vec<Line<'static>> {
+    let style = app.shared.theme.style(meaning);
+    let lines = styled_lines(&visible(text).text, width.saturating_sub(1), style, &[]).into_iter();
+    lines.take(3).map(|line| Line::from([vec![Span::raw(" ")], line.spans].concat())).collect()
 }
 
 /// Each output's F1 on validation as a bar.

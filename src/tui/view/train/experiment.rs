@@ -50,7 +50,9 @@ fn head(app: &App, width: usize) -> Vec<Line<'static>> {
     said.extend(state.left().map(|ms| format!("{} left", duration(ms))));
     said.push(format!("tested on {}", tested(report)));
     let mut lines = vec![line(format!(" {}", said.join(", ")), Meaning::Text)];
-    if !state.running && report.finished < report.planned {
+    if let Some((ended, meaning)) = &state.ended {
+        lines.push(line(format!(" {}", visible(ended).text), *meaning));
+    } else if !state.running && report.finished < report.planned {
         let key = app.shared.keymap.key(Action::Start);
         lines.push(line(format!(" {key} starts it, or goes on with the rest"), Meaning::Dim));
     }
