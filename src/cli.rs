@@ -1,6 +1,7 @@
 //! One function for each verb, progress bars and messages. Data goes to standard output, talk to standard error.
 
 mod arguments;
+mod doubt;
 mod experiment;
 mod language;
 
@@ -142,6 +143,7 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             train_settings(&mut project.file.train, args);
             train_verb(&project)
         }
+        Some(Verb::Doubt(args)) => doubt::doubt(&here()?, &args),
         Some(Verb::Experiment(args)) => experiment::run(&here()?, &args),
         Some(Verb::Score { model, style }) => {
             let project = here()?;

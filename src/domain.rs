@@ -4,6 +4,7 @@
 //! here knows a disease; categories come from a taxonomy file.
 
 pub mod comparison;
+pub mod confident;
 pub mod corpus;
 pub mod egress;
 pub mod experiment;

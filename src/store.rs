@@ -8,6 +8,7 @@ mod board;
 mod bronze;
 mod convert;
 mod corpus;
+mod doubts;
 mod embeddings;
 mod ledger;
 mod predictions;

@@ -173,6 +173,7 @@ fn shared(project: &Project, theme: Theme) -> (Shared, Vec<String>) {
         project: project.file.name.clone(),
         blind: project.file.blind,
         models: project.file.models.keys().cloned().collect(),
+        train: project.file.train.clone(),
         keymap,
         theme,
     };

@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod dispatch;
+pub mod doubt;
 pub mod egress;
 pub mod encoders;
 pub mod experiment;

@@ -102,6 +102,11 @@ pub(super) enum Verb {
         #[command(flatten)]
         style: StyleArgs,
     },
+    /// Point at gold and silver labels that may be wrong: what classifiers that have not seen them say otherwise.
+    #[command(
+        after_help = "Examples:\n  goldsmith doubt\n  goldsmith doubt --last --limit 0 | less\n  goldsmith doubt --last --csv > doubts.csv"
+    )]
+    Doubt(DoubtArgs),
     /// Write what other programs can use.
     #[command(subcommand)]
     Export(ExportVerb),
@@ -502,6 +507,28 @@ impl From<ColumnArgs> for Columns {
     fn from(args: ColumnArgs) -> Self {
         Self { text: args.text_column, id: args.id_column, patient: args.patient_column, label: args.label_column }
     }
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct DoubtArgs {
+    /// The patients in so many parts, each predicted by a model of the others.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2..=100))]
+    pub(super) folds: usize,
+    /// Seed of everything random.
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
+    /// Show what the last search found and do not look again.
+    #[arg(long)]
+    pub(super) last: bool,
+    /// The worst so many in the table; 0 shows all.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(super) limit: usize,
+    /// All of them as JSON.
+    #[arg(long, conflicts_with = "csv")]
+    pub(super) json: bool,
+    /// All of them as CSV.
+    #[arg(long)]
+    pub(super) csv: bool,
 }
 
 #[derive(clap::Args, Debug)]

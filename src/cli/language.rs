@@ -284,6 +284,7 @@ fn said(run: &Run) -> String {
             number("macro_f1").map_or_else(String::new, |f1| format!("macro-F1 {:.1}", 100.0 * f1))
         }
         RunKind::Label | RunKind::Screen => number("labelled").map_or_else(String::new, |n| format!("{n} labelled")),
+        RunKind::Doubt => number("doubted").map_or_else(String::new, |n| format!("{n} labels in doubt")),
         RunKind::Generate => number("passed").map_or_else(String::new, |n| format!("{n} passed")),
     }
 }

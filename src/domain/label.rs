@@ -150,6 +150,8 @@ pub enum RunKind {
     Generate,
     /// A classifier was trained.
     Train,
+    /// Labels that may be wrong were looked for.
+    Doubt,
     /// A classifier was trained for one cell of an experiment, and labelled the test sentences.
     Experiment,
 }
@@ -161,6 +163,7 @@ impl fmt::Display for RunKind {
             Self::Screen => "screen",
             Self::Generate => "generate",
             Self::Train => "train",
+            Self::Doubt => "doubt",
             Self::Experiment => "experiment",
         })
     }

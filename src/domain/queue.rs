@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::corpus::Origin;
 use super::label::{Annotator, RunId};
-use super::split::Split;
+use super::split::{Split, Tier};
 use super::taxonomy::CategoryKey;
 
 /// What a category filter looks at.
@@ -47,6 +47,15 @@ pub enum Progress {
     Flagged,
 }
 
+/// Whose labels are in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Doubted {
+    /// Anyone's.
+    Any,
+    /// Those of one tier.
+    Tier(Tier),
+}
+
 /// A filter over sentences; all parts must hold. The default is every real sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
@@ -66,6 +75,9 @@ pub struct Filter {
     pub run: Option<RunId>,
     /// Where the language model's label is not the expert's.
     pub disagreement: bool,
+    /// With a label that the newest search for label errors doubts. These come worst first, and one that its annotator has
+    /// decided is open until it has been decided again since the search.
+    pub doubted: Option<Doubted>,
 }
 
 impl Default for Filter {
@@ -79,6 +91,7 @@ impl Default for Filter {
             split: None,
             run: None,
             disagreement: false,
+            doubted: None,
         }
     }
 }

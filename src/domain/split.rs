@@ -76,6 +76,18 @@ impl SplitPlan {
     }
 }
 
+/// The part, of so many, that a patient falls in when each is predicted by a model of the others. A pure function of key
+/// and seed, and no function of the split.
+pub fn fold(patient: &PatientKey, folds: usize, seed: u64) -> usize {
+    let mut hasher = Sha256::new();
+    hasher.update(b"fold");
+    hasher.update(seed.to_le_bytes());
+    hasher.update(patient.0.as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finalize()[..8]);
+    (u64::from_le_bytes(first) % folds.max(1) as u64) as usize
+}
+
 /// The gold that scores are made on. [`TestSet::from_gold`] is the only door.
 #[derive(Clone, Debug, Default)]
 pub struct TestSet {
@@ -291,6 +303,21 @@ mod tests {
             plan.split(&key) != SplitPlan { seed: 8, ..plan }.split(&key)
         });
         assert!(moved.count() > 40);
+    }
+
+    #[test]
+    fn folds_are_about_even_and_know_nothing_of_splits() {
+        let plan = SplitPlan { seed: 3, ..SplitPlan::default() };
+        let keys = (0..1_000).map(|i| PatientKey(format!("p{i}")));
+        let mut counts = [[0; 2]; 5];
+        for key in keys {
+            assert_eq!(fold(&key, 5, 3), fold(&key, 5, 3));
+            counts[fold(&key, 5, 3)][usize::from(plan.split(&key) == Split::Test)] += 1;
+        }
+        for [rest, test] in counts {
+            assert!((120..200).contains(&rest) && (20..60).contains(&test), "{counts:?}");
+        }
+        assert_eq!(fold(&PatientKey("p".into()), 0, 1), 0);
     }
 
     #[test]

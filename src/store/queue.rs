@@ -6,10 +6,10 @@
 use rusqlite::types::ToSql;
 use rusqlite::{OptionalExtension, params_from_iter};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, doubts};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::label::Annotator;
-use crate::domain::queue::{Filter, Progress, Wanted, Whose};
+use crate::domain::queue::{Doubted, Filter, Progress, Wanted, Whose};
 
 /// Which way to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Direction {
 /// The filter as SQL: tables, conditions, values. Every value is bound; no text of the user stands in the SQL.
 struct Clause {
     from: String,
+    /// What the sentences are in the order of.
+    key: &'static str,
     conditions: Vec<String>,
     values: Vec<Box<dyn ToSql>>,
 }
@@ -64,16 +66,21 @@ impl Store {
         };
         if let Some(from) = from {
             let at = clause.bind(from);
-            // The full-text index seeks by its own row number.
-            let number = if filter.text.trim().is_empty() { "s.id" } else { "search.rowid" };
-            clause.conditions.push(format!("{number} {beyond} {at}"));
+            // Whoever comes from a sentence that is not in doubt begins with the worst.
+            let place = match filter.doubted {
+                Some(_) => {
+                    format!("coalesce((SELECT rank FROM doubts WHERE run = {} AND sentence = {at}), 0)", doubts::LATEST)
+                }
+                None => at,
+            };
+            clause.conditions.push(format!("{} {beyond} {place}", clause.key));
         }
         let limit = clause.bind(limit as i64);
-        let key = if filter.text.trim().is_empty() { "s.id" } else { "search.rowid" };
         let sql = format!(
-            "SELECT s.id FROM {} WHERE {} ORDER BY {key} {order} LIMIT {limit}",
+            "SELECT s.id FROM {} WHERE {} ORDER BY {} {order} LIMIT {limit}",
             clause.from,
-            clause.conditions.join(" AND ")
+            clause.conditions.join(" AND "),
+            clause.key
         );
         self.with(|c| {
             c.prepare_cached(&sql)?
@@ -107,11 +114,25 @@ impl Store {
 
 /// `None` when the search text has no word to look for, so nothing can match.
 fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
-    let mut clause = Clause { from: "sentences s".into(), conditions: Vec::new(), values: Vec::new() };
+    let mut clause = Clause { from: "sentences s".into(), key: "s.id", conditions: Vec::new(), values: Vec::new() };
     if !filter.text.trim().is_empty() {
         clause.from = "search CROSS JOIN sentences s ON s.id = search.rowid".into();
+        // The full-text index seeks by its own row number.
+        clause.key = "search.rowid";
         let at = clause.bind(match_expression(&filter.text)?);
         clause.conditions.push(format!("search MATCH {at}"));
+    }
+    if let Some(doubted) = filter.doubted {
+        clause.from = match clause.key {
+            "s.id" => "doubts q CROSS JOIN sentences s ON s.id = q.sentence".into(),
+            _ => format!("{} JOIN doubts q ON q.sentence = s.id", clause.from),
+        };
+        clause.key = "q.rank";
+        clause.conditions.push(format!("q.run = {}", doubts::LATEST));
+        if let Doubted::Tier(tier) = doubted {
+            let at = clause.bind(tier);
+            clause.conditions.push(format!("q.tier = {at}"));
+        }
     }
     // Synthetic sentences are few among many real ones and have an index of their own.
     clause.conditions.push(format!("s.synthetic = {}", i64::from(filter.origin == Origin::Synthetic)));
@@ -121,6 +142,11 @@ fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
     };
     match filter.progress {
         Progress::All => {}
+        Progress::Open if filter.doubted.is_some() => clause.conditions.push(format!(
+            "NOT EXISTS (SELECT 1 FROM standing t JOIN events e ON e.seq = t.seq JOIN runs r ON r.id = q.run
+                WHERE t.sentence = s.id AND t.annotator = {me} AND t.label IS NOT NULL AND NOT t.skipped
+                  AND e.at >= r.started)"
+        )),
         Progress::Open => clause.conditions.push(format!("NOT {}", mine("(t.label IS NOT NULL OR t.rejected)"))),
         Progress::Decided => clause.conditions.push(mine("(t.label IS NOT NULL OR t.rejected)")),
         Progress::Skipped => clause.conditions.push(mine("t.skipped")),

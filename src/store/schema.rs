@@ -112,6 +112,18 @@ const MIGRATIONS: &[&str] = &[
         encoder TEXT NOT NULL, text BLOB NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (encoder, text)
     ) WITHOUT ROWID;
     ",
+    // 4: labels in doubt.
+    //
+    // What a search for label errors found, the worst with rank 1. It names the label as it was given then, which may have
+    // been decided anew since; a sentence is doubted once by a search.
+    "
+    CREATE TABLE doubts (
+        run TEXT NOT NULL REFERENCES runs, rank INTEGER NOT NULL, sentence INTEGER NOT NULL REFERENCES sentences,
+        tier TEXT NOT NULL, given TEXT NOT NULL, suggested TEXT NOT NULL, confidence REAL NOT NULL,
+        self_confidence REAL NOT NULL, margin REAL NOT NULL, PRIMARY KEY (run, rank)
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX doubts_of_sentence ON doubts (sentence, run);
+    ",
 ];
 
 /// The version that this program writes.

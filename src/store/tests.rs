@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::label::*;
-use crate::domain::queue::{Filter, Progress, Wanted, Whose};
-use crate::domain::split::{Split, SplitPlan};
+use crate::domain::queue::{Doubted, Filter, Progress, Wanted, Whose};
+use crate::domain::split::{Split, SplitPlan, Tier};
 use crate::domain::taxonomy::CategoryKey;
 use crate::domain::text::Span;
 
@@ -189,6 +189,60 @@ fn a_reader_sees_only_what_changed() {
     let (mark, rows) = read(&store, mark);
     assert_eq!(rows, [(2, None)]);
     assert_eq!(read(&store, mark), (mark, vec![]));
+}
+
+#[test]
+fn labels_in_doubt_come_worst_first_and_are_open_until_decided_again() {
+    use crate::domain::confident::Doubt;
+    let mut store = store_with(&[note("p", "1", &["first", "second", "third", "fourth"])]);
+    store.append(&[decide(1, "x", 2, Some("memory")), decide(2, "x", 4, None)]).unwrap();
+    let search = |id: &str, at, outcome| Run {
+        id: RunId(id.into()),
+        kind: RunKind::Doubt,
+        model: String::new(),
+        config: String::new(),
+        taxonomy: String::new(),
+        started: Timestamp(at),
+        finished: None,
+        outcome,
+        scores: String::new(),
+    };
+    let doubt = |sentence, tier| Doubt {
+        sentence: SentenceId(sentence),
+        tier,
+        given: Label::parse("memory").unwrap(),
+        suggested: Label::none(),
+        confidence: 0.9,
+        self_confidence: 0.1,
+        margin: 0.1,
+    };
+    store.put_run(&search("1", 3, Outcome::Finished)).unwrap();
+    store.put_doubts(&RunId("1".into()), &[doubt(1, Tier::Silver)]).unwrap();
+    store.put_run(&search("2", 5, Outcome::Finished)).unwrap();
+    let found = [doubt(4, Tier::Silver), doubt(2, Tier::Gold), doubt(3, Tier::Silver)];
+    store.put_doubts(&RunId("2".into()), &found).unwrap();
+    store.put_run(&search("3", 9, Outcome::Running)).unwrap();
+    let all = Filter { doubted: Some(Doubted::Any), ..Filter::default() };
+    assert_eq!(ids(&store, &all, "x"), [4, 2, 3], "the newest search that has ended, in its order");
+    assert_eq!(ids(&store, &Filter { doubted: Some(Doubted::Tier(Tier::Gold)), ..all.clone() }, "x"), [2]);
+    assert_eq!(ids(&store, &Filter { text: "third".into(), ..all.clone() }, "x"), [3]);
+    let x = Annotator("x".into());
+    let seek = |store: &Store, from, direction| {
+        store.seek(&all, &x, Some(SentenceId(from)), direction).unwrap().map(|id| id.0)
+    };
+    assert_eq!(seek(&store, 4, Direction::Forward), Some(2));
+    assert_eq!(seek(&store, 3, Direction::Forward), None);
+    assert_eq!(seek(&store, 3, Direction::Back), Some(2));
+    assert_eq!(seek(&store, 1, Direction::Forward), Some(4), "from outside one begins with the worst");
+    assert_eq!(store.count(&all, &x, 100).unwrap(), 3);
+    let open = Filter { progress: Progress::Open, ..all.clone() };
+    assert_eq!(ids(&store, &open, "x"), [4, 2, 3], "what was decided before the search is open");
+    store.append(&[decide(6, "x", 2, Some("memory"))]).unwrap();
+    assert_eq!(ids(&store, &open, "x"), [4, 3]);
+    assert_eq!(ids(&store, &open, "y"), [4, 2, 3]);
+    assert_eq!(store.doubt_about(SentenceId(2)).unwrap(), Some(doubt(2, Tier::Gold)));
+    assert_eq!(store.doubt_about(SentenceId(1)).unwrap(), None);
+    assert!(store.is_doubted(SentenceId(3)).unwrap() && !store.is_doubted(SentenceId(1)).unwrap());
 }
 
 #[test]

@@ -1,22 +1,21 @@
 //! The workbench as a value: `update` takes a message and returns effects; nothing here reads, writes or draws.
 
-use crossterm::event::{KeyCode, KeyEvent};
+mod messages;
+mod overlay;
 
-use super::filter;
-use super::jobs::{JobsState, Offer};
+use super::jobs::JobsState;
 use super::keymap::{Action, Key, Keymap};
 use super::metrics::MetricsState;
 use super::review::ReviewState;
 use super::theme::{Meaning, Theme};
 use super::train::TrainState;
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::label::{Annotator, Run, Stand};
-use crate::domain::queue::Filter;
+use crate::domain::label::Annotator;
 use crate::domain::taxonomy::Taxonomy;
-use crate::workflow::Progress;
-use crate::workflow::metrics::{GoldCounts, Scored};
-use crate::workflow::review::Item;
-use crate::workflow::train::{Event, Trained};
+use crate::formats::project::training::TrainSettings;
+pub use messages::{Effect, Message, Snapshot, Target};
+use overlay::input;
+pub use overlay::palette;
 
 /// What every screen may look at.
 pub struct Shared {
@@ -30,6 +29,8 @@ pub struct Shared {
     pub blind: bool,
     /// The names of the project's language models.
     pub models: Vec<String>,
+    /// What the project file says of training.
+    pub train: TrainSettings,
     /// Live keys.
     pub keymap: Keymap,
     /// Live looks.
@@ -101,6 +102,8 @@ pub enum Overlay {
         /// What is wrong with it.
         fault: Option<String>,
     },
+    /// What to train with, before it starts.
+    Setup,
     /// Sentences to choose from.
     List {
         /// Where they come from.
@@ -119,148 +122,6 @@ pub struct Notice {
     pub text: String,
     /// How it looks.
     pub meaning: Meaning,
-}
-
-/// The numbers of the store at one moment.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// The newest language-model run against gold, with its model.
-    pub silver: Option<(Scored, String)>,
-    /// The newest classifier against held-out gold, with its name.
-    pub classifier: Option<(Scored, String)>,
-    /// Gold by category.
-    pub gold: GoldCounts,
-    /// Synthetic sentences by category.
-    pub bronze: Vec<usize>,
-    /// Sentences by length in words, real then synthetic; bins of five words.
-    pub lengths: [Vec<u32>; 2],
-    /// All runs, newest first.
-    pub runs: Vec<Run>,
-}
-
-/// Everything that can happen.
-#[derive(Debug)]
-pub enum Message {
-    /// A key.
-    Key(KeyEvent),
-    /// A sentence to show; the screen goes to it if asked for by the user.
-    Item {
-        /// The sentence.
-        item: Box<Item>,
-        /// Whether its screen comes to the front.
-        show: bool,
-    },
-    /// The filter has no sentence where one was asked for.
-    Nothing {
-        /// Real or synthetic.
-        origin: Origin,
-        /// Whether the filter has none at all.
-        at_all: bool,
-    },
-    /// How far the annotator is and how many pass the filter.
-    Standing {
-        /// Real or synthetic.
-        origin: Origin,
-        /// Decided and all.
-        decided: u64,
-        /// All of the origin.
-        total: u64,
-        /// Milliseconds of the latest decisions.
-        took: Vec<u32>,
-        /// How many pass the filter, if it is one.
-        matches: Option<u64>,
-    },
-    /// A decision is on the disk.
-    Saved {
-        /// What was decided on which sentence.
-        line: String,
-    },
-    /// Undo or redo found nothing.
-    NothingToUndo(&'static str),
-    /// Sentences behind a cell.
-    Rows {
-        /// Where they come from.
-        title: String,
-        /// The sentences.
-        rows: Vec<(SentenceId, String)>,
-    },
-    /// New numbers.
-    Board(Box<Snapshot>),
-    /// Training says something.
-    Training(Event),
-    /// Training is over.
-    Trained(Box<Result<Trained, String>>),
-    /// A language model's job says something.
-    Job(Offer, Progress),
-    /// A language model's job is over.
-    JobEnded(Offer, Result<String, String>),
-    /// An effect failed; nothing was changed.
-    Failed(String),
-    /// Leave.
-    Quit,
-}
-
-/// Which sentence is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The first that is open, or the first.
-    Resume,
-    /// The next after this.
-    After(SentenceId),
-    /// The one before this.
-    Before(SentenceId),
-    /// The next open one after this, from the start again if there is none.
-    OpenAfter(SentenceId),
-    /// This one.
-    Exactly(SentenceId),
-}
-
-/// What the world is asked to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// Fetch a sentence.
-    Fetch {
-        /// Which.
-        target: Target,
-        /// Among which.
-        filter: Filter,
-        /// Bring its screen to the front.
-        show: bool,
-    },
-    /// Commit a decision on the item and then fetch.
-    Decide {
-        /// On what.
-        item: Box<Item>,
-        /// What.
-        stand: Stand,
-        /// Milliseconds on the screen.
-        took: Option<u32>,
-        /// What to show next.
-        then: Target,
-        /// Among which.
-        filter: Filter,
-    },
-    /// Take back the last decision and show where.
-    Undo,
-    /// Restore it.
-    Redo,
-    /// Fetch texts for a list.
-    List {
-        /// Its title.
-        title: String,
-        /// The sentences.
-        ids: Vec<SentenceId>,
-    },
-    /// Start training.
-    Train,
-    /// Stop it.
-    StopTraining,
-    /// Start a language model's job.
-    StartJob(Offer),
-    /// Let it wait, or go on.
-    PauseJob(Offer, bool),
-    /// Stop it at its next safe point.
-    StopJob(Offer),
 }
 
 /// The whole state.
@@ -297,7 +158,7 @@ impl App {
             review: ReviewState::new(Origin::Real),
             bronze: ReviewState::new(Origin::Synthetic),
             metrics: MetricsState::default(),
-            train: TrainState::default(),
+            train: TrainState::new(&shared.train),
             jobs: JobsState::new(shared.models.iter()),
             shared,
             overlay: None,
@@ -346,8 +207,18 @@ impl App {
             Message::Saved { line } => self.say(&line, Meaning::Good),
             Message::NothingToUndo(what) => self.say(what, Meaning::Dim),
             Message::Rows { title, rows } => self.overlay = Some(Overlay::List { title, rows, selected: 0 }),
-            Message::Board(snapshot) => self.board = *snapshot,
-            Message::Training(event) => self.train.hear(event, now),
+            Message::Board(snapshot) => {
+                self.board = *snapshot;
+                // What is compared follows gold too.
+                return self.train.wish();
+            }
+            Message::Compared(sides) => self.train.take(sides),
+            Message::Experiment(event) => self.train.experiment.hear(event, now),
+            Message::Experimented(result) => {
+                let (text, meaning) = self.train.experiment.finish(*result);
+                self.say(&text, meaning);
+            }
+            Message::Training(event) => self.train.live.hear(event, now),
             Message::Trained(result) => {
                 let (text, meaning) = match *result {
                     Ok(trained) => {
@@ -360,7 +231,7 @@ impl App {
                     }
                     Err(error) => (error, Meaning::Bad),
                 };
-                self.train.finish(text.clone());
+                self.train.finish(text.clone(), meaning == Meaning::Good);
                 self.say(&text, meaning);
             }
             Message::Job(offer, progress) => self.jobs.hear(&offer, progress, now),
@@ -406,6 +277,10 @@ impl App {
             Action::Palette => self.overlay = Some(input(Prompt::Palette, String::new())),
             Action::NextScreen => self.turn(1),
             Action::PreviousScreen => self.turn(Screen::ALL.len() - 1),
+            Action::Doubts => {
+                self.screen = Screen::Review;
+                return self.review.turn_to_doubts();
+            }
             Action::Undo => return vec![Effect::Undo],
             Action::Redo => return vec![Effect::Redo],
             Action::Start if self.screen == Screen::Jobs => return self.start_job(now),
@@ -414,12 +289,15 @@ impl App {
             }
             Action::Start => {
                 self.screen = Screen::Train;
-                if self.train.start(now) {
-                    return vec![Effect::Train];
+                match self.train.under_way() {
+                    Some(what) => self.say(what, Meaning::Warn),
+                    None => self.overlay = Some(Overlay::Setup),
                 }
-                self.say("training is under way", Meaning::Warn);
             }
-            Action::Stop => return vec![Effect::StopTraining],
+            Action::Stop => match self.train.stop() {
+                Ok(effects) => return effects,
+                Err(why) => self.say(why, Meaning::Dim),
+            },
             other => return self.act_on_screen(other, now),
         }
         Vec::new()
@@ -463,9 +341,12 @@ impl App {
                 }
                 Vec::new()
             }
-            Screen::Train => match action {
-                Action::Accept if self.train.start(now) => vec![Effect::Train],
-                _ => Vec::new(),
+            Screen::Train => match self.train.act(action, &self.board.runs) {
+                Ok(effects) => effects,
+                Err(why) => {
+                    self.say(why, Meaning::Warn);
+                    Vec::new()
+                }
             },
         }
     }
@@ -484,129 +365,4 @@ impl App {
         let at = Screen::ALL.iter().position(|(screen, _)| *screen == self.screen).unwrap_or(0);
         self.screen = Screen::ALL[(at + by) % Screen::ALL.len()].0;
     }
-
-    fn overlay_key(&mut self, overlay: Overlay, key: Key, now: u64) -> Vec<Effect> {
-        let action = self.shared.keymap.action(key);
-        if action == Some(Action::Quit) && key.char().is_none() {
-            self.quit = true;
-            return Vec::new();
-        }
-        match overlay {
-            Overlay::Help { top } => self.scroll(action, top, |top| Overlay::Help { top }),
-            Overlay::Guideline { top } => self.scroll(action, top, |top| Overlay::Guideline { top }),
-            Overlay::List { title, rows, selected } => {
-                let last = rows.len().saturating_sub(1);
-                let selected = match action {
-                    Some(Action::Next) => (selected + 1).min(last),
-                    Some(Action::Previous) => selected.saturating_sub(1),
-                    Some(Action::Accept) => {
-                        let filter = Filter::default();
-                        return rows
-                            .get(selected)
-                            .map(|(id, _)| Effect::Fetch { target: Target::Exactly(*id), filter, show: true })
-                            .into_iter()
-                            .collect();
-                    }
-                    Some(Action::Close | Action::Quit) => return Vec::new(),
-                    _ => selected,
-                };
-                self.overlay = Some(Overlay::List { title, rows, selected });
-                Vec::new()
-            }
-            Overlay::Input { prompt, text, cursor, selected, .. } => {
-                self.type_key(prompt, text, cursor, selected, key, now)
-            }
-        }
-    }
-
-    fn scroll(&mut self, action: Option<Action>, top: usize, make: fn(usize) -> Overlay) -> Vec<Effect> {
-        let top = match action {
-            Some(Action::Next) => top + 1,
-            Some(Action::Previous) => top.saturating_sub(1),
-            Some(Action::Accept) => top + 10,
-            _ => return Vec::new(),
-        };
-        self.overlay = Some(make(top));
-        Vec::new()
-    }
-
-    fn type_key(
-        &mut self,
-        prompt: Prompt,
-        mut text: String,
-        mut cursor: usize,
-        mut selected: usize,
-        key: Key,
-        now: u64,
-    ) -> Vec<Effect> {
-        let back = text[..cursor].chars().next_back().map_or(0, char::len_utf8);
-        let forth = text[cursor..].chars().next().map_or(0, char::len_utf8);
-        match (key.code(), key.char()) {
-            (KeyCode::Esc, _) => return Vec::new(),
-            (KeyCode::Enter, _) => return self.typed(prompt, text, selected, now),
-            (KeyCode::Backspace, _) => {
-                text.replace_range(cursor - back..cursor, "");
-                cursor -= back;
-            }
-            (KeyCode::Delete, _) => text.replace_range(cursor..cursor + forth, ""),
-            (KeyCode::Left, _) => cursor -= back,
-            (KeyCode::Right, _) => cursor += forth,
-            (KeyCode::Home, _) => cursor = 0,
-            (KeyCode::End, _) => cursor = text.len(),
-            (KeyCode::Down, _) => selected += 1,
-            (KeyCode::Up, _) => selected = selected.saturating_sub(1),
-            (_, Some(c)) if !c.is_control() => {
-                text.insert(cursor, c);
-                cursor += c.len_utf8();
-                selected = 0;
-            }
-            _ => {}
-        }
-        self.overlay = Some(Overlay::Input { prompt, text, cursor, selected, fault: None });
-        Vec::new()
-    }
-
-    fn typed(&mut self, prompt: Prompt, text: String, selected: usize, now: u64) -> Vec<Effect> {
-        if prompt == Prompt::Palette {
-            let found = palette(&text);
-            return match found.get(selected.min(found.len().saturating_sub(1))) {
-                Some((action, _)) => self.act(*action, now),
-                None => Vec::new(),
-            };
-        }
-        let origin = if self.screen == Screen::Bronze { Origin::Synthetic } else { Origin::Real };
-        if prompt == Prompt::Search {
-            return match filter::parse(&text, origin, &self.shared.taxonomy) {
-                Ok(filter) => {
-                    let state = self.of(origin);
-                    state.filter = filter.clone();
-                    state.query = text;
-                    vec![Effect::Fetch { target: Target::Resume, filter, show: false }]
-                }
-                Err(fault) => {
-                    let cursor = text.len();
-                    self.overlay = Some(Overlay::Input { prompt, text, cursor, selected: 0, fault: Some(fault) });
-                    Vec::new()
-                }
-            };
-        }
-        let state = self.of(origin);
-        match prompt {
-            Prompt::Comment => state.comment(text, now),
-            _ => state.reword(&text, now),
-        }
-    }
-}
-
-fn input(prompt: Prompt, text: String) -> Overlay {
-    Overlay::Input { prompt, cursor: text.len(), text, selected: 0, fault: None }
-}
-
-/// Actions whose name or help holds every word typed.
-pub fn palette(typed: &str) -> Vec<(Action, &'static str)> {
-    let words: Vec<String> = typed.to_lowercase().split_whitespace().map(str::to_owned).collect();
-    Action::all()
-        .filter(|(_, name, help)| words.iter().all(|w| name.contains(w.as_str()) || help.to_lowercase().contains(w)))
-        .map(|(action, _, help)| (action, help))
-        .collect()
 }

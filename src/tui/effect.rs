@@ -7,24 +7,27 @@ use std::thread;
 
 use super::app::{Effect, Message, Snapshot, Target};
 use super::jobs::{Offer, Work};
+use super::train::Side;
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::label::{Source, Stand};
+use crate::domain::label::{RunId, Source, Stand};
 use crate::domain::queue::{Filter, Progress};
 use crate::domain::text::visible;
+use crate::formats::project::training::{Method, TrainSettings};
 use crate::store::{Direction, Store};
 use crate::workflow::dispatch::Ended;
 use crate::workflow::metrics::Board;
 use crate::workflow::project::Project;
 use crate::workflow::review::{self, Item};
-use crate::workflow::{Cancel, WorkflowError, generate, label, models, train};
+use crate::workflow::{Cancel, WorkflowError, experiment, generate, label, models, train};
 
 /// What the effects work on.
 pub struct World {
     project: Arc<Project>,
     store: Store,
     to_app: Sender<Message>,
-    to_board: Sender<()>,
+    to_board: Sender<Wish>,
     training: Cancel,
+    experimenting: Cancel,
     jobs: std::collections::BTreeMap<Offer, Cancel>,
     shown: [Option<SentenceId>; 2],
     version: i64,
@@ -41,15 +44,16 @@ impl World {
         let (board_store, board_project, board_app) = (store.again()?, project.clone(), to_app.clone());
         thread::spawn(move || keep_board(&board_project, board_store, &wishes, &board_app));
         let version = store.data_version()?;
-        let (training, jobs) = Default::default();
-        let world = Self { project, store, to_app, to_board, training, jobs, shown: [None; 2], version };
+        let (training, experimenting, jobs) = Default::default();
+        let shown = [None; 2];
+        let world = Self { project, store, to_app, to_board, training, experimenting, jobs, shown, version };
         world.refresh();
         Ok(world)
     }
 
     fn refresh(&self) {
         // A board thread that has ended has said why.
-        let _ = self.to_board.send(());
+        let _ = self.to_board.send(Wish::Refresh);
     }
 
     /// Looks whether another process has written; if so, what is shown is fetched anew and the numbers follow.
@@ -80,8 +84,24 @@ impl World {
                 let rows = rows.into_iter().map(|row| (row.id, visible(&row.text).text)).collect();
                 vec![Message::Rows { title, rows }]
             }),
-            Effect::Train => {
-                self.train();
+            Effect::Train(settings) => {
+                self.train(*settings);
+                Ok(Vec::new())
+            }
+            Effect::Experiment(method) => {
+                self.experiment(method);
+                Ok(Vec::new())
+            }
+            Effect::StopExperiment => {
+                self.experimenting.cancel();
+                Ok(Vec::new())
+            }
+            Effect::ReadExperiment(method) => {
+                self.read_experiment(method);
+                Ok(Vec::new())
+            }
+            Effect::Compare(one, other) => {
+                let _ = self.to_board.send(Wish::Compare(one, other));
                 Ok(Vec::new())
             }
             Effect::StartJob(offer) => {
@@ -217,30 +237,68 @@ impl World {
             // The workbench may have been left while the job goes on to its next safe point.
             let mut watch = |progress| drop(app.send(Message::Job(offer.clone(), progress)));
             let done = work(&project, &offer, &cancel, &mut watch).map_err(|error| error.to_string());
-            let _ = board.send(());
+            let _ = board.send(Wish::Refresh);
             let _ = app.send(Message::JobEnded(offer, done.and_then(|done| done)));
         });
     }
 
-    fn train(&mut self) {
+    fn train(&mut self, settings: TrainSettings) {
         self.training = Cancel::default();
         let (project, cancel, app, board) =
             (self.project.clone(), self.training.clone(), self.to_app.clone(), self.to_board.clone());
         thread::spawn(move || {
             let run = || -> Result<_, WorkflowError> {
                 let mut store = project.store()?;
-                let settings = &project.file.train;
                 // The workbench may have been left while training ends.
-                train::train(&project, &mut store, settings, &cancel, &mut |event| {
+                train::train(&project, &mut store, &settings, &cancel, &mut |event| {
                     drop(app.send(Message::Training(event)))
                 })
             };
             let result = run().map_err(|error| error.to_string());
-            let _ = board.send(());
+            let _ = board.send(Wish::Refresh);
             let _ = app.send(Message::Trained(Box::new(result)));
         });
     }
 }
+
+impl World {
+    /// Runs the grid that the command line runs by default, so that either goes on where the other stopped.
+    fn experiment(&mut self, method: Method) {
+        self.experimenting = Cancel::default();
+        let (project, cancel, app, board) =
+            (self.project.clone(), self.experimenting.clone(), self.to_app.clone(), self.to_board.clone());
+        thread::spawn(move || {
+            let run = || -> Result<_, WorkflowError> {
+                let mut store = project.store()?;
+                let options = experiment::Options::grid(&project, &[method], SEEDS);
+                experiment::experiment(&project, &mut store, &options, &cancel, &mut |event| {
+                    drop(app.send(Message::Experiment(event)))
+                })
+            };
+            let result = run().map_err(|error| error.to_string());
+            let _ = board.send(Wish::Refresh);
+            let _ = app.send(Message::Experimented(Box::new(result)));
+        });
+    }
+
+    /// Reads what is done of it; on a thread of its own, since the intervals take a while.
+    fn read_experiment(&self, method: Method) {
+        let (project, app) = (self.project.clone(), self.to_app.clone());
+        thread::spawn(move || {
+            let read = || -> Result<_, WorkflowError> {
+                experiment::partial(&project, &project.store()?, &experiment::Options::grid(&project, &[method], SEEDS))
+            };
+            let message = match read() {
+                Ok(report) => Message::Experiment(experiment::Event::Planned { report: Box::new(report), jobs: 0 }),
+                Err(error) => Message::Failed(format!("experiment: {error}")),
+            };
+            let _ = app.send(message);
+        });
+    }
+}
+
+/// Seeds of each cell, as `goldsmith experiment` has them by default.
+const SEEDS: usize = 5;
 
 /// Does a job as the project file says, and says how it ended.
 fn work(
@@ -287,13 +345,40 @@ fn work(
     })
 }
 
-/// Keeps the board: one refresh for however many wishes have come meanwhile.
-fn keep_board(project: &Project, store: Store, wishes: &Receiver<()>, app: &Sender<Message>) {
+/// What is asked of the thread that keeps the metrics.
+enum Wish {
+    /// The newest numbers.
+    Refresh,
+    /// Two runs side by side.
+    Compare(RunId, RunId),
+}
+
+/// Keeps the board: one refresh, and the last comparison, for however many wishes have come meanwhile.
+fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Sender<Message>) {
     let mut board = Board::default();
     let mut lengths: [(SentenceId, Vec<u32>); 2] = [(SentenceId(0), vec![0; 13]), (SentenceId(0), vec![0; 13])];
-    while wishes.recv().is_ok() {
-        while wishes.try_recv().is_ok() {}
-        let made = board.refresh(project, &store).and_then(|_| {
+    while let Ok(first) = wishes.recv() {
+        let (mut numbers, mut pair) = (false, None);
+        for wish in std::iter::once(first).chain(wishes.try_iter()) {
+            match wish {
+                Wish::Refresh => numbers = true,
+                Wish::Compare(one, other) => pair = Some([one, other]),
+            }
+        }
+        let refreshed = board.refresh(project, &store);
+        if let (Some(pair), Ok(_)) = (pair, &refreshed) {
+            let message = match compared(project, &store, &board, pair) {
+                Ok(sides) => Message::Compared(Box::new(sides)),
+                Err(error) => Message::Failed(format!("comparison: {error}")),
+            };
+            if app.send(message).is_err() {
+                break;
+            }
+        }
+        if !numbers && refreshed.is_ok() {
+            continue;
+        }
+        let made = refreshed.and_then(|_| {
             for (origin, seen) in [Origin::Real, Origin::Synthetic].into_iter().zip(&mut lengths) {
                 count_lengths(&store, origin, seen)?;
             }
@@ -318,6 +403,19 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<()>, app: &Send
             break;
         }
     }
+}
+
+fn compared(
+    project: &Project,
+    store: &Store,
+    board: &Board,
+    [one, other]: [RunId; 2],
+) -> Result<[Side; 2], WorkflowError> {
+    let side = |id: RunId| -> Result<Side, WorkflowError> {
+        let scored = board.score(project, &id, project.file.bootstrap).filter(|s| s.report.sentences > 0);
+        Ok(Side::of(store.run(&id)?, scored.as_ref(), &project.taxonomy))
+    };
+    Ok([side(one)?, side(other)?])
 }
 
 /// Adds the lengths of sentences not counted yet, in bins of five words; the first fifty thousand of an origin say enough.

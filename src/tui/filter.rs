@@ -2,8 +2,8 @@
 
 use crate::domain::corpus::Origin;
 use crate::domain::label::{Annotator, RunId};
-use crate::domain::queue::{Filter, Progress, Wanted, Whose};
-use crate::domain::split::Split;
+use crate::domain::queue::{Doubted, Filter, Progress, Wanted, Whose};
+use crate::domain::split::{Split, Tier};
 use crate::domain::taxonomy::Taxonomy;
 
 /// What can be typed besides words, for the search line's help.
@@ -18,7 +18,11 @@ pub const HELP: &[(&str, &str)] = &[
     ("split:test", "train, validation or test"),
     ("run:ID", "proposed or written in this run"),
     ("differs", "silver is not an expert's label"),
+    ("doubt:any", "labels that may be wrong, worst first: gold, silver or any"),
 ];
+
+/// What asks for the labels that may be wrong.
+pub const DOUBTED: &str = "doubt:any";
 
 /// Reads a search line; what it cannot mean is said.
 pub fn parse(line: &str, origin: Origin, taxonomy: &Taxonomy) -> Result<Filter, String> {
@@ -57,6 +61,14 @@ pub fn parse(line: &str, origin: Origin, taxonomy: &Taxonomy) -> Result<Filter, 
                 };
                 filter.category = Some((whose, wanted));
             }
+            "doubt" => {
+                filter.doubted = Some(match value {
+                    "any" => Doubted::Any,
+                    "gold" => Doubted::Tier(Tier::Gold),
+                    "silver" => Doubted::Tier(Tier::Silver),
+                    _ => return Err(format!("doubt: knows gold, silver and any, not `{value}`")),
+                });
+            }
             "by" => filter.decided_by = Some(Annotator(value.to_owned())),
             "run" => filter.run = Some(RunId(value.to_owned())),
             "split" => {
@@ -86,6 +98,10 @@ mod tests {
         assert_eq!(filter.split, Some(Split::Test));
         assert!(filter.disagreement && filter.category.is_some());
         assert!(parse("", Origin::Real, &taxonomy).unwrap().is_open());
+        assert_eq!(parse("doubt:any low", Origin::Real, &taxonomy).unwrap().doubted, Some(Doubted::Any));
+        let silver = parse("doubt:silver", Origin::Real, &taxonomy).unwrap();
+        assert_eq!(silver.doubted, Some(Doubted::Tier(Tier::Silver)));
+        assert!(parse("doubt:bronze", Origin::Real, &taxonomy).unwrap_err().contains("gold, silver and any"));
         assert!(parse("is:lost", Origin::Real, &taxonomy).unwrap_err().contains("open, decided"));
         assert!(parse("gold:moood", Origin::Real, &taxonomy).unwrap_err().contains("did you mean `mood`"));
         assert_eq!(parse("BP: 12:30", Origin::Real, &taxonomy).unwrap().text, "BP: 12:30");

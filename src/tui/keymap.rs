@@ -37,6 +37,8 @@ pub enum Action {
     Comment,
     /// Search and filter.
     Search,
+    /// Go through the labels that may be wrong, or back to all sentences.
+    Doubts,
     /// Show the guideline.
     Guideline,
     /// Show the keys.
@@ -80,12 +82,13 @@ const ACTIONS: &[Entry] = &[
     Entry(Action::Flag, "flag", &["f"], "flag, or take the flag away"),
     Entry(Action::Comment, "comment", &["c"], "comment"),
     Entry(Action::Search, "search", &["/"], "search and filter"),
+    Entry(Action::Doubts, "doubts", &["D"], "Review: labels that may be wrong, worst first"),
     Entry(Action::Guideline, "guideline", &["g"], "guideline: what each category means"),
     Entry(Action::Help, "help", &["?"], "these keys"),
     Entry(Action::Palette, "palette", &[":", "ctrl-p"], "find an action by name"),
     Entry(Action::NextScreen, "next_screen", &["tab"], "next screen"),
     Entry(Action::PreviousScreen, "previous_screen", &["shift-tab"], "previous screen"),
-    Entry(Action::Toggle, "toggle", &["v"], "Metrics: silver or classifier"),
+    Entry(Action::Toggle, "toggle", &["v"], "Metrics: silver or classifier; Train: run or experiment"),
     Entry(Action::Start, "start", &["S"], "Train, Jobs: start"),
     Entry(Action::Stop, "stop", &["K"], "Train, Jobs: stop, keep what is done"),
     Entry(Action::Pause, "pause", &["P"], "Jobs: wait, or go on"),

@@ -1,10 +1,11 @@
 //! The state of Review and Bronze: one sentence at a time, one key a decision.
 
 use super::app::{Effect, Shared, Target};
+use super::filter::DOUBTED;
 use super::keymap::Action;
 use crate::domain::corpus::Origin;
 use crate::domain::label::{Label, Stand};
-use crate::domain::queue::Filter;
+use crate::domain::queue::{Doubted, Filter};
 use crate::domain::taxonomy::{CategoryKey, Selection};
 use crate::workflow::review::Item;
 
@@ -90,13 +91,7 @@ impl ReviewState {
     pub fn act(&mut self, action: Action, shared: &Shared, now: u64) -> Effects {
         if action == Action::Close {
             self.draft = None;
-            if self.query.is_empty() {
-                return Ok(Vec::new());
-            }
-            self.query.clear();
-            self.filter = Filter { origin: self.filter.origin, ..Filter::default() };
-            let target = self.item.as_ref().map_or(Target::Resume, |item| Target::Exactly(item.sentence.id));
-            return Ok(vec![self.fetch(target)]);
+            return Ok(if self.query.is_empty() { Vec::new() } else { self.show_all() });
         }
         let Some(item) = &self.item else {
             return Err("no sentence here; import notes, or clear the filter with Esc");
@@ -131,6 +126,24 @@ impl ReviewState {
             }
             _ => Vec::new(),
         })
+    }
+
+    /// Puts the labels that may be wrong in the queue, or all sentences again.
+    pub fn turn_to_doubts(&mut self) -> Vec<Effect> {
+        self.draft = None;
+        if self.filter.doubted.is_some() {
+            return self.show_all();
+        }
+        self.filter = Filter { origin: self.filter.origin, doubted: Some(Doubted::Any), ..Filter::default() };
+        self.query = DOUBTED.into();
+        vec![self.fetch(Target::Resume)]
+    }
+
+    fn show_all(&mut self) -> Vec<Effect> {
+        self.query.clear();
+        self.filter = Filter { origin: self.filter.origin, ..Filter::default() };
+        let target = self.item.as_ref().map_or(Target::Resume, |item| Target::Exactly(item.sentence.id));
+        vec![self.fetch(target)]
     }
 
     /// Sets the remark and stays.

@@ -111,6 +111,23 @@ fn keys_of_review() {
         (&["/", "i", "s", ":", "x", "enter"], &["is: knows open, decided"], &[]),
         (&[":", "t", "r", "a", "i", "n", "enter"], &["this run"], &[]),
         (&["tab", "tab"], &["silver or classifier"], &[]),
+        (
+            &["S"],
+            &[
+                "what to train with",
+                "(x) n-grams",
+                "( ) frozen",
+                "needs `encoder`",
+                "[x] gold",
+                "[ ] silver",
+                "[ ] bronze",
+            ],
+            &[],
+        ),
+        (&["S", "j", "j", "j", "j", "j", "enter"], &["[x] gold", "[x] silver", "[ ] bronze"], &[]),
+        (&["S", "j", "j", "j", "j", "enter", "S"], &["choose at least one of gold", "[ ] gold"], &[]),
+        (&["S", "esc"], &["all runs", "S trains on 0 gold sentences"], &["what to train with"]),
+        (&["K"], &["nothing is being trained"], &[]),
         (&["shift-tab", "shift-tab"], &["all runs"], &[]),
     ];
     for (keys, shown, hidden) in cases {
@@ -164,6 +181,237 @@ fn metrics_follow_each_decision_and_lead_to_the_sentences() {
     assert!(text.contains("gold Requires assistance, silver Coping strategy: 1"), "{text}");
     workbench.press(&["enter"]);
     assert!(workbench.text().contains("\u{258c} Her son fills the pill box."), "{}", workbench.text());
+}
+
+/// A search that doubts silver on the second sentence most, and gold on the first.
+fn doubted(project: &Project) {
+    use crate::domain::confident::Doubt;
+    use crate::domain::corpus::SentenceId;
+    use crate::domain::split::Tier;
+    let mut store = project.store().unwrap();
+    let first = store.sentence_ids(Origin::Real, SentenceId(0), 1).unwrap()[0];
+    let run = Run {
+        id: RunId("search".into()),
+        kind: RunKind::Doubt,
+        model: "confident learning".into(),
+        config: "{}".into(),
+        taxonomy: String::new(),
+        started: Timestamp(0),
+        finished: None,
+        outcome: Outcome::Finished,
+        scores: String::new(),
+    };
+    store.put_run(&run).unwrap();
+    let doubt = |sentence, tier, given: &str, suggested: &str, confidence, self_confidence| Doubt {
+        sentence,
+        tier,
+        given: Label::parse(given).unwrap(),
+        suggested: Label::parse(suggested).unwrap(),
+        confidence,
+        self_confidence,
+        margin: 0.0,
+    };
+    let found = [
+        doubt(SentenceId(first.0 + 1), Tier::Silver, "coping_strategy", "requires_assistance", 0.93, 0.02),
+        doubt(first, Tier::Gold, "", "cognitive_impairment", 0.81, 0.1),
+    ];
+    store.put_doubts(&run.id, &found).unwrap();
+}
+
+#[test]
+fn labels_in_doubt_are_a_queue_that_one_key_opens() {
+    let (_folder, project) = project("single");
+    let mut bench = Headless::open(project, 120, 30).unwrap();
+    bench.press(&["D"]);
+    assert!(bench.text().contains("`goldsmith doubt` looks for label errors"), "{}", bench.text());
+    let (_folder, project) = self::project("single");
+    doubted(&project);
+    let mut bench = Headless::open(project, 120, 30).unwrap();
+    bench.press(&["D"]);
+    let text = bench.text();
+    assert!(text.contains("\u{258c} Her son fills the pill box.") && text.contains("filter `doubt:any`: 2"), "{text}");
+    let words: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in
+        ["! silver given Coping strategy, the classifier", "Requires assistance with 0.93", "self-confidence 0.02"]
+    {
+        assert!(words.contains(said), "`{said}` is missing:\n{text}");
+    }
+    bench.press(&["3"]);
+    assert!(bench.text().contains("\u{258c} She forgets names and faces."), "the next worst:\n{}", bench.text());
+    assert!(bench.text().contains("! gold given None, the classifier says"), "{}", bench.text());
+    bench.press(&["k"]);
+    assert!(bench.text().contains("\u{258c} Her son fills"), "{}", bench.text());
+    bench.press(&["D", "j"]);
+    assert!(bench.text().contains("\u{258c} Knee pain.") && !bench.text().contains("filter"), "{}", bench.text());
+    assert!(!bench.text().contains("given"), "nobody doubts this one:\n{}", bench.text());
+}
+
+#[test]
+fn in_a_blind_project_a_doubt_says_only_that_there_is_one_until_decided() {
+    let (_folder, project) = project("single");
+    let file = project.folder.join("goldsmith.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("blind = false", "blind = true", 1)).unwrap();
+    let project = Project::read(&project.folder, Some("ann")).unwrap();
+    doubted(&project);
+    let mut bench = Headless::open(project, 120, 30).unwrap();
+    bench.press(&["D"]);
+    let text = bench.text();
+    assert!(text.contains("queued for a second look") && text.contains("blind: shown after"), "{text}");
+    for hidden in ["given", "classifier says", "0.93", "silver"] {
+        assert!(!text.contains(hidden), "`{hidden}` is there:\n{text}");
+    }
+    bench.press(&["0", "k"]);
+    assert!(bench.text().contains("! silver given Coping strategy"), "{}", bench.text());
+}
+
+#[test]
+fn two_marked_runs_stand_side_by_side_and_follow_gold() {
+    let (_folder, project) = project("single");
+    let mut store = project.store().unwrap();
+    let run = Run { id: RunId("second".into()), started: Timestamp(1), ..store.run(&RunId("silver".into())).unwrap() };
+    store.put_run(&run).unwrap();
+    let first = store.sentence_ids(Origin::Real, crate::domain::corpus::SentenceId(0), 1).unwrap()[0];
+    let said = NewProposal::bare(first, Label::parse("requires_assistance").unwrap());
+    store.propose(&run.id, Source::Llm, &[said]).unwrap();
+    let mut bench = Headless::open(project, 80, 24).unwrap();
+    bench.press(&["1", "8", "shift-tab", "shift-tab"]);
+    assert!(bench.wait(|text| text.contains(">  second label")), "{}", bench.text());
+    bench.press(&["j", "j", "enter"]);
+    assert!(bench.text().contains("names no categories of sentences"), "{}", bench.text());
+    bench.press(&["k", "k", "enter", "enter"]);
+    assert!(bench.text().contains(">  second"), "the mark is taken away again:\n{}", bench.text());
+    bench.press(&["enter"]);
+    assert!(bench.text().contains(">A second"), "{}", bench.text());
+    bench.press(&["j", "enter"]);
+    assert!(bench.wait(|text| text.contains("two runs side by side")), "{}", bench.text());
+    let text = bench.text();
+    let row = |text: &str, name: &str| -> String {
+        let line = text.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("no {name}:\n{text}"));
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(text.contains("A second some-llm: 1 sentence of 1 patient"), "{text}");
+    assert!(text.contains("B silver some-llm: 2 sentences of 1 patient"), "{text}");
+    assert!(text.contains("not scored on the same sentences"), "{text}");
+    assert_eq!(row(&text, "Cognitive impairment"), "Cognitive impairment 0.0 100.0 +100.0");
+    assert_eq!(row(&text, "accuracy"), "accuracy 0.0 100.0 +100.0");
+    assert!(text.contains("any category (binary)"), "all rows at 80x24:\n{text}");
+    // Gold changes: the first sentence requires assistance after all.
+    bench.press(&["tab", "tab", "k", "k", "3", "shift-tab", "shift-tab"]);
+    let follows = |text: &str| row(text, "accuracy") == "accuracy 100.0 50.0 -50.0";
+    assert!(bench.wait(follows), "{}", bench.text());
+    bench.press(&["esc"]);
+    assert!(bench.text().contains("all runs") && !bench.text().contains("side by side"), "{}", bench.text());
+    bench.resize(160, 45);
+    bench.press(&["enter", "k", "enter"]);
+    assert!(bench.wait(|text| text.contains("side by side")), "{}", bench.text());
+    let text = bench.text();
+    assert!(text.contains("all runs") && text.contains(">B second") && text.contains(" A silver"), "{text}");
+}
+
+#[test]
+fn training_is_started_watched_and_compared() {
+    let (_folder, project) = project("single");
+    let mut bench = Headless::open(project, 80, 24).unwrap();
+    bench.press(&["S", "S"]);
+    assert!(bench.wait(|text| text.contains("nothing to train on")), "{}", bench.text());
+
+    let (_folder, project) = labelled();
+    let mut bench = Headless::open(project, 80, 24).unwrap();
+    bench.press(&["S", "j", "j", "enter", "S"]);
+    assert!(bench.wait(|text| text.contains("this way to train needs an encoder")), "{}", bench.text());
+    bench.press(&["S", "k", "enter", "k", "enter"]);
+    assert!(bench.wait(|text| text.contains("epoch ") && text.contains("validation macro-F1")), "{}", bench.text());
+    bench.press(&["S"]);
+    let text = bench.text();
+    assert!(text.contains("training is under way") || text.contains("trained in"), "{text}");
+    assert!(bench.wait(|text| text.contains("trained in")), "{}", bench.text());
+    let text = bench.text();
+    for words in [" gold; ", "loss 0.", "\u{2581}", "Cognitive impairment", "on held-out gold"] {
+        assert!(text.contains(words), "`{words}` is missing:\n{text}");
+    }
+    assert!(bench.wait(|text| text.contains("train    F1")), "{}", bench.text());
+}
+
+/// The same project with thirty patients of one decided sentence each.
+fn labelled() -> (tempfile::TempDir, Project) {
+    let (folder, project) = project("single");
+    let mut store = project.store().unwrap();
+    let kinds = [
+        ("She forgets names", "cognitive_impairment"),
+        ("Her son dresses her", "requires_assistance"),
+        ("Knee pain", ""),
+    ];
+    for patient in 0..30 {
+        let (said, label) = kinds[patient % 3];
+        let text = format!("{said} at visit {patient}.");
+        let note = NewDocument {
+            patient: PatientKey(format!("p{patient}")),
+            external_id: format!("v{patient}"),
+            title: String::new(),
+            kind: String::new(),
+            date: String::new(),
+            source: "test".into(),
+            sentences: vec![crate::domain::text::Span::new(0, text.len())],
+            text,
+        };
+        let added = store.insert_documents(&[note], Origin::Real, &project.file.split).unwrap();
+        let item = crate::workflow::review::item(&project, &store, added[0].first_sentence()).unwrap();
+        let stand = crate::domain::label::Stand { label: Some(Label::parse(label).unwrap()), ..Default::default() };
+        crate::workflow::review::decide(&project, &mut store, &item, stand, None).unwrap();
+    }
+    (folder, project)
+}
+
+#[test]
+fn a_run_that_tells_its_steps_shows_loss_rate_and_time_left() {
+    use super::app::Message;
+    use crate::domain::split::Tier;
+    use crate::workflow::train::{Event, Heard};
+    let (_folder, project) = project("single");
+    let mut bench = Headless::open(project, 80, 24).unwrap();
+    bench.press(&["shift-tab", "shift-tab"]);
+    bench.app.train.live.running = true;
+    let rows = [(Tier::Gold, 2_000), (Tier::Silver, 500), (Tier::Bronze, 0)];
+    let mut hear = |event, now| drop(bench.app.update(Message::Training(event), now));
+    hear(Event::Prepared { rows, held_out: (300, 400), leaks: 1 }, 0);
+    for step in 1..=60u32 {
+        let loss = 2.0 / step as f32;
+        let heard = Heard::Step { step: step as usize, steps: 180, loss, learning_rate: 2e-5 };
+        hear(Event::Heard(heard), u64::from(step) * 1_000);
+    }
+    bench.draw();
+    let text = bench.text();
+    for words in [
+        "2000 gold + 500 silver; 300 validation,",
+        "1 test sentence nearly word for word in",
+        "step 60 of at most 180, at most 2 min left",
+        "loss 0.0333  \u{2588}",
+        "learning rate 2.00e-5",
+    ] {
+        assert!(text.contains(words), "`{words}` is missing:\n{text}");
+    }
+}
+
+#[test]
+fn the_experiment_fills_its_table_and_can_be_stopped() {
+    let (_folder, project) = labelled();
+    let mut bench = Headless::open(project, 80, 24).unwrap();
+    bench.press(&["shift-tab", "shift-tab", "v"]);
+    assert!(bench.wait(|text| text.contains("S starts it, or goes on")), "{}", bench.text());
+    assert!(bench.text().contains(" 0 of 40 cells, tested on"), "{}", bench.text());
+    bench.press(&["S"]);
+    bench.press(&["j"; 7]);
+    bench.press(&["enter"]);
+    assert!(bench.wait(|text| text.contains("at once") && text.contains("+bronze")), "{}", bench.text());
+    bench.press(&["S"]);
+    assert!(bench.text().contains("the experiment is under way"), "{}", bench.text());
+    assert!(bench.wait(|text| text.contains(" 3 of 40 cells")), "{}", bench.text());
+    assert!(bench.text().contains("ngram, binary: F1, mean"), "{}", bench.text());
+    bench.press(&["K"]);
+    assert!(bench.wait(|text| text.contains("stopped with") && text.contains("goes on")), "{}", bench.text());
+    bench.press(&["j", "j", "k", "esc"]);
+    assert!(bench.text().contains("all runs"), "{}", bench.text());
 }
 
 #[test]

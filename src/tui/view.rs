@@ -84,6 +84,7 @@ fn hints(app: &App) -> Line<'static> {
             (Action::Search, "search"),
             (Action::Guideline, "guideline"),
             (Action::Help, "keys"),
+            (Action::Doubts, "doubts"),
         ],
         (Screen::Bronze, _) => &[
             (Action::Accept, "accept"),
@@ -107,9 +108,14 @@ fn hints(app: &App) -> Line<'static> {
             (Action::NextScreen, "screen"),
             (Action::Help, "keys"),
         ],
-        (Screen::Train, _) => {
-            &[(Action::Start, "start"), (Action::Stop, "stop"), (Action::NextScreen, "screen"), (Action::Help, "keys")]
-        }
+        (Screen::Train, _) => &[
+            (Action::Start, "start"),
+            (Action::Stop, "stop"),
+            (Action::Accept, "mark to compare"),
+            (Action::Toggle, "run or experiment"),
+            (Action::NextScreen, "screen"),
+            (Action::Help, "keys"),
+        ],
     };
     let mut spans = vec![Span::raw(" ")];
     for (action, what) in wanted.iter().filter(|(action, _)| !map.key(*action).is_empty()) {

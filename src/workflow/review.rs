@@ -3,6 +3,7 @@
 
 use super::project::Project;
 use super::{WorkflowError, new_event_id, now};
+use crate::domain::confident::Doubt;
 use crate::domain::corpus::{Document, Origin, Sentence, SentenceId};
 use crate::domain::label::{Decision, Event, Proposal, Source, Stand};
 use crate::domain::quality::Verdict;
@@ -27,6 +28,10 @@ pub struct Item {
     pub verdicts: Vec<Verdict>,
     /// What the latest classifier says.
     pub classifier: Option<Proposal>,
+    /// Whether a label of it is in doubt, so that it is queued for a second look.
+    pub doubted: bool,
+    /// Which label, and what the classifier says instead.
+    pub doubt: Option<Doubt>,
     /// The standing decisions of others.
     pub others: Vec<Decision>,
     /// The annotator's own.
@@ -68,10 +73,11 @@ pub fn item(project: &Project, store: &Store, id: SentenceId) -> Result<Item, Wo
     let mine = decisions.iter().position(|d| d.annotator == project.annotator).map(|at| decisions.remove(at));
     let decided = mine.as_ref().is_some_and(|d| d.stand.label.is_some());
     let hidden = project.file.blind && !decided && document.origin == Origin::Real;
-    let (mut silver, mut classifier) = (Vec::new(), None);
+    let (mut silver, mut classifier, mut doubt) = (Vec::new(), None, None);
     if hidden {
         decisions.clear();
     } else {
+        doubt = store.doubt_about(id)?;
         for proposal in store.proposals(id)? {
             match proposal.source {
                 Source::Classifier if classifier.is_none() => classifier = Some(proposal),
@@ -82,7 +88,9 @@ pub fn item(project: &Project, store: &Store, id: SentenceId) -> Result<Item, Wo
     }
     let split = project.file.split.split(&document.patient);
     let verdicts = if document.origin == Origin::Synthetic { store.verdicts(id)? } else { Vec::new() };
-    Ok(Item { sentence, document, context, split, silver, verdicts, classifier, others: decisions, mine, hidden })
+    let doubted = store.is_doubted(id)?;
+    let others = decisions;
+    Ok(Item { sentence, document, context, split, silver, verdicts, classifier, doubted, doubt, others, mine, hidden })
 }
 
 /// Takes a stand on a sentence that has been on the screen for `took` milliseconds, and commits it.
@@ -96,7 +104,7 @@ pub fn decide(
     if let Some(label) = &stand.label {
         project.taxonomy.check(label)?;
     }
-    let visible = !item.hidden && (item.proposal().is_some() || item.classifier.is_some());
+    let visible = !item.hidden && (item.proposal().is_some() || item.classifier.is_some() || item.doubt.is_some());
     // A decision that was blind stays so when its comment or flag is changed after the reveal.
     let unchanged = item.mine.as_ref().filter(|mine| mine.stand.label == stand.label && stand.label.is_some());
     let decision = Decision {

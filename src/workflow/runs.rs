@@ -135,6 +135,7 @@ pub fn diff(project: &Project, store: &Store, before: &Run, after: &Run) -> Resu
         let why = match run.kind {
             RunKind::Generate => "wrote sentences; `goldsmith bronze --run` shows it",
             RunKind::Experiment => "is a cell of an experiment; `goldsmith experiment` compares them",
+            RunKind::Doubt => "looked for label errors and labelled nothing; `goldsmith doubt --last` shows it",
             _ => continue,
         };
         return Err(WorkflowError::Refused(format!("run {} {why}", run.id)));

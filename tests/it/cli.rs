@@ -25,6 +25,7 @@ fn help_of_every_verb_has_an_example() {
         "train",
         "experiment",
         "score",
+        "doubt",
         "predict",
         "runs",
         "check",
@@ -182,6 +183,59 @@ fn training_twice_gives_the_same_model() {
         (fs::read(format!("{folder}/model.safetensors")).unwrap(), String::from_utf8(output.stdout).unwrap())
     };
     assert_eq!(weights(), weights());
+}
+
+#[test]
+fn wrong_labels_are_pointed_at_worst_first() {
+    let (_folder, root) = project("ad-signs");
+    let said = fails(&["doubt", "--project", &root]);
+    assert!(said.contains("gold of at least two patients"), "{said}");
+    assert!(fails(&["doubt", "--last", "--project", &root]).contains("`goldsmith doubt` looks at all"));
+    let kinds = [
+        ("She forgets names and dates", "cognitive_impairment"),
+        ("Her daughter bathes and dresses her", "requires_assistance"),
+        ("Knee pain after a long walk", "None"),
+    ];
+    // Every third is of two kinds at once and has the label of the one or the other; number 40 is clear, and wrong.
+    let lines: Vec<String> = (0..90)
+        .map(|i| {
+            let two = i % 9 >= 6;
+            let text =
+                if two { format!("{}, {}", kinds[i % 3].0, kinds[(i + 1) % 3].0) } else { kinds[i % 3].0.to_owned() };
+            let kind = match i {
+                40 => 2,
+                _ if two => i + i / 9 % 2,
+                _ => i,
+            };
+            let (patient, text) = (format!("p{}", i / 6), format!("{text}, {i}\u{1b}[2J."));
+            serde_json::json!({ "id": i.to_string(), "patient": patient, "text": text, "label": kinds[kind % 3].1 })
+                .to_string()
+        })
+        .collect();
+    let path = format!("{root}/gold.jsonl");
+    fs::write(&path, lines.join("\n")).unwrap();
+    succeeds(&["import", &path, "--unit", "sentence", "--annotator", "ann", "--project", &root]);
+    let table = succeeds(&["doubt", "--project", &root]);
+    let shown: Vec<&str> = table.lines().collect();
+    assert!(
+        shown[2].contains("1  gold") && shown[2].contains("None") && shown[2].contains("Requires assistance 0."),
+        "{table}"
+    );
+    assert!(shown[3].contains("Her daughter bathes and dresses her, 40\u{241b}[2J."), "{table}");
+    let found: serde_json::Value =
+        serde_json::from_str(&succeeds(&["doubt", "--last", "--json", "--project", &root])).unwrap();
+    let doubts = found["doubts"].as_array().unwrap();
+    assert_eq!(found["summary"]["gold"], serde_json::json!({ "labels": 90, "doubted": doubts.len() }));
+    let worst = &doubts[0];
+    assert_eq!(
+        (&worst["given"], &worst["suggested"]),
+        (&serde_json::json!([]), &serde_json::json!(["requires_assistance"]))
+    );
+    assert!(worst["self_confidence"].as_f64().unwrap() < worst["confidence"].as_f64().unwrap());
+    let csv = succeeds(&["doubt", "--last", "--csv", "--project", &root]);
+    assert!(csv.starts_with("rank,sentence,tier,given,suggested,confidence,self_confidence,margin,text\n1,"), "{csv}");
+    let runs = succeeds(&["runs", "--project", &root]);
+    assert!(runs.contains("doubt") && runs.contains(&format!("{} labels in doubt", doubts.len())), "{runs}");
 }
 
 #[test]

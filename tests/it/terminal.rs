@@ -203,7 +203,7 @@ fn public_notes_are_reviewed_from_import_to_scores() {
         screen.type_keys(&key.to_string());
         screen.shows(&format!("{} of 4", i + 1));
     }
-    screen.type_keys("\t\t\tS");
+    screen.type_keys("\t\t\tSS");
     screen.until("an end of training", |text| text.contains("trained in") || text.contains("nothing to train on"));
     screen.type_keys("\u{1b}[Zv");
     screen.until("the metrics", |text| text.contains("Metrics"));

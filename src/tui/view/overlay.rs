@@ -26,6 +26,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, overlay: &Overl
             let height = (lines.len() as u16 + 2).min(area.height);
             (name(prompt).to_owned(), lines, 0, (width, height))
         }
+        Overlay::Setup => {
+            let lines = super::train::setup_lines(app);
+            let height = (lines.len() as u16 + 2).min(area.height);
+            ("what to train with".to_owned(), lines, 0, (area.width.min(76), height))
+        }
         Overlay::List { title, rows, selected } => {
             let width = area.width.min(110);
             let room = usize::from(area.height).saturating_sub(2).max(1);

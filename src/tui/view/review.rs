@@ -37,6 +37,10 @@ fn empty(state: &ReviewState, shared: &Shared) -> Vec<Line<'static>> {
     let key = |action| shared.keymap.key(action).to_owned();
     let text = match (state.loaded, state.query.is_empty(), state.filter.origin) {
         (false, _, _) => "reading ...".to_owned(),
+        (_, false, _) if state.filter.doubted.is_some() => {
+            let clear = key(Action::Close);
+            format!("no label is in doubt here: `goldsmith doubt` looks for label errors; {clear} shows all sentences")
+        }
         (_, false, _) => format!("nothing passes `{}`; {} clears it", visible(&state.query).text, key(Action::Close)),
         (_, _, Origin::Real) => "no sentences yet; leave and run `goldsmith import NOTES`".to_owned(),
         (_, _, Origin::Synthetic) => "no synthetic sentences yet".to_owned(),
@@ -148,7 +152,8 @@ fn progress(state: &ReviewState, shared: &Shared, width: usize) -> Vec<Line<'sta
 fn draw_labels(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewState, item: &Item) {
     let shared = &app.shared;
     let width = usize::from(area.width);
-    let mut said = machine_lines(shared, item, width);
+    let mut said = doubt_lines(shared, item, width);
+    said.extend(machine_lines(shared, item, width));
     said.extend(gold_lines(shared, item, width));
     let categories = category_lines(shared, state, item, width);
     let synthetic = item.document.origin == Origin::Synthetic;
@@ -194,6 +199,27 @@ fn labelled(shared: &Shared, who: &str, label: &Label, rest: &str, meaning: Mean
         Span::styled(fit(&name, room), shared.theme.style(meaning)),
         Span::styled(rest.to_owned(), shared.theme.style(Meaning::Dim)),
     ])
+}
+
+/// Why the sentence is queued for a second look; in a blind project, before the decision, only that it is.
+fn doubt_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> {
+    let style = shared.theme.style(Meaning::Warn);
+    if !item.doubted {
+        return Vec::new();
+    }
+    let Some(doubt) = &item.doubt else {
+        return vec![Line::styled(" queued for a second look", style)];
+    };
+    let said = format!(
+        "{} given {}, the classifier says {} with {:.2}; self-confidence {:.2}",
+        doubt.tier,
+        shared.taxonomy.describe(&doubt.given),
+        shared.taxonomy.describe(&doubt.suggested),
+        doubt.confidence,
+        doubt.self_confidence
+    );
+    let wrapped = styled_lines(&visible(&said).text, width.saturating_sub(4), style, &[]).into_iter();
+    wrapped.take(4).enumerate().map(|(i, line)| prefixed(if i == 0 { " ! " } else { "   " }, line)).collect()
 }
 
 fn machine_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> {

@@ -1,117 +1,306 @@
-//! Train: the run under way with its loss and each category's F1, and the runs before it.
+//! Train: the run under way with its loss and each category's F1, all runs, and two of them side by side.
+
+mod experiment;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::{bar, duration, fit, pane};
-use crate::domain::label::RunKind;
+use super::{bar, duration, fit, pane, styled_lines};
+use crate::domain::label::{Outcome, Run, RunKind};
+use crate::domain::metrics::Estimate;
+use crate::domain::split::Tier;
 use crate::domain::text::visible;
-use crate::formats::tables::percent;
+use crate::formats::project::training::Method;
+use crate::formats::tables::{counted, percent};
 use crate::tui::app::App;
 use crate::tui::keymap::Action;
 use crate::tui::theme::Meaning;
+use crate::tui::train::{Choice, Pane, Setup, Side, comparable, stretches};
 use crate::workflow::train::outputs;
+
+/// From here on the list of runs stays beside a comparison.
+const WIDE: u16 = 120;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let shared = &app.shared;
-    let [left, right] = Layout::horizontal([Constraint::Percentage(55), Constraint::Min(10)]).spacing(1).areas(area);
-    let block = pane(shared, "this run");
+    if app.train.pane == Pane::Experiment {
+        return experiment::draw(frame, area, app);
+    }
+    let compared = app.train.compared.as_deref();
+    let share = if compared.is_some() { 66 } else { 55 };
+    let [mut left, right] =
+        Layout::horizontal([Constraint::Percentage(share), Constraint::Min(10)]).spacing(1).areas(area);
+    if compared.is_some() && area.width < WIDE {
+        left = area;
+    } else {
+        let block = pane(shared, "all runs");
+        let inner = block.inner(right);
+        frame.render_widget(block, right);
+        frame.render_widget(Paragraph::new(runs(app, inner)), inner);
+    }
+    let block = pane(shared, if compared.is_some() { "two runs side by side" } else { "this run" });
     let inner = block.inner(left);
     frame.render_widget(block, left);
-    frame.render_widget(Paragraph::new(run_lines(app, usize::from(inner.width))), inner);
-    let block = pane(shared, "all runs");
-    let inner = block.inner(right);
-    frame.render_widget(block, right);
-    frame.render_widget(Paragraph::new(runs(app, usize::from(inner.width))), inner);
+    let width = usize::from(inner.width);
+    let lines = compared.map_or_else(|| run_lines(app, width), |sides| compared_lines(app, sides, width));
+    frame.render_widget(Paragraph::new(lines), inner);
 }
 
 fn run_lines(app: &App, width: usize) -> Vec<Line<'static>> {
     let theme = &app.shared.theme;
-    let state = &app.train;
-    let plain = |text: String| Line::styled(fit(&text, width), theme.style(Meaning::Text));
+    let live = &app.train.live;
+    let styled = |text: String, meaning| Line::styled(fit(&text, width), theme.style(meaning));
+    let plain = |text: String| styled(text, Meaning::Text);
     let mut lines = Vec::new();
-    if !state.running && state.epochs.is_empty() {
-        let key = app.shared.keymap.key(Action::Start);
-        lines
-            .push(plain(format!(" {key} trains the default classifier on {} gold sentences.", app.board.gold.settled)));
+    if !live.running && live.rows.is_empty() {
+        let key = |action| app.shared.keymap.key(action);
+        let gold = counted(app.board.gold.settled, "gold sentence");
+        lines.push(plain(format!(" {} trains on {gold}", key(Action::Start))));
+        lines.push(plain(format!(" {} marks a run; two stand side by side", key(Action::Accept))));
     }
-    if !state.rows.is_empty() {
+    // How it ended stands first: on a small screen the last lines are out of sight.
+    if let Some((ended, well)) = &live.ended {
+        lines.extend(wrapped(app, ended, width, if *well { Meaning::Good } else { Meaning::Bad }));
+    }
+    if let Some((what, done, total)) = &live.work {
+        let of = total.map_or_else(String::new, |t| format!(" of {t}"));
+        lines.push(plain(format!(" {}: {done}{of}", visible(what).text)));
+    }
+    if !live.rows.is_empty() {
         let rows: Vec<String> =
-            state.rows.iter().filter(|(_, n)| *n > 0).map(|(tier, n)| format!("{n} {tier}")).collect();
-        lines.push(plain(format!(" {}; {} validation, {} test", rows.join(" + "), state.held_out.0, state.held_out.1)));
+            live.rows.iter().filter(|(_, n)| *n > 0).map(|(tier, n)| format!("{n} {tier}")).collect();
+        let text = format!("{}; {} validation, {} test", rows.join(" + "), live.held_out.0, live.held_out.1);
+        lines.extend(wrapped(app, &text, width, Meaning::Text));
     }
-    if state.leaks > 0 {
-        let text = format!(" {} test sentences stand nearly word for word in training", state.leaks);
-        lines.push(Line::styled(fit(&text, width), theme.style(Meaning::Warn)));
+    if live.leaks > 0 {
+        let text = format!(" {} nearly word for word in training", counted(live.leaks, "test sentence"));
+        lines.push(styled(text, Meaning::Warn));
     }
-    if let Some(epoch) = state.epochs.last() {
-        let left = state
-            .left()
-            .filter(|_| state.running)
-            .map_or_else(String::new, |ms| format!(", at most {} left", duration(ms)));
-        lines.push(plain(format!(" epoch {} of at most {}{left}", epoch.epoch, epoch.epochs)));
-        lines.push(plain(format!(
-            " loss {:.4}  {}",
-            epoch.train_loss,
-            spark(&state.epochs.iter().map(|e| e.train_loss).collect::<Vec<_>>(), width.saturating_sub(16))
-        )));
-        let best = state.epochs.iter().rev().find(|e| e.best);
+    let left = live.left().filter(|_| live.running).map(|ms| format!("at most {} left", duration(ms)));
+    if let Some(step) = live.step {
+        let done = format!(" step {} of at most {}", step.step, step.steps);
+        lines.push(plain([done].into_iter().chain(left.clone()).collect::<Vec<_>>().join(", ")));
+    }
+    if let Some(epoch) = live.epochs.last() {
+        let done = format!(" epoch {} of at most {}", epoch.epoch, epoch.epochs);
+        let left = left.filter(|_| live.step.is_none());
+        lines.push(plain([done].into_iter().chain(left).collect::<Vec<_>>().join(", ")));
+    }
+    let of_epochs: Vec<f32> = live.epochs.iter().map(|epoch| epoch.train_loss).collect();
+    let loss = live.step.map(|step| step.loss).or(of_epochs.last().copied());
+    if let Some(loss) = loss {
+        let room = width.saturating_sub(16);
+        let curve = live.losses.shown(room);
+        let curve = if curve.is_empty() { stretches(&of_epochs, room) } else { curve };
+        lines.push(plain(format!(" loss {loss:.4}  {}", spark(&curve))));
+    }
+    if let Some(step) = live.step {
+        lines.push(plain(format!(" learning rate {:.2e}", step.learning_rate)));
+    }
+    if let Some(epoch) = live.epochs.last() {
+        let best = live.epochs.iter().rev().find(|e| e.best);
         let f1 = |e: Option<&crate::classifier::Epoch>| percent(e.and_then(|e| e.validation_macro_f1).map(f64::from));
         lines.push(plain(format!(" validation macro-F1 {} (best {})", f1(Some(epoch)), f1(best))));
         lines.push(Line::default());
-        let (names, _) = outputs(&app.shared.taxonomy);
-        let name_width = width.saturating_sub(22).clamp(8, 26);
-        for (key, f1) in names.iter().zip(&epoch.per_output_f1) {
-            let category = app.shared.taxonomy.categories().iter().find(|c| c.key.as_str() == key);
-            let name = category.map_or(key.as_str(), |c| c.name.as_str());
-            lines.push(Line::from(vec![
-                Span::styled(format!(" {:<name_width$} ", fit(name, name_width)), theme.style(Meaning::Text)),
-                Span::styled(format!("{:>5} ", percent(f1.map(f64::from))), theme.style(Meaning::Dim)),
-                Span::styled(
-                    bar(f64::from(f1.unwrap_or(0.0)), width.saturating_sub(name_width + 9).min(30)),
-                    theme.style(Meaning::Classifier),
-                ),
-            ]));
-        }
-    }
-    if let Some((what, done, total)) = &state.step {
-        let of = total.map_or_else(String::new, |t| format!(" of {t}"));
-        lines.push(plain(format!(" {what}: {done}{of}")));
-    }
-    if let Some(ended) = &state.ended {
-        lines.push(Line::default());
-        lines.push(Line::styled(format!(" {}", fit(ended, width.saturating_sub(1))), theme.style(Meaning::Good)));
+        lines.extend(category_lines(app, &epoch.per_output_f1, width));
     }
     lines
 }
 
+/// A text on at most three lines.
+fn wrapped(app: &App, text: &str, width: usize, meaning: Meaning) -> Vec<Line<'static>> {
+    let style = app.shared.theme.style(meaning);
+    let lines = styled_lines(&visible(text).text, width.saturating_sub(1), style, &[]).into_iter();
+    lines.take(3).map(|line| Line::from([vec![Span::raw(" ")], line.spans].concat())).collect()
+}
+
+/// Each output's F1 on validation as a bar.
+fn category_lines(app: &App, f1: &[Option<f32>], width: usize) -> Vec<Line<'static>> {
+    let theme = &app.shared.theme;
+    let (names, _) = outputs(&app.shared.taxonomy);
+    let name_width = width.saturating_sub(22).clamp(8, 26);
+    let line = |key: &String, f1: &Option<f32>| {
+        let category = app.shared.taxonomy.categories().iter().find(|c| c.key.as_str() == key);
+        let name = category.map_or(key.as_str(), |c| c.name.as_str());
+        let share = f64::from(f1.unwrap_or(0.0));
+        Line::from(vec![
+            Span::styled(format!(" {:<name_width$} ", fit(name, name_width)), theme.style(Meaning::Text)),
+            Span::styled(format!("{:>5} ", percent(f1.map(f64::from))), theme.style(Meaning::Dim)),
+            Span::styled(bar(share, width.saturating_sub(name_width + 9).min(30)), theme.style(Meaning::Classifier)),
+        ])
+    };
+    names.iter().zip(f1).map(|(key, f1)| line(key, f1)).collect()
+}
+
 /// A line of values in eight heights: losses on a logarithmic scale, from the least to the most that are shown.
-fn spark(values: &[f32], width: usize) -> String {
+fn spark(values: &[f32]) -> String {
     const BARS: [char; 8] =
         ['\u{2581}', '\u{2582}', '\u{2583}', '\u{2584}', '\u{2585}', '\u{2586}', '\u{2587}', '\u{2588}'];
-    let logs: Vec<f32> =
-        values[values.len().saturating_sub(width)..].iter().map(|v| v.max(f32::MIN_POSITIVE).ln()).collect();
+    let logs: Vec<f32> = values.iter().map(|v| v.max(f32::MIN_POSITIVE).ln()).collect();
     let least = logs.iter().copied().fold(f32::INFINITY, f32::min);
     let most = logs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let range = (most - least).max(f32::MIN_POSITIVE);
     logs.iter().map(|v| BARS[(((v - least) / range * 7.0).round() as usize).min(7)]).collect()
 }
 
-fn runs(app: &App, width: usize) -> Vec<Line<'static>> {
+/// The end of a run's id, by which the command line finds it too.
+fn short(run: &Run) -> String {
+    run.id.0.chars().skip(run.id.0.chars().count().saturating_sub(6)).collect()
+}
+
+fn runs(app: &App, area: Rect) -> Vec<Line<'static>> {
     let theme = &app.shared.theme;
-    let mut lines = Vec::new();
-    for run in &app.board.runs {
+    let (runs, width) = (&app.board.runs, usize::from(area.width));
+    if runs.is_empty() {
+        return vec![Line::styled(" none yet", theme.style(Meaning::Dim))];
+    }
+    let selected = app.train.selected(runs);
+    let height = usize::from(area.height).max(1);
+    let top = (selected + 1).saturating_sub(height);
+    let rows = runs.iter().enumerate().skip(top).take(height).map(|(at, run)| {
         let scores: serde_json::Value = serde_json::from_str(&run.scores).unwrap_or_default();
         let f1 = scores.get("macro_f1").and_then(serde_json::Value::as_f64);
-        let scored = if run.kind == RunKind::Train { format!(" F1 {}", percent(f1)) } else { String::new() };
-        let short: String = run.id.0.chars().rev().take(6).collect::<Vec<_>>().into_iter().rev().collect();
-        let text = format!(" {short} {:<8}{scored} {}", run.kind.to_string(), visible(&run.model).text);
-        lines.push(Line::styled(fit(&text, width), theme.style(Meaning::Text)));
+        let came_to = match (run.outcome, run.kind) {
+            (Outcome::Running, _) => " open".to_owned(),
+            (Outcome::Failed, _) => " failed".to_owned(),
+            (_, RunKind::Train | RunKind::Experiment) => format!(" F1 {}", percent(f1)),
+            _ => String::new(),
+        };
+        let marked = app.train.marked.iter().position(|id| *id == run.id);
+        let mark = match marked {
+            Some(0) => 'A',
+            Some(_) => 'B',
+            None => ' ',
+        };
+        let cursor = if at == selected { '>' } else { ' ' };
+        let text =
+            format!("{cursor}{mark} {} {:<8}{came_to} {}", short(run), run.kind.to_string(), visible(&run.model).text);
+        let meaning = match (at == selected, marked) {
+            (true, _) => Meaning::Selected,
+            (false, Some(_)) => Meaning::Gold,
+            _ if comparable(run) => Meaning::Text,
+            _ => Meaning::Dim,
+        };
+        Line::styled(fit(&text, width), theme.style(meaning))
+    });
+    rows.collect()
+}
+
+/// F1 of both with intervals, and the difference.
+fn compared_lines(app: &App, sides: &[Side; 2], width: usize) -> Vec<Line<'static>> {
+    let theme = &app.shared.theme;
+    let line = |text: String, meaning| Line::styled(fit(&text, width), theme.style(meaning));
+    let mut lines = Vec::new();
+    for (name, side) in ['A', 'B'].into_iter().zip(sides) {
+        let on = match side.scored_on {
+            Some((n, patients)) => {
+                format!("{} of {}", counted(n, "sentence"), counted(patients, "patient"))
+            }
+            None => "as stored then".to_owned(),
+        };
+        let tiers = tiers(&side.run);
+        let text = format!(" {name} {} {}{tiers}: {on}", short(&side.run), visible(&side.run.model).text);
+        lines.push(line(text, Meaning::Text));
     }
-    if lines.is_empty() {
-        lines.push(Line::styled(" none yet", theme.style(Meaning::Dim)));
+    if sides[0].scored_on != sides[1].scored_on {
+        lines.push(line(" not scored on the same sentences: no fair comparison".into(), Meaning::Warn));
+    }
+    let name_width = width.saturating_sub(46).clamp(8, 30);
+    let head = format!(" {:<name_width$}  {:>5} {:<9} {:>5} {:<9} {:>6}", "F1", "A", "95 %", "B", "95 %", "B - A");
+    lines.push(line(head, Meaning::Title));
+    let interval =
+        |e: &Estimate| e.interval.map_or_else(String::new, |(l, h)| format!("{:.0}-{:.0}", 100.0 * l, 100.0 * h));
+    for ((name, a), (_, b)) in sides[0].rows.iter().zip(&sides[1].rows) {
+        let difference = a.value.zip(b.value).map_or_else(|| "-".to_owned(), |(a, b)| points(b - a));
+        lines.push(Line::from(vec![
+            Span::styled(format!(" {:<name_width$}  ", fit(name, name_width)), theme.style(Meaning::Text)),
+            Span::styled(format!("{:>5} ", percent(a.value)), theme.style(Meaning::Text)),
+            Span::styled(format!("{:<9} ", interval(a)), theme.style(Meaning::Dim)),
+            Span::styled(format!("{:>5} ", percent(b.value)), theme.style(Meaning::Text)),
+            Span::styled(format!("{:<9} ", interval(b)), theme.style(Meaning::Dim)),
+            Span::styled(format!("{difference:>6}"), theme.style(Meaning::Key)),
+        ]));
     }
     lines
+}
+
+/// A difference in points, with its sign.
+fn points(difference: f64) -> String {
+    let text = format!("{:+.1}", 100.0 * difference);
+    if matches!(text.as_str(), "+0.0" | "-0.0") { "0.0".into() } else { text }
+}
+
+/// What a training run learnt from.
+fn tiers(run: &Run) -> String {
+    let config: serde_json::Value = serde_json::from_str(&run.config).unwrap_or_default();
+    if let Some(set) = config["cell"]["set"].as_str() {
+        return format!(" on {}", visible(set).text);
+    }
+    let tiers = config["settings"]["tiers"].as_array().into_iter().flatten();
+    let names: Vec<String> = tiers.filter_map(|tier| tier.as_str()).map(|tier| visible(tier).text).collect();
+    if names.is_empty() { String::new() } else { format!(" on {}", names.join("+")) }
+}
+
+/// What to train with, as a list; marks tell what is taken, so that it can be read without colour.
+pub(super) fn setup_lines(app: &App) -> Vec<Line<'static>> {
+    let theme = &app.shared.theme;
+    let setup = &app.train.setup;
+    let lines = Setup::choices().into_iter().enumerate().map(|(at, choice)| {
+        let (name, what) = match choice {
+            Choice::Start => ("train now".to_owned(), format!("or {} again", app.shared.keymap.key(Action::Start))),
+            Choice::Method(method) => of_method(method, &setup.settings.encoder),
+            Choice::Tier(tier) => (tier.to_string(), of_tier(app, tier)),
+            Choice::Experiment => {
+                ("experiment".to_owned(), "gold, and what silver and bronze add to it: all compared".to_owned())
+            }
+        };
+        let mark = match (choice, setup.taken(choice)) {
+            (_, None) => "   ",
+            (Choice::Method(_), Some(true)) => "(x)",
+            (Choice::Method(_), Some(false)) => "( )",
+            (_, Some(true)) => "[x]",
+            (_, Some(false)) => "[ ]",
+        };
+        let cursor = if at == setup.selected { '>' } else { ' ' };
+        let meaning = if at == setup.selected { Meaning::Selected } else { Meaning::Text };
+        Line::from(vec![
+            Span::styled(format!("{cursor} {mark} {name:<12}"), theme.style(meaning)),
+            Span::styled(format!(" {what}"), theme.style(Meaning::Dim)),
+        ])
+    });
+    let mut lines: Vec<Line<'static>> = lines.collect();
+    lines.push(Line::default());
+    lines.push(Line::styled(
+        "  scored on the gold of test patients alone, whatever it learns from",
+        theme.style(Meaning::Dim),
+    ));
+    lines
+}
+
+fn of_method(method: Method, encoder: &str) -> (String, String) {
+    let with = match encoder {
+        "" => "needs `encoder` under [train] in goldsmith.toml".to_owned(),
+        encoder => format!("with {}", visible(encoder).text),
+    };
+    match method {
+        Method::Ngram => ("n-grams".to_owned(), "seconds, on any processor, no encoder".to_owned()),
+        Method::Frozen => ("frozen".to_owned(), format!("a head on an encoder: {with}")),
+        Method::Finetune => ("fine-tune".to_owned(), format!("the whole encoder: {with}")),
+    }
+}
+
+fn of_tier(app: &App, tier: Tier) -> String {
+    match tier {
+        Tier::Gold => format!("experts' labels on real sentences: {} settled", app.board.gold.settled),
+        Tier::Silver => match &app.board.silver {
+            Some((_, model)) => format!("a language model's labels: {}", visible(model).text),
+            None => "a language model's labels; there are none to score yet".to_owned(),
+        },
+        Tier::Bronze => {
+            let written: usize = app.board.bronze.iter().sum();
+            format!("sentences that a language model wrote: {written}")
+        }
+    }
 }

@@ -1,0 +1,120 @@
+//! `goldsmith doubt`: labels that may be wrong, as a table, CSV or JSON.
+
+use super::arguments::DoubtArgs;
+use super::{Bar, Exit, Failure, cancel_on_signal, print, say};
+use crate::domain::confident::Doubt;
+use crate::domain::corpus::SentenceId;
+use crate::domain::text::visible;
+use crate::formats::tables;
+use crate::workflow::WorkflowError;
+use crate::workflow::doubt::{self, Found, Looked, Options};
+use crate::workflow::project::Project;
+
+pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure> {
+    let mut store = project.store()?;
+    let found = if args.last {
+        doubt::last(&store)?.ok_or_else(|| {
+            WorkflowError::Refused("no label has been looked at yet; `goldsmith doubt` looks at all".into())
+        })?
+    } else {
+        let options = Options { folds: args.folds, seed: args.seed.unwrap_or(project.file.train.seed) };
+        let (cancel, bar) = (cancel_on_signal(), Bar::default());
+        match doubt::search(project, &mut store, &options, &cancel, &mut |p| bar.show(p))? {
+            Some(found) => found,
+            None => {
+                say("stopped; nothing is kept of a search that was not finished");
+                return Ok(Exit::Stopped);
+            }
+        }
+    };
+    let ids: Vec<SentenceId> = found.doubts.iter().map(|doubt| doubt.sentence).collect();
+    let texts: Vec<String> = store.texts(&ids)?.into_iter().map(|row| row.text).collect();
+    if args.json {
+        print(&format!("{:#}\n", json(&found, &texts)))?;
+    } else if args.csv {
+        print(&csv(&found, &texts))?;
+    } else {
+        print(&table(project, &found, &texts, args.limit))?;
+        say(&summary(&found, args.limit));
+    }
+    Ok(Exit::Success)
+}
+
+fn json(found: &Found, texts: &[String]) -> serde_json::Value {
+    let rows = found.doubts.iter().zip(texts).enumerate().map(|(i, (doubt, row))| {
+        serde_json::json!({
+            "rank": i + 1, "sentence": doubt.sentence, "tier": doubt.tier, "given": doubt.given,
+            "suggested": doubt.suggested, "confidence": doubt.confidence, "self_confidence": doubt.self_confidence,
+            "margin": doubt.margin, "text": row,
+        })
+    });
+    serde_json::json!({ "run": found.run.id, "summary": found.summary, "doubts": rows.collect::<Vec<_>>() })
+}
+
+fn csv(found: &Found, texts: &[String]) -> String {
+    let header = ["rank", "sentence", "tier", "given", "suggested", "confidence", "self_confidence", "margin", "text"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for (i, (doubt, row)) in found.doubts.iter().zip(texts).enumerate() {
+        rows.push(vec![
+            (i + 1).to_string(),
+            doubt.sentence.0.to_string(),
+            doubt.tier.to_string(),
+            doubt.given.join(),
+            doubt.suggested.join(),
+            doubt.confidence.to_string(),
+            doubt.self_confidence.to_string(),
+            doubt.margin.to_string(),
+            row.clone(),
+        ]);
+    }
+    tables::csv_rows(&rows)
+}
+
+/// A line of what is said against the label, and below it the sentence.
+fn table(project: &Project, found: &Found, texts: &[String], limit: usize) -> String {
+    let taxonomy = &project.taxonomy;
+    let shown = if limit == 0 { usize::MAX } else { limit };
+    let cut = |text: &str, width: usize| {
+        let text = visible(text).text;
+        if text.chars().count() <= width {
+            return text;
+        }
+        text.chars().take(width.saturating_sub(1)).chain(['\u{2026}']).collect()
+    };
+    let line = |rank: &str, tier: &str, own: &str, given: &str, says: &str| {
+        format!("{rank:>4}  {tier:<6}  {own:>6}  {:<26}  {says}\n", cut(given, 26))
+    };
+    let mut out = String::new();
+    for (i, (doubt, row)) in found.doubts.iter().zip(texts).take(shown).enumerate() {
+        if i == 0 {
+            out.push_str(&line("rank", "tier", "p", "given", "the classifier says"));
+            out.push_str(&format!("{}\n", "-".repeat(78)));
+        }
+        let Doubt { given, suggested, confidence, self_confidence, .. } = doubt;
+        out.push_str(&line(
+            &(i + 1).to_string(),
+            &doubt.tier.to_string(),
+            &format!("{self_confidence:.3}"),
+            &taxonomy.describe(given),
+            &format!("{} {confidence:.2}", cut(&taxonomy.describe(suggested), 26)),
+        ));
+        out.push_str(&format!("      {}\n", cut(row.trim(), 160)));
+    }
+    out
+}
+
+fn summary(found: &Found, limit: usize) -> String {
+    let of = |looked: Looked, what: &str| format!("{} of {} {what} labels", looked.doubted, looked.labels);
+    let mut said = format!(
+        "in doubt: {} and {} that no expert has settled; p is the probability of the label as given",
+        of(found.summary.gold, "gold"),
+        of(found.summary.silver, "silver")
+    );
+    if limit > 0 && found.doubts.len() > limit {
+        said.push_str(&format!("\nshown are the {limit} worst of {}; --last --limit 0 shows all", found.doubts.len()));
+    }
+    if !found.doubts.is_empty() {
+        said.push_str("\nin the workbench, D puts them in the queue, worst first");
+    }
+    said
+}

@@ -1,0 +1,80 @@
+//! SQL for labels in doubt: those of each search for label errors, by rank.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{Store, StoreError};
+use crate::domain::confident::Doubt;
+use crate::domain::corpus::SentenceId;
+use crate::domain::label::RunId;
+
+/// The newest search that came to its end: what it found stands, older ones' are history.
+pub(super) const LATEST: &str = "(SELECT max(id) FROM runs WHERE kind = 'doubt' AND outcome = 'finished')";
+
+impl Store {
+    /// Writes what a search found; the worst comes first.
+    pub fn put_doubts(&mut self, run: &RunId, doubts: &[Doubt]) -> Result<(), StoreError> {
+        self.write(|c| {
+            let mut insert = c.prepare_cached(
+                "INSERT INTO doubts (run, rank, sentence, tier, given, suggested, confidence, self_confidence, margin)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?;
+            for (at, doubt) in doubts.iter().enumerate() {
+                insert.execute(params![
+                    run,
+                    at as i64 + 1,
+                    doubt.sentence,
+                    doubt.tier,
+                    doubt.given,
+                    doubt.suggested,
+                    doubt.confidence,
+                    doubt.self_confidence,
+                    doubt.margin
+                ])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What a search found, worst first.
+    pub fn doubts(&self, run: &RunId) -> Result<Vec<Doubt>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT sentence, tier, given, suggested, confidence, self_confidence, margin FROM doubts
+                 WHERE run = ? ORDER BY rank",
+            )?
+            .query_map([run], doubt)?
+            .collect()
+        })
+    }
+
+    /// What the newest search says of a sentence.
+    pub fn doubt_about(&self, sentence: SentenceId) -> Result<Option<Doubt>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(&format!(
+                "SELECT sentence, tier, given, suggested, confidence, self_confidence, margin FROM doubts
+                 WHERE sentence = ? AND run = {LATEST}"
+            ))?
+            .query_row([sentence], doubt)
+            .optional()
+        })
+    }
+
+    /// Whether the newest search doubts a label of a sentence, and no word of which or why.
+    pub fn is_doubted(&self, sentence: SentenceId) -> Result<bool, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(&format!("SELECT 1 FROM doubts WHERE sentence = ? AND run = {LATEST}"))?.exists([sentence])
+        })
+    }
+}
+
+fn doubt(row: &Row<'_>) -> rusqlite::Result<Doubt> {
+    Ok(Doubt {
+        sentence: row.get(0)?,
+        tier: row.get(1)?,
+        given: row.get(2)?,
+        suggested: row.get(3)?,
+        confidence: row.get(4)?,
+        self_confidence: row.get(5)?,
+        margin: row.get(6)?,
+    })
+}

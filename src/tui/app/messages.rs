@@ -1,0 +1,170 @@
+//! What can happen to the state, and what the state asks of the world.
+
+use crossterm::event::KeyEvent;
+
+use crate::domain::corpus::{Origin, SentenceId};
+use crate::domain::label::{Run, RunId, Stand};
+use crate::domain::queue::Filter;
+use crate::formats::project::training::{Method, TrainSettings};
+use crate::tui::jobs::Offer;
+use crate::tui::train::Side;
+use crate::workflow::metrics::{GoldCounts, Scored};
+use crate::workflow::review::Item;
+use crate::workflow::train::{Event, Trained};
+use crate::workflow::{Progress, experiment};
+
+/// The numbers of the store at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The newest language-model run against gold, with its model.
+    pub silver: Option<(Scored, String)>,
+    /// The newest classifier against held-out gold, with its name.
+    pub classifier: Option<(Scored, String)>,
+    /// Gold by category.
+    pub gold: GoldCounts,
+    /// Synthetic sentences by category.
+    pub bronze: Vec<usize>,
+    /// Sentences by length in words, real then synthetic; bins of five words.
+    pub lengths: [Vec<u32>; 2],
+    /// All runs, newest first.
+    pub runs: Vec<Run>,
+}
+
+/// Everything that can happen.
+#[derive(Debug)]
+pub enum Message {
+    /// A key.
+    Key(KeyEvent),
+    /// A sentence to show; the screen goes to it if asked for by the user.
+    Item {
+        /// The sentence.
+        item: Box<Item>,
+        /// Whether its screen comes to the front.
+        show: bool,
+    },
+    /// The filter has no sentence where one was asked for.
+    Nothing {
+        /// Real or synthetic.
+        origin: Origin,
+        /// Whether the filter has none at all.
+        at_all: bool,
+    },
+    /// How far the annotator is and how many pass the filter.
+    Standing {
+        /// Real or synthetic.
+        origin: Origin,
+        /// Decided and all.
+        decided: u64,
+        /// All of the origin.
+        total: u64,
+        /// Milliseconds of the latest decisions.
+        took: Vec<u32>,
+        /// How many pass the filter, if it is one.
+        matches: Option<u64>,
+    },
+    /// A decision is on the disk.
+    Saved {
+        /// What was decided on which sentence.
+        line: String,
+    },
+    /// Undo or redo found nothing.
+    NothingToUndo(&'static str),
+    /// Sentences behind a cell.
+    Rows {
+        /// Where they come from.
+        title: String,
+        /// The sentences.
+        rows: Vec<(SentenceId, String)>,
+    },
+    /// New numbers.
+    Board(Box<Snapshot>),
+    /// Training says something.
+    Training(Event),
+    /// Training is over.
+    Trained(Box<Result<Trained, String>>),
+    /// Two runs side by side.
+    Compared(Box<[Side; 2]>),
+    /// The experiment says something.
+    Experiment(experiment::Event),
+    /// The experiment is over.
+    Experimented(Box<Result<experiment::Finished, String>>),
+    /// A language model's job says something.
+    Job(Offer, Progress),
+    /// A language model's job is over.
+    JobEnded(Offer, Result<String, String>),
+    /// An effect failed; nothing was changed.
+    Failed(String),
+    /// Leave.
+    Quit,
+}
+
+/// Which sentence is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The first that is open, or the first.
+    Resume,
+    /// The next after this.
+    After(SentenceId),
+    /// The one before this.
+    Before(SentenceId),
+    /// The next open one after this, from the start again if there is none.
+    OpenAfter(SentenceId),
+    /// This one.
+    Exactly(SentenceId),
+}
+
+/// What the world is asked to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Fetch a sentence.
+    Fetch {
+        /// Which.
+        target: Target,
+        /// Among which.
+        filter: Filter,
+        /// Bring its screen to the front.
+        show: bool,
+    },
+    /// Commit a decision on the item and then fetch.
+    Decide {
+        /// On what.
+        item: Box<Item>,
+        /// What.
+        stand: Stand,
+        /// Milliseconds on the screen.
+        took: Option<u32>,
+        /// What to show next.
+        then: Target,
+        /// Among which.
+        filter: Filter,
+    },
+    /// Take back the last decision and show where.
+    Undo,
+    /// Restore it.
+    Redo,
+    /// Fetch texts for a list.
+    List {
+        /// Its title.
+        title: String,
+        /// The sentences.
+        ids: Vec<SentenceId>,
+    },
+    /// Start training with these settings.
+    Train(Box<TrainSettings>),
+    /// Stop it.
+    StopTraining,
+    /// Start the experiment with this method, or go on with it.
+    Experiment(Method),
+    /// Stop it; what is trained is kept.
+    StopExperiment,
+    /// Read what is done of it.
+    ReadExperiment(Method),
+    /// Score two runs against gold as it stands now.
+    Compare(RunId, RunId),
+    /// Start a language model's job.
+    StartJob(Offer),
+    /// Let it wait, or go on.
+    PauseJob(Offer, bool),
+    /// Stop it at its next safe point.
+    StopJob(Offer),
+}
