@@ -1,19 +1,30 @@
 //! The classifier: features, training, calibration, saved models. Plain values in and out.
 //!
 //! The default model is linear over word and character n-grams: it trains in about a second on what a team labels in a
-//! week, on any processor, with no weights to fetch. Other encoders join it behind [`Classifier`].
+//! week, on any processor, with no weights to fetch. Whatever is trained, and however, is a [`Classifier`]; [`Learner::fit`]
+//! is the one door to training.
 
 mod artifact;
 mod calibrate;
-mod features;
-mod linear;
+mod encoder;
+mod frozen;
+mod ngram;
+mod targets;
+mod tune;
 
-use std::path::PathBuf;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use artifact::load;
 pub use calibrate::expected_calibration_error;
-pub use linear::{Epoch, fit};
+pub use encoder::{Architecture, Encoder, Family, Threads};
+pub use frozen::{FrozenModel, HeadConfig};
+pub use ngram::{NgramModel, fit};
+pub use tune::{TuneConfig, TunedModel};
 
 /// What can go wrong with a classifier.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +47,16 @@ pub enum ClassifierError {
         path: PathBuf,
         /// The system's word for it.
         cause: String,
+    },
+    /// A folder that is no encoder that can be used.
+    #[error(
+        "the encoder in {} cannot be used: {detail}; it must be a Hugging Face folder of a BERT, DistilBERT or ModernBERT with config.json, tokenizer.json and model.safetensors (or pytorch_model.bin)", .folder.display()
+    )]
+    Encoder {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong.
+        detail: String,
     },
     /// An operation on tensors failed.
     #[error("the classifier failed: {0}")]
@@ -111,61 +132,181 @@ impl Default for FitConfig {
     }
 }
 
-/// Anything that gives each output a probability.
-pub trait Classifier {
+/// What one pass over the training set came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// From 1.
+    pub epoch: usize,
+    /// At most.
+    pub epochs: usize,
+    /// Mean weighted loss over the pass.
+    pub train_loss: f32,
+    /// Mean loss on validation.
+    pub validation_loss: Option<f32>,
+    /// Mean F1 over outputs that occur in truth or prediction.
+    pub validation_macro_f1: Option<f32>,
+    /// F1 of each output on validation; `None` where undefined.
+    pub per_output_f1: Vec<Option<f32>>,
+    /// Whether this is the best so far.
+    pub best: bool,
+}
+
+/// What training says while it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// One step of the optimiser.
+    Step {
+        /// From 1.
+        step: usize,
+        /// At most.
+        steps: usize,
+        /// Mean weighted loss of the step's examples.
+        loss: f32,
+        /// Step size.
+        learning_rate: f64,
+    },
+    /// A pass over the training set.
+    Epoch(Epoch),
+}
+
+/// Hears what training says; breaking stops it and keeps the best so far.
+pub type Listen<'a> = dyn FnMut(&Heard) -> ControlFlow<()> + 'a;
+
+/// A trained model: it gives each output a probability, says which outputs that speaks for, and can be saved.
+pub trait Classifier: Send + Sync {
     /// The outputs' names.
     fn outputs(&self) -> &[String];
+    /// Softmax or sigmoids.
+    fn mode(&self) -> Mode;
     /// Calibrated probabilities, `[texts][outputs]`.
     fn predict(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError>;
+    /// The outputs that a row of probabilities speaks for.
+    fn choose(&self, probabilities: &[f32]) -> Vec<usize>;
+    /// Saves the model with its card: what it was trained on, its configuration, its scores. The folder appears whole or
+    /// not at all. Returns the SHA-256 of the weights.
+    fn save(&self, folder: &Path, card: &serde_json::Value) -> Result<String, ClassifierError>;
+    /// What it is, for its card: kind, size, temperature.
+    fn describe(&self) -> serde_json::Value;
 }
 
-/// A trained linear model over n-grams.
+/// A way to train.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "lowercase")]
+pub enum Recipe {
+    /// A linear model over n-grams.
+    Ngram(FitConfig),
+    /// A head on an encoder that stays as it is.
+    Frozen(HeadConfig),
+    /// An encoder trained together with its head.
+    FineTune(TuneConfig),
+}
+
+/// How it trains, with the encoder where one is needed.
 #[derive(Clone, Debug)]
-pub struct Model {
-    outputs: Vec<String>,
-    mode: Mode,
-    features: features::Features,
-    /// `[features + 1, outputs]`, the last row is the bias.
-    weights: candle_core::Tensor,
-    temperature: f32,
+enum Means {
+    Ngram(FitConfig),
+    Frozen(Arc<Encoder>, HeadConfig),
+    FineTune(Arc<Encoder>, TuneConfig),
 }
 
-impl Model {
-    /// Softmax or sigmoids.
-    pub fn mode(&self) -> Mode {
-        self.mode
-    }
-
-    /// The temperature that divides the logits; 1 without validation examples.
-    pub fn temperature(&self) -> f32 {
-        self.temperature
-    }
-
-    /// How many n-grams it knows.
-    pub fn feature_count(&self) -> usize {
-        self.features.len()
-    }
-
-    /// The outputs that a row of probabilities speaks for: the likeliest, or all from one half up.
-    pub fn choose(&self, probabilities: &[f32]) -> Vec<usize> {
-        linear::choose(self.mode, probabilities)
-    }
+/// Trains models by one recipe. Threads may share it.
+#[derive(Clone, Debug)]
+pub struct Learner {
+    means: Means,
+    /// Where fine-tuning keeps its state.
+    states: Option<PathBuf>,
 }
 
-impl Classifier for Model {
-    fn outputs(&self) -> &[String] {
-        &self.outputs
+impl Learner {
+    /// A learner of n-gram models.
+    pub fn ngram(config: FitConfig) -> Self {
+        Self { means: Means::Ngram(config), states: None }
     }
 
-    fn predict(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
-        let mut all = Vec::with_capacity(texts.len());
-        // Batches bound the memory, not the result: each row is computed alone.
-        for texts in texts.chunks(1_024) {
-            let rows: Vec<features::Row> = texts.iter().map(|text| self.features.row(text)).collect();
-            let logits = linear::logits(&self.weights, &rows.iter().collect::<Vec<_>>(), self.features.len())?;
-            all.extend(linear::probabilities(self.mode, &logits.to_vec2::<f32>()?, self.temperature));
+    /// A learner of heads on a frozen encoder.
+    pub fn frozen(encoder: Arc<Encoder>, config: HeadConfig) -> Self {
+        Self { means: Means::Frozen(encoder, config), states: None }
+    }
+
+    /// A learner that fine-tunes an encoder. With a folder it keeps the state of a run there, after every epoch and every
+    /// few minutes, and takes up what a run with the same configuration and data has left.
+    pub fn fine_tune(encoder: Arc<Encoder>, config: TuneConfig, states: Option<PathBuf>) -> Self {
+        Self { means: Means::FineTune(encoder, config), states }
+    }
+
+    /// The encoder, where there is one.
+    pub fn encoder(&self) -> Option<&Arc<Encoder>> {
+        match &self.means {
+            Means::Ngram(_) => None,
+            Means::Frozen(encoder, _) | Means::FineTune(encoder, _) => Some(encoder),
         }
-        Ok(all)
+    }
+
+    /// The encoder, where it stays as it is and its embeddings can be kept.
+    pub fn frozen_encoder(&self) -> Option<&Arc<Encoder>> {
+        match &self.means {
+            Means::Frozen(encoder, _) => Some(encoder),
+            Means::Ngram(_) | Means::FineTune(..) => None,
+        }
+    }
+
+    /// A short name for lists of runs.
+    pub fn name(&self) -> String {
+        match &self.means {
+            Means::Ngram(_) => "n-gram linear".into(),
+            Means::Frozen(encoder, _) => format!("{} frozen", encoder.name()),
+            Means::FineTune(encoder, _) => format!("{} fine-tuned", encoder.name()),
+        }
+    }
+
+    /// What it trains by; part of a run's configuration.
+    pub fn recipe(&self) -> Recipe {
+        match &self.means {
+            Means::Ngram(config) => Recipe::Ngram(config.clone()),
+            Means::Frozen(_, config) => Recipe::Frozen(config.clone()),
+            Means::FineTune(_, config) => Recipe::FineTune(config.clone()),
+        }
+    }
+
+    /// The token ids of every batch that fine-tuning would see in its first epoch, in their order, each text with its
+    /// example's number; none for other recipes. A reference program can be given the same.
+    pub fn batches(&self, train: &[Example<'_>], seed: u64) -> Result<Vec<Vec<(usize, Vec<u32>)>>, ClassifierError> {
+        match &self.means {
+            Means::FineTune(encoder, config) => tune::batches(encoder, train, config, seed),
+            Means::Ngram(_) | Means::Frozen(..) => Ok(Vec::new()),
+        }
+    }
+
+    /// Trains a model. Without validation examples all epochs run and the temperature stays 1. The same arguments give the
+    /// same weights, bit for bit, on the same machine.
+    pub fn fit(
+        &self,
+        outputs: &[String],
+        mode: Mode,
+        train: &[Example<'_>],
+        validation: &[Example<'_>],
+        seed: u64,
+        listen: &mut Listen<'_>,
+    ) -> Result<Box<dyn Classifier>, ClassifierError> {
+        targets::check(outputs, mode, train)?;
+        match &self.means {
+            Means::Ngram(config) => {
+                let config = FitConfig { seed, ..config.clone() };
+                let mut epoch = |epoch: &Epoch| listen(&Heard::Epoch(epoch.clone()));
+                Ok(Box::new(fit(outputs, mode, train, validation, &config, &mut epoch)?))
+            }
+            Means::Frozen(encoder, config) => {
+                Ok(Box::new(frozen::fit(encoder, outputs, mode, train, validation, config, listen)?))
+            }
+            Means::FineTune(encoder, config) => {
+                let fingerprint = tune::fingerprint(encoder, outputs, mode, train, validation, config, seed);
+                let file = self.states.as_ref().map(|folder| tune::state_file(folder, &fingerprint));
+                let every = Duration::from_secs(180);
+                let keep = file.as_ref().map(|file| tune::Keep { file, fingerprint, every });
+                let of = tune::Task { outputs, mode, train, validation, seed };
+                Ok(Box::new(tune::fit(encoder, &of, config, keep.as_ref(), listen)?))
+            }
+        }
     }
 }
 

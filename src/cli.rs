@@ -1,6 +1,7 @@
 //! One function for each verb, progress bars and messages. Data goes to standard output, talk to standard error.
 
 mod arguments;
+mod experiment;
 mod language;
 
 use std::io::{self, IsTerminal, Write};
@@ -10,7 +11,7 @@ use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub use arguments::Cli;
-use arguments::{OnError, StyleArgs, TaxonomyVerb, UnitArg, Verb};
+use arguments::{ExportVerb, OnError, StyleArgs, TaxonomyVerb, TrainArgs, UnitArg, Verb};
 
 use crate::domain::label::Source;
 use crate::domain::metrics::Report;
@@ -19,12 +20,13 @@ use crate::domain::text::visible;
 use crate::formats;
 use crate::formats::project::ProjectFile;
 use crate::formats::project::language::ModelSettings;
+use crate::formats::project::training::{Method, TrainSettings};
 use crate::formats::tables::{self, Scores, Style};
 use crate::tui;
 use crate::workflow::import::{self, LabelsBy, Options, Unit};
 use crate::workflow::metrics::{Board, Scored};
 use crate::workflow::project::{self, Project};
-use crate::workflow::{Cancel, Progress, WorkflowError, demo, models, predict, train};
+use crate::workflow::{Cancel, Progress, WorkflowError, demo, export, models, predict, train};
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,16 +137,12 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             Ok(Exit::Success)
         }
         Some(Verb::Metrics { style }) => metrics(&here()?, &style),
-        Some(Verb::Train { tiers, epochs, seed }) => {
+        Some(Verb::Train(args)) => {
             let mut project = here()?;
-            let settings = &mut project.file.train;
-            if let Some(tiers) = tiers {
-                settings.tiers = tiers.into_iter().map(Into::into).collect();
-            }
-            settings.epochs = epochs.unwrap_or(settings.epochs).max(1);
-            settings.seed = seed.unwrap_or(settings.seed);
+            train_settings(&mut project.file.train, args);
             train_verb(&project)
         }
+        Some(Verb::Experiment(args)) => experiment::run(&here()?, &args),
         Some(Verb::Score { model, style }) => {
             let project = here()?;
             let store = project.store()?;
@@ -165,6 +163,14 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             }
             Ok(Exit::Success)
         }
+        Some(Verb::Export(ExportVerb::Model { out, model })) => {
+            let project = here()?;
+            let store = project.store()?;
+            let folder = train::latest_model(&project, &store, model.as_deref())?;
+            let written = export::model(&project, &store, &folder, &out)?;
+            say(&format!("wrote {}; transformers loads it, and so does --encoder", written.display()));
+            Ok(Exit::Success)
+        }
         Some(Verb::Predict { input, model, layout, columns, csv }) => {
             let folder = match model {
                 Some(folder) => folder,
@@ -178,7 +184,7 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             let mut out = io::BufWriter::new(io::stdout().lock());
             let bar = Bar::default();
             let input = predict::Input { path: input, layout: layout.map(Into::into), columns: columns.into() };
-            let written = predict::predict(&model, &input, csv, &mut out, &cancel, &mut |p| bar.show(p))?;
+            let written = predict::predict(&*model, &input, csv, &mut out, &cancel, &mut |p| bar.show(p))?;
             out.flush().map_err(write_error)?;
             say(&format!("labelled {written} records with {}", folder.display()));
             Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::Success })
@@ -419,6 +425,33 @@ fn metrics(project: &Project, style: &StyleArgs) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
+/// An encoder's folder is meant from where the command was typed, not from the project on.
+fn encoder_argument(named: &str) -> String {
+    match std::path::absolute(named) {
+        Ok(folder) if folder.is_dir() => folder.display().to_string(),
+        _ => named.to_owned(),
+    }
+}
+
+/// What the command line says goes before what the project file says.
+fn train_settings(settings: &mut TrainSettings, args: TrainArgs) {
+    if let Some(tiers) = args.tiers {
+        settings.tiers = tiers.into_iter().map(Into::into).collect();
+    }
+    let by_encoder = args.encoder.is_some() && settings.method == Method::Ngram;
+    let method = args.method.map_or(if by_encoder { Method::Finetune } else { settings.method }, Into::into);
+    if method != settings.method {
+        *settings = settings.of(method);
+    }
+    if let Some(encoder) = args.encoder {
+        settings.encoder = encoder_argument(&encoder);
+    }
+    settings.epochs = args.epochs.map(|n| n.max(1)).or(settings.epochs);
+    settings.learning_rate = args.learning_rate.or(settings.learning_rate);
+    settings.last_layers = args.last_layers.or(settings.last_layers);
+    settings.seed = args.seed.unwrap_or(settings.seed);
+}
+
 fn train_verb(project: &Project) -> Result<Exit, Failure> {
     let mut store = project.store()?;
     let cancel = cancel_on_signal();
@@ -437,11 +470,12 @@ fn train_verb(project: &Project) -> Result<Exit, Failure> {
                 say(&format!("warning: {leaks} test sentences stand nearly word for word in the training set"));
             }
         }
-        train::Event::Epoch(epoch) => {
+        train::Event::Heard(train::Heard::Epoch(epoch)) => {
             let f1 = tables::percent(epoch.validation_macro_f1.map(f64::from));
             let best = if epoch.best { " *" } else { "" };
             say(&format!("epoch {:>3}: loss {:.4}, validation macro-F1 {f1}{best}", epoch.epoch, epoch.train_loss));
         }
+        train::Event::Heard(train::Heard::Step { .. }) => {}
         train::Event::Progress(progress) => bar.show(progress),
     })?;
     say(&format!("trained in {:.2} s; the model is in {}", trained.seconds, trained.folder.display()));

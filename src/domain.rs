@@ -3,8 +3,10 @@
 //! Deliberately absent: input and output, async, the clock, and any source of randomness but a seed handed in. Nothing
 //! here knows a disease; categories come from a taxonomy file.
 
+pub mod comparison;
 pub mod corpus;
 pub mod egress;
+pub mod experiment;
 pub mod gold;
 pub mod label;
 pub mod metrics;

@@ -3,6 +3,7 @@
 //! Reading is two steps: what the file says (raw), then what it means (checked). Every fault of a text file has its line
 //! and column.
 
+pub mod experiment;
 pub mod notes;
 pub mod project;
 pub mod tables;

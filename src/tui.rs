@@ -50,6 +50,11 @@ enum Wake {
     App(Message),
 }
 
+/// Columns of the terminal, where there is one.
+pub fn width() -> Option<usize> {
+    crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns)).filter(|columns| *columns > 0)
+}
+
 /// Puts the terminal back whatever happens: on drop, and before a panic is printed.
 struct Guard;
 

@@ -3,6 +3,9 @@
 pub mod demo;
 pub mod dispatch;
 pub mod egress;
+pub mod encoders;
+pub mod experiment;
+pub mod export;
 pub mod generate;
 pub mod import;
 pub mod label;
@@ -131,6 +134,9 @@ pub enum WorkflowError {
         /// What is wrong.
         message: String,
     },
+    /// Stopped by a person before there was anything to show; the same command goes on.
+    #[error("stopped; the same command goes on where it was")]
+    Stopped,
     /// Something that the user asked for and cannot have.
     #[error("{0}")]
     Refused(String),

@@ -2,6 +2,7 @@
 
 mod it {
     mod cli;
+    mod experiment;
     mod faults;
     mod labelling;
     mod layers;

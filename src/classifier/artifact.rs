@@ -1,4 +1,4 @@
-//! A saved model: a folder with `model.json` (what it is, was trained on and scores) and `model.safetensors`.
+//! A saved model: a folder with `model.json` (what it is, was trained on and scores) and its weights.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,96 +7,120 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::features::Features;
-use super::{ClassifierError, Mode, Model};
+use super::{Classifier, ClassifierError, FrozenModel, Mode, NgramModel, TunedModel};
 use crate::domain::taxonomy::hex;
 
+/// The file with the weights.
+pub(super) const WEIGHTS: &str = "model.safetensors";
+
+/// What a model is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Kind {
+    /// See [`NgramModel`].
+    #[serde(rename = "word and character n-grams, linear")]
+    Ngram,
+    /// See [`FrozenModel`].
+    #[serde(rename = "frozen encoder, linear")]
+    Frozen,
+    /// See [`TunedModel`].
+    #[serde(rename = "fine-tuned encoder")]
+    Tuned,
+}
+
+/// What `model.json` says.
 #[derive(Serialize, Deserialize)]
-struct Description {
+pub(super) struct Description {
     format: u32,
-    kind: String,
-    outputs: Vec<String>,
-    mode: Mode,
-    temperature: f32,
-    /// SHA-256 of `model.safetensors`.
+    /// What it is.
+    pub kind: Kind,
+    /// The outputs' names.
+    pub outputs: Vec<String>,
+    /// Softmax or sigmoids.
+    pub mode: Mode,
+    /// Divides the logits.
+    pub temperature: f32,
+    /// Of each output under `multiple`; empty for one half.
+    #[serde(default)]
+    pub thresholds: Vec<f32>,
+    /// What this kind alone has.
+    #[serde(default)]
+    pub details: serde_json::Value,
+    /// SHA-256 of the weights.
     weights: String,
     card: serde_json::Value,
 }
 
-impl Model {
-    /// Saves the model with its card: what it was trained on, its configuration, its scores. The folder appears whole or
-    /// not at all. Returns the SHA-256 of the weights.
-    pub fn save(&self, folder: &Path, card: &serde_json::Value) -> Result<String, ClassifierError> {
-        let fail = |cause: &dyn std::fmt::Display| ClassifierError::Unwritable {
-            path: folder.into(),
-            cause: cause.to_string(),
-        };
-        let parent = folder.parent().unwrap_or(Path::new("."));
-        make_private_folder(parent).map_err(|e| fail(&e))?;
-        let staged = tempfile::Builder::new().prefix(".model-").tempdir_in(parent).map_err(|e| fail(&e))?;
-        own(staged.path()).map_err(|e| fail(&e))?;
-        let weights = staged.path().join("model.safetensors");
-        let hashes: Vec<i64> = self.features.hashes().iter().map(|h| *h as i64).collect();
-        let tensors = HashMap::from([
-            ("ngrams".to_owned(), Tensor::from_vec(hashes, self.features.len(), &Device::Cpu)?),
-            ("idf".to_owned(), Tensor::from_vec(self.features.idf().to_vec(), self.features.len(), &Device::Cpu)?),
-            ("weights".to_owned(), self.weights.clone()),
-        ]);
-        candle_core::safetensors::save(&tensors, &weights)?;
-        let bytes = std::fs::read(&weights).map_err(|e| fail(&e))?;
-        let fingerprint = hex(&Sha256::digest(&bytes));
-        let description = Description {
+impl Description {
+    /// A description without calibration or details.
+    pub fn new(kind: Kind, outputs: &[String], mode: Mode, card: &serde_json::Value) -> Self {
+        Self {
             format: 1,
-            kind: "word and character n-grams, linear".into(),
-            outputs: self.outputs.clone(),
-            mode: self.mode,
-            temperature: self.temperature,
-            weights: fingerprint.clone(),
+            kind,
+            outputs: outputs.to_vec(),
+            mode,
+            temperature: 1.0,
+            thresholds: Vec::new(),
+            details: serde_json::Value::Null,
+            weights: String::new(),
             card: card.clone(),
-        };
-        let text = serde_json::to_string_pretty(&description).map_err(|e| fail(&e))?;
-        std::fs::write(staged.path().join("model.json"), text + "\n").map_err(|e| fail(&e))?;
-        std::fs::rename(staged.keep(), folder).map_err(|e| fail(&e))?;
-        Ok(fingerprint)
+        }
     }
 
-    /// Loads a saved model and its card.
-    pub fn load(folder: &Path) -> Result<(Self, serde_json::Value), ClassifierError> {
-        let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
-        let text = std::fs::read_to_string(folder.join("model.json")).map_err(|e| fail(format!("model.json: {e}")))?;
-        let description: Description = serde_json::from_str(&text).map_err(|e| fail(format!("model.json: {e}")))?;
-        if description.format != 1 {
-            return Err(fail(format!("it is of format {}, this goldsmith reads 1", description.format)));
-        }
-        let path = folder.join("model.safetensors");
-        let bytes = std::fs::read(&path).map_err(|e| fail(format!("model.safetensors: {e}")))?;
-        if hex(&Sha256::digest(&bytes)) != description.weights {
-            return Err(fail("model.safetensors is not the file that model.json describes".into()));
-        }
-        let mut tensors =
-            candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| fail(e.to_string()))?;
-        let mut take = |name: &str| tensors.remove(name).ok_or_else(|| fail(format!("it lacks the tensor `{name}`")));
-        let hashes: Vec<u64> =
-            take("ngrams")?.to_vec1::<i64>().map_err(|e| fail(e.to_string()))?.into_iter().map(|h| h as u64).collect();
-        let idf = take("idf")?.to_vec1::<f32>().map_err(|e| fail(e.to_string()))?;
-        let weights = take("weights")?;
-        let shape = weights.dims2().map_err(|e| fail(e.to_string()))?;
-        if idf.len() != hashes.len() || shape != (hashes.len() + 1, description.outputs.len()) {
-            return Err(fail(format!(
-                "its tensors do not fit: {} n-grams, {} weights, weights {shape:?}",
-                hashes.len(),
-                idf.len()
-            )));
-        }
-        let model = Self {
-            outputs: description.outputs,
-            mode: description.mode,
-            features: Features::of(hashes, idf),
-            weights,
-            temperature: description.temperature,
-        };
-        Ok((model, description.card))
+    /// With what was set on validation.
+    pub fn calibrated(self, temperature: f32, thresholds: &[f32]) -> Self {
+        Self { temperature, thresholds: thresholds.to_vec(), ..self }
     }
+}
+
+/// Loads a saved model and its card.
+pub fn load(folder: &Path) -> Result<(Box<dyn Classifier>, serde_json::Value), ClassifierError> {
+    let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
+    let text = std::fs::read_to_string(folder.join("model.json")).map_err(|e| fail(format!("model.json: {e}")))?;
+    let description: Description = serde_json::from_str(&text).map_err(|e| fail(format!("model.json: {e}")))?;
+    if description.format != 1 {
+        return Err(fail(format!("it is of format {}, this goldsmith reads 1", description.format)));
+    }
+    let card = description.card.clone();
+    let model: Box<dyn Classifier> = match description.kind {
+        Kind::Ngram => Box::new(NgramModel::restore(folder, description)?),
+        Kind::Frozen => Box::new(FrozenModel::restore(folder, description)?),
+        Kind::Tuned => Box::new(TunedModel::restore(folder, description)?),
+    };
+    Ok((model, card))
+}
+
+/// The tensors of a saved model, if they are those that it was described with.
+pub(super) fn tensors(folder: &Path, description: &Description) -> Result<HashMap<String, Tensor>, ClassifierError> {
+    let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
+    let bytes = std::fs::read(folder.join(WEIGHTS)).map_err(|e| fail(format!("{WEIGHTS}: {e}")))?;
+    if hex(&Sha256::digest(&bytes)) != description.weights {
+        return Err(fail(format!("{WEIGHTS} is not the file that model.json describes")));
+    }
+    candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| fail(e.to_string()))
+}
+
+/// Writes a folder that appears whole or not at all; `weights` writes the file it is given, and others beside it if it
+/// likes. Returns the SHA-256 of the weights.
+pub(super) fn save(
+    folder: &Path,
+    mut description: Description,
+    weights: impl FnOnce(&Path) -> Result<(), ClassifierError>,
+) -> Result<String, ClassifierError> {
+    let fail =
+        |cause: &dyn std::fmt::Display| ClassifierError::Unwritable { path: folder.into(), cause: cause.to_string() };
+    let parent = folder.parent().unwrap_or(Path::new("."));
+    make_private_folder(parent).map_err(|e| fail(&e))?;
+    let staged = tempfile::Builder::new().prefix(".model-").tempdir_in(parent).map_err(|e| fail(&e))?;
+    own(staged.path()).map_err(|e| fail(&e))?;
+    let file = staged.path().join(WEIGHTS);
+    weights(&file)?;
+    let bytes = std::fs::read(&file).map_err(|e| fail(&e))?;
+    let fingerprint = hex(&Sha256::digest(&bytes));
+    description.weights.clone_from(&fingerprint);
+    let text = serde_json::to_string_pretty(&description).map_err(|e| fail(&e))?;
+    std::fs::write(staged.path().join("model.json"), text + "\n").map_err(|e| fail(&e))?;
+    std::fs::rename(staged.keep(), folder).map_err(|e| fail(&e))?;
+    Ok(fingerprint)
 }
 
 fn make_private_folder(path: &Path) -> std::io::Result<()> {

@@ -75,7 +75,7 @@ fn a_saved_model_comes_back_the_same_and_a_damaged_one_is_refused() {
     let model = fit(&names(), Mode::Single, &toy(), &toy()[2..9], &config(), &mut keep_on).unwrap();
     let card = serde_json::json!({"scores": {"macro_f1": 0.5}});
     model.save(&path, &card).unwrap();
-    let (again, read) = Model::load(&path).unwrap();
+    let (again, read) = load(&path).unwrap();
     assert_eq!(read, card);
     let texts = ["low mood", "", "schön 漢字"];
     assert_eq!(model.predict(&texts).unwrap(), again.predict(&texts).unwrap());
@@ -88,10 +88,10 @@ fn a_saved_model_comes_back_the_same_and_a_damaged_one_is_refused() {
     let weights = path.join("model.safetensors");
     let bytes = std::fs::read(&weights).unwrap();
     std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
-    assert!(matches!(Model::load(&path), Err(ClassifierError::Unreadable { .. })));
+    assert!(matches!(load(&path), Err(ClassifierError::Unreadable { .. })));
     std::fs::write(path.join("model.json"), "{").unwrap();
-    assert!(matches!(Model::load(&path), Err(ClassifierError::Unreadable { .. })));
-    assert!(Model::load(&folder.path().join("nowhere")).is_err());
+    assert!(matches!(load(&path), Err(ClassifierError::Unreadable { .. })));
+    assert!(load(&folder.path().join("nowhere")).is_err());
 }
 
 #[test]

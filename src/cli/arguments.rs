@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::domain::experiment::Mix;
 use crate::domain::split::Tier;
 use crate::formats::notes::{Columns, Layout};
+use crate::formats::project::training::Method;
 
 /// What the command line says.
 #[derive(Parser, Debug)]
@@ -79,19 +81,18 @@ pub(super) enum Verb {
         #[command(flatten)]
         style: StyleArgs,
     },
-    /// Train the default classifier on what the experts decided, and score it on held-out gold.
-    #[command(after_help = "Examples:\n  goldsmith train\n  goldsmith train --tiers gold,bronze")]
-    Train {
-        /// What to learn from.
-        #[arg(long, value_delimiter = ',', value_name = "TIERS")]
-        tiers: Option<Vec<TierArg>>,
-        /// At most this many passes.
-        #[arg(long)]
-        epochs: Option<usize>,
-        /// Seed of everything random.
-        #[arg(long)]
-        seed: Option<u64>,
-    },
+    /// Train a classifier on what the experts decided, and score it on held-out gold. Fine-tuning that was stopped goes on
+    /// where it was.
+    #[command(
+        after_help = "Examples:\n  goldsmith train\n  goldsmith train --tiers gold,bronze\n  goldsmith train --encoder ~/models/all-MiniLM-L6-v2 --method frozen\n  goldsmith train --encoder ~/models/Bio_ClinicalBERT --last-layers 4"
+    )]
+    Train(TrainArgs),
+    /// Compare training on gold alone with gold and silver, bronze or both, tested on held-out gold. The same command goes on
+    /// where it stopped.
+    #[command(
+        after_help = "Examples:\n  goldsmith experiment\n  goldsmith experiment --curve --out paper\n  goldsmith experiment --tasks multi --sets gold,gold+bronze --seeds 10 --format latex"
+    )]
+    Experiment(Box<ExperimentArgs>),
     /// Score a trained model on held-out gold as it stands now.
     #[command(after_help = "Example:\n  goldsmith score --markdown")]
     Score {
@@ -101,6 +102,9 @@ pub(super) enum Verb {
         #[command(flatten)]
         style: StyleArgs,
     },
+    /// Write what other programs can use.
+    #[command(subcommand)]
+    Export(ExportVerb),
     /// Label texts from a file with a trained model.
     #[command(
         after_help = "Examples:\n  goldsmith predict new.jsonl > labelled.jsonl\n  echo '{\"text\": \"She forgets names.\"}' | goldsmith predict -"
@@ -366,6 +370,116 @@ pub(super) struct GenerateArgs {
     /// Show quotas, tokens, cost and one whole prompt, and send nothing.
     #[arg(long)]
     pub(super) plan: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum TaskArg {
+    /// Whether any category applies.
+    Binary,
+    /// Which.
+    Multi,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum FormatArg {
+    Table,
+    Markdown,
+    Latex,
+    Csv,
+    Json,
+    Html,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct ExperimentArgs {
+    /// What to train; without it, the method of goldsmith.toml.
+    #[arg(long, value_delimiter = ',', value_name = "METHODS")]
+    pub(super) models: Option<Vec<MethodArg>>,
+    /// The encoder of `frozen` and `finetune`: a Hugging Face folder, or a name in the hub's cache.
+    #[arg(long, value_name = "DIR")]
+    pub(super) encoder: Option<String>,
+    /// What to learn; without it, both.
+    #[arg(long, value_delimiter = ',', value_name = "TASKS")]
+    pub(super) tasks: Option<Vec<TaskArg>>,
+    /// What to learn from, tiers joined by +; without it, gold,gold+silver,gold+bronze,gold+silver+bronze.
+    #[arg(long, value_delimiter = ',', value_name = "SETS")]
+    pub(super) sets: Option<Vec<Mix>>,
+    /// Trainings of each cell, from the seed of goldsmith.toml on.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(super) seeds: usize,
+    /// Also with 10, 25 and 50 % of the gold.
+    #[arg(long)]
+    pub(super) curve: bool,
+    /// Trainings at once; without it, one for each processor.
+    #[arg(long, value_name = "N")]
+    pub(super) jobs: Option<usize>,
+    /// How to print it.
+    #[arg(long, default_value = "table")]
+    pub(super) format: FormatArg,
+    /// Write it in every format into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum ExportVerb {
+    /// A fine-tuned model as a folder that transformers, and servers built on it, load as it is, with a model card.
+    #[command(
+        after_help = "Examples:\n  goldsmith export model clinic-labels\n  goldsmith export model --model models/ID clinic-labels"
+    )]
+    Model {
+        /// The folder to write; it must not be there yet.
+        out: PathBuf,
+        /// The model's folder; without it, the newest.
+        #[arg(long, value_name = "DIR")]
+        model: Option<PathBuf>,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct TrainArgs {
+    /// What to learn from.
+    #[arg(long, value_delimiter = ',', value_name = "TIERS")]
+    pub(super) tiers: Option<Vec<TierArg>>,
+    /// What to train; with --encoder and without this, `finetune`.
+    #[arg(long)]
+    pub(super) method: Option<MethodArg>,
+    /// A Hugging Face folder of a BERT, DistilBERT or ModernBERT, or a name in the hub's cache.
+    #[arg(long, value_name = "DIR")]
+    pub(super) encoder: Option<String>,
+    /// At most this many passes.
+    #[arg(long)]
+    pub(super) epochs: Option<usize>,
+    /// Step size.
+    #[arg(long)]
+    pub(super) learning_rate: Option<f64>,
+    /// Fine-tuning: train only so many of the encoder's last layers.
+    #[arg(long, value_name = "N")]
+    pub(super) last_layers: Option<usize>,
+    /// Seed of everything random.
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
+}
+
+/// What to train.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum MethodArg {
+    /// A linear model over n-grams: a second.
+    Ngram,
+    /// A head on an encoder that stays as it is: a second, once texts are read.
+    Frozen,
+    /// An encoder with its head: minutes to hours.
+    Finetune,
+}
+
+impl From<MethodArg> for Method {
+    fn from(arg: MethodArg) -> Self {
+        match arg {
+            MethodArg::Ngram => Self::Ngram,
+            MethodArg::Frozen => Self::Frozen,
+            MethodArg::Finetune => Self::Finetune,
+        }
+    }
 }
 
 #[derive(clap::Args, Debug)]

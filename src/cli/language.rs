@@ -280,7 +280,9 @@ fn said(run: &Run) -> String {
     let scores = serde_json::from_str::<serde_json::Value>(&run.scores).unwrap_or_default();
     let number = |key: &str| scores.get(key).and_then(serde_json::Value::as_f64);
     match run.kind {
-        RunKind::Train => number("macro_f1").map_or_else(String::new, |f1| format!("macro-F1 {:.1}", 100.0 * f1)),
+        RunKind::Train | RunKind::Experiment => {
+            number("macro_f1").map_or_else(String::new, |f1| format!("macro-F1 {:.1}", 100.0 * f1))
+        }
         RunKind::Label | RunKind::Screen => number("labelled").map_or_else(String::new, |n| format!("{n} labelled")),
         RunKind::Generate => number("passed").map_or_else(String::new, |n| format!("{n} passed")),
     }

@@ -150,6 +150,8 @@ pub enum RunKind {
     Generate,
     /// A classifier was trained.
     Train,
+    /// A classifier was trained for one cell of an experiment, and labelled the test sentences.
+    Experiment,
 }
 
 impl fmt::Display for RunKind {
@@ -159,6 +161,7 @@ impl fmt::Display for RunKind {
             Self::Screen => "screen",
             Self::Generate => "generate",
             Self::Train => "train",
+            Self::Experiment => "experiment",
         })
     }
 }

@@ -3,10 +3,11 @@
 //! Definitions are scikit-learn's (`precision_recall_fscore_support(labels=ALL, average=..., zero_division=0)`), with one
 //! difference that is shown and not hidden: what is undefined (0/0) is `None` here, and only the averages count it as 0.
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use rustc_hash::FxHashMap;
+mod table;
+
 use serde::Serialize;
+
+pub(in crate::domain) use table::{Draws, Shape, Table, percentiles};
 
 /// One sentence's gold and predicted label, as bit sets over the taxonomy's categories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,17 +141,14 @@ impl Default for Bootstrap {
     }
 }
 
-/// At most this many bootstrap clusters. Beyond, patients are pooled by number into this many groups: sums of
-/// independent patients are independent, so the intervals stay valid, and their cost stays bounded.
-const MAX_CLUSTERS: usize = 1_024;
-
 /// Compares labels with gold. `categories` is the taxonomy's size; with `none_in_averages` the macro, micro and weighted
 /// averages count *None* as a class (the multi-class task of the `single` selection, where micro-F1 is accuracy).
 pub fn report(pairs: &[Pair], categories: usize, none_in_averages: bool, bootstrap: Bootstrap) -> Report {
-    let table = Table::of(pairs, categories);
+    let table = Table::of(pairs.iter().copied(), categories);
     let shape = Shape { categories, none_in_averages };
     let total = table.total();
-    let values = shape.values(&total);
+    let mut values = Vec::new();
+    shape.values(&total, &mut values);
     let intervals = table.intervals(shape, bootstrap);
     let mut at = 0;
     let mut next = || {
@@ -179,149 +177,6 @@ pub fn report(pairs: &[Pair], categories: usize, none_in_averages: bool, bootstr
         none_in_averages,
         binary,
     }
-}
-
-/// Which classes there are and which are averaged. Class 0 is *None*, 1.. the categories, the last one "any category".
-#[derive(Clone, Copy)]
-struct Shape {
-    categories: usize,
-    none_in_averages: bool,
-}
-
-impl Shape {
-    /// Cells of a count vector: sentences, right ones, then tp, fp, fn of each class.
-    fn cells(categories: usize) -> usize {
-        2 + 3 * (categories + 2)
-    }
-
-    fn counts(self, cells: &[u32], class: usize) -> Counts {
-        let at = 2 + 3 * class;
-        Counts { tp: u64::from(cells[at]), fp: u64::from(cells[at + 1]), fn_: u64::from(cells[at + 2]) }
-    }
-
-    /// Accuracy, then precision, recall, F1 of each class, then of macro, micro and weighted.
-    fn values(self, cells: &[u32]) -> Vec<Option<f64>> {
-        let mut values = Vec::with_capacity(1 + 3 * (self.categories + 5));
-        values.push(ratio(u64::from(cells[1]), u64::from(cells[0])));
-        let classes: Vec<Counts> = (0..self.categories + 2).map(|class| self.counts(cells, class)).collect();
-        for class in &classes {
-            values.extend([class.precision(), class.recall(), class.f1()]);
-        }
-        let averaged = &classes[usize::from(!self.none_in_averages)..=self.categories];
-        let mut means = [0.0; 3];
-        let mut weighted = [0.0; 3];
-        let mut sum = Counts::default();
-        for class in averaged {
-            let scores = [class.precision(), class.recall(), class.f1()];
-            for (i, score) in scores.into_iter().enumerate() {
-                means[i] += score.unwrap_or(0.0);
-                weighted[i] += score.unwrap_or(0.0) * class.support() as f64;
-            }
-            sum = Counts { tp: sum.tp + class.tp, fp: sum.fp + class.fp, fn_: sum.fn_ + class.fn_ };
-        }
-        let any = cells[0] > 0;
-        values.extend(means.map(|total| any.then(|| total / averaged.len() as f64)));
-        values.extend([sum.precision(), sum.recall(), sum.f1()]);
-        values.extend(weighted.map(|total| (sum.support() > 0).then(|| total / sum.support() as f64)));
-        values
-    }
-}
-
-/// Count vectors, one row a cluster.
-struct Table {
-    cells: Vec<u32>,
-    width: usize,
-    clusters: usize,
-    patients: usize,
-}
-
-impl Table {
-    fn of(pairs: &[Pair], categories: usize) -> Self {
-        let width = Shape::cells(categories);
-        let mut numbers: FxHashMap<u32, usize> = FxHashMap::default();
-        for pair in pairs {
-            let next = numbers.len();
-            numbers.entry(pair.patient).or_insert(next);
-        }
-        let patients = numbers.len();
-        let clusters = patients.min(MAX_CLUSTERS);
-        let mut cells = vec![0; width * clusters];
-        for pair in pairs {
-            let cluster = numbers[&pair.patient] % clusters;
-            let row = &mut cells[cluster * width..(cluster + 1) * width];
-            row[0] += 1;
-            row[1] += u32::from(pair.gold == pair.predicted);
-            let mut class = |class: usize, gold: bool, predicted: bool| {
-                let at = 2 + 3 * class;
-                row[at] += u32::from(gold && predicted);
-                row[at + 1] += u32::from(!gold && predicted);
-                row[at + 2] += u32::from(gold && !predicted);
-            };
-            class(0, pair.gold == 0, pair.predicted == 0);
-            let mut touched = pair.gold | pair.predicted;
-            while touched != 0 {
-                let i = touched.trailing_zeros() as usize;
-                touched &= touched - 1;
-                if i < categories {
-                    class(i + 1, pair.gold >> i & 1 == 1, pair.predicted >> i & 1 == 1);
-                }
-            }
-            class(categories + 1, pair.gold != 0, pair.predicted != 0);
-        }
-        Self { cells, width, clusters, patients }
-    }
-
-    fn total(&self) -> Vec<u32> {
-        let mut total = vec![0; self.width];
-        for row in self.cells.chunks_exact(self.width) {
-            for (sum, cell) in total.iter_mut().zip(row) {
-                *sum += cell;
-            }
-        }
-        total
-    }
-
-    /// Percentile bootstrap over clusters: `scipy.stats.bootstrap(method="percentile")` with clusters for items. A
-    /// resample in which a value is undefined says nothing about it and is left out of its interval.
-    fn intervals(&self, shape: Shape, bootstrap: Bootstrap) -> Option<Vec<Option<(f64, f64)>>> {
-        if self.clusters < 2 || bootstrap.resamples == 0 {
-            return None;
-        }
-        let mut random = ChaCha8Rng::seed_from_u64(bootstrap.seed);
-        let mut drawn: Vec<Vec<f32>> = Vec::new();
-        let mut sum = vec![0u32; self.width];
-        for _ in 0..bootstrap.resamples {
-            sum.fill(0);
-            for _ in 0..self.clusters {
-                let cluster = random.random_range(0..self.clusters);
-                let row = &self.cells[cluster * self.width..(cluster + 1) * self.width];
-                for (sum, cell) in sum.iter_mut().zip(row) {
-                    *sum += cell;
-                }
-            }
-            let values = shape.values(&sum);
-            drawn.resize(values.len(), Vec::new());
-            for (drawn, value) in drawn.iter_mut().zip(values) {
-                drawn.extend(value.map(|v| v as f32));
-            }
-        }
-        Some(drawn.into_iter().map(percentiles).collect())
-    }
-}
-
-/// 2.5 and 97.5 % points with linear interpolation (numpy's default).
-fn percentiles(mut values: Vec<f32>) -> Option<(f64, f64)> {
-    if values.is_empty() {
-        return None;
-    }
-    values.sort_unstable_by(f32::total_cmp);
-    let at = |share: f64| {
-        let position = share * (values.len() - 1) as f64;
-        let below = f64::from(values[position as usize]);
-        let above = f64::from(values[(position as usize + 1).min(values.len() - 1)]);
-        below + (above - below) * position.fract()
-    };
-    Some((at(0.025), at(0.975)))
 }
 
 /// Gold against predicted, as counts of sentences. Rows are gold, columns predicted; position 0 is *None*.
@@ -470,13 +325,13 @@ mod tests {
             .enumerate()
             .map(|(i, p)| Pair { patient: i as u32, gold: 1, predicted: *p, blind: false })
             .collect();
-        let table = Table::of(&pairs, 1);
+        let table = Table::of(pairs.iter().copied(), 1);
         let shape = Shape { categories: 1, none_in_averages: false };
-        let mut random = ChaCha8Rng::seed_from_u64(3);
-        let mut counts = [0u32; 4];
-        for _ in 0..27_000 {
-            let right: u32 = (0..3).map(|_| table.cells[random.random_range(0..3) * table.width + 1]).sum();
-            counts[right as usize] += 1;
+        let mut draws = Draws::new(table.clusters, Bootstrap { resamples: 27_000, seed: 3 }).unwrap();
+        let (mut counts, mut sum) = ([0u32; 4], Vec::new());
+        while let Some(times) = draws.draw() {
+            table.drawn(times, &mut sum);
+            counts[sum[1] as usize] += 1;
         }
         for (count, expected) in counts.into_iter().zip([1_000.0, 6_000.0, 12_000.0, 8_000.0]) {
             assert!((f64::from(count) - expected).abs() < 4.0 * f64::sqrt(expected), "{counts:?}");

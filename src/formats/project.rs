@@ -1,18 +1,18 @@
 //! `goldsmith.toml`: what a project is.
 
 pub mod language;
+pub mod training;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-use serde::Serialize;
 
 use super::toml_source::{Source, Table};
 use super::{Fault, FormatError};
 use crate::domain::gold::Policy;
 use crate::domain::metrics::Bootstrap;
-use crate::domain::split::{SplitPlan, Tier};
+use crate::domain::split::SplitPlan;
 use language::{GenerateSettings, LabelSettings, ModelSettings, PrivacySettings};
+use training::TrainSettings;
 
 /// The file's name.
 pub const FILE_NAME: &str = "goldsmith.toml";
@@ -51,14 +51,40 @@ resamples = 2000
 seed = 1
 
 [train]
-# What the default classifier learns from: any of "gold", "silver", "bronze". It is always scored on gold alone.
+# What a classifier learns from: any of "gold", "silver", "bronze". It is always scored on gold alone.
 tiers = ["gold"]
-epochs = 40
-learning_rate = 0.07
-# Stop when the loss on validation has not fallen for this many epochs.
-patience = 6
+# "ngram": linear over n-grams, in a second. "frozen": a head on an encoder's embeddings, in a second once they are computed.
+# "finetune": the encoder too, in minutes to hours.
+method = "ngram"
+# A Hugging Face folder of a BERT, DistilBERT or ModernBERT, relative to this file, or the name of one on the hub.
+encoder = ""
+# Texts are cut to so many tokens.
+max_tokens = 256
+# These are as the method has them; here for "ngram".
+# epochs = 40
+# learning_rate = 0.07
+# Stop when validation has not become better for so many epochs: by its loss, "finetune" by macro-F1.
+# patience = 6
 # Weigh rare categories up: "none", "balanced" or "sqrt".
-class_weights = "balanced"
+# class_weights = "balanced"
+# How much a sentence of each tier counts.
+gold_weight = 1.0
+silver_weight = 1.0
+bronze_weight = 1.0
+# "frozen": one over the weight of the squared weights.
+c = 20.0
+# "finetune": sentences in a batch, batches in a step; how many of the last layers learn (all, if not said); dropout (the
+# encoder's, if not said); and what the words say.
+batch = 16
+accumulate = 1
+# last_layers = 2
+# dropout = 0.1
+warmup = 0.1
+weight_decay = 0.01
+clip = 1.0
+label_smoothing = 0.0
+# Draw rare categories more often: 0 not at all, 1 until all are equally frequent.
+oversample = 0.0
 seed = 1
 
 [privacy]
@@ -145,48 +171,6 @@ give_up = 25
 # undo = ["u", "ctrl-z"]
 # `?` in the workbench shows every action with its keys.
 "#;
-
-/// How the default classifier weighs categories.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Weights {
-    /// Every sentence alike.
-    None,
-    /// Inverse to a category's frequency.
-    Balanced,
-    /// The square root of that.
-    Sqrt,
-}
-
-/// Settings of training.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct TrainSettings {
-    /// What to learn from.
-    pub tiers: Vec<Tier>,
-    /// At most this many passes.
-    pub epochs: usize,
-    /// Step size.
-    pub learning_rate: f64,
-    /// Epochs without progress before it stops.
-    pub patience: usize,
-    /// Weights of categories.
-    pub class_weights: Weights,
-    /// Seed of everything random.
-    pub seed: u64,
-}
-
-impl Default for TrainSettings {
-    fn default() -> Self {
-        Self {
-            tiers: vec![Tier::Gold],
-            epochs: 40,
-            learning_rate: 0.07,
-            patience: 6,
-            class_weights: Weights::Balanced,
-            seed: 1,
-        }
-    }
-}
 
 /// A checked project file.
 #[derive(Clone, Debug, PartialEq)]
@@ -284,7 +268,7 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
     }
     let mut train = TrainSettings::default();
     if let Some(table) = top.table(s, "train") {
-        train_settings(s, table, &mut train);
+        training::read(s, table, &mut train);
     }
     let mut privacy = PrivacySettings::default();
     if let Some(table) = top.table(s, "privacy") {
@@ -327,27 +311,6 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
         generate,
         keys,
     })
-}
-
-fn train_settings<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, train: &mut TrainSettings) {
-    if let Some(tiers) = table.placed_texts(s, "tiers") {
-        train.tiers.clear();
-        for (tier, at) in tiers {
-            match tier.as_str() {
-                "gold" => train.tiers.push(Tier::Gold),
-                "silver" => train.tiers.push(Tier::Silver),
-                "bronze" => train.tiers.push(Tier::Bronze),
-                _ => s.fault(at, format!("`tiers` knows gold, silver and bronze, not \"{tier}\"")),
-            }
-        }
-    }
-    train.epochs = table.whole(s, "epochs", 1..=10_000).map_or(train.epochs, |n| n as usize);
-    train.learning_rate = table.number(s, "learning_rate", 1e-6..=100.0).unwrap_or(train.learning_rate);
-    train.patience = table.whole(s, "patience", 1..=10_000).map_or(train.patience, |n| n as usize);
-    let words = [("none", Weights::None), ("balanced", Weights::Balanced), ("sqrt", Weights::Sqrt)];
-    train.class_weights = table.word(s, "class_weights", &words).unwrap_or(train.class_weights);
-    train.seed = table.whole(s, "seed", 0..=1 << 53).unwrap_or(train.seed);
-    table.close(s);
 }
 
 #[cfg(test)]

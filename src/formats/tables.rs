@@ -114,12 +114,19 @@ fn interval(estimate: &Estimate, style: Style) -> String {
 }
 
 fn csv(title: &str, rows: &[Vec<String>]) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for (i, row) in rows.iter().enumerate() {
+    let named = rows.iter().enumerate().map(|(i, row)| {
         let first = if i == 0 { "scored" } else { title };
-        let cells = std::iter::once(guard(first)).chain(row.iter().map(|cell| guard(cell)));
+        std::iter::once(first.to_owned()).chain(row.iter().cloned()).collect()
+    });
+    csv_rows(&named.collect::<Vec<_>>())
+}
+
+/// Rows as CSV, none of whose cells is a formula.
+pub fn csv_rows(rows: &[Vec<String>]) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
         // Writing into memory cannot fail.
-        let _ = writer.write_record(cells);
+        let _ = writer.write_record(row.iter().map(|cell| guard(cell)));
     }
     writer.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
 }
@@ -133,7 +140,7 @@ pub fn guard(cell: &str) -> String {
     }
 }
 
-fn widths(rows: &[Vec<String>]) -> Vec<usize> {
+pub(super) fn widths(rows: &[Vec<String>]) -> Vec<usize> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     (0..columns)
         .map(|i| rows.iter().filter_map(|r| r.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0))
@@ -150,14 +157,14 @@ fn aligned(row: &[String], widths: &[usize], separator: &str) -> String {
     cells.join(separator)
 }
 
-fn plain(rows: &[Vec<String>]) -> String {
+pub(super) fn plain(rows: &[Vec<String>]) -> String {
     let widths = widths(rows);
     let mut out: Vec<String> = rows.iter().map(|row| aligned(row, &widths, "  ").trim_end().to_owned()).collect();
     out.insert(1, "-".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1)));
     out.join("\n") + "\n"
 }
 
-fn markdown(rows: &[Vec<String>]) -> String {
+pub(super) fn markdown(rows: &[Vec<String>]) -> String {
     let widths = widths(rows);
     let mut out: Vec<String> = rows.iter().map(|row| format!("| {} |", aligned(row, &widths, " | "))).collect();
     let rule: Vec<String> = widths

@@ -164,26 +164,7 @@ impl Store {
 
     /// Writes a run, or its later state.
     pub fn put_run(&mut self, run: &Run) -> Result<(), StoreError> {
-        self.write(|c| {
-            c.prepare_cached(
-                "INSERT INTO runs (id, kind, model, config, taxonomy, started, finished, outcome, scores)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-                 ON CONFLICT (id) DO UPDATE SET finished = excluded.finished, outcome = excluded.outcome,
-                     scores = excluded.scores",
-            )?
-            .execute(params![
-                run.id,
-                run.kind,
-                run.model,
-                run.config,
-                run.taxonomy,
-                run.started,
-                run.finished,
-                run.outcome,
-                run.scores
-            ])
-            .map(drop)
-        })
+        self.write(|c| put_run(c, run))
     }
 
     /// All runs, newest first.
@@ -239,6 +220,27 @@ impl Store {
             .collect()
         })
     }
+}
+
+pub(super) fn put_run(c: &Connection, run: &Run) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "INSERT INTO runs (id, kind, model, config, taxonomy, started, finished, outcome, scores)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET finished = excluded.finished, outcome = excluded.outcome,
+             scores = excluded.scores",
+    )?
+    .execute(params![
+        run.id,
+        run.kind,
+        run.model,
+        run.config,
+        run.taxonomy,
+        run.started,
+        run.finished,
+        run.outcome,
+        run.scores
+    ])
+    .map(drop)
 }
 
 pub(super) fn propose(

@@ -99,6 +99,19 @@ const MIGRATIONS: &[&str] = &[
         value REAL, PRIMARY KEY (sentence, item)
     ) WITHOUT ROWID;
     ",
+    // 3: experiments and encoders.
+    //
+    // `predictions` are what the cells of an experiment say of test sentences: no proposals, so Review and the metrics never
+    // meet them. `embeddings` are an encoder's vectors by the SHA-256 of the text.
+    "
+    CREATE TABLE predictions (
+        run TEXT NOT NULL REFERENCES runs, sentence INTEGER NOT NULL REFERENCES sentences, label TEXT NOT NULL,
+        PRIMARY KEY (run, sentence)
+    ) WITHOUT ROWID;
+    CREATE TABLE embeddings (
+        encoder TEXT NOT NULL, text BLOB NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (encoder, text)
+    ) WITHOUT ROWID;
+    ",
 ];
 
 /// The version that this program writes.
@@ -130,10 +143,10 @@ pub(super) fn migrate(store: &mut Store) -> Result<(), StoreError> {
     })
 }
 
-/// Makes a store as the first version left it.
+/// Makes a store as an earlier version left it.
 #[cfg(test)]
-pub(super) fn first_version(c: &rusqlite::Connection) -> rusqlite::Result<()> {
-    c.execute_batch(MIGRATIONS[0])?;
-    c.pragma_update(None, "user_version", 1)?;
+pub(super) fn earlier_version(c: &rusqlite::Connection, version: usize) -> rusqlite::Result<()> {
+    MIGRATIONS[..version].iter().try_for_each(|migration| c.execute_batch(migration))?;
+    c.pragma_update(None, "user_version", version as i64)?;
     c.pragma_update(None, "application_id", APPLICATION_ID)
 }

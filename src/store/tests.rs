@@ -260,12 +260,76 @@ proptest! {
     }
 }
 
+fn cell(id: &str, config: &str) -> Run {
+    Run {
+        id: RunId(id.into()),
+        kind: RunKind::Experiment,
+        model: "m".into(),
+        config: config.into(),
+        taxonomy: "t".into(),
+        started: Timestamp(1),
+        finished: Some(Timestamp(2)),
+        outcome: Outcome::Finished,
+        scores: "{}".into(),
+    }
+}
+
+#[test]
+fn a_cell_is_found_again_by_its_configuration_and_proposes_nothing() {
+    let mut store = store_with(&[note("p", "1", &["a", "b"])]);
+    let said = [(SentenceId(1), Label::parse("memory").unwrap()), (SentenceId(2), Label::none())];
+    store.put_cell(&cell("c1", "{1}"), &said).unwrap();
+    assert_eq!(store.find_run(RunKind::Experiment, "m", "{1}").unwrap(), Some(RunId("c1".into())));
+    assert_eq!(store.find_run(RunKind::Experiment, "m", "{2}").unwrap(), None);
+    assert_eq!(store.predictions(&RunId("c1".into())).unwrap(), said);
+    assert!(store.proposals(SentenceId(1)).unwrap().is_empty());
+    let mut proposed = 0;
+    store.proposals_since(0, |_| proposed += 1).unwrap();
+    assert_eq!(proposed, 0);
+}
+
+#[test]
+fn a_cell_is_there_as_a_whole_or_not_at_all() {
+    let mut store = store_with(&[note("p", "1", &["a"])]);
+    let nowhere = [(SentenceId(1), Label::none()), (SentenceId(99), Label::none())];
+    assert!(store.put_cell(&cell("c1", "{}"), &nowhere).is_err(), "there is no sentence 99");
+    assert!(store.runs().unwrap().is_empty());
+    assert!(store.predictions(&RunId("c1".into())).unwrap().is_empty());
+}
+
+#[test]
+fn embeddings_are_kept_by_encoder_and_text() {
+    let mut store = Store::in_memory().unwrap();
+    let (one, two) = ([1; 32], [2; 32]);
+    store.keep_embeddings("minilm", &[(one, vec![0.1, -2.5e-7]), (two, vec![])]).unwrap();
+    store.keep_embeddings("minilm", &[(one, vec![9.0, 9.0])]).unwrap();
+    let kept = store.embeddings("minilm", &[two, [3; 32], one, one]).unwrap();
+    assert_eq!(kept, [Some(vec![]), None, Some(vec![0.1, -2.5e-7]), Some(vec![0.1, -2.5e-7])]);
+    assert_eq!(store.embeddings("other", &[one]).unwrap(), [None]);
+}
+
+#[test]
+fn a_store_of_the_second_version_is_brought_up_to_date_with_all_that_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    super::schema::earlier_version(&old, 2).unwrap();
+    old.execute("INSERT INTO runs VALUES ('r', 'train', 'm', '{}', 't', 1, 2, 'finished', '')", []).unwrap();
+    drop(old);
+    let mut store = Store::open(&path).unwrap();
+    assert_eq!(store.runs().unwrap()[0].kind, RunKind::Train);
+    store.put_cell(&cell("c1", "{}"), &[]).unwrap();
+    store.keep_embeddings("minilm", &[([1; 32], vec![1.0])]).unwrap();
+    assert_eq!(store.runs().unwrap().len(), 2);
+    assert_eq!(store.embeddings("minilm", &[[1; 32]]).unwrap(), [Some(vec![1.0])]);
+}
+
 #[test]
 fn a_store_of_the_first_version_is_brought_up_to_date_with_all_that_it_holds() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("old.db");
     let old = rusqlite::Connection::open(&path).unwrap();
-    super::schema::first_version(&old).unwrap();
+    super::schema::earlier_version(&old, 1).unwrap();
     old.execute("INSERT INTO meta VALUES ('kept', 'yes')", []).unwrap();
     drop(old);
     let mut store = Store::open(&path).unwrap();

@@ -1,6 +1,6 @@
 //! The state of Train: what the run under way has said.
 
-use crate::classifier::Epoch;
+use crate::classifier::{Epoch, Heard};
 use crate::domain::split::Tier;
 use crate::workflow::Progress;
 use crate::workflow::train::Event;
@@ -46,10 +46,11 @@ impl TrainState {
                 self.held_out = held_out;
                 self.leaks = leaks;
             }
-            Event::Epoch(epoch) => {
+            Event::Heard(Heard::Epoch(epoch)) => {
                 self.last = now;
                 self.epochs.push(epoch);
             }
+            Event::Heard(Heard::Step { .. }) => {}
             Event::Progress(Progress::Started { what, total, .. }) => self.step = Some((what, 0, total)),
             Event::Progress(Progress::Advanced(done)) => {
                 if let Some(step) = &mut self.step {

@@ -15,7 +15,7 @@ use super::dispatch::{Dispatch, Ended, dispatch};
 use super::metrics::Board;
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, label, models, runs, train};
-use crate::classifier::Model as Classifier;
+use crate::classifier::{self, Classifier};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::GoldReal;
 use crate::domain::label::{Label, RunId, RunKind};
@@ -147,13 +147,13 @@ fn reference(store: &Store, watch: &mut Watch<'_>) -> Result<Reference, Workflow
 }
 
 /// The newest classifier, where it is to be asked and there is one.
-fn classifier(project: &Project, store: &Store, settings: &GenerateSettings) -> Option<Classifier> {
+fn classifier(project: &Project, store: &Store, settings: &GenerateSettings) -> Option<Box<dyn Classifier>> {
     if settings.classifier == Agreement::Off {
         return None;
     }
     // A project without a classifier yet is no fault; the check is left out, and the verdicts show that.
     let folder = train::latest_model(project, store, None).ok()?;
-    Classifier::load(&folder).ok().map(|(model, _)| model)
+    classifier::load(&folder).ok().map(|(model, _)| model)
 }
 
 /// Generates.
@@ -204,7 +204,7 @@ pub fn generate(
         shows: &shows,
         lengths: reference.lengths(),
         gate,
-        classifier: classifier.as_ref(),
+        classifier: classifier.as_deref(),
         targets: quotas.into_iter().map(job::Progressing::new).collect(),
         waiting: Vec::new(),
         unusable: 0,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::train::{chosen_label, with_none};
 use super::{Cancel, Progress, Watch, WorkflowError};
-use crate::classifier::{Classifier, Model};
+use crate::classifier::{self, Classifier};
 use crate::formats::FormatError;
 use crate::formats::notes::{self, Columns, Layout, Record};
 use crate::formats::tables::guard;
@@ -21,14 +21,14 @@ pub struct Input {
 }
 
 /// Loads a saved model.
-pub fn load(folder: &Path) -> Result<Model, WorkflowError> {
-    Ok(Model::load(folder)?.0)
+pub fn load(folder: &Path) -> Result<Box<dyn Classifier>, WorkflowError> {
+    Ok(classifier::load(folder)?.0)
 }
 
 /// Reads records, labels them with a saved model and writes a line each, as jsonl or csv like the input. Returns how many
 /// were written; a bad record stops it.
 pub fn predict(
-    model: &Model,
+    model: &dyn Classifier,
     input: &Input,
     as_csv: bool,
     out: &mut dyn Write,
@@ -38,8 +38,8 @@ pub fn predict(
     let mut notes = notes::open(&input.path, input.layout, &input.columns)?;
     watch(Progress::Started { what: format!("labelling {}", input.path.display()), total: notes.size, unit: "bytes" });
     let names: Vec<String> = match model.mode() {
-        crate::classifier::Mode::Single => model.outputs().to_vec(),
-        crate::classifier::Mode::Multiple => {
+        classifier::Mode::Single => model.outputs().to_vec(),
+        classifier::Mode::Multiple => {
             std::iter::once(super::train::NONE.to_owned()).chain(model.outputs().iter().cloned()).collect()
         }
     };

@@ -10,6 +10,7 @@ use crate::formats::{FormatError, taxonomy};
 use crate::store::Store;
 
 /// An open project.
+#[derive(Clone)]
 pub struct Project {
     /// Its folder.
     pub folder: PathBuf,

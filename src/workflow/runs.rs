@@ -132,10 +132,12 @@ pub struct Diff {
 /// Compares two runs that labelled real sentences.
 pub fn diff(project: &Project, store: &Store, before: &Run, after: &Run) -> Result<Diff, WorkflowError> {
     for run in [before, after] {
-        if run.kind == RunKind::Generate {
-            let why = format!("run {} wrote sentences; `goldsmith bronze --run` shows it", run.id);
-            return Err(WorkflowError::Refused(why));
-        }
+        let why = match run.kind {
+            RunKind::Generate => "wrote sentences; `goldsmith bronze --run` shows it",
+            RunKind::Experiment => "is a cell of an experiment; `goldsmith experiment` compares them",
+            _ => continue,
+        };
+        return Err(WorkflowError::Refused(format!("run {} {why}", run.id)));
     }
     let taxonomy = &project.taxonomy;
     let mut board = Board::default();

@@ -1,24 +1,28 @@
 //! One training run: gold (and what else is asked for) to a model, its scores on held-out gold, and its labels for every
 //! real sentence, so that Review can show them and the metrics can follow.
 
+mod sets;
+
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::metrics::{Board, Scored};
 use super::project::Project;
-use super::{Cancel, Progress, Watch, WorkflowError, new_run_id, now};
-use crate::classifier::{self, ClassWeights, Classifier, Epoch, Example, FitConfig, Mode, Model};
+use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
+pub use crate::classifier::Heard;
+use crate::classifier::{self, ClassWeights, Classifier, FitConfig, HeadConfig, Learner, Mode, TuneConfig};
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::gold::{Bronze, GoldReal, Silver};
+use crate::domain::gold::GoldReal;
 use crate::domain::label::{Confidence, ConfidenceKind, Label, NewProposal, Outcome, Run, RunId, RunKind, Source};
 use crate::domain::metrics::Bootstrap;
 use crate::domain::split::{Leak, Split, TestSet, Tier, TrainSet, leaks};
-use crate::domain::taxonomy::{Selection, Taxonomy, hex};
-use crate::formats::project::{TrainSettings, Weights};
-use crate::store::{BronzeRow, Store};
+use crate::domain::taxonomy::{Selection, Taxonomy};
+use crate::formats::project::training::{Method, TrainSettings, Weights};
+use crate::store::Store;
+pub use sets::bronze_label;
+pub(super) use sets::{Labelled, data_hash, examples, held_out_examples};
 
 /// The name that the *None* output has in a saved model. No category key can be it.
 pub const NONE: &str = "None";
@@ -35,8 +39,8 @@ pub enum Event {
         /// Test sentences that stand in the training set nearly word for word.
         leaks: usize,
     },
-    /// A pass is over.
-    Epoch(Epoch),
+    /// What training says.
+    Heard(Heard),
     /// A step of the work around training.
     Progress(Progress),
 }
@@ -68,7 +72,7 @@ pub fn outputs(taxonomy: &Taxonomy) -> (Vec<String>, Mode) {
 }
 
 /// A label as positions of [`outputs`].
-fn positions(taxonomy: &Taxonomy, label: &Label) -> Vec<usize> {
+pub(super) fn positions(taxonomy: &Taxonomy, label: &Label) -> Vec<usize> {
     let first = usize::from(taxonomy.selection() == Selection::Single);
     if label.is_none() && first == 1 {
         return vec![0];
@@ -85,49 +89,10 @@ pub fn with_none(mode: Mode, row: &[f32]) -> Vec<f32> {
     }
 }
 
-/// A bronze sentence as it may be trained on: what an expert accepted, reworded or relabelled counts as the expert left it,
-/// what none has looked at counts if the quality gate let it pass; `None` for the rest.
-pub fn bronze_label(row: &BronzeRow) -> Option<(Label, String)> {
-    let verdict = row.verdict.clone().unwrap_or_default();
-    let decided = verdict.label.is_some();
-    if verdict.rejected || !(decided || row.passed) {
-        return None;
-    }
-    Some((verdict.label.unwrap_or_else(|| row.target.clone()), verdict.edited.unwrap_or_else(|| row.text.clone())))
-}
-
 struct Sets {
     train: TrainSet,
     validation: TestSet,
     test: TestSet,
-    bronze_texts: std::collections::BTreeMap<SentenceId, String>,
-}
-
-fn sets(project: &Project, store: &Store, board: &Board, tiers: &[Tier]) -> Result<Sets, WorkflowError> {
-    let plan = &project.file.split;
-    let gold = board.gold(project);
-    let mut silver = Vec::new();
-    if let (true, Some(run)) = (tiers.contains(&Tier::Silver), board.latest(Source::Llm)) {
-        for (sentence, patient, label) in board.proposed(run, &project.taxonomy) {
-            silver.extend(Silver::propose(sentence, patient, Origin::Real, label, run.clone()));
-        }
-    }
-    let mut bronze = Vec::new();
-    if tiers.contains(&Tier::Bronze) {
-        store.bronze_each(None, |row| {
-            if let Some((label, text)) = bronze_label(&row) {
-                bronze.extend(Bronze::generate(row.sentence, Origin::Synthetic, label, text, row.run));
-            }
-        })?;
-    }
-    let bronze_texts = bronze.iter().map(|b| (b.sentence(), b.text().to_owned())).collect();
-    let trained_gold = if tiers.contains(&Tier::Gold) { gold.clone() } else { Vec::new() };
-    Ok(Sets {
-        train: TrainSet::mix(plan, trained_gold, silver, bronze),
-        validation: TestSet::from_gold(gold.clone(), plan, Split::Validation),
-        test: TestSet::from_gold(gold, plan, Split::Test),
-        bronze_texts,
-    })
 }
 
 /// Trains, saves, labels every real sentence, and scores.
@@ -140,15 +105,15 @@ pub fn train(
 ) -> Result<Trained, WorkflowError> {
     let mut board = Board::default();
     board.refresh(project, store)?;
-    let sets = sets(project, store, &board, &settings.tiers)?;
+    let labels = Labelled::read(project, store, &board, &settings.tiers)?;
+    let sets = Sets {
+        train: labels.train_set(&settings.tiers, |_| true),
+        validation: labels.held_out(Split::Validation),
+        test: labels.held_out(Split::Test),
+    };
     let taxonomy = &project.taxonomy;
     let ids: Vec<SentenceId> = sets.train.rows().iter().map(|row| row.sentence).collect();
-    let mut texts: Vec<String> = store.texts(&ids)?.into_iter().map(|row| row.text).collect();
-    for (text, id) in texts.iter_mut().zip(&ids) {
-        if let Some(edited) = sets.bronze_texts.get(id) {
-            text.clone_from(edited);
-        }
-    }
+    let texts = labels.texts(store, &ids)?;
     let held_out = |set: &TestSet| -> Result<Vec<(SentenceId, String)>, WorkflowError> {
         let ids: Vec<SentenceId> = set.gold().iter().map(GoldReal::sentence).collect();
         Ok(store.texts(&ids)?.into_iter().map(|row| (row.id, row.text)).collect())
@@ -167,25 +132,20 @@ pub fn train(
     });
 
     let (outputs, mode) = outputs(taxonomy);
-    let examples: Vec<Example<'_>> = rows
-        .iter()
-        .zip(&texts)
-        .map(|(row, text)| Example { text, outputs: positions(taxonomy, &row.label), weight: 1.0 })
-        .collect();
-    let validation: Vec<Example<'_>> = sets
-        .validation
-        .gold()
-        .iter()
-        .zip(&validation_texts)
-        .map(|(gold, (_, text))| Example { text, outputs: positions(taxonomy, gold.label()), weight: 1.0 })
-        .collect();
-    let config = fit_config(settings);
+    let positions = |label: &Label| positions(taxonomy, label);
+    let examples = examples(rows, texts.iter().map(String::as_str), positions, settings);
+    let texts_of = validation_texts.iter().map(|(_, text)| text.as_str());
+    let validation = held_out_examples(&sets.validation, texts_of, positions);
+    let learner = learner(project, settings)?;
+    let read: Vec<&str> = examples.iter().chain(&validation).map(|example| example.text).collect();
+    encoders::embed(store, &learner, &read, cancel, &mut |progress| watch(Event::Progress(progress)))?;
     let mut run = Run {
         id: new_run_id(),
         kind: RunKind::Train,
-        model: "n-gram linear".into(),
+        model: learner.name(),
         config: json!({
-            "settings": settings, "fit": config, "split": project.file.split, "policy": project.file.policy,
+            "settings": settings, "recipe": learner.recipe(),
+            "encoder": learner.encoder().map(|encoder| encoder.fingerprint()), "split": project.file.split, "policy": project.file.policy,
             "data": data_hash(&examples, &validation),
         })
         .to_string(),
@@ -196,8 +156,8 @@ pub fn train(
         scores: String::new(),
     };
     let clock = std::time::Instant::now();
-    let fitted = classifier::fit(&outputs, mode, &examples, &validation, &config, &mut |epoch| {
-        watch(Event::Epoch(epoch.clone()));
+    let fitted = learner.fit(&outputs, mode, &examples, &validation, settings.seed, &mut |heard| {
+        watch(Event::Heard(heard.clone()));
         if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let seconds = clock.elapsed().as_secs_f64();
@@ -205,11 +165,12 @@ pub fn train(
     let model = fitted?;
     store.put_run(&run)?;
     let folder = project.models().join(&run.id.0);
-    let labelled = label_all(store, taxonomy, &model, &run.id, &mut |progress| watch(Event::Progress(progress)));
+    let labelled =
+        label_all(store, taxonomy, &*model, &learner, &run.id, &mut |progress| watch(Event::Progress(progress)));
     let finished = labelled.and_then(|()| {
         board.refresh(project, store)?;
         let scored = board.score(project, &run.id, project.file.bootstrap).filter(|scored| scored.report.sentences > 0);
-        let card = card(&run, project, &sets, &model, scored.as_ref(), seconds);
+        let card = card(&run, project, &sets, &*model, scored.as_ref(), seconds);
         model.save(&folder, &card)?;
         Ok(scored)
     });
@@ -234,7 +195,8 @@ pub fn train(
 fn label_all(
     store: &mut Store,
     taxonomy: &Taxonomy,
-    model: &Model,
+    model: &dyn Classifier,
+    learner: &Learner,
     run: &RunId,
     watch: &mut Watch<'_>,
 ) -> Result<(), WorkflowError> {
@@ -248,6 +210,8 @@ fn label_all(
         };
         after = last.id;
         let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
+        // A stop ends training, not this: a model without its labels could not be looked at.
+        encoders::embed(store, learner, &texts, &Cancel::default(), &mut |_| {})?;
         let proposals: Vec<NewProposal> =
             model.predict(&texts)?.iter().zip(&rows).map(|(p, row)| proposal(taxonomy, model, p, row.id)).collect();
         store.propose(run, Source::Classifier, &proposals)?;
@@ -259,12 +223,12 @@ fn label_all(
 }
 
 /// The label that a row of probabilities speaks for.
-pub fn chosen_label(model: &Model, row: &[f32]) -> Label {
+pub fn chosen_label(model: &dyn Classifier, row: &[f32]) -> Label {
     let keys = model.choose(row).into_iter().filter_map(|at| model.outputs().get(at));
     keys.filter_map(|key| crate::domain::taxonomy::CategoryKey::new(key).ok()).collect()
 }
 
-fn proposal(taxonomy: &Taxonomy, model: &Model, row: &[f32], sentence: SentenceId) -> NewProposal {
+fn proposal(taxonomy: &Taxonomy, model: &dyn Classifier, row: &[f32], sentence: SentenceId) -> NewProposal {
     let label = chosen_label(model, row);
     let probabilities = with_none(model.mode(), row);
     let of_label = label.keys().iter().filter_map(|key| probabilities.get(taxonomy.index_of(key)? + 1)).copied();
@@ -279,31 +243,51 @@ fn proposal(taxonomy: &Taxonomy, model: &Model, row: &[f32], sentence: SentenceI
     }
 }
 
-fn fit_config(settings: &TrainSettings) -> FitConfig {
-    FitConfig {
-        epochs: settings.epochs,
-        learning_rate: settings.learning_rate,
-        patience: settings.patience,
-        class_weights: match settings.class_weights {
-            Weights::None => ClassWeights::None,
-            Weights::Balanced => ClassWeights::Balanced,
-            Weights::Sqrt => ClassWeights::Sqrt,
-        },
-        seed: settings.seed,
-        ..FitConfig::default()
-    }
-}
-
-/// SHA-256 over everything that was trained and stopped on, in order.
-fn data_hash(train: &[Example<'_>], validation: &[Example<'_>]) -> String {
-    let mut hasher = Sha256::new();
-    for example in train.iter().chain(validation) {
-        hasher.update((example.text.len() as u64).to_le_bytes());
-        hasher.update(example.text.as_bytes());
-        example.outputs.iter().for_each(|i| hasher.update((*i as u64).to_le_bytes()));
-        hasher.update([0xff]);
-    }
-    hex(&hasher.finalize())
+/// What trains by these settings.
+pub fn learner(project: &Project, settings: &TrainSettings) -> Result<Learner, WorkflowError> {
+    let class_weights = |by_default| match settings.class_weights {
+        None => by_default,
+        Some(Weights::None) => ClassWeights::None,
+        Some(Weights::Balanced) => ClassWeights::Balanced,
+        Some(Weights::Sqrt) => ClassWeights::Sqrt,
+    };
+    Ok(match settings.method {
+        Method::Ngram => {
+            let default = FitConfig::default();
+            Learner::ngram(FitConfig {
+                epochs: settings.epochs.unwrap_or(default.epochs),
+                learning_rate: settings.learning_rate.unwrap_or(default.learning_rate),
+                patience: settings.patience.unwrap_or(default.patience),
+                class_weights: class_weights(default.class_weights),
+                ..default
+            })
+        }
+        Method::Frozen => {
+            let default = HeadConfig::default();
+            let class_weights = class_weights(default.class_weights);
+            Learner::frozen(encoders::open(project, settings)?, HeadConfig { c: settings.c, class_weights, ..default })
+        }
+        Method::Finetune => {
+            let default = TuneConfig::default();
+            let config = TuneConfig {
+                epochs: settings.epochs.unwrap_or(default.epochs),
+                learning_rate: settings.learning_rate.unwrap_or(default.learning_rate),
+                patience: settings.patience.unwrap_or(default.patience),
+                class_weights: class_weights(default.class_weights),
+                warmup: settings.warmup,
+                weight_decay: settings.weight_decay,
+                clip: settings.clip,
+                dropout: settings.dropout.map(|rate| rate as f32),
+                label_smoothing: settings.label_smoothing as f32,
+                oversample: settings.oversample,
+                batch: settings.batch,
+                accumulate: settings.accumulate,
+                last_layers: settings.last_layers,
+                ..default
+            };
+            Learner::fine_tune(encoders::open(project, settings)?, config, Some(project.models()))
+        }
+    })
 }
 
 fn summary(report: &crate::domain::metrics::Report) -> serde_json::Value {
@@ -319,7 +303,7 @@ fn card(
     run: &Run,
     project: &Project,
     sets: &Sets,
-    model: &Model,
+    model: &dyn Classifier,
     scored: Option<&Scored>,
     seconds: f64,
 ) -> serde_json::Value {
@@ -330,7 +314,7 @@ fn card(
             "gold": sets.train.count(Tier::Gold), "silver": sets.train.count(Tier::Silver), "bronze": sets.train.count(Tier::Bronze),
             "validation": sets.validation.gold().len(), "test": sets.test.gold().len(), "test_patients": sets.test.patient_count(),
         },
-        "n_grams": model.feature_count(), "seconds": seconds, "config": config,
+        "model": model.describe(), "seconds": seconds, "config": config,
         "scores_on_test": scored.map(|scored| summary(&scored.report)),
     })
 }
@@ -362,7 +346,7 @@ pub fn score(
     folder: &std::path::Path,
     bootstrap: Bootstrap,
 ) -> Result<crate::domain::metrics::Report, WorkflowError> {
-    let (model, _) = Model::load(folder)?;
+    let (model, _) = classifier::load(folder)?;
     let mut board = Board::default();
     board.refresh(project, store)?;
     let test = TestSet::from_gold(board.gold(project), &project.file.split, Split::Test);
@@ -388,7 +372,7 @@ pub fn score(
             crate::domain::metrics::Pair {
                 patient: *patients.entry(gold.patient().clone()).or_insert(next),
                 gold: taxonomy.bits(gold.label()),
-                predicted: taxonomy.bits(&chosen_label(&model, row)),
+                predicted: taxonomy.bits(&chosen_label(&*model, row)),
                 blind: gold.blind(),
             }
         })

@@ -17,8 +17,20 @@ fn project(taxonomy: &str) -> (tempfile::TempDir, String) {
 #[test]
 fn help_of_every_verb_has_an_example() {
     let help = succeeds(&["--help"]);
-    let verbs =
-        ["init", "demo", "import", "metrics", "train", "score", "predict", "runs", "check", "completions", "man"];
+    let verbs = [
+        "init",
+        "demo",
+        "import",
+        "metrics",
+        "train",
+        "experiment",
+        "score",
+        "predict",
+        "runs",
+        "check",
+        "completions",
+        "man",
+    ];
     for verb in verbs {
         assert!(help.contains(verb), "{help}");
         let help = succeeds(&[verb, "--help"]);

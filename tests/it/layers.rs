@@ -12,7 +12,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
         &["domain"],
         &["reqwest", "rustls", "tokio", "candle_core", "tokenizers", "minijinja", "rayon", "serde_json"],
     ),
-    ("classifier", &["domain"], &["candle_core", "serde_json"]),
+    ("classifier", &["domain"], &["candle_core", "tokenizers", "safetensors", "gemm", "pulp", "rayon", "serde_json"]),
     ("workflow", &["domain", "store", "formats", "llm", "classifier"], &["jiff", "uuid", "serde_json", "csv", "tokio"]),
     (
         "cli",

@@ -192,7 +192,7 @@ def main(data):
             "noise": digits(noise, 2),
             "first_gradients": {n: digits(v, 8) for n, v in first.items()},
             "final": {n: digits(v, 8) for n, v in final.items()},
-            "final_rows": {t: digits(v, 8) for t, v in rows.items()},
+            "final_rows": {str(t): digits(v, 8) for t, v in rows.items()},
         }
     write_json(Path(data) / "losses.json", written, 4)
 

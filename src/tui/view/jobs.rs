@@ -112,7 +112,7 @@ fn progress(app: &App, job: &Job, width: usize) -> Vec<Line<'static>> {
 fn runs(app: &App, width: usize) -> Vec<Line<'static>> {
     let theme = &app.shared.theme;
     let mut lines = Vec::new();
-    for run in app.board.runs.iter().filter(|run| run.kind != RunKind::Train) {
+    for run in app.board.runs.iter().filter(|run| !matches!(run.kind, RunKind::Train | RunKind::Experiment)) {
         let scores: serde_json::Value = serde_json::from_str(&run.scores).unwrap_or_default();
         let number = |key: &str| scores.get(key).and_then(serde_json::Value::as_u64);
         let came_to = match run.kind {

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
 use super::{Target, label_of};
-use crate::classifier::{Classifier as _, Model as Classifier};
+use crate::classifier::Classifier;
 use crate::domain::corpus::{NewDocument, PatientKey, SentenceId};
 use crate::domain::label::{Label, RunId};
 use crate::domain::quality::{Check, Gate, Lengths, Limits, Verdict};
@@ -70,7 +70,7 @@ pub(super) struct GenerateJob<'a> {
     pub(super) shows: &'a [SentenceId],
     pub(super) lengths: &'a Lengths,
     pub(super) gate: Gate<'a>,
-    pub(super) classifier: Option<&'a Classifier>,
+    pub(super) classifier: Option<&'a dyn Classifier>,
     pub(super) targets: Vec<Progressing>,
     pub(super) waiting: Vec<NewBronze>,
     pub(super) unusable: u64,

@@ -4,34 +4,107 @@
 //! A dense gradient of a hundred thousand n-grams for a batch of sixteen would be almost all zero; so the graph ends at
 //! the logits, and the step multiplies their gradient with the sparse rows in place.
 
+mod features;
+
+use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use candle_core::{CpuStorage, CustomOp1, DType, Device, InplaceOp2, Layout, Shape, Tensor, Var};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::features::{Features, Row};
-use super::{ClassWeights, ClassifierError, Example, FitConfig, Mode, Model, calibrate};
-use crate::domain::metrics::Counts;
+use self::features::{Features, Row};
+use super::artifact::{self, Description, Kind};
+use super::targets::{self, Targets, class_weights, f1, loss};
+use super::{Classifier, ClassifierError, Epoch, Example, FitConfig, Mode, calibrate};
 
-/// What one pass over the training set came to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Epoch {
-    /// From 1.
-    pub epoch: usize,
-    /// At most.
-    pub epochs: usize,
-    /// Mean weighted loss over the pass.
-    pub train_loss: f32,
-    /// Mean loss on validation.
-    pub validation_loss: Option<f32>,
-    /// Mean F1 over outputs that occur in truth or prediction.
-    pub validation_macro_f1: Option<f32>,
-    /// F1 of each output on validation; `None` where undefined.
-    pub per_output_f1: Vec<Option<f32>>,
-    /// Whether this is the best so far.
-    pub best: bool,
+/// A trained linear model over n-grams.
+#[derive(Clone, Debug)]
+pub struct NgramModel {
+    outputs: Vec<String>,
+    mode: Mode,
+    features: Features,
+    /// `[features + 1, outputs]`, the last row is the bias.
+    weights: Tensor,
+    temperature: f32,
+    thresholds: Vec<f32>,
+}
+
+impl NgramModel {
+    /// How many n-grams it knows.
+    pub fn feature_count(&self) -> usize {
+        self.features.len()
+    }
+
+    /// The model that a folder's description and tensors make.
+    pub(super) fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
+        let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
+        let mut tensors = artifact::tensors(folder, &description)?;
+        let mut take = |name: &str| tensors.remove(name).ok_or_else(|| fail(format!("it lacks the tensor `{name}`")));
+        let hashes: Vec<u64> =
+            take("ngrams")?.to_vec1::<i64>().map_err(|e| fail(e.to_string()))?.into_iter().map(|h| h as u64).collect();
+        let idf = take("idf")?.to_vec1::<f32>().map_err(|e| fail(e.to_string()))?;
+        let weights = take("weights")?;
+        let shape = weights.dims2().map_err(|e| fail(e.to_string()))?;
+        if idf.len() != hashes.len() || shape != (hashes.len() + 1, description.outputs.len()) {
+            return Err(fail(format!(
+                "its tensors do not fit: {} n-grams, {} weights, weights {shape:?}",
+                hashes.len(),
+                idf.len()
+            )));
+        }
+        Ok(Self {
+            outputs: description.outputs,
+            mode: description.mode,
+            features: Features::of(hashes, idf),
+            weights,
+            temperature: description.temperature,
+            thresholds: description.thresholds,
+        })
+    }
+}
+
+impl Classifier for NgramModel {
+    fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    fn predict(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
+        let mut all = Vec::with_capacity(texts.len());
+        // Batches bound the memory, not the result: each row is computed alone.
+        for texts in texts.chunks(1_024) {
+            let rows: Vec<Row> = texts.iter().map(|text| self.features.row(text)).collect();
+            let logits = logits(&self.weights, &rows.iter().collect::<Vec<_>>(), self.features.len())?;
+            all.extend(targets::probabilities(self.mode, &logits.to_vec2::<f32>()?, self.temperature));
+        }
+        Ok(all)
+    }
+
+    fn choose(&self, probabilities: &[f32]) -> Vec<usize> {
+        targets::choose(self.mode, probabilities, &self.thresholds)
+    }
+
+    fn save(&self, folder: &Path, card: &serde_json::Value) -> Result<String, ClassifierError> {
+        let hashes: Vec<i64> = self.features.hashes().iter().map(|h| *h as i64).collect();
+        let tensors = HashMap::from([
+            ("ngrams".to_owned(), Tensor::from_vec(hashes, self.features.len(), &Device::Cpu)?),
+            ("idf".to_owned(), Tensor::from_vec(self.features.idf().to_vec(), self.features.len(), &Device::Cpu)?),
+            ("weights".to_owned(), self.weights.clone()),
+        ]);
+        let description = Description::new(Kind::Ngram, &self.outputs, self.mode, card)
+            .calibrated(self.temperature, &self.thresholds);
+        artifact::save(folder, description, |staged| Ok(candle_core::safetensors::save(&tensors, staged)?))
+    }
+
+    fn describe(&self) -> serde_json::Value {
+        serde_json::json!({ "kind": Kind::Ngram, "n_grams": self.feature_count(), "temperature": self.temperature })
+    }
 }
 
 /// `rows * weights`, rows sparse: `[rows, outputs]`. The weights are the first `outputs` columns of the tensor.
@@ -108,111 +181,9 @@ impl InplaceOp2 for AdagradStep<'_> {
 }
 
 /// Logits of sparse rows, `[rows, outputs]`; the bias is the last row of the weights.
-pub(super) fn logits(weights: &Tensor, rows: &[&Row], bias: usize) -> Result<Tensor, ClassifierError> {
+fn logits(weights: &Tensor, rows: &[&Row], bias: usize) -> Result<Tensor, ClassifierError> {
     let (_, outputs) = weights.dims2()?;
     Ok(weights.apply_op1_no_bwd(&SparseProduct { rows, bias, outputs })?)
-}
-
-/// Probabilities of logits at a temperature.
-pub(super) fn probabilities(mode: Mode, logits: &[Vec<f32>], temperature: f32) -> Vec<Vec<f32>> {
-    logits
-        .iter()
-        .map(|row| match mode {
-            Mode::Single => {
-                let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let exponents: Vec<f32> = row.iter().map(|l| ((l - most) / temperature).exp()).collect();
-                let sum: f32 = exponents.iter().sum();
-                exponents.into_iter().map(|e| e / sum).collect()
-            }
-            Mode::Multiple => row.iter().map(|l| 1.0 / (1.0 + (-l / temperature).exp())).collect(),
-        })
-        .collect()
-}
-
-/// The outputs that probabilities speak for.
-pub(super) fn choose(mode: Mode, probabilities: &[f32]) -> Vec<usize> {
-    match mode {
-        Mode::Single => {
-            let best = probabilities
-                .iter()
-                .enumerate()
-                .fold((0, f32::NEG_INFINITY), |best, (i, p)| if *p > best.1 { (i, *p) } else { best });
-            vec![best.0]
-        }
-        Mode::Multiple => probabilities.iter().enumerate().filter(|(_, p)| **p >= 0.5).map(|(i, _)| i).collect(),
-    }
-}
-
-/// Weighted loss of logits `[rows, outputs]` against `targets` of the same shape (one-hot or many-hot): softmax
-/// cross-entropy, or the stable form of binary cross-entropy, `max(x, 0) - x t + ln(1 + e^-|x|)`.
-pub(super) fn loss(mode: Mode, logits: &Tensor, targets: &Tensor, weights: &Tensor) -> Result<Tensor, ClassifierError> {
-    let cells = match mode {
-        Mode::Single => {
-            let shifted = logits.broadcast_sub(&logits.max_keepdim(1)?.detach())?;
-            let log_sum = shifted.exp()?.sum_keepdim(1)?.log()?;
-            (targets * shifted.broadcast_sub(&log_sum)?)?.neg()?
-        }
-        Mode::Multiple => {
-            let soft = logits.abs()?.neg()?.exp()?.affine(1.0, 1.0)?.log()?;
-            ((logits.relu()? - (logits * targets)?)? + soft)?
-        }
-    };
-    Ok((cells * weights)?.sum_all()?)
-}
-
-struct Targets {
-    hot: Vec<Vec<f32>>,
-    /// Weight of each cell.
-    weights: Vec<Vec<f32>>,
-}
-
-impl Targets {
-    fn of(mode: Mode, outputs: usize, examples: &[Example<'_>], class_weights: &[[f32; 2]]) -> Self {
-        let hot: Vec<Vec<f32>> = examples
-            .iter()
-            .map(|example| (0..outputs).map(|i| f32::from(u8::from(example.outputs.contains(&i)))).collect())
-            .collect();
-        let weights = examples
-            .iter()
-            .zip(&hot)
-            .map(|(example, hot)| match mode {
-                Mode::Single => {
-                    let of_class = example.outputs.first().map_or(1.0, |i| class_weights[*i][1]);
-                    vec![example.weight * of_class; outputs]
-                }
-                Mode::Multiple => hot.iter().zip(class_weights).map(|(t, w)| example.weight * w[*t as usize]).collect(),
-            })
-            .collect();
-        Self { hot, weights }
-    }
-
-    fn tensors(&self, rows: &[usize]) -> Result<(Tensor, Tensor), ClassifierError> {
-        let take = |table: &[Vec<f32>]| -> Result<Tensor, ClassifierError> {
-            let width = table.first().map_or(0, Vec::len);
-            let flat: Vec<f32> = rows.iter().flat_map(|i| table[*i].iter().copied()).collect();
-            Ok(Tensor::from_vec(flat, (rows.len(), width), &Device::Cpu)?)
-        };
-        Ok((take(&self.hot)?, take(&self.weights)?))
-    }
-}
-
-/// Weights of (absent, present) for each output.
-fn class_weights(kind: ClassWeights, mode: Mode, outputs: usize, examples: &[Example<'_>]) -> Vec<[f32; 2]> {
-    let n = examples.len() as f32;
-    let used = (0..outputs).filter(|i| examples.iter().any(|e| e.outputs.contains(i))).count().max(1) as f32;
-    (0..outputs)
-        .map(|i| {
-            let count = examples.iter().filter(|e| e.outputs.contains(&i)).count() as f32;
-            let classes = if mode == Mode::Single { used } else { 2.0 };
-            let balanced = |count: f32| if count > 0.0 { n / (classes * count) } else { 1.0 };
-            let pair = [balanced(n - count), balanced(count)];
-            match kind {
-                ClassWeights::None => [1.0, 1.0],
-                ClassWeights::Balanced => pair,
-                ClassWeights::Sqrt => pair.map(f32::sqrt),
-            }
-        })
-        .collect()
 }
 
 /// Trains a model. `watch` sees every epoch; breaking keeps the best so far. Without validation examples all epochs run
@@ -224,8 +195,8 @@ pub fn fit(
     validation: &[Example<'_>],
     config: &FitConfig,
     watch: &mut dyn FnMut(&Epoch) -> ControlFlow<()>,
-) -> Result<Model, ClassifierError> {
-    check(outputs, mode, train)?;
+) -> Result<NgramModel, ClassifierError> {
+    targets::check(outputs, mode, train)?;
     let texts: Vec<&str> = train.iter().map(|example| example.text).collect();
     let (features, rows) = Features::learn(&texts, config.min_df);
     let width = outputs.len();
@@ -297,59 +268,9 @@ pub fn fit(
         Some((_, best)) => best,
         None => weights(&state)?,
     };
-    let temperature = if validation.is_empty() {
-        1.0
-    } else {
-        let logits = logits(&weights, &validation_rows, bias)?.to_vec2::<f32>()?;
-        let truth: Vec<&[usize]> = validation.iter().map(|example| example.outputs.as_slice()).collect();
-        calibrate::temperature(mode, &logits, &truth)
-    };
-    Ok(Model { outputs: outputs.to_vec(), mode, features, weights, temperature })
-}
-
-fn check(outputs: &[String], mode: Mode, train: &[Example<'_>]) -> Result<(), ClassifierError> {
-    let too_little = |why: String| Err(ClassifierError::TooLittle(why));
-    if train.is_empty() {
-        return too_little("there is no labelled sentence of a training patient yet; decide some in Review".into());
-    }
-    let mut seen = vec![0usize; outputs.len()];
-    for example in train {
-        if example.outputs.iter().any(|i| *i >= outputs.len()) || (mode == Mode::Single && example.outputs.len() != 1) {
-            return too_little(format!("an example has outputs {:?} of {}", example.outputs, outputs.len()));
-        }
-        example.outputs.iter().for_each(|i| seen[*i] += 1);
-    }
-    let kinds = seen.iter().filter(|count| **count > 0).count();
-    if mode == Mode::Single && kinds < 2 {
-        let name = seen.iter().position(|count| *count > 0).map_or("", |i| outputs[i].as_str());
-        return too_little(format!(
-            "all {} training sentences are `{name}`; a classifier needs two kinds",
-            train.len()
-        ));
-    }
-    if mode == Mode::Multiple && kinds == 0 {
-        return too_little(format!("none of {} training sentences has a category", train.len()));
-    }
-    Ok(())
-}
-
-/// Macro-F1 over outputs that occur in truth or prediction (scikit-learn's `f1_score(average="macro")`), and each F1.
-fn f1(mode: Mode, outputs: usize, logits: &[Vec<f32>], examples: &[Example<'_>]) -> (f32, Vec<Option<f32>>) {
-    let mut counts = vec![Counts::default(); outputs];
-    for (probabilities, example) in probabilities(mode, logits, 1.0).iter().zip(examples) {
-        let chosen = choose(mode, probabilities);
-        for (i, count) in counts.iter_mut().enumerate() {
-            match (example.outputs.contains(&i), chosen.contains(&i)) {
-                (true, true) => count.tp += 1,
-                (false, true) => count.fp += 1,
-                (true, false) => count.fn_ += 1,
-                (false, false) => {}
-            }
-        }
-    }
-    let each: Vec<Option<f32>> = counts.iter().map(|count| count.f1().map(|f| f as f32)).collect();
-    let defined: Vec<f32> = each.iter().flatten().copied().collect();
-    (defined.iter().sum::<f32>() / defined.len().max(1) as f32, each)
+    let logits = logits(&weights, &validation_rows, bias)?.to_vec2::<f32>()?;
+    let (temperature, thresholds) = calibrate::on_validation(mode, width, &logits, validation);
+    Ok(NgramModel { outputs: outputs.to_vec(), mode, features, weights, temperature, thresholds })
 }
 
 #[cfg(test)]

@@ -1,0 +1,298 @@
+//! What `config.json` of a Hugging Face folder says: the family, the sizes, and what is not supported.
+
+use serde::{Deserialize, Serialize};
+
+/// Families of encoders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// BERT and what has its shape: ClinicalBERT, PubMedBERT, MiniLM, bge.
+    Bert,
+    /// DistilBERT.
+    DistilBert,
+    /// ModernBERT.
+    ModernBert,
+}
+
+/// Between the two products of a layer's second half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// By the error function.
+    Gelu,
+    /// By tanh.
+    GeluTanh,
+    /// The larger of 0 and x.
+    Relu,
+}
+
+/// What ModernBERT has of its own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Modern {
+    /// Every so manyth layer attends to everything, beginning with the first; the others to a window.
+    pub global_every: usize,
+    /// Positions to each side that a window reaches.
+    pub reach: usize,
+    /// Base of the rotary positions of layers that attend to everything.
+    pub global_theta: f64,
+    /// And of those with a window.
+    pub local_theta: f64,
+    /// Whether the classifier sees the mean of all positions, not the first one.
+    pub mean_pooling: bool,
+}
+
+/// An encoder's shape.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Architecture {
+    /// Family.
+    pub family: Family,
+    /// Entries of the vocabulary.
+    pub vocabulary: usize,
+    /// Width of a position.
+    pub hidden: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Heads in each.
+    pub heads: usize,
+    /// Width between the two products of a layer's second half.
+    pub intermediate: usize,
+    /// The most tokens of a text, marks included.
+    pub positions: usize,
+    /// Kinds of segments; 0 for none.
+    pub segments: usize,
+    /// Added to the variance in a layer norm.
+    pub eps: f32,
+    /// Dropout of hidden values, of attention, before the classifier.
+    pub dropout: [f32; 3],
+    /// Activation.
+    pub activation: Activation,
+    /// ModernBERT's own.
+    pub modern: Option<Modern>,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    model_type: Option<String>,
+    vocab_size: Option<usize>,
+    #[serde(alias = "dim")]
+    hidden_size: Option<usize>,
+    #[serde(alias = "n_layers")]
+    num_hidden_layers: Option<usize>,
+    #[serde(alias = "n_heads")]
+    num_attention_heads: Option<usize>,
+    #[serde(alias = "hidden_dim")]
+    intermediate_size: Option<usize>,
+    max_position_embeddings: Option<usize>,
+    type_vocab_size: Option<usize>,
+    layer_norm_eps: Option<f32>,
+    norm_eps: Option<f32>,
+    #[serde(alias = "dropout")]
+    hidden_dropout_prob: Option<f32>,
+    #[serde(alias = "attention_dropout")]
+    attention_probs_dropout_prob: Option<f32>,
+    classifier_dropout: Option<f32>,
+    seq_classif_dropout: Option<f32>,
+    mlp_dropout: Option<f32>,
+    #[serde(alias = "activation", alias = "hidden_activation")]
+    hidden_act: Option<String>,
+    position_embedding_type: Option<String>,
+    global_attn_every_n_layers: Option<usize>,
+    local_attention: Option<usize>,
+    global_rope_theta: Option<f64>,
+    local_rope_theta: Option<f64>,
+    rope_parameters: Option<serde_json::Value>,
+    classifier_pooling: Option<String>,
+    attention_bias: Option<bool>,
+    mlp_bias: Option<bool>,
+    norm_bias: Option<bool>,
+    classifier_bias: Option<bool>,
+}
+
+impl Architecture {
+    /// Reads the text of `config.json`; the error says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let raw: Raw = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let family = match raw.model_type.as_deref() {
+            Some("bert") => Family::Bert,
+            Some("distilbert") => Family::DistilBert,
+            Some("modernbert") => Family::ModernBert,
+            Some(other) => {
+                return Err(format!("its model_type is `{other}`; known are bert, distilbert and modernbert"));
+            }
+            None => return Err("it has no model_type; known are bert, distilbert and modernbert".into()),
+        };
+        if let Some(kind) = raw.position_embedding_type.as_deref().filter(|kind| *kind != "absolute") {
+            return Err(format!("its position_embedding_type is `{kind}`; only `absolute` is supported"));
+        }
+        let size = |name: &str, value: Option<usize>| match value {
+            Some(0) | None => Err(format!("it has no {name}")),
+            Some(value) if value > 1 << 24 => Err(format!("its {name} is {value}")),
+            Some(value) => Ok(value),
+        };
+        let (hidden, heads) =
+            (size("hidden_size", raw.hidden_size)?, size("num_attention_heads", raw.num_attention_heads)?);
+        if hidden % heads != 0 {
+            return Err(format!("its hidden_size {hidden} is no multiple of its {heads} heads"));
+        }
+        let modern = family == Family::ModernBert;
+        let biases = [raw.attention_bias, raw.mlp_bias, raw.norm_bias, raw.classifier_bias];
+        if modern && biases.iter().any(|b| *b == Some(true)) {
+            return Err("it has biases where ModernBERT has none".into());
+        }
+        let default_act = "gelu".to_owned();
+        let activation = match raw.hidden_act.as_ref().unwrap_or(&default_act).as_str() {
+            "gelu" => Activation::Gelu,
+            "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluTanh,
+            "relu" => Activation::Relu,
+            other => return Err(format!("its activation is `{other}`; known are gelu, gelu_new and relu")),
+        };
+        let dropout = raw.hidden_dropout_prob.or(raw.mlp_dropout).unwrap_or(if modern { 0.0 } else { 0.1 });
+        let attention_dropout = raw.attention_probs_dropout_prob.unwrap_or(if modern { 0.0 } else { 0.1 });
+        let head_dropout = match family {
+            Family::Bert => raw.classifier_dropout.unwrap_or(dropout),
+            Family::DistilBert => raw.seq_classif_dropout.unwrap_or(0.2),
+            Family::ModernBert => raw.classifier_dropout.unwrap_or(0.0),
+        };
+        let theta = |kind: &str, plain: Option<f64>, default: f64| {
+            let nested = raw.rope_parameters.as_ref().and_then(|all| all.get(kind)?.get("rope_theta")?.as_f64());
+            nested.or(plain).unwrap_or(default)
+        };
+        let modern = modern.then(|| Modern {
+            global_every: raw.global_attn_every_n_layers.unwrap_or(3).max(1),
+            reach: raw.local_attention.unwrap_or(128) / 2,
+            global_theta: theta("full_attention", raw.global_rope_theta, 160_000.0),
+            local_theta: theta("sliding_attention", raw.local_rope_theta, 10_000.0),
+            mean_pooling: raw.classifier_pooling.as_deref() == Some("mean"),
+        });
+        Ok(Self {
+            family,
+            vocabulary: size("vocab_size", raw.vocab_size)?,
+            hidden,
+            layers: size("num_hidden_layers", raw.num_hidden_layers)?,
+            heads,
+            intermediate: size("intermediate_size", raw.intermediate_size)?,
+            positions: size("max_position_embeddings", raw.max_position_embeddings)?,
+            segments: if family == Family::Bert { raw.type_vocab_size.unwrap_or(2) } else { 0 },
+            eps: if modern.is_some() { raw.norm_eps.unwrap_or(1e-5) } else { raw.layer_norm_eps.unwrap_or(1e-12) },
+            dropout: [dropout, attention_dropout, head_dropout],
+            activation,
+            modern,
+        })
+    }
+
+    /// The prefix of the encoder's tensors in a model with a classifier.
+    pub fn prefix(&self) -> &'static str {
+        match self.family {
+            Family::Bert => "bert.",
+            Family::DistilBert => "distilbert.",
+            Family::ModernBert => "model.",
+        }
+    }
+
+    /// Whether a layer of ModernBERT attends to everything.
+    pub fn attends_globally(&self, layer: usize) -> bool {
+        self.modern.is_none_or(|modern| layer % modern.global_every == 0)
+    }
+
+    /// Names and shapes of the encoder's tensors, without the prefix.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let (h, f) = (self.hidden, self.intermediate);
+        let mut all: Vec<(String, Vec<usize>)> = Vec::new();
+        let mut add = |name: String, shape: &[usize]| all.push((name, shape.to_vec()));
+        let norm = |add: &mut dyn FnMut(String, &[usize]), name: &str| {
+            add(format!("{name}.weight"), &[h]);
+            add(format!("{name}.bias"), &[h]);
+        };
+        let linear = |add: &mut dyn FnMut(String, &[usize]), name: &str, rows: usize, columns: usize| {
+            add(format!("{name}.weight"), &[rows, columns]);
+            add(format!("{name}.bias"), &[rows]);
+        };
+        match self.family {
+            Family::Bert | Family::DistilBert => {
+                add("embeddings.word_embeddings.weight".into(), &[self.vocabulary, h]);
+                add("embeddings.position_embeddings.weight".into(), &[self.positions, h]);
+                if self.segments > 0 {
+                    add("embeddings.token_type_embeddings.weight".into(), &[self.segments, h]);
+                }
+                norm(&mut add, "embeddings.LayerNorm");
+                for layer in 0..self.layers {
+                    let names = self.layer(layer);
+                    for name in &names[..4] {
+                        linear(&mut add, name, h, h);
+                    }
+                    norm(&mut add, &names[4]);
+                    linear(&mut add, &names[5], f, h);
+                    linear(&mut add, &names[6], h, f);
+                    norm(&mut add, &names[7]);
+                }
+            }
+            Family::ModernBert => {
+                add("embeddings.tok_embeddings.weight".into(), &[self.vocabulary, h]);
+                add("embeddings.norm.weight".into(), &[h]);
+                for layer in 0..self.layers {
+                    if layer > 0 {
+                        add(format!("layers.{layer}.attn_norm.weight"), &[h]);
+                    }
+                    add(format!("layers.{layer}.attn.Wqkv.weight"), &[3 * h, h]);
+                    add(format!("layers.{layer}.attn.Wo.weight"), &[h, h]);
+                    add(format!("layers.{layer}.mlp_norm.weight"), &[h]);
+                    add(format!("layers.{layer}.mlp.Wi.weight"), &[2 * f, h]);
+                    add(format!("layers.{layer}.mlp.Wo.weight"), &[h, f]);
+                }
+                add("final_norm.weight".into(), &[h]);
+            }
+        }
+        all
+    }
+
+    /// Names of a layer's parts in BERT and DistilBERT: query, key, value, output, its norm, the widening and the narrowing
+    /// product, and their norm.
+    pub fn layer(&self, layer: usize) -> [String; 8] {
+        let names = match self.family {
+            Family::DistilBert => [
+                "attention.q_lin",
+                "attention.k_lin",
+                "attention.v_lin",
+                "attention.out_lin",
+                "sa_layer_norm",
+                "ffn.lin1",
+                "ffn.lin2",
+                "output_layer_norm",
+            ],
+            _ => [
+                "attention.self.query",
+                "attention.self.key",
+                "attention.self.value",
+                "attention.output.dense",
+                "attention.output.LayerNorm",
+                "intermediate.dense",
+                "output.dense",
+                "output.LayerNorm",
+            ],
+        };
+        let stem = if self.family == Family::DistilBert { "transformer.layer" } else { "encoder.layer" };
+        names.map(|name| format!("{stem}.{layer}.{name}"))
+    }
+
+    /// Names and shapes of the classifier's tensors above the encoder, with their full names: the layer before, and the
+    /// output itself. They are those of transformers' `...ForSequenceClassification`.
+    pub fn head(&self, outputs: usize) -> Vec<(String, Vec<usize>)> {
+        let h = self.hidden;
+        let named = |name: &str, shape: &[usize]| (name.to_owned(), shape.to_vec());
+        let mut all = match self.family {
+            Family::Bert => vec![named("bert.pooler.dense.weight", &[h, h]), named("bert.pooler.dense.bias", &[h])],
+            Family::DistilBert => vec![named("pre_classifier.weight", &[h, h]), named("pre_classifier.bias", &[h])],
+            Family::ModernBert => vec![named("head.dense.weight", &[h, h]), named("head.norm.weight", &[h])],
+        };
+        all.extend([named("classifier.weight", &[outputs, h]), named("classifier.bias", &[outputs])]);
+        all
+    }
+
+    /// The class that transformers loads a folder of this family as.
+    pub fn class(&self) -> &'static str {
+        match self.family {
+            Family::Bert => "BertForSequenceClassification",
+            Family::DistilBert => "DistilBertForSequenceClassification",
+            Family::ModernBert => "ModernBertForSequenceClassification",
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Attention within each text of a batch, forward and back.
+
+use std::cell::RefCell;
+
+use rayon::prelude::*;
+
+use super::numbers::{Dropout, Matrix, Threads, dot, multiply, softmax, vectorised};
+use super::tokens::Batch;
+
+/// Which positions ask: all, or only the first of each text (all that a classifier looks at in the last layer).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::classifier) enum Queries {
+    All,
+    First,
+}
+
+impl Queries {
+    /// How many rows ask.
+    pub fn rows(self, batch: &Batch) -> usize {
+        match self {
+            Self::All => batch.tokens(),
+            Self::First => batch.len(),
+        }
+    }
+}
+
+/// Sizes that every call needs.
+#[derive(Clone, Copy)]
+pub(super) struct Heads {
+    pub count: usize,
+    pub width: usize,
+    pub queries: Queries,
+    /// What names the dropout of this layer's attention.
+    pub place: u32,
+    pub dropout: Option<Dropout>,
+}
+
+impl Heads {
+    fn hidden(&self) -> usize {
+        self.count * self.width
+    }
+
+    fn scale(&self) -> f32 {
+        1.0 / (self.width as f32).sqrt()
+    }
+
+    /// How many attention weights a batch has.
+    pub fn weights(&self, batch: &Batch) -> usize {
+        batch.spans().map(|(_, len)| self.count * self.asking(len) * len).sum()
+    }
+
+    fn asking(&self, len: usize) -> usize {
+        if self.queries == Queries::All { len } else { 1 }
+    }
+
+    /// The number that a query's dropout row has: the same whether texts are packed or padded, all or first.
+    fn row(&self, position: usize, head: usize) -> usize {
+        position * self.count + head
+    }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `work` with so many values that hold anything.
+fn with_scratch<R>(size: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.len() < size {
+            scratch.resize(size, 0.0);
+        }
+        work(&mut scratch[..size])
+    })
+}
+
+/// One text's part of the arrays.
+struct Part<'a> {
+    start: usize,
+    len: usize,
+    /// Where its rows begin among those that ask.
+    asks: usize,
+    out: [&'a mut [f32]; 3],
+    weights: &'a mut [f32],
+}
+
+fn parts<'a>(batch: &Batch, heads: Heads, out: [(&'a mut [f32], bool); 3], weights: &'a mut [f32]) -> Vec<Part<'a>> {
+    let h = heads.hidden();
+    let mut rest = out;
+    let mut weights = weights;
+    let mut asks = 0;
+    batch
+        .spans()
+        .map(|(start, len)| {
+            let asking = heads.asking(len);
+            let out = rest.each_mut().map(|(slice, per_query)| {
+                let rows = if slice.is_empty() {
+                    0
+                } else if *per_query {
+                    asking
+                } else {
+                    len
+                };
+                let (mine, others) = std::mem::take(slice).split_at_mut(rows * h);
+                *slice = others;
+                mine
+            });
+            let (mine, others) = std::mem::take(&mut weights).split_at_mut(heads.count * asking * len);
+            weights = others;
+            let part = Part { start, len, asks, out, weights: mine };
+            asks += asking;
+            part
+        })
+        .collect()
+}
+
+fn each(threads: &Threads, parts: Vec<Part<'_>>, work: impl Fn(Part<'_>) + Sync + Send) {
+    if threads.count() == 1 {
+        parts.into_iter().for_each(work);
+    } else {
+        parts.into_par_iter().for_each(work);
+    }
+}
+
+/// `context = dropout(softmax(q k' / sqrt(width))) v` of each head. The softmax stays in `weights` for the way back.
+pub(super) fn forward(
+    threads: &Threads,
+    batch: &Batch,
+    heads: Heads,
+    [q, k, v]: [&[f32]; 3],
+    context: &mut [f32],
+    weights: &mut [f32],
+) {
+    let (h, d) = (heads.hidden(), heads.width);
+    each(threads, parts(batch, heads, [(context, true), (&mut [], true), (&mut [], true)], weights), |part| {
+        let (len, asking) = (part.len, heads.asking(part.len));
+        let [context, ..] = part.out;
+        for head in 0..heads.count {
+            let column = head * d;
+            let query = Matrix::strided(&q[part.asks * h + column..], asking, d, h);
+            let key = Matrix::strided(&k[part.start * h + column..], len, d, h);
+            let value = Matrix::strided(&v[part.start * h + column..], len, d, h);
+            let weights = &mut part.weights[head * asking * len..(head + 1) * asking * len];
+            multiply((weights, len), query, key.transposed(), heads.scale(), false, 1);
+            vectorised(
+                #[inline(always)]
+                || weights.chunks_exact_mut(len).for_each(softmax),
+            );
+            match heads.dropout {
+                None => {
+                    multiply((&mut context[column..], h), Matrix::new(weights, asking, len), value, 1.0, false, 1);
+                }
+                Some(dropout) => with_scratch(asking * len, |dropped| {
+                    dropped.copy_from_slice(weights);
+                    drop_rows(heads, dropout, part.start, head, dropped, len);
+                    multiply((&mut context[column..], h), Matrix::new(dropped, asking, len), value, 1.0, false, 1);
+                }),
+            }
+        }
+    });
+}
+
+fn drop_rows(heads: Heads, dropout: Dropout, start: usize, head: usize, rows: &mut [f32], len: usize) {
+    vectorised(
+        #[inline(always)]
+        || {
+            for (i, row) in rows.chunks_exact_mut(len).enumerate() {
+                dropout.apply(heads.place, heads.row(start + i, head), row);
+            }
+        },
+    );
+}
+
+/// The gradients by q, k and v from that by the context.
+pub(super) fn backward(
+    threads: &Threads,
+    batch: &Batch,
+    heads: Heads,
+    [q, k, v]: [&[f32]; 3],
+    weights: &mut [f32],
+    by_context: &[f32],
+    [by_q, by_k, by_v]: [&mut [f32]; 3],
+) {
+    let (h, d) = (heads.hidden(), heads.width);
+    each(threads, parts(batch, heads, [(by_q, true), (by_k, false), (by_v, false)], weights), |part| {
+        let (len, asking) = (part.len, heads.asking(part.len));
+        let [by_q, by_k, by_v] = part.out;
+        for head in 0..heads.count {
+            let column = head * d;
+            let query = Matrix::strided(&q[part.asks * h + column..], asking, d, h);
+            let key = Matrix::strided(&k[part.start * h + column..], len, d, h);
+            let value = Matrix::strided(&v[part.start * h + column..], len, d, h);
+            let by_context = Matrix::strided(&by_context[part.asks * h + column..], asking, d, h);
+            let weights = &mut part.weights[head * asking * len..(head + 1) * asking * len];
+            with_scratch(asking * len, |scratch| {
+                let dropped: &[f32] = match heads.dropout {
+                    None => weights,
+                    Some(dropout) => {
+                        scratch.copy_from_slice(weights);
+                        drop_rows(heads, dropout, part.start, head, scratch, len);
+                        scratch
+                    }
+                };
+                let dropped = Matrix::new(dropped, asking, len);
+                multiply((&mut by_v[column..], h), dropped.transposed(), by_context, 1.0, false, 1);
+                multiply((scratch, len), by_context, value.transposed(), 1.0, false, 1);
+                if let Some(dropout) = heads.dropout {
+                    drop_rows(heads, dropout, part.start, head, scratch, len);
+                }
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for (weights, by) in weights.chunks_exact(len).zip(scratch.chunks_exact_mut(len)) {
+                            let mean = dot(weights, by);
+                            for (by, weight) in by.iter_mut().zip(weights) {
+                                *by = weight * (*by - mean);
+                            }
+                        }
+                    },
+                );
+                let by_scores = Matrix::new(scratch, asking, len);
+                multiply((&mut by_q[column..], h), by_scores, key, heads.scale(), false, 1);
+                multiply((&mut by_k[column..], h), by_scores.transposed(), query, heads.scale(), false, 1);
+            });
+        }
+    });
+}

@@ -1,0 +1,224 @@
+//! An encoder with a classifier on top: logits forward, gradients back. The head is the one that transformers'
+//! `...ForSequenceClassification` has for the family, so that a saved model loads there as it is.
+
+use std::sync::Arc;
+
+use candle_core::Device;
+
+use super::architecture::{Architecture, Family};
+use super::attention::Queries;
+use super::fused::Fused;
+use super::numbers::{Dropout, Matrix, Threads, dot, gelu, multiply, sum};
+use super::plain::Plain;
+use super::tokens::Batch;
+use super::weights::Parameters;
+use crate::classifier::ClassifierError;
+
+/// The place of the dropout before the outputs.
+const HEAD: u32 = u32::MAX >> 8;
+
+/// Which pass computes the encoder.
+#[derive(Debug)]
+pub(in crate::classifier) enum Pass {
+    /// Packed, fused, on this processor.
+    Fused(Box<Fused>),
+    /// candle's operations.
+    Plain(Box<Plain>),
+}
+
+impl Pass {
+    /// The fused pass where it knows the family, else the plain one on this processor.
+    pub fn best(shape: &Architecture, parameters: &Parameters, threads: &Arc<Threads>) -> Self {
+        match shape.family {
+            Family::Bert | Family::DistilBert => {
+                Self::Fused(Box::new(Fused::new(shape, parameters, Arc::clone(threads))))
+            }
+            Family::ModernBert => Self::Plain(Box::new(Plain::new(shape, Device::Cpu))),
+        }
+    }
+
+    /// The last hidden state of the rows asked for.
+    pub fn forward(
+        &mut self,
+        parameters: &Parameters,
+        batch: &Batch,
+        queries: Queries,
+        keep: bool,
+        dropout: Option<Dropout>,
+    ) -> Result<Vec<f32>, ClassifierError> {
+        Ok(match self {
+            Self::Fused(fused) => fused.forward(parameters, batch, queries, keep, dropout).to_vec(),
+            Self::Plain(plain) => plain.forward(parameters, batch, queries, dropout)?,
+        })
+    }
+
+    /// Adds gradients.
+    pub fn backward(&mut self, parameters: &mut Parameters, by_output: &[f32]) -> Result<(), ClassifierError> {
+        match self {
+            Self::Fused(fused) => fused.backward(parameters, by_output),
+            Self::Plain(plain) => plain.backward(parameters, by_output)?,
+        }
+        Ok(())
+    }
+}
+
+/// What the head keeps for the way back.
+#[derive(Debug, Default)]
+struct Kept {
+    batch: Batch,
+    pooled: Vec<f32>,
+    /// The slope of the activation after the dense layer.
+    slope: Vec<f32>,
+    /// ModernBERT: the normed values before scale, and one over their deviation.
+    normal: Vec<f32>,
+    scale: Vec<f32>,
+    /// What the outputs are computed from.
+    last: Vec<f32>,
+    dropout: Option<Dropout>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(in crate::classifier) struct Network {
+    shape: Architecture,
+    outputs: usize,
+    pass: Pass,
+    /// dense weight, then its bias or the norm's weight, then the outputs' weight and bias.
+    head: [usize; 4],
+    kept: Kept,
+}
+
+impl Network {
+    /// A network over parameters that have a head for so many outputs.
+    pub fn new(shape: &Architecture, parameters: &Parameters, outputs: usize, pass: Pass) -> Self {
+        let mut head = [0; 4];
+        for (at, (name, _)) in head.iter_mut().zip(shape.head(outputs)) {
+            *at = parameters.index(&name);
+        }
+        Self { shape: shape.clone(), outputs, pass, head, kept: Kept::default() }
+    }
+
+    fn queries(&self) -> Queries {
+        if self.shape.modern.is_some_and(|modern| modern.mean_pooling) { Queries::All } else { Queries::First }
+    }
+
+    /// Logits `[texts, outputs]`.
+    pub fn forward(
+        &mut self,
+        parameters: &Parameters,
+        batch: &Batch,
+        keep: bool,
+        dropout: Option<Dropout>,
+    ) -> Result<Vec<f32>, ClassifierError> {
+        let (h, texts) = (self.shape.hidden, batch.len());
+        let hidden = self.pass.forward(parameters, batch, self.queries(), keep, dropout)?;
+        let pooled = match self.queries() {
+            Queries::First => hidden,
+            Queries::All => means(batch, &hidden, h),
+        };
+        let mut dense = vec![0.0; texts * h];
+        let weight = Matrix::new(parameters.value(self.head[0]), h, h);
+        multiply((&mut dense, h), Matrix::new(&pooled, texts, h), weight.transposed(), 1.0, false, 1);
+        let mut kept = Kept { batch: batch.clone(), pooled, slope: vec![0.0; texts * h], ..Kept::default() };
+        let second = parameters.value(self.head[1]);
+        for (row, slope) in dense.chunks_exact_mut(h).zip(kept.slope.chunks_exact_mut(h)) {
+            for c in 0..h {
+                (row[c], slope[c]) = match self.shape.family {
+                    Family::Bert => {
+                        let y = (row[c] + second[c]).tanh();
+                        (y, 1.0 - y * y)
+                    }
+                    Family::DistilBert => {
+                        let x = row[c] + second[c];
+                        if x > 0.0 { (x, 1.0) } else { (0.0, 0.0) }
+                    }
+                    Family::ModernBert => gelu(row[c]),
+                };
+            }
+        }
+        if self.shape.family == Family::ModernBert {
+            for row in dense.chunks_exact_mut(h) {
+                let mean = sum(row) / h as f32;
+                row.iter_mut().for_each(|value| *value -= mean);
+                let scale = 1.0 / (dot(row, row) / h as f32 + self.shape.eps).sqrt();
+                kept.scale.push(scale);
+                row.iter_mut().for_each(|value| *value *= scale);
+                kept.normal.extend_from_slice(row);
+                row.iter_mut().zip(second).for_each(|(value, weight)| *value *= weight);
+            }
+        }
+        kept.dropout = dropout.and_then(|dropout| dropout.at(self.shape.dropout[2]));
+        if let Some(dropout) = kept.dropout {
+            dense.chunks_exact_mut(h).enumerate().for_each(|(row, values)| dropout.apply(HEAD, row, values));
+        }
+        let mut logits: Vec<f32> = parameters.value(self.head[3]).repeat(texts);
+        let weight = Matrix::new(parameters.value(self.head[2]), self.outputs, h);
+        multiply((&mut logits, self.outputs), Matrix::new(&dense, texts, h), weight.transposed(), 1.0, true, 1);
+        kept.last = dense;
+        self.kept = kept;
+        Ok(logits)
+    }
+
+    /// Adds gradients, from that by the logits of the last `forward`.
+    pub fn backward(&mut self, parameters: &mut Parameters, by_logits: &[f32]) -> Result<(), ClassifierError> {
+        let (h, k) = (self.shape.hidden, self.outputs);
+        let kept = std::mem::take(&mut self.kept);
+        let texts = kept.batch.len();
+        let mut by = vec![0.0; texts * h];
+        let by_rows = Matrix::new(by_logits, texts, k);
+        multiply((&mut by, h), by_rows, Matrix::new(parameters.value(self.head[2]), k, h), 1.0, false, 1);
+        let last = Matrix::new(&kept.last, texts, h);
+        multiply((&mut parameters.gradient(self.head[2]).gradient, h), by_rows.transposed(), last, 1.0, true, 1);
+        add_rows(&mut parameters.gradient(self.head[3]).gradient, by_logits);
+        if let Some(dropout) = kept.dropout {
+            by.chunks_exact_mut(h).enumerate().for_each(|(row, values)| dropout.apply(HEAD, row, values));
+        }
+        if self.shape.family == Family::ModernBert {
+            let gradient = &mut parameters.gradient(self.head[1]).gradient;
+            for (by, normal) in by.chunks_exact(h).zip(kept.normal.chunks_exact(h)) {
+                gradient.iter_mut().zip(by).zip(normal).for_each(|((sum, by), normal)| *sum += by * normal);
+            }
+            let weight = parameters.value(self.head[1]);
+            for ((by, normal), scale) in by.chunks_exact_mut(h).zip(kept.normal.chunks_exact(h)).zip(&kept.scale) {
+                by.iter_mut().zip(weight).for_each(|(by, weight)| *by *= weight);
+                let (mean, along) = (sum(by) / h as f32, dot(by, normal) / h as f32);
+                by.iter_mut().zip(normal).for_each(|(by, normal)| *by = (*by - mean - normal * along) * scale);
+            }
+        }
+        by.iter_mut().zip(&kept.slope).for_each(|(by, slope)| *by *= slope);
+        if self.shape.family != Family::ModernBert {
+            add_rows(&mut parameters.gradient(self.head[1]).gradient, &by);
+        }
+        let mut by_pooled = vec![0.0; texts * h];
+        let by_rows = Matrix::new(&by, texts, h);
+        multiply((&mut by_pooled, h), by_rows, Matrix::new(parameters.value(self.head[0]), h, h), 1.0, false, 1);
+        let pooled = Matrix::new(&kept.pooled, texts, h);
+        multiply((&mut parameters.gradient(self.head[0]).gradient, h), by_rows.transposed(), pooled, 1.0, true, 1);
+        match self.queries() {
+            Queries::First => self.pass.backward(parameters, &by_pooled),
+            Queries::All => {
+                let mut spread = Vec::with_capacity(kept.batch.tokens() * h);
+                for ((_, len), by) in kept.batch.spans().zip(by_pooled.chunks_exact(h)) {
+                    (0..len).for_each(|_| spread.extend(by.iter().map(|value| value / len as f32)));
+                }
+                self.pass.backward(parameters, &spread)
+            }
+        }
+    }
+}
+
+fn add_rows(sums: &mut [f32], rows: &[f32]) {
+    for row in rows.chunks_exact(sums.len()) {
+        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+    }
+}
+
+/// The mean over each text's rows, `[texts, hidden]`.
+pub(in crate::classifier) fn means(batch: &Batch, hidden: &[f32], width: usize) -> Vec<f32> {
+    let mut all = vec![0.0; batch.len() * width];
+    for ((start, len), mean) in batch.spans().zip(all.chunks_exact_mut(width)) {
+        add_rows(mean, &hidden[start * width..(start + len) * width]);
+        mean.iter_mut().for_each(|value| *value /= len as f32);
+    }
+    all
+}

@@ -1,0 +1,192 @@
+//! A head on a frozen encoder: logistic regression over embeddings that are computed once. It trains in a second, so it can
+//! be trained again while an expert annotates.
+
+mod lbfgs;
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::artifact::{self, Description, Kind};
+use super::encoder::{Encoder, Matrix, Threads, multiply};
+use super::targets::{class_weights, f1, probabilities};
+use super::tune::Weighing;
+use super::{ClassWeights, Classifier, ClassifierError, Epoch, Example, Heard, Listen, Mode, calibrate, targets};
+
+/// How to train a head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeadConfig {
+    /// One over the weight of the squared weights, as scikit-learn's `C`.
+    pub c: f64,
+    /// At most this many steps of L-BFGS.
+    pub steps: usize,
+    /// Weights of outputs.
+    pub class_weights: ClassWeights,
+}
+
+impl Default for HeadConfig {
+    fn default() -> Self {
+        Self { c: 20.0, steps: 200, class_weights: ClassWeights::Balanced }
+    }
+}
+
+/// A frozen encoder with its head.
+pub struct FrozenModel {
+    encoder: Arc<Encoder>,
+    outputs: Vec<String>,
+    mode: Mode,
+    /// `[outputs, hidden + 1]`, the last column is the bias.
+    weights: Vec<f32>,
+    temperature: f32,
+    thresholds: Vec<f32>,
+}
+
+/// Trains a head: the minimum of the weighted loss plus the squared weights over `2 C`, the bias left out, as scikit-learn's
+/// `LogisticRegression` has it. The minimum is one, so a seed would change nothing.
+pub(super) fn fit(
+    encoder: &Arc<Encoder>,
+    outputs: &[String],
+    mode: Mode,
+    train: &[Example<'_>],
+    validation: &[Example<'_>],
+    config: &HeadConfig,
+    listen: &mut Listen<'_>,
+) -> Result<FrozenModel, ClassifierError> {
+    let embed =
+        |examples: &[Example<'_>]| encoder.embed(&examples.iter().map(|example| example.text).collect::<Vec<_>>());
+    let (rows, validation_rows) = (embed(train)?, embed(validation)?);
+    let width = encoder.architecture().hidden;
+    let x: Vec<f32> = rows.concat();
+    let weighing =
+        Weighing { mode, outputs: class_weights(config.class_weights, mode, outputs.len(), train), smoothing: 0.0 };
+    let k = outputs.len();
+    let mut heard = None;
+    let cost = |weights: &[f32], gradient: &mut [f32]| -> f64 {
+        let logits = logits(&x, width, weights, k);
+        let mut by = vec![0.0; logits.len()];
+        let mut loss = 0.0;
+        for ((example, row), by) in train.iter().zip(logits.chunks_exact(k)).zip(by.chunks_exact_mut(k)) {
+            loss += f64::from(weighing.loss(row, &example.outputs, example.weight, 1.0, by));
+        }
+        let by_rows = Matrix::new(&by, train.len(), k).transposed();
+        multiply((gradient, width + 1), by_rows, Matrix::new(&x, train.len(), width), 1.0, false, 1);
+        let c = config.c as f32;
+        for (output, (weights, gradient)) in
+            weights.chunks_exact(width + 1).zip(gradient.chunks_exact_mut(width + 1)).enumerate()
+        {
+            gradient[width] = by.iter().skip(output).step_by(k).sum();
+            for (weight, gradient) in weights[..width].iter().zip(&mut gradient[..width]) {
+                loss += f64::from(weight * weight) / (2.0 * config.c);
+                *gradient += weight / c;
+            }
+        }
+        loss
+    };
+    let weights = lbfgs::minimise(vec![0.0; k * (width + 1)], config.steps, cost, &mut |step, cost| {
+        let loss = (cost / train.len() as f64) as f32;
+        let stop = listen(&Heard::Step { step, steps: config.steps, loss, learning_rate: 1.0 }).is_break();
+        heard = Some(loss);
+        if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let logits: Vec<Vec<f32>> = validation_rows.iter().map(|row| self::logits(row, width, &weights, k)).collect();
+    let (temperature, thresholds) = calibrate::on_validation(mode, k, &logits, validation);
+    let scored = (!validation.is_empty()).then(|| f1(mode, k, &logits, validation));
+    // There is one epoch only: the minimum.
+    let _ = listen(&Heard::Epoch(Epoch {
+        epoch: 1,
+        epochs: 1,
+        train_loss: heard.unwrap_or(0.0),
+        validation_loss: None,
+        validation_macro_f1: scored.as_ref().map(|(macro_f1, _)| *macro_f1),
+        per_output_f1: scored.map_or_else(|| vec![None; k], |(_, each)| each),
+        best: true,
+    }));
+    Ok(FrozenModel { encoder: Arc::clone(encoder), outputs: outputs.to_vec(), mode, weights, temperature, thresholds })
+}
+
+/// `[rows, outputs]` of rows one after the other.
+fn logits(x: &[f32], width: usize, weights: &[f32], outputs: usize) -> Vec<f32> {
+    let rows = x.len() / width;
+    let bias: Vec<f32> = weights.iter().skip(width).step_by(width + 1).copied().collect();
+    let mut logits = bias.repeat(rows);
+    let weights = Matrix::strided(weights, outputs, width, width + 1).transposed();
+    multiply((&mut logits, outputs), Matrix::new(x, rows, width), weights, 1.0, true, 1);
+    logits
+}
+
+impl FrozenModel {
+    /// The model that a folder and its description make; its encoder must be where it was and be the same.
+    pub(super) fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
+        let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
+        let mut tensors = artifact::tensors(folder, &description)?;
+        let details = &description.details;
+        let place = details["encoder"].as_str().unwrap_or_default();
+        let most = details["max_tokens"].as_u64().unwrap_or(512) as usize;
+        let encoder = Encoder::open(Path::new(place), most, Threads::available())?;
+        if Some(encoder.fingerprint()) != details["encoder_fingerprint"].as_str() {
+            return Err(fail(format!("the encoder in {place} is not the one that it was trained on")));
+        }
+        let weights = tensors.remove("head").ok_or_else(|| fail("it lacks the tensor `head`".into()))?;
+        let weights = weights.flatten_all().and_then(|all| all.to_vec1::<f32>()).map_err(|e| fail(e.to_string()))?;
+        if weights.len() != description.outputs.len() * (encoder.architecture().hidden + 1) {
+            return Err(fail("its head does not fit its encoder".into()));
+        }
+        Ok(Self {
+            encoder: Arc::new(encoder),
+            outputs: description.outputs,
+            mode: description.mode,
+            weights,
+            temperature: description.temperature,
+            thresholds: description.thresholds,
+        })
+    }
+}
+
+impl Classifier for FrozenModel {
+    fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    fn predict(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
+        let (width, k) = (self.encoder.architecture().hidden, self.outputs.len());
+        let rows = self.encoder.embed(texts)?;
+        let logits: Vec<Vec<f32>> = rows.iter().map(|row| logits(row, width, &self.weights, k)).collect();
+        Ok(probabilities(self.mode, &logits, self.temperature))
+    }
+
+    fn choose(&self, probabilities: &[f32]) -> Vec<usize> {
+        targets::choose(self.mode, probabilities, &self.thresholds)
+    }
+
+    fn save(&self, folder: &Path, card: &Value) -> Result<String, ClassifierError> {
+        let mut description = Description::new(Kind::Frozen, &self.outputs, self.mode, card)
+            .calibrated(self.temperature, &self.thresholds);
+        let place = std::fs::canonicalize(self.encoder.folder()).unwrap_or_else(|_| self.encoder.folder().into());
+        description.details = json!({
+            "encoder": place, "encoder_fingerprint": self.encoder.fingerprint(), "max_tokens": self.encoder.most(),
+        });
+        let shape = (self.outputs.len(), self.weights.len() / self.outputs.len().max(1));
+        let head = Tensor::from_slice(&self.weights, shape, &Device::Cpu)?;
+        let tensors = HashMap::from([("head".to_owned(), head)]);
+        artifact::save(folder, description, |file| Ok(candle_core::safetensors::save(&tensors, file)?))
+    }
+
+    fn describe(&self) -> Value {
+        json!({
+            "kind": Kind::Frozen, "encoder": self.encoder.name(),
+            "max_tokens": self.encoder.most(), "temperature": self.temperature,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! What models are trained towards: targets, weights of examples and outputs, the loss, and F1 on validation.
+
+use candle_core::{Device, Tensor};
+
+use super::{ClassWeights, ClassifierError, Example, Mode};
+use crate::domain::metrics::Counts;
+
+/// Probabilities of logits at a temperature.
+pub(super) fn probabilities(mode: Mode, logits: &[Vec<f32>], temperature: f32) -> Vec<Vec<f32>> {
+    logits
+        .iter()
+        .map(|row| match mode {
+            Mode::Single => {
+                let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let exponents: Vec<f32> = row.iter().map(|l| ((l - most) / temperature).exp()).collect();
+                let sum: f32 = exponents.iter().sum();
+                exponents.into_iter().map(|e| e / sum).collect()
+            }
+            Mode::Multiple => row.iter().map(|l| 1.0 / (1.0 + (-l / temperature).exp())).collect(),
+        })
+        .collect()
+}
+
+/// The outputs that probabilities speak for: the likeliest, or all that reach their threshold (one half where none was
+/// tuned).
+pub(super) fn choose(mode: Mode, probabilities: &[f32], thresholds: &[f32]) -> Vec<usize> {
+    match mode {
+        Mode::Single => {
+            let best = probabilities
+                .iter()
+                .enumerate()
+                .fold((0, f32::NEG_INFINITY), |best, (i, p)| if *p > best.1 { (i, *p) } else { best });
+            vec![best.0]
+        }
+        Mode::Multiple => {
+            let reaches = |(i, p): &(usize, &f32)| **p >= thresholds.get(*i).copied().unwrap_or(0.5);
+            probabilities.iter().enumerate().filter(reaches).map(|(i, _)| i).collect()
+        }
+    }
+}
+
+/// Weighted loss of logits `[rows, outputs]` against `targets` of the same shape (one-hot or many-hot): softmax
+/// cross-entropy, or the stable form of binary cross-entropy, `max(x, 0) - x t + ln(1 + e^-|x|)`.
+pub(super) fn loss(mode: Mode, logits: &Tensor, targets: &Tensor, weights: &Tensor) -> Result<Tensor, ClassifierError> {
+    let cells = match mode {
+        Mode::Single => {
+            let shifted = logits.broadcast_sub(&logits.max_keepdim(1)?.detach())?;
+            let log_sum = shifted.exp()?.sum_keepdim(1)?.log()?;
+            (targets * shifted.broadcast_sub(&log_sum)?)?.neg()?
+        }
+        Mode::Multiple => {
+            let soft = logits.abs()?.neg()?.exp()?.affine(1.0, 1.0)?.log()?;
+            ((logits.relu()? - (logits * targets)?)? + soft)?
+        }
+    };
+    Ok((cells * weights)?.sum_all()?)
+}
+
+/// Targets and weights of examples.
+pub(super) struct Targets {
+    /// One-hot or many-hot, `[examples][outputs]`.
+    hot: Vec<Vec<f32>>,
+    /// Weight of each cell.
+    weights: Vec<Vec<f32>>,
+}
+
+impl Targets {
+    pub(super) fn of(mode: Mode, outputs: usize, examples: &[Example<'_>], class_weights: &[[f32; 2]]) -> Self {
+        let hot: Vec<Vec<f32>> = examples
+            .iter()
+            .map(|example| (0..outputs).map(|i| f32::from(u8::from(example.outputs.contains(&i)))).collect())
+            .collect();
+        let weights = examples
+            .iter()
+            .zip(&hot)
+            .map(|(example, hot)| match mode {
+                Mode::Single => {
+                    let of_class = example.outputs.first().map_or(1.0, |i| class_weights[*i][1]);
+                    vec![example.weight * of_class; outputs]
+                }
+                Mode::Multiple => hot.iter().zip(class_weights).map(|(t, w)| example.weight * w[*t as usize]).collect(),
+            })
+            .collect();
+        Self { hot, weights }
+    }
+
+    /// Both as tensors `[rows, outputs]`.
+    pub(super) fn tensors(&self, rows: &[usize]) -> Result<(Tensor, Tensor), ClassifierError> {
+        let take = |table: &[Vec<f32>]| -> Result<Tensor, ClassifierError> {
+            let width = table.first().map_or(0, Vec::len);
+            let flat: Vec<f32> = rows.iter().flat_map(|i| table[*i].iter().copied()).collect();
+            Ok(Tensor::from_vec(flat, (rows.len(), width), &Device::Cpu)?)
+        };
+        Ok((take(&self.hot)?, take(&self.weights)?))
+    }
+}
+
+/// Weights of (absent, present) for each output.
+pub(super) fn class_weights(kind: ClassWeights, mode: Mode, outputs: usize, examples: &[Example<'_>]) -> Vec<[f32; 2]> {
+    let n = examples.len() as f32;
+    let used = (0..outputs).filter(|i| examples.iter().any(|e| e.outputs.contains(i))).count().max(1) as f32;
+    (0..outputs)
+        .map(|i| {
+            let count = examples.iter().filter(|e| e.outputs.contains(&i)).count() as f32;
+            let classes = if mode == Mode::Single { used } else { 2.0 };
+            let balanced = |count: f32| if count > 0.0 { n / (classes * count) } else { 1.0 };
+            let pair = [balanced(n - count), balanced(count)];
+            match kind {
+                ClassWeights::None => [1.0, 1.0],
+                ClassWeights::Balanced => pair,
+                ClassWeights::Sqrt => pair.map(f32::sqrt),
+            }
+        })
+        .collect()
+}
+
+pub(super) fn check(outputs: &[String], mode: Mode, train: &[Example<'_>]) -> Result<(), ClassifierError> {
+    let too_little = |why: String| Err(ClassifierError::TooLittle(why));
+    if train.is_empty() {
+        return too_little("there is no labelled sentence of a training patient yet; decide some in Review".into());
+    }
+    let mut seen = vec![0usize; outputs.len()];
+    for example in train {
+        if example.outputs.iter().any(|i| *i >= outputs.len()) || (mode == Mode::Single && example.outputs.len() != 1) {
+            return too_little(format!("an example has outputs {:?} of {}", example.outputs, outputs.len()));
+        }
+        example.outputs.iter().for_each(|i| seen[*i] += 1);
+    }
+    let kinds = seen.iter().filter(|count| **count > 0).count();
+    if mode == Mode::Single && kinds < 2 {
+        let name = seen.iter().position(|count| *count > 0).map_or("", |i| outputs[i].as_str());
+        return too_little(format!(
+            "all {} training sentences are `{name}`; a classifier needs two kinds",
+            train.len()
+        ));
+    }
+    if mode == Mode::Multiple && kinds == 0 {
+        return too_little(format!("none of {} training sentences has a category", train.len()));
+    }
+    Ok(())
+}
+
+/// Macro-F1 over outputs that occur in truth or prediction (scikit-learn's `f1_score(average="macro")`), and each F1.
+pub(super) fn f1(mode: Mode, outputs: usize, logits: &[Vec<f32>], examples: &[Example<'_>]) -> (f32, Vec<Option<f32>>) {
+    let mut counts = vec![Counts::default(); outputs];
+    for (probabilities, example) in probabilities(mode, logits, 1.0).iter().zip(examples) {
+        let chosen = choose(mode, probabilities, &[]);
+        for (i, count) in counts.iter_mut().enumerate() {
+            match (example.outputs.contains(&i), chosen.contains(&i)) {
+                (true, true) => count.tp += 1,
+                (false, true) => count.fp += 1,
+                (true, false) => count.fn_ += 1,
+                (false, false) => {}
+            }
+        }
+    }
+    let each: Vec<Option<f32>> = counts.iter().map(|count| count.f1().map(|f| f as f32)).collect();
+    let defined: Vec<f32> = each.iter().flatten().copied().collect();
+    (defined.iter().sum::<f32>() / defined.len().max(1) as f32, each)
+}

@@ -1,0 +1,372 @@
+//! Fine-tuning: an encoder and the classifier on top trained together, all of it or the last layers alone.
+
+mod adamw;
+mod checkpoint;
+mod loss;
+mod model;
+mod plan;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use self::adamw::AdamW;
+use self::checkpoint::State;
+pub(super) use self::loss::Weighing;
+pub use self::model::TunedModel;
+use super::encoder::{Batch, Dropout, Encoder, Network, Parameters, Pass, Rows, reading_order};
+use super::targets::{class_weights, f1};
+use super::{ClassWeights, ClassifierError, Epoch, Example, Heard, Listen, Mode, calibrate};
+use crate::domain::taxonomy::hex;
+
+/// How to fine-tune.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TuneConfig {
+    /// At most this many passes.
+    pub epochs: usize,
+    /// The largest step size of AdamW.
+    pub learning_rate: f64,
+    /// The share of all steps in which the step size grows.
+    pub warmup: f64,
+    /// Decoupled decay of matrices.
+    pub weight_decay: f64,
+    /// The largest norm of all gradients together.
+    pub clip: f64,
+    /// Dropout everywhere, in place of what the encoder's configuration says.
+    pub dropout: Option<f32>,
+    /// The share of a label that is spread over all outputs.
+    pub label_smoothing: f32,
+    /// Weights of outputs.
+    pub class_weights: ClassWeights,
+    /// How far rare outputs are drawn more often: 0 not at all, 1 until all are equally frequent.
+    pub oversample: f64,
+    /// Examples in a batch, at most.
+    pub batch: usize,
+    /// Padded tokens in a batch, at most.
+    pub batch_tokens: usize,
+    /// Batches in a step.
+    pub accumulate: usize,
+    /// How many of the encoder's last layers are trained; all, and the embeddings, if not said.
+    pub last_layers: Option<usize>,
+    /// Epochs without a better macro-F1 on validation before it stops.
+    pub patience: usize,
+}
+
+impl Default for TuneConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 8,
+            learning_rate: 1e-4,
+            warmup: 0.1,
+            weight_decay: 0.01,
+            clip: 1.0,
+            dropout: None,
+            label_smoothing: 0.0,
+            class_weights: ClassWeights::Sqrt,
+            oversample: 0.0,
+            batch: 16,
+            batch_tokens: 4_096,
+            accumulate: 1,
+            last_layers: None,
+            patience: 3,
+        }
+    }
+}
+
+/// What is to be learnt.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub outputs: &'a [String],
+    pub mode: Mode,
+    pub train: &'a [Example<'a>],
+    pub validation: &'a [Example<'a>],
+    pub seed: u64,
+}
+
+/// The same in numbers.
+struct Data<'a> {
+    ids: Vec<Vec<u32>>,
+    outputs: Vec<Vec<usize>>,
+    weights: Vec<f32>,
+    weighing: Weighing,
+    validation_ids: Vec<Vec<u32>>,
+    validation: &'a [Example<'a>],
+}
+
+/// Where a run that was broken off left its state, and how to know it again.
+pub(super) struct Keep<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// Of configuration and data; another one is not taken up.
+    pub fingerprint: String,
+    /// How often, beside the end of each epoch.
+    pub every: std::time::Duration,
+}
+
+/// Fine-tunes a copy of an encoder. Of the epochs, the one with the best macro-F1 on validation is kept (the lower loss
+/// where two are equal); without validation examples it is the last.
+pub(super) fn fit(
+    encoder: &Arc<Encoder>,
+    task: &Task<'_>,
+    config: &TuneConfig,
+    keep: Option<&Keep<'_>>,
+    listen: &mut Listen<'_>,
+) -> Result<TunedModel, ClassifierError> {
+    let Task { outputs, mode, train, validation, seed } = *task;
+    let texts = |examples: &[Example<'_>]| encoder.ids(&examples.iter().map(|e| e.text).collect::<Vec<_>>());
+    let data = Data {
+        ids: texts(train)?,
+        outputs: train.iter().map(|example| example.outputs.clone()).collect(),
+        weights: train.iter().map(|example| example.weight).collect(),
+        weighing: Weighing {
+            mode,
+            outputs: class_weights(config.class_weights, mode, outputs.len(), train),
+            smoothing: config.label_smoothing,
+        },
+        validation_ids: texts(validation)?,
+        validation,
+    };
+    let mut shape = encoder.architecture().clone();
+    if let Some(rate) = config.dropout {
+        shape.dropout = [rate; 3];
+    }
+    let mut parameters = encoder.parameters().clone();
+    parameters.add_head(&shape, outputs.len(), encoder.found(), seed);
+    let pass = Pass::best(&shape, &parameters, encoder.threads());
+    let network = Network::new(&shape, &parameters, outputs.len(), pass);
+    choose_trained(&mut parameters, shape.layers, config.last_layers);
+    make_gradients(&mut parameters, &data.ids);
+    let optimiser = AdamW::new(&parameters);
+    let mut run = Fit { config, seed, encoder, data: &data, network, optimiser, parameters };
+    let mut state = match keep {
+        Some(keep) => State::take_up(keep, &mut run.parameters, &mut run.optimiser)?.unwrap_or_default(),
+        None => State::default(),
+    };
+    let finished = run.train(&mut state, keep, listen)?;
+    let (mut parameters, mut network) = (run.parameters, run.network);
+    let values = state.best_values.take().unwrap_or_else(|| run.optimiser.settled(&parameters));
+    for (parameter, value) in parameters.all_mut().iter_mut().zip(values) {
+        (parameter.value, parameter.gradient) = (value, Vec::new());
+    }
+    let logits = read(&mut network, &parameters, &data.validation_ids, outputs.len())?;
+    let (temperature, thresholds) = calibrate::on_validation(mode, outputs.len(), &logits, validation);
+    if let Some(keep) = keep.filter(|_| finished) {
+        // A file that cannot be removed does no harm: the same run, begun again, would find itself at its end.
+        let _ = std::fs::remove_file(keep.file);
+    }
+    Ok(TunedModel::new(encoder, outputs, mode, parameters, network, temperature, thresholds))
+}
+
+/// Everything above a layer, or everything.
+fn choose_trained(parameters: &mut Parameters, layers: usize, last: Option<usize>) {
+    let Some(last) = last else {
+        return;
+    };
+    let first = layers.saturating_sub(last);
+    for parameter in parameters.all_mut() {
+        let layer = parameter.name.split('.').find_map(|part| part.parse::<usize>().ok());
+        let below = layer.is_some_and(|layer| layer < first);
+        parameter.trained = !(below || parameter.name.starts_with("embeddings."));
+    }
+}
+
+fn make_gradients(parameters: &mut Parameters, ids: &[Vec<u32>]) {
+    for parameter in parameters.all_mut().iter_mut().filter(|parameter| parameter.trained) {
+        let words =
+            parameter.name.ends_with("word_embeddings.weight") || parameter.name.ends_with("tok_embeddings.weight");
+        if words {
+            parameter.rows = Some(Rows::of(ids.iter().flatten().copied(), parameter.shape[0]));
+        }
+        let width = parameter.shape.last().copied().unwrap_or(1);
+        let size = parameter.rows.as_ref().map_or(parameter.value.len(), |rows| rows.used.len() * width);
+        parameter.gradient = vec![0.0; size];
+    }
+}
+
+/// Logits of texts, in their order.
+fn read(
+    network: &mut Network,
+    parameters: &Parameters,
+    ids: &[Vec<u32>],
+    outputs: usize,
+) -> Result<Vec<Vec<f32>>, ClassifierError> {
+    let mut all = vec![Vec::new(); ids.len()];
+    for group in reading_order(ids) {
+        let batch = Batch::of(group.iter().map(|at| ids[*at].as_slice()));
+        let logits = network.forward(parameters, &batch, false, None)?;
+        for (at, row) in group.iter().zip(logits.chunks_exact(outputs)) {
+            all[*at] = row.to_vec();
+        }
+    }
+    Ok(all)
+}
+
+struct Fit<'a> {
+    config: &'a TuneConfig,
+    seed: u64,
+    encoder: &'a Encoder,
+    data: &'a Data<'a>,
+    network: Network,
+    optimiser: AdamW,
+    parameters: Parameters,
+}
+
+impl Fit<'_> {
+    /// Trains to the end, or until someone breaks: then it says false.
+    fn train(
+        &mut self,
+        state: &mut State,
+        keep: Option<&Keep<'_>>,
+        listen: &mut Listen<'_>,
+    ) -> Result<bool, ClassifierError> {
+        let lengths: Vec<usize> = self.data.ids.iter().map(Vec::len).collect();
+        let (config, seed, data) = (self.config, self.seed, self.data);
+        let plan = |epoch| plan::epoch(config, seed, epoch, &lengths, &data.outputs);
+        let steps: usize = (1..=self.config.epochs).map(|epoch| plan(epoch).len()).sum();
+        let mut saved = std::time::Instant::now();
+        for heard in &state.epochs {
+            // Whoever listens hears of the epochs before the break too.
+            let _ = listen(&Heard::Epoch(heard.clone()));
+        }
+        for epoch in state.epochs.len() + 1..=self.config.epochs {
+            if state.waited >= self.config.patience && !self.data.validation.is_empty() {
+                break;
+            }
+            let plan = plan(epoch);
+            while state.step_in_epoch < plan.len() {
+                let at = self.optimiser.step as usize;
+                let rate = plan::rate(self.config, at, steps);
+                let (loss, divisor) = self.step(&plan[state.step_in_epoch], rate)?;
+                state.loss += f64::from(loss);
+                state.divisor += f64::from(divisor);
+                state.step_in_epoch += 1;
+                let heard = Heard::Step {
+                    step: at + 1,
+                    steps,
+                    loss: loss / divisor.max(f32::MIN_POSITIVE),
+                    learning_rate: rate,
+                };
+                if listen(&heard).is_break() {
+                    if let Some(keep) = keep {
+                        state.save(keep, &self.parameters, &self.optimiser)?;
+                    }
+                    return Ok(false);
+                }
+                if let Some(keep) = keep.filter(|keep| saved.elapsed() >= keep.every) {
+                    state.save(keep, &self.parameters, &self.optimiser)?;
+                    saved = std::time::Instant::now();
+                }
+            }
+            let heard = self.end_epoch(epoch, state)?;
+            if let Some(keep) = keep {
+                state.save(keep, &self.parameters, &self.optimiser)?;
+                saved = std::time::Instant::now();
+            }
+            if listen(&Heard::Epoch(heard)).is_break() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// One step over its batches; returns the loss before division and the divisor.
+    fn step(&mut self, batches: &[Vec<usize>], rate: f64) -> Result<(f32, f32), ClassifierError> {
+        let (data, k) = (self.data, self.data.weighing.outputs.len());
+        let examples = || batches.iter().flatten();
+        let divisor: f32 = examples().map(|at| data.weighing.divisor(&data.outputs[*at], data.weights[*at])).sum();
+        let scale = if divisor > 0.0 { 1.0 / divisor } else { 0.0 };
+        let mut total = 0.0;
+        for (number, batch) in batches.iter().enumerate() {
+            let packed = Batch::of(batch.iter().map(|at| data.ids[*at].as_slice()));
+            // The rates come from the architecture; this one only says that there is dropout.
+            let dropout = Dropout::new(self.seed, self.optimiser.step * 1_024 + number as u64, 0.5);
+            let logits = self.network.forward(&self.parameters, &packed, true, dropout)?;
+            let mut by = vec![0.0; logits.len()];
+            for ((at, row), by) in batch.iter().zip(logits.chunks_exact(k)).zip(by.chunks_exact_mut(k)) {
+                total += data.weighing.loss(row, &data.outputs[*at], data.weights[*at], scale, by);
+            }
+            self.network.backward(&mut self.parameters, &by)?;
+        }
+        let threads = self.encoder.threads();
+        self.optimiser.update(&mut self.parameters, rate, self.config.weight_decay, self.config.clip, threads);
+        Ok((total, divisor))
+    }
+
+    fn end_epoch(&mut self, epoch: usize, state: &mut State) -> Result<Epoch, ClassifierError> {
+        let (data, k) = (self.data, self.data.weighing.outputs.len());
+        let mut heard = Epoch {
+            epoch,
+            epochs: self.config.epochs,
+            train_loss: (state.loss / state.divisor.max(f64::MIN_POSITIVE)) as f32,
+            validation_loss: None,
+            validation_macro_f1: None,
+            per_output_f1: vec![None; k],
+            best: data.validation.is_empty(),
+        };
+        (state.loss, state.divisor, state.step_in_epoch) = (0.0, 0.0, 0);
+        if !data.validation.is_empty() {
+            let logits = read(&mut self.network, &self.parameters, &data.validation_ids, k)?;
+            let even = Weighing { mode: data.weighing.mode, outputs: vec![[1.0, 1.0]; k], smoothing: 0.0 };
+            let mut unused = vec![0.0; k];
+            let rows = logits.iter().zip(data.validation);
+            let loss: f32 = rows.map(|(row, example)| even.loss(row, &example.outputs, 1.0, 0.0, &mut unused)).sum();
+            let loss = loss / data.validation.len() as f32;
+            let (macro_f1, each) = f1(data.weighing.mode, k, &logits, data.validation);
+            let better = state.best.is_none_or(|(f1, least)| macro_f1 > f1 || (macro_f1 == f1 && loss < least));
+            (heard.validation_loss, heard.validation_macro_f1) = (Some(loss), Some(macro_f1));
+            (heard.per_output_f1, heard.best) = (each, better);
+            state.waited = if better { 0 } else { state.waited + 1 };
+            if better {
+                state.best = Some((macro_f1, loss));
+                state.best_values = Some(self.optimiser.settled(&self.parameters));
+            }
+        }
+        state.epochs.push(heard.clone());
+        Ok(heard)
+    }
+}
+
+/// See [`super::Learner::batches`].
+pub(super) fn batches(
+    encoder: &Encoder,
+    train: &[Example<'_>],
+    config: &TuneConfig,
+    seed: u64,
+) -> Result<Vec<Vec<(usize, Vec<u32>)>>, ClassifierError> {
+    let ids = encoder.ids(&train.iter().map(|example| example.text).collect::<Vec<_>>())?;
+    let lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
+    let outputs: Vec<Vec<usize>> = train.iter().map(|example| example.outputs.clone()).collect();
+    let steps = plan::epoch(config, seed, 1, &lengths, &outputs);
+    Ok(steps.into_iter().flatten().map(|batch| batch.into_iter().map(|at| (at, ids[at].clone())).collect()).collect())
+}
+
+/// SHA-256 of everything that a run depends on.
+pub(super) fn fingerprint(
+    encoder: &Encoder,
+    outputs: &[String],
+    mode: Mode,
+    train: &[Example<'_>],
+    validation: &[Example<'_>],
+    config: &TuneConfig,
+    seed: u64,
+) -> String {
+    let mut hasher = Sha256::new();
+    let head = serde_json::json!([encoder.fingerprint(), outputs, mode, config, seed, train.len()]);
+    hasher.update(head.to_string());
+    for example in train.iter().chain(validation) {
+        hasher.update((example.text.len() as u64).to_le_bytes());
+        hasher.update(example.text);
+        hasher.update(format!("{:?} {}", example.outputs, example.weight));
+    }
+    hex(&hasher.finalize())
+}
+
+/// Where the state of a run under way is kept: beside the models, known by its fingerprint.
+pub(super) fn state_file(folder: &Path, fingerprint: &str) -> PathBuf {
+    folder.join(format!(".training-{}.safetensors", &fingerprint[..fingerprint.len().min(16)]))
+}
+
+#[cfg(test)]
+mod tests;

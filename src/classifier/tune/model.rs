@@ -1,0 +1,184 @@
+//! A fine-tuned model. Its folder is one that transformers loads as it is, with goldsmith's `model.json` beside.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::read;
+use crate::classifier::artifact::{self, Description, Kind};
+use crate::classifier::encoder::{Encoder, Network, Parameters, Pass};
+use crate::classifier::{Classifier, ClassifierError, Mode, targets};
+
+/// Files of an encoder's folder that a model's folder has too, where they are there.
+const COPIED: [&str; 4] = ["tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "LICENSE"];
+
+/// A fine-tuned encoder with its classifier. The temperature is part of the last weights, so the logits are calibrated
+/// wherever the folder is loaded.
+pub struct TunedModel {
+    encoder: Arc<Encoder>,
+    outputs: Vec<String>,
+    mode: Mode,
+    parameters: Parameters,
+    network: Mutex<Network>,
+    temperature: f32,
+    thresholds: Vec<f32>,
+    /// What the encoder is called, and the licence that its folder says.
+    name: String,
+    licence: Option<String>,
+}
+
+impl TunedModel {
+    /// Takes what training made; divides the last layer by the temperature.
+    pub(super) fn new(
+        encoder: &Arc<Encoder>,
+        outputs: &[String],
+        mode: Mode,
+        mut parameters: Parameters,
+        network: Network,
+        temperature: f32,
+        thresholds: Vec<f32>,
+    ) -> Self {
+        for name in ["classifier.weight", "classifier.bias"] {
+            let at = parameters.index(name);
+            parameters.gradient(at).value.iter_mut().for_each(|value| *value /= temperature);
+        }
+        Self {
+            encoder: Arc::clone(encoder),
+            outputs: outputs.to_vec(),
+            mode,
+            parameters,
+            network: Mutex::new(network),
+            temperature,
+            thresholds,
+            name: encoder.name(),
+            licence: encoder.licence(),
+        }
+    }
+
+    /// The model that a folder and its description make.
+    pub(in crate::classifier) fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
+        let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
+        // Its hash first: the tensors are read by the encoder.
+        artifact::tensors(folder, &description)?;
+        let most = description.details["max_tokens"].as_u64().unwrap_or(512) as usize;
+        let encoder = Encoder::open(folder, most, crate::classifier::encoder::Threads::available())?;
+        let shape = encoder.architecture().clone();
+        let mut parameters = encoder.parameters().clone();
+        let outputs = description.outputs.len();
+        if parameters.restore_head(&shape, outputs, encoder.found()).is_none() {
+            return Err(fail(format!("its weights have no classifier for {outputs} outputs")));
+        }
+        let pass = Pass::best(&shape, &parameters, encoder.threads());
+        Ok(Self {
+            network: Mutex::new(Network::new(&shape, &parameters, outputs, pass)),
+            encoder: Arc::new(encoder),
+            outputs: description.outputs,
+            mode: description.mode,
+            parameters,
+            temperature: description.details["temperature"].as_f64().unwrap_or(1.0) as f32,
+            thresholds: description.thresholds,
+            name: description.details["encoder"].as_str().unwrap_or_default().to_owned(),
+            licence: description.details["licence"].as_str().map(str::to_owned),
+        })
+    }
+
+    /// What was trained.
+    #[cfg(test)]
+    pub(super) fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// Calibrated logits `[texts][outputs]`: those that transformers computes from the saved folder.
+    pub fn logits(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
+        let ids = self.encoder.ids(texts)?;
+        let mut network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
+        read(&mut network, &self.parameters, &ids, self.outputs.len())
+    }
+
+    /// `config.json` as transformers wants it of a classifier.
+    fn config(&self) -> Result<Value, String> {
+        let text = std::fs::read_to_string(self.encoder.folder().join("config.json")).map_err(|e| e.to_string())?;
+        let mut config: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+        let names = || self.outputs.iter().enumerate();
+        let by_id: serde_json::Map<String, Value> = names().map(|(i, name)| (i.to_string(), json!(name))).collect();
+        let by_label: serde_json::Map<String, Value> = names().map(|(i, name)| (name.clone(), json!(i))).collect();
+        config["architectures"] = json!([self.encoder.architecture().class()]);
+        config["id2label"] = Value::Object(by_id);
+        config["label2id"] = Value::Object(by_label);
+        config["problem_type"] = json!(match self.mode {
+            Mode::Single => "single_label_classification",
+            Mode::Multiple => "multi_label_classification",
+        });
+        if let Some(config) = config.as_object_mut() {
+            config.remove("_name_or_path");
+            config.remove("torch_dtype");
+            config.insert("dtype".into(), json!("float32"));
+        }
+        Ok(config)
+    }
+
+    /// `tokenizer.json` that cuts texts as training did, and does not pad each one to a fixed length.
+    fn tokenizer(&self) -> Result<Value, String> {
+        let text = std::fs::read_to_string(self.encoder.folder().join("tokenizer.json")).map_err(|e| e.to_string())?;
+        let mut tokenizer: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+        tokenizer["padding"] = Value::Null;
+        tokenizer["truncation"] = json!({
+            "direction": "Right", "max_length": self.encoder.most(), "strategy": "LongestFirst", "stride": 0,
+        });
+        Ok(tokenizer)
+    }
+}
+
+impl Classifier for TunedModel {
+    fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    fn predict(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
+        Ok(targets::probabilities(self.mode, &self.logits(texts)?, 1.0))
+    }
+
+    fn choose(&self, probabilities: &[f32]) -> Vec<usize> {
+        targets::choose(self.mode, probabilities, &self.thresholds)
+    }
+
+    fn save(&self, folder: &Path, card: &Value) -> Result<String, ClassifierError> {
+        let unwritable = |cause: String| ClassifierError::Unwritable { path: folder.into(), cause };
+        let mut description =
+            Description::new(Kind::Tuned, &self.outputs, self.mode, card).calibrated(1.0, &self.thresholds);
+        description.details = json!({
+            "encoder": self.name, "encoder_fingerprint": self.encoder.fingerprint(), "licence": self.licence,
+            "max_tokens": self.encoder.most(), "temperature": self.temperature,
+        });
+        let (config, tokenizer) = (self.config().map_err(unwritable)?, self.tokenizer().map_err(unwritable)?);
+        artifact::save(folder, description, |weights| {
+            let beside = weights.parent().unwrap_or(weights);
+            let io = |e: std::io::Error| unwritable(e.to_string());
+            for (name, value) in [("config.json", &config), ("tokenizer.json", &tokenizer)] {
+                let text = serde_json::to_string_pretty(value).map_err(|e| unwritable(e.to_string()))?;
+                std::fs::write(beside.join(name), text + "\n").map_err(io)?;
+            }
+            for name in COPIED {
+                let from = self.encoder.folder().join(name);
+                if from.is_file() {
+                    std::fs::copy(from, beside.join(name)).map_err(io)?;
+                }
+            }
+            self.parameters.save(self.encoder.architecture().prefix(), weights)
+        })
+    }
+
+    fn describe(&self) -> Value {
+        json!({
+            "kind": Kind::Tuned, "encoder": self.name,
+            "parameters": self.parameters.all().iter().map(|p| p.value.len()).sum::<usize>(),
+            "max_tokens": self.encoder.most(), "temperature": self.temperature, "licence": self.licence,
+            "multiple": self.mode == Mode::Multiple, "thresholds": self.thresholds,
+        })
+    }
+}

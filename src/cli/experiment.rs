@@ -1,0 +1,96 @@
+//! `goldsmith experiment`.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use super::arguments::{ExperimentArgs, FormatArg, TaskArg};
+use super::{Bar, Exit, Failure, cancel_on_signal, print, say};
+use crate::domain::experiment::{Report, Task};
+use crate::formats::create_private;
+use crate::formats::experiment::{Format, write};
+use crate::formats::project::training::Method;
+use crate::tui;
+use crate::workflow::WorkflowError;
+use crate::workflow::experiment::{Event, Options, SHARES, experiment};
+use crate::workflow::project::{Project, make_private_folder};
+
+pub(super) fn run(project: &Project, args: &ExperimentArgs) -> Result<Exit, Failure> {
+    let mut project = project.clone();
+    if let Some(encoder) = &args.encoder {
+        project.file.train.encoder = super::encoder_argument(encoder);
+    }
+    let project = &project;
+    let options = options(project, args);
+    let mut store = project.store()?;
+    let cancel = cancel_on_signal();
+    let bar = Bar::default();
+    let finished = experiment(project, &mut store, &options, &cancel, &mut |event| match event {
+        Event::Planned { report, jobs } => {
+            report.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+            let done = if report.finished > 0 { format!(", {} done before", report.finished) } else { String::new() };
+            say(&format!("experiment {}: {} cells{done}, {jobs} at once", report.experiment, report.planned));
+        }
+        Event::Progress(progress) => bar.show(progress),
+        Event::Cell { .. } => {}
+    })?;
+    let report = &finished.report;
+    if let Some(folder) = &args.out {
+        write_all(report, folder)?;
+    }
+    print(&write(report, format(args.format)))?;
+    if finished.stopped {
+        say(&format!(
+            "stopped with {} of {} cells; the same command goes on with the rest",
+            report.finished, report.planned
+        ));
+        return Ok(Exit::Stopped);
+    }
+    say("--format json names the run behind each number; `goldsmith runs show ID` shows one");
+    Ok(Exit::Success)
+}
+
+fn options(project: &Project, args: &ExperimentArgs) -> Options {
+    let methods: Vec<Method> = args.models.iter().flatten().map(|model| (*model).into()).collect();
+    let mut options = Options::grid(project, &methods, args.seeds.max(1));
+    if let Some(tasks) = &args.tasks {
+        let task = |arg: &TaskArg| match arg {
+            TaskArg::Binary => Task::Binary,
+            TaskArg::Multi => Task::MultiClass,
+        };
+        options.tasks = tasks.iter().map(task).collect();
+    }
+    if let Some(sets) = &args.sets {
+        options.sets.clone_from(sets);
+    }
+    if args.curve {
+        options.shares = SHARES.into();
+    }
+    options.jobs = args.jobs;
+    options
+}
+
+fn format(arg: FormatArg) -> Format {
+    match arg {
+        FormatArg::Table => {
+            let terminal = io::stdout().is_terminal().then(tui::width).flatten();
+            Format::Table { width: terminal.unwrap_or(80) }
+        }
+        FormatArg::Markdown => Format::Markdown,
+        FormatArg::Latex => Format::Latex,
+        FormatArg::Csv => Format::Csv,
+        FormatArg::Json => Format::Json,
+        FormatArg::Html => Format::Html,
+    }
+}
+
+/// Every format into a folder.
+fn write_all(report: &Report, folder: &Path) -> Result<(), WorkflowError> {
+    make_private_folder(folder)?;
+    for (format, name) in Format::FILES {
+        let path = folder.join(name);
+        let written = create_private(&path)?.write_all(write(report, format).as_bytes());
+        written.map_err(|cause| crate::formats::FormatError::Io { doing: "write", path, cause })?;
+    }
+    say(&format!("wrote {} files to {}", Format::FILES.len(), folder.display()));
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! The paired bootstrap by patient: the same drawn patients for every system and seed.
+
+use serde::Serialize;
+
+use super::{Spread, mean};
+use crate::domain::metrics::{Bootstrap, Draws, Pair, Shape, Table, percentiles};
+
+/// One test sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tested {
+    /// Which patient, numbered by the caller.
+    pub patient: u32,
+    /// The settled label as bits.
+    pub gold: u64,
+    /// Whether it was decided without sight of a machine's label.
+    pub blind: bool,
+}
+
+/// A system to compare: labels of the test sentences, in their order, from each seed.
+#[derive(Clone, Debug, Default)]
+pub struct System<'a> {
+    /// Seed and labels as bits.
+    pub seeds: Vec<(u64, &'a [u64])>,
+    /// The system that it is compared with, by its place in the list.
+    pub against: Option<usize>,
+}
+
+/// The least p that so many patients can give: 2 of the 2^n ways to swap both systems' labels of whole patients are as
+/// extreme as all patients on one side. A bootstrap of few patients would promise more than they hold.
+pub fn least_p(patients: usize) -> f64 {
+    0.5f64.powi(i32::try_from(patients).unwrap_or(i32::MAX) - 1).min(1.0)
+}
+
+/// The difference of a score from that of the system compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Gain {
+    /// Mean over the seeds that both have.
+    pub difference: Option<f64>,
+    /// 95 % interval over the bootstrap by patient.
+    pub interval: Option<(f64, f64)>,
+    /// Two-sided p: twice the share of resamples on the other side of 0, the data as it is counted as one of them
+    /// (Davison and Hinkley, 1997); never below [`least_p`].
+    pub p: Option<f64>,
+}
+
+/// One system's scores, each in the order of [`Shape::values`], and how they differ from the other's.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Compared {
+    /// Each score over the seeds.
+    pub scores: Vec<Spread>,
+    /// Each score's difference; empty where there is nothing to compare with.
+    pub gains: Vec<Gain>,
+}
+
+/// Scores systems on the same test sentences and compares each with the one that it names. In each resample a system's score
+/// is the mean over its seeds, and a difference is the mean over the seeds that both have; a resample in which one of them is
+/// undefined says nothing and is left out.
+pub fn compare(
+    tested: &[Tested],
+    systems: &[System<'_>],
+    categories: usize,
+    none_in_averages: bool,
+    bootstrap: Bootstrap,
+) -> Vec<Compared> {
+    let shape = Shape { categories, none_in_averages };
+    let tables: Vec<Vec<Table>> = systems
+        .iter()
+        .map(|system| system.seeds.iter().map(|(_, labels)| table(tested, labels, categories)).collect())
+        .collect();
+    let clusters = tables.iter().flatten().next().map_or(0, |table| table.clusters);
+    let draws = Draws::new(clusters, bootstrap);
+    compare_drawn(&tables, systems, shape, draws, Draws::draw)
+}
+
+fn table(tested: &[Tested], labels: &[u64], categories: usize) -> Table {
+    let pairs = tested.iter().zip(labels).map(|(tested, label)| Pair {
+        patient: tested.patient,
+        gold: tested.gold,
+        predicted: *label,
+        blind: tested.blind,
+    });
+    Table::of(pairs, categories)
+}
+
+/// The pairs of seeds that a system shares with the one it is compared with, by their places.
+fn shared(systems: &[System<'_>], at: usize) -> Vec<(usize, usize, usize)> {
+    let Some((other, against)) = systems[at].against.and_then(|other| Some((other, systems.get(other)?))) else {
+        return Vec::new();
+    };
+    let mine = systems[at].seeds.iter().enumerate();
+    mine.filter_map(|(i, (seed, _))| Some((i, other, against.seeds.iter().position(|(s, _)| s == seed)?))).collect()
+}
+
+/// A sum that ought to be nothing may be left with its last bits.
+fn settle(difference: f64) -> f64 {
+    if difference.abs() < 1e-12 { 0.0 } else { difference }
+}
+
+/// As [`compare`], with any source of resamples.
+pub(super) fn compare_drawn<D>(
+    tables: &[Vec<Table>],
+    systems: &[System<'_>],
+    shape: Shape,
+    mut draws: Option<D>,
+    mut draw: impl FnMut(&mut D) -> Option<&[u32]>,
+) -> Vec<Compared> {
+    let values = |sum: &[u32]| {
+        let mut values = Vec::new();
+        shape.values(sum, &mut values);
+        values
+    };
+    let paired: Vec<Vec<(usize, usize, usize)>> = (0..systems.len()).map(|at| shared(systems, at)).collect();
+    let differences = |each: &[Vec<Vec<Option<f64>>>], at: usize, value: usize| -> Option<f64> {
+        let of = |(mine, other, theirs): &(usize, usize, usize)| {
+            Some(each[at][*mine][value]? - each[*other][*theirs][value]?)
+        };
+        mean(&paired[at].iter().map(of).collect::<Vec<_>>()).map(settle)
+    };
+    let width = shape.averages() + 9;
+    let least = least_p(tables.iter().flatten().next().map_or(0, |table| table.clusters));
+    let whole: Vec<Vec<Vec<Option<f64>>>> =
+        tables.iter().map(|seeds| seeds.iter().map(|table| values(&table.total())).collect()).collect();
+    let mut compared: Vec<Compared> = whole
+        .iter()
+        .enumerate()
+        .map(|(at, seeds)| Compared {
+            scores: (0..width).map(|value| Spread::of(seeds.iter().map(|seed| seed[value]).collect())).collect(),
+            gains: match paired[at].is_empty() {
+                true => Vec::new(),
+                false => (0..width)
+                    .map(|value| Gain { difference: differences(&whole, at, value), ..Gain::default() })
+                    .collect(),
+            },
+        })
+        .collect();
+
+    let mut scores: Vec<Vec<Vec<f32>>> = vec![vec![Vec::new(); width]; systems.len()];
+    let mut gains = scores.clone();
+    let mut each = whole;
+    let mut sum = Vec::new();
+    while let Some(times) = draws.as_mut().and_then(&mut draw) {
+        for (table, into) in tables.iter().flatten().zip(each.iter_mut().flatten()) {
+            table.drawn(times, &mut sum);
+            shape.values(&sum, into);
+        }
+        for at in 0..systems.len() {
+            for value in 0..width {
+                let over_seeds: Option<f64> = each[at].iter().map(|seed| seed[value]).sum();
+                scores[at][value].extend(over_seeds.map(|sum| (sum / each[at].len() as f64) as f32));
+                if !paired[at].is_empty() {
+                    gains[at][value].extend(differences(&each, at, value).map(|d| d as f32));
+                }
+            }
+        }
+    }
+    for (compared, (scores, gains)) in compared.iter_mut().zip(scores.into_iter().zip(gains)) {
+        for (spread, drawn) in compared.scores.iter_mut().zip(scores) {
+            spread.interval = spread.mean.and(percentiles(drawn));
+        }
+        for (gain, drawn) in compared.gains.iter_mut().zip(gains) {
+            if gain.difference.is_some() && !drawn.is_empty() {
+                gain.p = Some(two_sided(&drawn).max(least));
+                gain.interval = percentiles(drawn);
+            }
+        }
+    }
+    compared
+}
+
+fn two_sided(drawn: &[f32]) -> f64 {
+    let side = |on: fn(&f32) -> bool| 1 + drawn.iter().filter(|d| on(d)).count();
+    let fewer = side(|d| *d <= 0.0).min(side(|d| *d >= 0.0));
+    (2.0 * fewer as f64 / (drawn.len() + 1) as f64).min(1.0)
+}

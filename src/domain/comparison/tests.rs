@@ -1,0 +1,219 @@
+//! Against statsmodels, scikit-learn, scipy and every resample there is: `tests/reference/comparison.py`.
+
+use serde_json::Value;
+
+use super::bootstrap::compare_drawn;
+use super::*;
+use crate::domain::metrics::{Bootstrap, Pair, Shape, Table};
+
+fn reference() -> Value {
+    serde_json::from_str(include_str!("../../../tests/data/comparison.json")).unwrap()
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+fn close(value: f64, expected: f64, within: f64) {
+    assert!((value - expected).abs() <= within, "{value} is not {expected}");
+}
+
+#[test]
+fn mcnemar_is_that_of_statsmodels() {
+    for case in reference()["mcnemar"].as_array().unwrap() {
+        let of = |key: &str| case[key].as_f64().unwrap();
+        let test = McNemar::of(case["b"].as_u64().unwrap(), case["c"].as_u64().unwrap());
+        close(test.exact, of("exact"), 1e-11 * of("exact"));
+        close(test.mid_p, of("mid_p"), 1e-11 * of("mid_p"));
+        close(test.chi2_corrected.unwrap(), of("chi2"), 1e-12 * of("chi2"));
+        close(test.chi2_p.unwrap(), of("chi2_p"), 1e-10 * of("chi2_p"));
+    }
+    let same = McNemar::of(0, 0);
+    assert_eq!((same.exact, same.mid_p, same.chi2_corrected, same.chi2_p), (1.0, 1.0, None, None));
+    assert_eq!(McNemar::of(5_000, 200).exact, 0.0, "too small for a float, and no NaN");
+    let test = McNemar::from_labels([1, 1, 2, 0], &[1, 0, 0, 0], &[1, 1, 2, 1]);
+    assert_eq!((test.first_only, test.second_only), (1, 2));
+}
+
+#[test]
+fn holm_is_that_of_statsmodels_and_leaves_out_what_is_undefined() {
+    let reference = reference();
+    let mut p: Vec<Option<f64>> = numbers(&reference["holm"]["p"]).into_iter().map(Some).collect();
+    p.insert(2, None);
+    let corrected = holm(&p);
+    assert_eq!(corrected[2], None);
+    for (corrected, expected) in corrected.iter().flatten().zip(numbers(&reference["holm"]["corrected"])) {
+        close(*corrected, expected, 1e-12);
+    }
+}
+
+#[test]
+fn the_majority_of_seeds_decides_and_the_earliest_breaks_ties() {
+    assert_eq!(majority(&[&[1, 4, 0], &[2, 5, 0], &[2, 4, 8]]), [2, 4, 0]);
+    assert_eq!(majority(&[&[1, 4], &[2, 4]]), [1, 4]);
+    assert_eq!(majority(&[]), Vec::<u64>::new());
+}
+
+#[test]
+fn spread_is_the_sample_standard_deviation_and_undefined_stays_undefined() {
+    let spread = Spread::of(vec![Some(0.2), Some(0.4), Some(0.6)]);
+    close(spread.mean.unwrap(), 0.4, 1e-12);
+    close(spread.deviation.unwrap(), 0.2, 1e-12);
+    assert_eq!(Spread::of(vec![Some(0.2)]).deviation, None);
+    assert_eq!(Spread::of(vec![Some(0.2), None]).mean, None);
+    assert_eq!(Spread::of(vec![]).mean, None);
+}
+
+#[test]
+fn few_patients_cannot_promise_much() {
+    assert_eq!([1, 2, 5, 11].map(least_p), [1.0, 0.5, 0.0625, 1.0 / 1024.0]);
+    let tested: Vec<Tested> = (0..6).map(|i| Tested { patient: i / 2, gold: 1, blind: true }).collect();
+    let (right, wrong) = ([1u64; 6], [0u64; 6]);
+    let first = System { seeds: vec![(1, &wrong)], against: None };
+    let second = System { seeds: vec![(1, &right)], against: Some(0) };
+    let compared = compare(&tested, &[first, second], 1, true, Bootstrap::default());
+    let gain = compared[1].gains[Shape::ACCURACY];
+    assert_eq!((gain.difference, gain.p), (Some(1.0), Some(0.25)), "three patients, whatever the resamples say");
+}
+
+#[test]
+fn verdicts_follow_the_corrected_p() {
+    assert_eq!(Verdict::of(Some(0.1), Some(0.049)), Verdict::Gained);
+    assert_eq!(Verdict::of(Some(-0.1), Some(0.049)), Verdict::Lost);
+    assert_eq!(Verdict::of(Some(0.1), Some(0.05)), Verdict::Chance);
+    assert_eq!(Verdict::of(Some(0.0), Some(1.0)), Verdict::Chance);
+    assert_eq!(Verdict::of(None, None), Verdict::Unknown);
+}
+
+struct Made {
+    tested: Vec<Tested>,
+    labels: [Vec<Vec<u64>>; 2],
+}
+
+/// The reference's labels; its class 0 is *None*.
+fn made(reference: &Value) -> Made {
+    let bits = |value: &Value| numbers(value).into_iter().map(|class| (1u64 << class as u32) >> 1).collect::<Vec<_>>();
+    let gold = bits(&reference["gold"]);
+    let tested = numbers(&reference["patient"]).into_iter().zip(gold);
+    Made {
+        tested: tested.map(|(patient, gold)| Tested { patient: patient as u32, gold, blind: true }).collect(),
+        labels: ["first", "second"].map(|system| reference[system].as_array().unwrap().iter().map(bits).collect()),
+    }
+}
+
+fn systems(made: &Made) -> Vec<System<'_>> {
+    fn seeds(labels: &[Vec<u64>]) -> Vec<(u64, &[u64])> {
+        (1..).zip(labels.iter().map(Vec::as_slice)).collect()
+    }
+    let [first, second] = &made.labels;
+    vec![System { seeds: seeds(first), against: None }, System { seeds: seeds(second), against: Some(0) }]
+}
+
+/// Where accuracy, F1 of *None* and three categories, and macro-F1 stand among the values.
+fn places(shape: Shape) -> Vec<usize> {
+    let mut places = vec![Shape::ACCURACY];
+    places.extend((0..4).map(|class| Shape::class(class) + 2));
+    places.push(shape.averages() + 2);
+    places
+}
+
+/// Every resample of five patients: 5^5 of them, each as likely.
+fn all_draws() -> Vec<Vec<u32>> {
+    (0..3125u32)
+        .map(|number| {
+            let mut times = vec![0; 5];
+            (0..5).for_each(|place| times[(number / 5u32.pow(place) % 5) as usize] += 1);
+            times
+        })
+        .collect()
+}
+
+#[test]
+fn over_every_resample_the_bootstrap_is_exact() {
+    let reference = reference();
+    let made = made(&reference);
+    let systems = systems(&made);
+    let shape = Shape { categories: 3, none_in_averages: true };
+    let tables: Vec<Vec<Table>> = systems
+        .iter()
+        .map(|system| {
+            let table = |labels: &[u64]| {
+                let pairs: Vec<Pair> = made
+                    .tested
+                    .iter()
+                    .zip(labels)
+                    .map(|(t, predicted)| Pair { patient: t.patient, gold: t.gold, predicted: *predicted, blind: true })
+                    .collect();
+                Table::of(pairs.iter().copied(), 3)
+            };
+            system.seeds.iter().map(|(_, labels)| table(labels)).collect()
+        })
+        .collect();
+    let compared = compare_drawn(&tables, &systems, shape, Some((all_draws(), 0)), |(all, next)| {
+        *next += 1;
+        all.get(*next - 1).map(Vec::as_slice)
+    });
+    let second = &compared[1];
+    for (i, at) in places(shape).into_iter().enumerate() {
+        close(second.scores[at].mean.unwrap(), numbers(&reference["mean"])[i], 1e-12);
+        close(second.scores[at].deviation.unwrap(), numbers(&reference["deviation"])[i], 1e-12);
+        close(second.gains[at].difference.unwrap(), numbers(&reference["difference"])[i], 1e-12);
+        close(second.gains[at].p.unwrap(), reference["p"][i].as_f64().unwrap(), 1e-12);
+        let pairs = [("interval", second.scores[at].interval), ("difference_interval", second.gains[at].interval)];
+        for (name, interval) in pairs {
+            let (low, high) = interval.unwrap();
+            let expected = numbers(&reference[name][i]);
+            close(low, expected[0], 1e-6);
+            close(high, expected[1], 1e-6);
+        }
+    }
+    assert!(compared[0].gains.is_empty());
+}
+
+#[test]
+fn drawn_resamples_come_near_all_of_them() {
+    let reference = reference();
+    let made = made(&reference);
+    let shape = Shape { categories: 3, none_in_averages: true };
+    let drawn = |seed| compare(&made.tested, &systems(&made), 3, true, Bootstrap { resamples: 20_000, seed });
+    let compared = drawn(3);
+    assert_eq!(compared, drawn(3));
+    assert_ne!(compared, drawn(4));
+    for (i, at) in places(shape).into_iter().enumerate() {
+        // Four standard errors of a share of 20,000, twice.
+        let p = reference["p"][i].as_f64().unwrap();
+        close(compared[1].gains[at].p.unwrap(), p, 8.0 * (p * (1.0 - p / 2.0) / 2.0 / 20_000.0).sqrt() + 2e-4);
+    }
+}
+
+#[test]
+fn seeds_pair_up_and_what_only_one_has_is_no_difference() {
+    let tested: Vec<Tested> = (0..4).map(|i| Tested { patient: i, gold: 1, blind: true }).collect();
+    let (right, wrong) = ([1u64; 4], [0u64; 4]);
+    let first = System { seeds: vec![(1, &wrong), (2, &right)], against: None };
+    let second = System { seeds: vec![(2, &right), (3, &wrong)], against: Some(0) };
+    let none = System { seeds: vec![(9, &right)], against: Some(0) };
+    let compared = compare(&tested, &[first, second, none], 1, true, Bootstrap::default());
+    let gain = compared[1].gains[Shape::ACCURACY];
+    assert_eq!(
+        (gain.difference, gain.interval, gain.p),
+        (Some(0.0), Some((0.0, 0.0)), Some(1.0)),
+        "seed 2 with seed 2"
+    );
+    assert!(compared[2].gains.is_empty(), "no seed in common");
+}
+
+#[test]
+fn undefined_is_never_zero() {
+    let tested: Vec<Tested> = (0..4).map(|i| Tested { patient: i, gold: 0, blind: true }).collect();
+    let nothing = [0u64; 4];
+    let system = |against| System { seeds: vec![(1, nothing.as_slice())], against };
+    let compared = compare(&tested, &[system(None), system(Some(0))], 1, true, Bootstrap::default());
+    let f1 = Shape::class(1) + 2;
+    assert_eq!(compared[1].scores[f1].mean, None);
+    assert_eq!((compared[1].scores[f1].interval, compared[1].gains[f1]), (None, Gain::default()));
+    let empty = compare(&[], &[system(None)], 1, true, Bootstrap::default());
+    assert_eq!(empty[0].scores[Shape::ACCURACY].mean, None);
+    let one = compare(&tested[..1], &[system(None), system(Some(0))], 1, true, Bootstrap::default());
+    assert_eq!(one[1].gains[Shape::ACCURACY].p, None, "one patient says nothing of chance");
+}

@@ -1,0 +1,151 @@
+//! Encoders of a project: where a folder or a hub's name leads, and embeddings that are computed once.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::project::Project;
+use super::{Cancel, Progress, Watch, WorkflowError};
+use crate::classifier::{Encoder, Learner, Threads};
+use crate::formats::project::training::TrainSettings;
+use crate::store::Store;
+
+/// The encoder that was opened last. Reading one takes as long as training a head on it, so a head that is trained again
+/// while an expert annotates must not pay for it.
+static OPENED: Mutex<Option<Opened>> = Mutex::new(None);
+
+struct Opened {
+    folder: PathBuf,
+    most: usize,
+    /// Size and time of the weights, by which a changed folder is seen.
+    mark: (u64, Option<std::time::SystemTime>),
+    encoder: Arc<Encoder>,
+}
+
+/// Opens the encoder that the settings name.
+pub fn open(project: &Project, settings: &TrainSettings) -> Result<Arc<Encoder>, WorkflowError> {
+    let folder = folder(project, &settings.encoder)?;
+    let mark = ["model.safetensors", "pytorch_model.bin"]
+        .into_iter()
+        .find_map(|name| std::fs::metadata(folder.join(name)).ok())
+        .map_or((0, None), |file| (file.len(), file.modified().ok()));
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(opened) = opened.as_ref()
+        && (&opened.folder, opened.most, opened.mark) == (&folder, settings.max_tokens, mark)
+    {
+        return Ok(Arc::clone(&opened.encoder));
+    }
+    let encoder = Arc::new(Encoder::open(&folder, settings.max_tokens, Threads::available())?);
+    *opened = Some(Opened { folder, most: settings.max_tokens, mark, encoder: Arc::clone(&encoder) });
+    Ok(encoder)
+}
+
+/// The folder that a setting names: a folder, from the project's on; or what the hub's cache holds under a name.
+fn folder(project: &Project, named: &str) -> Result<PathBuf, WorkflowError> {
+    if named.is_empty() {
+        return Err(WorkflowError::Refused(
+            "this way to train needs an encoder; name its folder with --encoder DIR, or as `encoder` under [train] in goldsmith.toml"
+                .into(),
+        ));
+    }
+    let folder = project.folder.join(named);
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    if let Some(cached) = cached(&hub_cache(), named) {
+        return Ok(cached);
+    }
+    Err(WorkflowError::Refused(format!(
+        "there is no folder {}, and nothing named `{named}` in the hub's cache ({}); `hf download {named}` on a machine with a network puts it there",
+        folder.display(),
+        hub_cache().display()
+    )))
+}
+
+/// Where the hub's tools keep what they have fetched.
+fn hub_cache() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || set("HF_HOME").or_else(|| Some(set("XDG_CACHE_HOME")?.join("huggingface")));
+    let by_default = || set("HOME").unwrap_or_default().join(".cache/huggingface");
+    set("HF_HUB_CACHE").unwrap_or_else(|| home().unwrap_or_else(by_default).join("hub"))
+}
+
+/// The snapshot that `main` of a repository points to.
+fn cached(cache: &Path, name: &str) -> Option<PathBuf> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    if !name.chars().all(plain) || name.contains("..") || name.split('/').count() > 2 {
+        return None;
+    }
+    let repository = cache.join(format!("models--{}", name.replace('/', "--")));
+    let revision = std::fs::read_to_string(repository.join("refs/main")).ok()?;
+    let snapshot = repository.join("snapshots").join(revision.trim());
+    snapshot.join("config.json").is_file().then_some(snapshot)
+}
+
+/// Sees to it that a frozen encoder knows the embeddings of these texts: from the store, or computed now and kept there. Where
+/// a person stops it, what is computed is kept.
+pub fn embed(
+    store: &mut Store,
+    learner: &Learner,
+    texts: &[&str],
+    cancel: &Cancel,
+    watch: &mut Watch<'_>,
+) -> Result<(), WorkflowError> {
+    let Some(encoder) = learner.frozen_encoder() else {
+        return Ok(());
+    };
+    let unknown = encoder.unknown(texts);
+    let hashes: Vec<_> = unknown.iter().map(|text| Encoder::hash(text)).collect();
+    let kept = store.embeddings(encoder.fingerprint(), &hashes)?;
+    let mut missing = Vec::new();
+    let mut found = Vec::new();
+    for ((text, hash), vector) in unknown.iter().zip(&hashes).zip(kept) {
+        match vector {
+            Some(vector) => found.push((*hash, vector)),
+            None => missing.push(*text),
+        }
+    }
+    encoder.remember(found);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    watch(Progress::Started {
+        what: "reading texts with the encoder".into(),
+        total: Some(missing.len() as u64),
+        unit: "texts",
+    });
+    let mut done = 0;
+    for part in missing.chunks(512) {
+        let vectors = encoder.embed(part)?;
+        let rows: Vec<_> = part.iter().map(|text| Encoder::hash(text)).zip(vectors).collect();
+        store.keep_embeddings(encoder.fingerprint(), &rows)?;
+        encoder.remember(rows);
+        done += part.len() as u64;
+        watch(Progress::Advanced(done));
+        if cancel.is_cancelled() {
+            return Err(WorkflowError::Stopped);
+        }
+    }
+    watch(Progress::Finished);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_to_its_snapshot_and_no_further() {
+        let cache = tempfile::tempdir().unwrap();
+        let repository = cache.path().join("models--org--tiny");
+        let snapshot = repository.join("snapshots/abc");
+        std::fs::create_dir_all(&snapshot).unwrap();
+        std::fs::create_dir_all(repository.join("refs")).unwrap();
+        std::fs::write(repository.join("refs/main"), "abc\n").unwrap();
+        assert_eq!(cached(cache.path(), "org/tiny"), None, "a snapshot that was broken off is none");
+        std::fs::write(snapshot.join("config.json"), "{}").unwrap();
+        assert_eq!(cached(cache.path(), "org/tiny"), Some(snapshot));
+        for wrong in ["org/other", "../org/tiny", "org/tiny/../../x", "or g/tiny", "a/b/c"] {
+            assert_eq!(cached(cache.path(), wrong), None, "{wrong}");
+        }
+    }
+}
