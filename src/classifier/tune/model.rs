@@ -11,7 +11,7 @@ use crate::classifier::encoder::{Encoder, Network, Parameters, Pass};
 use crate::classifier::{Classifier, ClassifierError, Mode, targets};
 
 /// Files of an encoder's folder that a model's folder has too, where they are there.
-const COPIED: [&str; 4] = ["tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "LICENSE"];
+const COPIED: [&str; 3] = ["special_tokens_map.json", "vocab.txt", "LICENSE"];
 
 /// A fine-tuned encoder with its classifier. The temperature is part of the last weights, so the logits are calibrated
 /// wherever the folder is loaded.
@@ -118,6 +118,19 @@ impl TunedModel {
         Ok(config)
     }
 
+    /// `tokenizer_config.json` whose longest text is that of training.
+    fn tokenizer_config(&self) -> Result<Value, String> {
+        let path = self.encoder.folder().join("tokenizer_config.json");
+        let text = if path.is_file() { std::fs::read_to_string(path).map_err(|e| e.to_string())? } else { "{}".into() };
+        let mut config: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+        if let Some(config) = config.as_object_mut() {
+            config.remove("name_or_path");
+            config.entry("tokenizer_class").or_insert_with(|| json!("PreTrainedTokenizerFast"));
+            config.insert("model_max_length".into(), json!(self.encoder.most()));
+        }
+        Ok(config)
+    }
+
     /// `tokenizer.json` that cuts texts as training did, and does not pad each one to a fixed length.
     fn tokenizer(&self) -> Result<Value, String> {
         let text = std::fs::read_to_string(self.encoder.folder().join("tokenizer.json")).map_err(|e| e.to_string())?;
@@ -156,10 +169,13 @@ impl Classifier for TunedModel {
             "max_tokens": self.encoder.most(), "temperature": self.temperature,
         });
         let (config, tokenizer) = (self.config().map_err(unwritable)?, self.tokenizer().map_err(unwritable)?);
+        let of_tokenizer = self.tokenizer_config().map_err(unwritable)?;
         artifact::save(folder, description, |weights| {
             let beside = weights.parent().unwrap_or(weights);
             let io = |e: std::io::Error| unwritable(e.to_string());
-            for (name, value) in [("config.json", &config), ("tokenizer.json", &tokenizer)] {
+            for (name, value) in
+                [("config.json", &config), ("tokenizer.json", &tokenizer), ("tokenizer_config.json", &of_tokenizer)]
+            {
                 let text = serde_json::to_string_pretty(value).map_err(|e| unwritable(e.to_string()))?;
                 std::fs::write(beside.join(name), text + "\n").map_err(io)?;
             }
