@@ -117,7 +117,7 @@ fn keys_of_review() {
                 "what to train with",
                 "(x) n-grams",
                 "( ) frozen",
-                "needs `encoder`",
+                "name it under [train]",
                 "[x] gold",
                 "[ ] silver",
                 "[ ] bronze",
