@@ -2,6 +2,7 @@
 
 mod it {
     mod cli;
+    mod encoder;
     mod experiment;
     mod faults;
     mod labelling;

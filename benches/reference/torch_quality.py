@@ -10,12 +10,14 @@ A recipe is an object with any of these keys (here with what holds without them)
   max_tokens 256, cut "head" (the first tokens) or "ends" (a quarter of them from the end)
   pooling    "mean": mean of the rows -> dropout -> linear; "cls": first row -> pooler (linear, tanh) -> dropout -> linear, which
              is BertForSequenceClassification; "pooler": the same with the pooler drawn anew; "mean_pooler": mean -> pooler
-  layers 0 (all, with the embeddings; n: the last n, the rest is frozen and its output computed once, without dropout),
+  layers 0 (all, with the embeddings; n: the last n, the rest is frozen and its output is computed once, without dropout),
   epochs 8, batch 16, learning_rate 1e-4, head_rate 1 (times the learning rate, for what comes after the encoder),
   layer_decay 1 (each layer's rate is that of the layer above times this), warmup 0.1 (share of the steps), decay 0.01, clip 1,
   smoothing 0, class_weights 0 (weights are frequency to the power of minus this, with mean 1 over the examples),
   notes false (true: `section_text` of the training set is trained on as well, with note_weight 1 per example)
-  vote 0 (share of the TF-IDF model in the average of probabilities; with vote_notes true it has learned of section_text too), dtype "fp32" or "bf16" (autocast)
+  vote 0, vote_frozen 0 (shares of the TF-IDF model and of a logistic regression on the frozen encoder's mean rows, normalised,
+  of 256 tokens, in the average of probabilities; with vote_notes true both have learned of section_text too),
+  dtype "fp32" or "bf16" (autocast)
 Batches: shuffled, then sorted by length within stretches of 16 batches, then the batches shuffled.
 """
 import argparse
@@ -53,6 +55,7 @@ DEFAULTS = dict(
     notes=False,
     note_weight=1.0,
     vote=0.0,
+    vote_frozen=0.0,
     vote_notes=False,
     dtype="fp32",
 )
@@ -121,6 +124,7 @@ def pad(given):
 
 
 def freeze(model, ids, cast):
+    """What the frozen layers make of each text."""
     model.eval()
     kept = [None] * len(ids)
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
@@ -207,9 +211,20 @@ def fine_tune(recipe, seed, encoder, train, labels, weights, outputs, tests, wat
             schedule.step()
             total += loss.item() * len(batch)
         if watch:
-            watch(epoch, total / len(ids), time.perf_counter() - start, lambda which: probabilities(model, tests[which], cast))
+            spent = time.perf_counter() - start
+            watch(epoch, total / len(ids), spent, lambda which: probabilities(model, tests[which], cast))
     seconds = time.perf_counter() - start
     return [probabilities(model, t, cast) for t in tests], seconds
+
+
+def linear(train, labels, weights, outputs, tests):
+    model = LogisticRegression(C=20, class_weight="balanced", max_iter=2000).fit(train, labels, sample_weight=weights)
+    found = []
+    for test in tests:
+        full = np.zeros((test.shape[0], outputs))
+        full[:, model.classes_] = model.predict_proba(test)
+        found.append(full)
+    return found
 
 
 def ngrams(train, labels, weights, outputs, tests):
@@ -217,14 +232,28 @@ def ngrams(train, labels, weights, outputs, tests):
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2),
         TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=2),
     )
-    model = LogisticRegression(C=20, class_weight="balanced", max_iter=1000)
-    model.fit(union.fit_transform(train), labels, sample_weight=weights)
-    found = []
-    for test in tests:
-        full = np.zeros((len(test), outputs))
-        full[:, model.classes_] = model.predict_proba(union.transform(test))
-        found.append(full)
-    return found
+    return linear(union.fit_transform(train), labels, weights, outputs, [union.transform(t) for t in tests])
+
+
+def frozen(encoder, train, labels, weights, outputs, tests):
+    words = AutoTokenizer.from_pretrained(encoder)
+    words.backend_tokenizer.no_truncation()
+    words.backend_tokenizer.no_padding()
+    model = AutoModel.from_pretrained(encoder).eval()
+
+    def embedded(texts):
+        ids = tokens(words, texts, DEFAULTS)
+        rows = torch.zeros(len(ids), model.config.hidden_size)
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        with torch.inference_mode():
+            for start in range(0, len(ids), 32):
+                here = order[start : start + 32]
+                given, mask = pad([ids[i] for i in here])
+                found = model(input_ids=given, attention_mask=mask).last_hidden_state * mask.unsqueeze(-1)
+                rows[here] = F.normalize(found.sum(1), dim=-1)
+        return rows.numpy()
+
+    return linear(embedded(train), labels, weights, outputs, [embedded(t) for t in tests])
 
 
 def scores(truth, chances):
@@ -275,17 +304,20 @@ def main():
             print(f"epoch {epoch + 1} loss {loss:.4f} {seconds:.0f} s {here}", flush=True)
 
     tuned, seconds = fine_tune(recipe, asked.seed, asked.encoder, *examples(recipe["notes"]), len(outputs), texts, watch)
-    grams = ngrams(*examples(recipe["vote_notes"]), len(outputs), texts)
+    voters = [tuned, ngrams(*examples(recipe["vote_notes"]), len(outputs), texts)]
+    if recipe["vote_frozen"]:
+        voters.append(frozen(asked.encoder, *examples(recipe["vote_notes"]), len(outputs), texts))
     line = {"recipe": given, "seed": asked.seed, "seconds": round(seconds, 1)}
-    parts = dict(zip(tests, zip(truth, tuned, grams)))
+    parts = {name: (truth[i], *(v[i] for v in voters)) for i, name in enumerate(tests)}
     if len(parts) > 1:
         parts["together"] = tuple(np.concatenate(x) for x in zip(*parts.values()))
-    share = recipe["vote"]
-    for name, (y, t, g) in parts.items():
-        line[name] = scores(y, (1 - share) * t + share * g) | {"tuned": scores(y, t), "ngrams": scores(y, g)}
+    shares = [1 - recipe["vote"] - recipe["vote_frozen"], recipe["vote"], recipe["vote_frozen"]]
+    kinds = ("tuned", "ngrams", "frozen")
+    for name, (y, *chances) in parts.items():
+        line[name] = scores(y, sum(s * c for s, c in zip(shares, chances))) | {k: scores(y, c) for k, c in zip(kinds, chances)}
     print(json.dumps(line), flush=True)
     if asked.save:
-        named = {f"{n}_{k}": v for n, p in parts.items() for k, v in zip(("truth", "tuned", "ngrams"), p)}
+        named = {f"{n}_{k}": v for n, p in parts.items() for k, v in zip(("truth", *kinds), p)}
         np.savez(asked.save, **named)
 
 

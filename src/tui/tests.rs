@@ -124,8 +124,8 @@ fn keys_of_review() {
             ],
             &[],
         ),
-        (&["S", "j", "j", "j", "j", "j", "enter"], &["[x] gold", "[x] silver", "[ ] bronze"], &[]),
-        (&["S", "j", "j", "j", "j", "enter", "S"], &["choose at least one of gold", "[ ] gold"], &[]),
+        (&["S", "j", "j", "j", "j", "j", "j", "enter"], &["[x] gold", "[x] silver", "[ ] bronze"], &[]),
+        (&["S", "j", "j", "j", "j", "j", "enter", "S"], &["choose at least one of gold", "[ ] gold"], &[]),
         (&["S", "esc"], &["all runs", "S trains on 0 gold sentences"], &["what to train with"]),
         (&["K"], &["nothing is being trained"], &[]),
         (&["shift-tab", "shift-tab"], &["all runs"], &[]),
@@ -401,7 +401,7 @@ fn the_experiment_fills_its_table_and_can_be_stopped() {
     assert!(bench.wait(|text| text.contains("S starts it, or goes on")), "{}", bench.text());
     assert!(bench.text().contains(" 0 of 40 cells, tested on"), "{}", bench.text());
     bench.press(&["S"]);
-    bench.press(&["j"; 7]);
+    bench.press(&["j"; 8]);
     bench.press(&["enter"]);
     assert!(bench.wait(|text| text.contains("at once") && text.contains("+bronze")), "{}", bench.text());
     bench.press(&["S"]);

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::support::{goldsmith, shared, succeeds};
 
 /// A setting of the environment; where everything is to be checked, it must be there.
-fn setting(name: &str) -> Option<PathBuf> {
+pub fn setting(name: &str) -> Option<PathBuf> {
     let found = std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let required = std::env::var_os("GOLDSMITH_REQUIRE_MODELS").is_some_and(|v| !v.is_empty());
     assert!(found.is_some() || !required, "{name} is not set");
@@ -28,7 +28,7 @@ fn setting(name: &str) -> Option<PathBuf> {
 }
 
 /// A project with the 200 sentences and their labels as gold of `reader`.
-fn project(folder: &Path) -> Option<PathBuf> {
+pub fn project(folder: &Path) -> Option<PathBuf> {
     let notes = shared("data/mts-dialog/MTS-Dialog-TrainingSet.csv")?;
     let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (whole, study) = (at("whole"), at("study"));

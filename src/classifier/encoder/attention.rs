@@ -143,7 +143,11 @@ pub(super) fn forward(
             multiply((weights, len), query, key.transposed(), heads.scale(), false, 1);
             vectorised(
                 #[inline(always)]
-                || weights.chunks_exact_mut(len).for_each(softmax),
+                || {
+                    for row in weights.chunks_exact_mut(len) {
+                        softmax(row);
+                    }
+                },
             );
             match heads.dropout {
                 None => {

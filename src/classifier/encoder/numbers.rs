@@ -237,7 +237,14 @@ pub(super) fn largest(values: &[f32]) -> f32 {
             lanes[i] = if chunk[i] > lanes[i] { chunk[i] } else { lanes[i] };
         }
     }
-    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
+    let mut most = f32::NEG_INFINITY;
+    for value in lanes {
+        most = if value > most { value } else { most };
+    }
+    for value in rest {
+        most = if *value > most { *value } else { most };
+    }
+    most
 }
 
 /// `e^x` to 2 units in the last place: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2] (the coefficients of Cephes' `expf`).

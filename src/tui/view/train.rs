@@ -288,6 +288,7 @@ fn of_method(method: Method, encoder: &str) -> (String, String) {
         Method::Ngram => ("n-grams".to_owned(), "seconds, on any processor, no encoder".to_owned()),
         Method::Frozen => ("frozen".to_owned(), format!("a head on an encoder, {with}")),
         Method::Finetune => ("fine-tune".to_owned(), format!("the whole encoder, {with}")),
+        Method::Vote => ("vote".to_owned(), format!("the three together, {with}")),
     }
 }
 
