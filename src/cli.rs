@@ -45,6 +45,10 @@ pub fn run(cli: Cli) -> Exit {
     match dispatch(cli) {
         Ok(exit) => exit,
         Err(Failure::Closed) => Exit::Success,
+        Err(Failure::Workflow(error @ WorkflowError::Stopped)) => {
+            say(&error.to_string());
+            Exit::Stopped
+        }
         Err(Failure::Workflow(error)) => {
             say(&format!("error: {error}"));
             Exit::Fault
@@ -481,6 +485,12 @@ fn train_verb(project: &Project) -> Result<Exit, Failure> {
         train::Event::Progress(progress) => bar.show(progress),
     })?;
     say(&format!("trained in {:.2} s; the model is in {}", trained.seconds, trained.folder.display()));
+    if let Some(off) = trained.calibration_error {
+        say(&format!(
+            "probabilities on held-out gold are off by {} % (expected calibration error)",
+            tables::percent(Some(off))
+        ));
+    }
     match &trained.scored {
         Some(scored) => show_report("classifier on held-out gold", &scored.report, project)?,
         None => say("no gold of test patients yet, so there is nothing to score on; decide more sentences"),

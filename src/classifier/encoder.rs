@@ -28,6 +28,9 @@ pub(super) use weights::{Parameters, Rows, Tensors};
 /// The most padded tokens of a batch that is only read.
 const READ_TOKENS: usize = 4_096;
 
+/// Embeddings in memory, at most: 300 MB of a small encoder.
+const MOST_KNOWN: usize = 200_000;
+
 /// An encoder, ready to read texts.
 pub struct Encoder {
     folder: PathBuf,
@@ -158,16 +161,14 @@ impl Encoder {
         texts.iter().copied().filter(|text| seen.insert(*text) && !known.contains_key(&Self::hash(text))).collect()
     }
 
-    /// Takes embeddings that were computed before.
+    /// Takes embeddings that were computed before. Past a bound it forgets the earlier ones, which costs time and nothing else.
     pub fn remember(&self, rows: Vec<([u8; 32], Vec<f32>)>) {
         let fits = |row: &([u8; 32], Vec<f32>)| row.1.len() == self.architecture.hidden;
-        let rows = rows.into_iter().filter(fits).map(|(hash, vector)| (hash, vector.into()));
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).extend(rows);
-    }
-
-    /// Gives the memory of embeddings back.
-    pub fn forget(&self) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() > MOST_KNOWN {
+            known.clear();
+        }
+        known.extend(rows.into_iter().filter(fits).map(|(hash, vector)| (hash, vector.into())));
     }
 
     /// Embeddings `[texts, hidden]`: the mean of the last hidden state over a text's tokens, scaled to length 1.

@@ -174,7 +174,8 @@ impl Card<'_> {
             line(&category.name, row, row.counts.support().to_string());
         }
         line("macro average", &report.averages.macro_, String::new());
-        let _ = writeln!(text, "\nAccuracy {}.", with(&report.accuracy));
+        let off = self.card["scores_on_test"]["calibration_error"].as_f64();
+        let _ = writeln!(text, "\nAccuracy {}. Expected calibration error {} %.", with(&report.accuracy), percent(off));
     }
 }
 

@@ -12,7 +12,7 @@ use super::metrics::{Board, Scored};
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
 pub use crate::classifier::Heard;
-use crate::classifier::{self, ClassWeights, Classifier, FitConfig, HeadConfig, Learner, Mode, TuneConfig};
+use crate::classifier::{self, ClassWeights, Classifier, Example, FitConfig, HeadConfig, Learner, Mode, TuneConfig};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::GoldReal;
 use crate::domain::label::{Confidence, ConfidenceKind, Label, NewProposal, Outcome, Run, RunId, RunKind, Source};
@@ -54,6 +54,8 @@ pub struct Trained {
     pub folder: PathBuf,
     /// Scores on the gold of test patients; `None` when there is none.
     pub scored: Option<Scored>,
+    /// How far the probabilities on held-out gold are off: the expected calibration error.
+    pub calibration_error: Option<f64>,
     /// Near-duplicates of test sentences in training.
     pub leaks: Vec<Leak>,
     /// Seconds spent in training proper.
@@ -170,18 +172,22 @@ pub fn train(
     let finished = labelled.and_then(|()| {
         board.refresh(project, store)?;
         let scored = board.score(project, &run.id, project.file.bootstrap).filter(|scored| scored.report.sentences > 0);
-        let card = card(&run, project, &sets, &*model, scored.as_ref(), seconds);
+        let texts_of = test_texts.iter().map(|(_, text)| text.as_str());
+        let off = calibration_error(&*model, &held_out_examples(&sets.test, texts_of, positions))?;
+        let card = card(&run, project, &sets, &*model, (scored.as_ref(), off), seconds);
         model.save(&folder, &card)?;
-        Ok(scored)
+        Ok((scored, off))
     });
     run.finished = Some(now());
     match finished {
-        Ok(scored) => {
+        Ok((scored, calibration_error)) => {
             let stopped = cancel.is_cancelled();
             run.outcome = if stopped { Outcome::Stopped } else { Outcome::Finished };
-            run.scores = scored.as_ref().map_or_else(String::new, |scored| summary(&scored.report).to_string());
+            run.scores = scored
+                .as_ref()
+                .map_or_else(String::new, |scored| summary(&scored.report, calibration_error).to_string());
             store.put_run(&run)?;
-            Ok(Trained { run: run.id, folder, scored, leaks: found, seconds, stopped })
+            Ok(Trained { run: run.id, folder, scored, calibration_error, leaks: found, seconds, stopped })
         }
         Err(error) => {
             run.outcome = Outcome::Failed;
@@ -302,11 +308,36 @@ pub fn learner(project: &Project, settings: &TrainSettings) -> Result<Learner, W
     })
 }
 
-fn summary(report: &crate::domain::metrics::Report) -> serde_json::Value {
+/// Bins of the expected calibration error, as Guo and others (2017) have them.
+const BINS: usize = 15;
+
+/// Of the chosen output under `single`; of each output's yes or no under `multiple`.
+fn calibration_error(model: &dyn Classifier, test: &[Example<'_>]) -> Result<Option<f64>, WorkflowError> {
+    let texts: Vec<&str> = test.iter().map(|example| example.text).collect();
+    let (mut confidence, mut correct) = (Vec::new(), Vec::new());
+    for (row, example) in model.predict(&texts)?.iter().zip(test) {
+        for (output, p) in row.iter().enumerate() {
+            match model.mode() {
+                Mode::Single if model.choose(row) == [output] => {
+                    confidence.push(*p);
+                    correct.push(example.outputs == [output]);
+                }
+                Mode::Single => {}
+                Mode::Multiple => {
+                    confidence.push(p.max(1.0 - p));
+                    correct.push((*p >= 0.5) == example.outputs.contains(&output));
+                }
+            }
+        }
+    }
+    Ok(classifier::expected_calibration_error(&confidence, &correct, BINS))
+}
+
+fn summary(report: &crate::domain::metrics::Report, calibration_error: Option<f64>) -> serde_json::Value {
     json!({
         "sentences": report.sentences, "patients": report.patients, "accuracy": report.accuracy.value,
         "macro_f1": report.averages.macro_.f1.value, "micro_f1": report.averages.micro.f1.value,
-        "binary_f1": report.binary.f1.value,
+        "binary_f1": report.binary.f1.value, "calibration_error": calibration_error,
         "f1": report.categories.iter().map(|row| row.f1.value).collect::<Vec<_>>(),
     })
 }
@@ -316,7 +347,7 @@ fn card(
     project: &Project,
     sets: &Sets,
     model: &dyn Classifier,
-    scored: Option<&Scored>,
+    (scored, calibration_error): (Option<&Scored>, Option<f64>),
     seconds: f64,
 ) -> serde_json::Value {
     let config: serde_json::Value = serde_json::from_str(&run.config).unwrap_or_default();
@@ -327,7 +358,7 @@ fn card(
             "validation": sets.validation.gold().len(), "test": sets.test.gold().len(), "test_patients": sets.test.patient_count(),
         },
         "model": model.describe(), "seconds": seconds, "config": config,
-        "scores_on_test": scored.map(|scored| summary(&scored.report)),
+        "scores_on_test": scored.map(|scored| summary(&scored.report, calibration_error)),
     })
 }
 
