@@ -11,6 +11,7 @@ mod frozen;
 mod ngram;
 mod targets;
 mod tune;
+mod vote;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ pub use encoder::{Architecture, Encoder, Family, Threads};
 pub use frozen::{FrozenModel, HeadConfig};
 pub use ngram::{NgramModel, fit};
 pub use tune::{TuneConfig, TunedModel};
+pub use vote::VoteModel;
 
 /// What can go wrong with a classifier.
 #[derive(Debug, thiserror::Error)]
@@ -199,6 +201,15 @@ pub enum Recipe {
     Frozen(HeadConfig),
     /// An encoder trained together with its head.
     FineTune(TuneConfig),
+    /// Several of them, whose probabilities are averaged.
+    Vote(VoteRecipe),
+}
+
+/// The recipes that vote.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VoteRecipe {
+    /// Each with the same say.
+    pub parts: Vec<Recipe>,
 }
 
 /// How it trains, with the encoder where one is needed.
@@ -207,6 +218,7 @@ enum Means {
     Ngram(FitConfig),
     Frozen(Arc<Encoder>, HeadConfig),
     FineTune(Arc<Encoder>, TuneConfig),
+    Vote(Vec<Learner>),
 }
 
 /// Trains models by one recipe. Threads may share it.
@@ -234,11 +246,17 @@ impl Learner {
         Self { means: Means::FineTune(encoder, config), states }
     }
 
+    /// A learner of several models that vote.
+    pub fn vote(parts: Vec<Self>) -> Self {
+        Self { means: Means::Vote(parts), states: None }
+    }
+
     /// The encoder, where there is one.
     pub fn encoder(&self) -> Option<&Arc<Encoder>> {
         match &self.means {
             Means::Ngram(_) => None,
             Means::Frozen(encoder, _) | Means::FineTune(encoder, _) => Some(encoder),
+            Means::Vote(parts) => parts.iter().find_map(Self::encoder),
         }
     }
 
@@ -247,6 +265,7 @@ impl Learner {
         match &self.means {
             Means::Frozen(encoder, _) => Some(encoder),
             Means::Ngram(_) | Means::FineTune(..) => None,
+            Means::Vote(parts) => parts.iter().find_map(Self::frozen_encoder),
         }
     }
 
@@ -256,6 +275,10 @@ impl Learner {
             Means::Ngram(_) => "n-gram linear".into(),
             Means::Frozen(encoder, _) => format!("{} frozen", encoder.name()),
             Means::FineTune(encoder, _) => format!("{} fine-tuned", encoder.name()),
+            Means::Vote(parts) => {
+                let names: Vec<String> = parts.iter().map(Self::name).collect();
+                format!("vote of {}", names.join(", "))
+            }
         }
     }
 
@@ -265,6 +288,7 @@ impl Learner {
             Means::Ngram(config) => Recipe::Ngram(config.clone()),
             Means::Frozen(_, config) => Recipe::Frozen(config.clone()),
             Means::FineTune(_, config) => Recipe::FineTune(config.clone()),
+            Means::Vote(parts) => Recipe::Vote(VoteRecipe { parts: parts.iter().map(Self::recipe).collect() }),
         }
     }
 
@@ -273,7 +297,7 @@ impl Learner {
     pub fn batches(&self, train: &[Example<'_>], seed: u64) -> Result<Vec<Vec<(usize, Vec<u32>)>>, ClassifierError> {
         match &self.means {
             Means::FineTune(encoder, config) => tune::batches(encoder, train, config, seed),
-            Means::Ngram(_) | Means::Frozen(..) => Ok(Vec::new()),
+            Means::Ngram(_) | Means::Frozen(..) | Means::Vote(_) => Ok(Vec::new()),
         }
     }
 
@@ -305,6 +329,19 @@ impl Learner {
                 let keep = file.as_ref().map(|file| tune::Keep { file, fingerprint, every });
                 let of = tune::Task { outputs, mode, train, validation, seed };
                 Ok(Box::new(tune::fit(encoder, &of, config, keep.as_ref(), listen)?))
+            }
+            Means::Vote(parts) => {
+                // Whoever breaks in one part stops them all, each with its best so far.
+                let mut broken = false;
+                let mut models = Vec::with_capacity(parts.len());
+                for part in parts {
+                    let mut listen = |heard: &Heard| {
+                        broken |= listen(heard).is_break();
+                        if broken { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    };
+                    models.push(part.fit(outputs, mode, train, validation, seed, &mut listen)?);
+                }
+                Ok(Box::new(VoteModel::new(models, validation)?))
             }
         }
     }

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Classifier, ClassifierError, FrozenModel, Mode, NgramModel, TunedModel};
+use super::{Classifier, ClassifierError, FrozenModel, Mode, NgramModel, TunedModel, VoteModel};
 use crate::domain::taxonomy::hex;
 
 /// The file with the weights.
@@ -25,6 +25,9 @@ pub(super) enum Kind {
     /// See [`TunedModel`].
     #[serde(rename = "fine-tuned encoder")]
     Tuned,
+    /// See [`VoteModel`].
+    #[serde(rename = "vote of several models")]
+    Vote,
 }
 
 /// What `model.json` says.
@@ -72,21 +75,32 @@ impl Description {
     }
 }
 
-/// Loads a saved model and its card.
-pub fn load(folder: &Path) -> Result<(Box<dyn Classifier>, serde_json::Value), ClassifierError> {
+fn described(folder: &Path) -> Result<Description, ClassifierError> {
     let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
     let text = std::fs::read_to_string(folder.join("model.json")).map_err(|e| fail(format!("model.json: {e}")))?;
     let description: Description = serde_json::from_str(&text).map_err(|e| fail(format!("model.json: {e}")))?;
     if description.format != 1 {
         return Err(fail(format!("it is of format {}, this goldsmith reads 1", description.format)));
     }
+    Ok(description)
+}
+
+/// Loads a saved model and its card.
+pub fn load(folder: &Path) -> Result<(Box<dyn Classifier>, serde_json::Value), ClassifierError> {
+    let description = described(folder)?;
     let card = description.card.clone();
     let model: Box<dyn Classifier> = match description.kind {
         Kind::Ngram => Box::new(NgramModel::restore(folder, description)?),
         Kind::Frozen => Box::new(FrozenModel::restore(folder, description)?),
         Kind::Tuned => Box::new(TunedModel::restore(folder, description)?),
+        Kind::Vote => Box::new(VoteModel::restore(folder, description)?),
     };
     Ok((model, card))
+}
+
+/// The SHA-256 of the weights that a saved model says of itself.
+pub(super) fn fingerprint(folder: &Path) -> Result<String, ClassifierError> {
+    Ok(described(folder)?.weights)
 }
 
 /// The tensors of a saved model, if they are those that it was described with.
@@ -104,7 +118,7 @@ pub(super) fn tensors(folder: &Path, description: &Description) -> Result<HashMa
 pub(super) fn save(
     folder: &Path,
     mut description: Description,
-    weights: impl FnOnce(&Path) -> Result<(), ClassifierError>,
+    weights: impl FnOnce(&mut Description, &Path) -> Result<(), ClassifierError>,
 ) -> Result<String, ClassifierError> {
     let fail =
         |cause: &dyn std::fmt::Display| ClassifierError::Unwritable { path: folder.into(), cause: cause.to_string() };
@@ -113,7 +127,7 @@ pub(super) fn save(
     let staged = tempfile::Builder::new().prefix(".model-").tempdir_in(parent).map_err(|e| fail(&e))?;
     own(staged.path()).map_err(|e| fail(&e))?;
     let file = staged.path().join(WEIGHTS);
-    weights(&file)?;
+    weights(&mut description, &file)?;
     let bytes = std::fs::read(&file).map_err(|e| fail(&e))?;
     let fingerprint = hex(&Sha256::digest(&bytes));
     description.weights.clone_from(&fingerprint);

@@ -19,12 +19,14 @@ pub(super) fn on_validation(
     let temperature = temperature(mode, logits, &truth);
     let thresholds = match mode {
         Mode::Single => Vec::new(),
-        Mode::Multiple => {
-            let rows = probabilities(mode, logits, temperature);
-            (0..outputs).map(|i| threshold(i, &rows, &truth)).collect()
-        }
+        Mode::Multiple => thresholds(outputs, &probabilities(mode, logits, temperature), &truth),
     };
     (temperature, thresholds)
+}
+
+/// The threshold of each output for these probabilities.
+pub(super) fn thresholds(outputs: usize, probabilities: &[Vec<f32>], truth: &[&[usize]]) -> Vec<f32> {
+    (0..outputs).map(|output| threshold(output, probabilities, truth)).collect()
 }
 
 /// The threshold with the best F1 of one output: half-way between two neighbouring probabilities. Where the output never

@@ -177,7 +177,7 @@ impl Classifier for FrozenModel {
         let shape = (self.outputs.len(), self.weights.len() / self.outputs.len().max(1));
         let head = Tensor::from_slice(&self.weights, shape, &Device::Cpu)?;
         let tensors = HashMap::from([("head".to_owned(), head)]);
-        artifact::save(folder, description, |file| Ok(candle_core::safetensors::save(&tensors, file)?))
+        artifact::save(folder, description, |_, file| Ok(candle_core::safetensors::save(&tensors, file)?))
     }
 
     fn describe(&self) -> Value {

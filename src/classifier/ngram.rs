@@ -99,7 +99,7 @@ impl Classifier for NgramModel {
         ]);
         let description = Description::new(Kind::Ngram, &self.outputs, self.mode, card)
             .calibrated(self.temperature, &self.thresholds);
-        artifact::save(folder, description, |staged| Ok(candle_core::safetensors::save(&tensors, staged)?))
+        artifact::save(folder, description, |_, staged| Ok(candle_core::safetensors::save(&tensors, staged)?))
     }
 
     fn describe(&self) -> serde_json::Value {

@@ -48,6 +48,9 @@ pub struct TuneConfig {
     pub batch_tokens: usize,
     /// Batches in a step.
     pub accumulate: usize,
+    /// Whether the outputs are computed from the mean of all positions and not from the first one. Encoders that were trained
+    /// to make sentence embeddings learn better so, and transformers has no class that loads the result.
+    pub mean_pooling: bool,
     /// How many of the encoder's last layers are trained; all, and the embeddings, if not said.
     pub last_layers: Option<usize>,
     /// Epochs without a better macro-F1 on validation before it stops.
@@ -69,6 +72,7 @@ impl Default for TuneConfig {
             batch: 16,
             batch_tokens: 4_096,
             accumulate: 1,
+            mean_pooling: false,
             last_layers: None,
             patience: 3,
         }
@@ -129,6 +133,9 @@ pub(super) fn fit(
         validation,
     };
     let mut shape = encoder.architecture().clone();
+    if config.mean_pooling {
+        shape = shape.with_mean();
+    }
     if let Some(rate) = config.dropout {
         shape.dropout = [rate; 3];
     }
@@ -156,7 +163,8 @@ pub(super) fn fit(
         // A file that cannot be removed does no harm: the same run, begun again, would find itself at its end.
         let _ = std::fs::remove_file(keep.file);
     }
-    Ok(TunedModel::new(encoder, outputs, mode, parameters, network, temperature, thresholds))
+    let calibrated = (temperature, thresholds);
+    Ok(TunedModel::new(encoder, outputs, mode, (parameters, network), calibrated, config.mean_pooling))
 }
 
 /// Everything above a layer, or everything.

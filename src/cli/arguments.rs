@@ -475,6 +475,8 @@ pub(super) enum MethodArg {
     Frozen,
     /// An encoder with its head: minutes to hours.
     Finetune,
+    /// The three of them, their probabilities averaged.
+    Vote,
 }
 
 impl From<MethodArg> for Method {
@@ -483,6 +485,7 @@ impl From<MethodArg> for Method {
             MethodArg::Ngram => Self::Ngram,
             MethodArg::Frozen => Self::Frozen,
             MethodArg::Finetune => Self::Finetune,
+            MethodArg::Vote => Self::Vote,
         }
     }
 }

@@ -54,7 +54,7 @@ seed = 1
 # What a classifier learns from: any of "gold", "silver", "bronze". It is always scored on gold alone.
 tiers = ["gold"]
 # "ngram": linear over n-grams, in a second. "frozen": a head on an encoder's embeddings, in a second once they are computed.
-# "finetune": the encoder too, in minutes to hours.
+# "finetune": the encoder too, in minutes to hours. "vote": all three, their probabilities averaged.
 method = "ngram"
 # A Hugging Face folder of a BERT, DistilBERT or ModernBERT, relative to this file, or the name of one on the hub.
 encoder = ""
@@ -77,6 +77,9 @@ c = 20.0
 # encoder's, if not said); and what the words say.
 batch = 16
 accumulate = 1
+# Let the classifier see the mean of all positions, not the first one: better for encoders that were made for sentence
+# embeddings (all-MiniLM, bge), but transformers has no class that loads such a model, so that it cannot be exported.
+mean_pooling = false
 # last_layers = 2
 # dropout = 0.1
 warmup = 0.1

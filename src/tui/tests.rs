@@ -117,15 +117,15 @@ fn keys_of_review() {
                 "what to train with",
                 "(x) n-grams",
                 "( ) frozen",
-                "needs `encoder`",
+                "name it under [train]",
                 "[x] gold",
                 "[ ] silver",
                 "[ ] bronze",
             ],
             &[],
         ),
-        (&["S", "j", "j", "j", "j", "j", "enter"], &["[x] gold", "[x] silver", "[ ] bronze"], &[]),
-        (&["S", "j", "j", "j", "j", "enter", "S"], &["choose at least one of gold", "[ ] gold"], &[]),
+        (&["S", "j", "j", "j", "j", "j", "j", "enter"], &["[x] gold", "[x] silver", "[ ] bronze"], &[]),
+        (&["S", "j", "j", "j", "j", "j", "enter", "S"], &["choose at least one of gold", "[ ] gold"], &[]),
         (&["S", "esc"], &["all runs", "S trains on 0 gold sentences"], &["what to train with"]),
         (&["K"], &["nothing is being trained"], &[]),
         (&["shift-tab", "shift-tab"], &["all runs"], &[]),
@@ -301,10 +301,10 @@ fn two_marked_runs_stand_side_by_side_and_follow_gold() {
     let follows = |text: &str| row(text, "accuracy") == "accuracy 100.0 50.0 -50.0";
     assert!(bench.wait(follows), "{}", bench.text());
     bench.press(&["esc"]);
-    assert!(bench.text().contains("all runs") && !bench.text().contains("side by side"), "{}", bench.text());
+    assert!(bench.text().contains("all runs") && !bench.text().contains("two runs side"), "{}", bench.text());
     bench.resize(160, 45);
     bench.press(&["enter", "k", "enter"]);
-    assert!(bench.wait(|text| text.contains("side by side")), "{}", bench.text());
+    assert!(bench.wait(|text| text.contains("two runs side")), "{}", bench.text());
     let text = bench.text();
     assert!(text.contains("all runs") && text.contains(">B second") && text.contains(" A silver"), "{text}");
 }
@@ -401,7 +401,7 @@ fn the_experiment_fills_its_table_and_can_be_stopped() {
     assert!(bench.wait(|text| text.contains("S starts it, or goes on")), "{}", bench.text());
     assert!(bench.text().contains(" 0 of 40 cells, tested on"), "{}", bench.text());
     bench.press(&["S"]);
-    bench.press(&["j"; 7]);
+    bench.press(&["j"; 8]);
     bench.press(&["enter"]);
     assert!(bench.wait(|text| text.contains("at once") && text.contains("+bronze")), "{}", bench.text());
     bench.press(&["S"]);

@@ -58,7 +58,7 @@ impl Options {
             name: method.word().into(),
             // What is set for one method fits no other.
             settings: if *method == settings.method { settings.clone() } else { settings.of(*method) },
-            light: *method != Method::Finetune,
+            light: matches!(method, Method::Ngram | Method::Frozen),
         };
         Self {
             entrants: methods.iter().map(entrant).collect(),

@@ -44,6 +44,13 @@ pub fn model(project: &Project, store: &Store, folder: &Path, out: &Path) -> Res
             folder.display()
         )));
     }
+    let described = model.describe();
+    if described["loads_elsewhere"] == false {
+        return Err(WorkflowError::Refused(format!(
+            "the model in {} sees the mean of all positions, and transformers has no class of this encoder that does; train one with `mean_pooling = false` under [train]",
+            folder.display()
+        )));
+    }
     if out.exists() {
         return Err(WorkflowError::Refused(format!("{} is there already; nothing was written", out.display())));
     }
@@ -52,7 +59,6 @@ pub fn model(project: &Project, store: &Store, folder: &Path, out: &Path) -> Res
     let run = card["run"].as_str().map(|run| RunId(run.to_owned()));
     let scored = run.and_then(|run| board.score(project, &run, project.file.bootstrap));
     let report = scored.as_ref().map(|scored| &scored.report).filter(|report| report.sentences > 0);
-    let described = model.describe();
     let text = Card { project, described: &described, card: &card, outputs: model.outputs(), report }.text();
     let fail = |cause: std::io::Error| WorkflowError::Folder { path: out.into(), cause };
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -282,10 +282,22 @@ pub fn learner(project: &Project, settings: &TrainSettings) -> Result<Learner, W
                 oversample: settings.oversample,
                 batch: settings.batch,
                 accumulate: settings.accumulate,
+                mean_pooling: settings.mean_pooling,
                 last_layers: settings.last_layers,
                 ..default
             };
             Learner::fine_tune(encoders::open(project, settings)?, config, Some(project.models()))
+        }
+        Method::Vote => {
+            // What is set for the vote is meant for the part that takes hours; the others are as they are.
+            let of = |method| match method {
+                Method::Finetune => TrainSettings { method, ..settings.clone() },
+                _ => settings.of(method),
+            };
+            let parts = [Method::Ngram, Method::Frozen, Method::Finetune];
+            let learners: Result<Vec<Learner>, WorkflowError> =
+                parts.into_iter().map(|method| learner(project, &of(method))).collect();
+            Learner::vote(learners?)
         }
     })
 }

@@ -67,6 +67,9 @@ pub struct Architecture {
     pub activation: Activation,
     /// ModernBERT's own.
     pub modern: Option<Modern>,
+    /// Whether the outputs are computed from the mean of all positions with nothing between. It is not what transformers'
+    /// classes of BERT and DistilBERT do.
+    pub bare_mean: bool,
 }
 
 #[derive(Deserialize)]
@@ -176,7 +179,22 @@ impl Architecture {
             dropout: [dropout, attention_dropout, head_dropout],
             activation,
             modern,
+            bare_mean: false,
         })
+    }
+
+    /// The same encoder under a classifier that sees the mean of all positions.
+    pub fn with_mean(mut self) -> Self {
+        match &mut self.modern {
+            Some(modern) => modern.mean_pooling = true,
+            None => self.bare_mean = true,
+        }
+        self
+    }
+
+    /// Whether a classifier sees the mean of all positions.
+    pub fn pools_mean(&self) -> bool {
+        self.bare_mean || self.modern.is_some_and(|modern| modern.mean_pooling)
     }
 
     /// The prefix of the encoder's tensors in a model with a classifier.
@@ -279,6 +297,7 @@ impl Architecture {
         let h = self.hidden;
         let named = |name: &str, shape: &[usize]| (name.to_owned(), shape.to_vec());
         let mut all = match self.family {
+            _ if self.bare_mean => Vec::new(),
             Family::Bert => vec![named("bert.pooler.dense.weight", &[h, h]), named("bert.pooler.dense.bias", &[h])],
             Family::DistilBert => vec![named("pre_classifier.weight", &[h, h]), named("pre_classifier.bias", &[h])],
             Family::ModernBert => vec![named("head.dense.weight", &[h, h]), named("head.norm.weight", &[h])],

@@ -83,23 +83,26 @@ pub(in crate::classifier) struct Network {
     shape: Architecture,
     outputs: usize,
     pass: Pass,
-    /// dense weight, then its bias or the norm's weight, then the outputs' weight and bias.
-    head: [usize; 4],
+    /// The layer before the outputs: its weight, and its bias or the norm's weight.
+    dense: Option<[usize; 2]>,
+    /// The outputs' weight and bias.
+    last: [usize; 2],
     kept: Kept,
 }
 
 impl Network {
     /// A network over parameters that have a head for so many outputs.
     pub fn new(shape: &Architecture, parameters: &Parameters, outputs: usize, pass: Pass) -> Self {
-        let mut head = [0; 4];
-        for (at, (name, _)) in head.iter_mut().zip(shape.head(outputs)) {
-            *at = parameters.index(&name);
-        }
-        Self { shape: shape.clone(), outputs, pass, head, kept: Kept::default() }
+        let head: Vec<usize> = shape.head(outputs).iter().map(|(name, _)| parameters.index(name)).collect();
+        let (dense, last) = match head[..] {
+            [weight, other, ref last @ ..] if last.len() == 2 => (Some([weight, other]), [last[0], last[1]]),
+            _ => (None, [head[0], head[1]]),
+        };
+        Self { shape: shape.clone(), outputs, pass, dense, last, kept: Kept::default() }
     }
 
     fn queries(&self) -> Queries {
-        if self.shape.modern.is_some_and(|modern| modern.mean_pooling) { Queries::All } else { Queries::First }
+        if self.shape.pools_mean() { Queries::All } else { Queries::First }
     }
 
     /// Logits `[texts, outputs]`.
@@ -116,11 +119,39 @@ impl Network {
             Queries::First => hidden,
             Queries::All => means(batch, &hidden, h),
         };
+        let mut kept = Kept { batch: batch.clone(), ..Kept::default() };
+        let mut dense = match self.dense {
+            Some(layer) => self.dense(parameters, layer, &pooled, &mut kept),
+            None => pooled.clone(),
+        };
+        kept.pooled = pooled;
+        kept.dropout = dropout.and_then(|dropout| dropout.at(self.shape.dropout[2]));
+        if let Some(dropout) = kept.dropout {
+            dense.chunks_exact_mut(h).enumerate().for_each(|(row, values)| dropout.apply(HEAD, row, values));
+        }
+        let mut logits: Vec<f32> = parameters.value(self.last[1]).repeat(texts);
+        let weight = Matrix::new(parameters.value(self.last[0]), self.outputs, h);
+        multiply((&mut logits, self.outputs), Matrix::new(&dense, texts, h), weight.transposed(), 1.0, true, 1);
+        kept.last = dense;
+        self.kept = kept;
+        Ok(logits)
+    }
+
+    /// The layer before the outputs.
+    fn dense(
+        &self,
+        parameters: &Parameters,
+        [weight, second]: [usize; 2],
+        pooled: &[f32],
+        kept: &mut Kept,
+    ) -> Vec<f32> {
+        let h = self.shape.hidden;
+        let texts = pooled.len() / h;
         let mut dense = vec![0.0; texts * h];
-        let weight = Matrix::new(parameters.value(self.head[0]), h, h);
-        multiply((&mut dense, h), Matrix::new(&pooled, texts, h), weight.transposed(), 1.0, false, 1);
-        let mut kept = Kept { batch: batch.clone(), pooled, slope: vec![0.0; texts * h], ..Kept::default() };
-        let second = parameters.value(self.head[1]);
+        let weight = Matrix::new(parameters.value(weight), h, h);
+        multiply((&mut dense, h), Matrix::new(pooled, texts, h), weight.transposed(), 1.0, false, 1);
+        kept.slope = vec![0.0; texts * h];
+        let second = parameters.value(second);
         for (row, slope) in dense.chunks_exact_mut(h).zip(kept.slope.chunks_exact_mut(h)) {
             for c in 0..h {
                 (row[c], slope[c]) = match self.shape.family {
@@ -147,16 +178,7 @@ impl Network {
                 row.iter_mut().zip(second).for_each(|(value, weight)| *value *= weight);
             }
         }
-        kept.dropout = dropout.and_then(|dropout| dropout.at(self.shape.dropout[2]));
-        if let Some(dropout) = kept.dropout {
-            dense.chunks_exact_mut(h).enumerate().for_each(|(row, values)| dropout.apply(HEAD, row, values));
-        }
-        let mut logits: Vec<f32> = parameters.value(self.head[3]).repeat(texts);
-        let weight = Matrix::new(parameters.value(self.head[2]), self.outputs, h);
-        multiply((&mut logits, self.outputs), Matrix::new(&dense, texts, h), weight.transposed(), 1.0, true, 1);
-        kept.last = dense;
-        self.kept = kept;
-        Ok(logits)
+        dense
     }
 
     /// Adds gradients, from that by the logits of the last `forward`.
@@ -166,34 +188,17 @@ impl Network {
         let texts = kept.batch.len();
         let mut by = vec![0.0; texts * h];
         let by_rows = Matrix::new(by_logits, texts, k);
-        multiply((&mut by, h), by_rows, Matrix::new(parameters.value(self.head[2]), k, h), 1.0, false, 1);
+        multiply((&mut by, h), by_rows, Matrix::new(parameters.value(self.last[0]), k, h), 1.0, false, 1);
         let last = Matrix::new(&kept.last, texts, h);
-        multiply((&mut parameters.gradient(self.head[2]).gradient, h), by_rows.transposed(), last, 1.0, true, 1);
-        add_rows(&mut parameters.gradient(self.head[3]).gradient, by_logits);
+        multiply((&mut parameters.gradient(self.last[0]).gradient, h), by_rows.transposed(), last, 1.0, true, 1);
+        add_rows(&mut parameters.gradient(self.last[1]).gradient, by_logits);
         if let Some(dropout) = kept.dropout {
             by.chunks_exact_mut(h).enumerate().for_each(|(row, values)| dropout.apply(HEAD, row, values));
         }
-        if self.shape.family == Family::ModernBert {
-            let gradient = &mut parameters.gradient(self.head[1]).gradient;
-            for (by, normal) in by.chunks_exact(h).zip(kept.normal.chunks_exact(h)) {
-                gradient.iter_mut().zip(by).zip(normal).for_each(|((sum, by), normal)| *sum += by * normal);
-            }
-            let weight = parameters.value(self.head[1]);
-            for ((by, normal), scale) in by.chunks_exact_mut(h).zip(kept.normal.chunks_exact(h)).zip(&kept.scale) {
-                by.iter_mut().zip(weight).for_each(|(by, weight)| *by *= weight);
-                let (mean, along) = (sum(by) / h as f32, dot(by, normal) / h as f32);
-                by.iter_mut().zip(normal).for_each(|(by, normal)| *by = (*by - mean - normal * along) * scale);
-            }
-        }
-        by.iter_mut().zip(&kept.slope).for_each(|(by, slope)| *by *= slope);
-        if self.shape.family != Family::ModernBert {
-            add_rows(&mut parameters.gradient(self.head[1]).gradient, &by);
-        }
-        let mut by_pooled = vec![0.0; texts * h];
-        let by_rows = Matrix::new(&by, texts, h);
-        multiply((&mut by_pooled, h), by_rows, Matrix::new(parameters.value(self.head[0]), h, h), 1.0, false, 1);
-        let pooled = Matrix::new(&kept.pooled, texts, h);
-        multiply((&mut parameters.gradient(self.head[0]).gradient, h), by_rows.transposed(), pooled, 1.0, true, 1);
+        let by_pooled = match self.dense {
+            Some(layer) => self.dense_back(parameters, layer, &kept, by),
+            None => by,
+        };
         match self.queries() {
             Queries::First => self.pass.backward(parameters, &by_pooled),
             Queries::All => {
@@ -204,6 +209,40 @@ impl Network {
                 self.pass.backward(parameters, &spread)
             }
         }
+    }
+
+    /// The gradient by what was pooled, from that by the dense layer's result.
+    fn dense_back(
+        &self,
+        parameters: &mut Parameters,
+        [weight, second]: [usize; 2],
+        kept: &Kept,
+        by: Vec<f32>,
+    ) -> Vec<f32> {
+        let h = self.shape.hidden;
+        let (texts, mut by) = (by.len() / h, by);
+        if self.shape.family == Family::ModernBert {
+            let gradient = &mut parameters.gradient(second).gradient;
+            for (by, normal) in by.chunks_exact(h).zip(kept.normal.chunks_exact(h)) {
+                gradient.iter_mut().zip(by).zip(normal).for_each(|((sum, by), normal)| *sum += by * normal);
+            }
+            let weight = parameters.value(second);
+            for ((by, normal), scale) in by.chunks_exact_mut(h).zip(kept.normal.chunks_exact(h)).zip(&kept.scale) {
+                by.iter_mut().zip(weight).for_each(|(by, weight)| *by *= weight);
+                let (mean, along) = (sum(by) / h as f32, dot(by, normal) / h as f32);
+                by.iter_mut().zip(normal).for_each(|(by, normal)| *by = (*by - mean - normal * along) * scale);
+            }
+        }
+        by.iter_mut().zip(&kept.slope).for_each(|(by, slope)| *by *= slope);
+        if self.shape.family != Family::ModernBert {
+            add_rows(&mut parameters.gradient(second).gradient, &by);
+        }
+        let mut by_pooled = vec![0.0; texts * h];
+        let by_rows = Matrix::new(&by, texts, h);
+        multiply((&mut by_pooled, h), by_rows, Matrix::new(parameters.value(weight), h, h), 1.0, false, 1);
+        let pooled = Matrix::new(&kept.pooled, texts, h);
+        multiply((&mut parameters.gradient(weight).gradient, h), by_rows.transposed(), pooled, 1.0, true, 1);
+        by_pooled
     }
 }
 

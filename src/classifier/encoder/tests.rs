@@ -138,8 +138,11 @@ fn the_fused_pass_is_the_plain_one() {
     let expected = expected();
     let texts = texts(&expected);
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    for folder in ["bert-classifier", "distilbert-classifier"] {
+    for (folder, mean) in [("bert-classifier", false), ("bert-classifier", true), ("distilbert-classifier", false)] {
         let mut encoder = Encoder::open(&data(folder), 512, 1).unwrap();
+        if mean {
+            encoder.architecture = encoder.architecture.with_mean();
+        }
         encoder.architecture.dropout = [0.1, 0.2, 0.3];
         let ids = encoder.ids(&texts).unwrap();
         let batch = Batch::of(ids.iter().map(Vec::as_slice));
@@ -173,8 +176,16 @@ fn gradients_agree_with_finite_differences() {
     let expected = expected();
     let texts = texts(&expected);
     let texts: Vec<&str> = texts[..4].iter().map(String::as_str).collect();
-    for folder in ["bert-classifier", "distilbert-classifier", "modernbert-classifier"] {
+    for (folder, mean) in [
+        ("bert-classifier", false),
+        ("bert-classifier", true),
+        ("distilbert-classifier", false),
+        ("modernbert-classifier", false),
+    ] {
         let mut encoder = Encoder::open(&data(folder), 512, 1).unwrap();
+        if mean {
+            encoder.architecture = encoder.architecture.with_mean();
+        }
         encoder.architecture.dropout = [0.1, 0.1, 0.1];
         let ids = encoder.ids(&texts).unwrap();
         let batch = Batch::of(ids.iter().map(Vec::as_slice));

@@ -23,6 +23,7 @@ pub struct TunedModel {
     network: Mutex<Network>,
     temperature: f32,
     thresholds: Vec<f32>,
+    mean_pooling: bool,
     /// What the encoder is called, and the licence that its folder says.
     name: String,
     licence: Option<String>,
@@ -34,10 +35,9 @@ impl TunedModel {
         encoder: &Arc<Encoder>,
         outputs: &[String],
         mode: Mode,
-        mut parameters: Parameters,
-        network: Network,
-        temperature: f32,
-        thresholds: Vec<f32>,
+        (mut parameters, network): (Parameters, Network),
+        (temperature, thresholds): (f32, Vec<f32>),
+        mean_pooling: bool,
     ) -> Self {
         for name in ["classifier.weight", "classifier.bias"] {
             let at = parameters.index(name);
@@ -51,6 +51,7 @@ impl TunedModel {
             network: Mutex::new(network),
             temperature,
             thresholds,
+            mean_pooling,
             name: encoder.name(),
             licence: encoder.licence(),
         }
@@ -63,7 +64,11 @@ impl TunedModel {
         artifact::tensors(folder, &description)?;
         let most = description.details["max_tokens"].as_u64().unwrap_or(512) as usize;
         let encoder = Encoder::open(folder, most, crate::classifier::encoder::Threads::available())?;
-        let shape = encoder.architecture().clone();
+        let mut shape = encoder.architecture().clone();
+        let mean_pooling = description.details["mean_pooling"].as_bool() == Some(true);
+        if mean_pooling {
+            shape = shape.with_mean();
+        }
         let mut parameters = encoder.parameters().clone();
         let outputs = description.outputs.len();
         if parameters.restore_head(&shape, outputs, encoder.found()).is_none() {
@@ -78,6 +83,7 @@ impl TunedModel {
             parameters,
             temperature: description.details["temperature"].as_f64().unwrap_or(1.0) as f32,
             thresholds: description.thresholds,
+            mean_pooling,
             name: description.details["encoder"].as_str().unwrap_or_default().to_owned(),
             licence: description.details["licence"].as_str().map(str::to_owned),
         })
@@ -167,10 +173,11 @@ impl Classifier for TunedModel {
         description.details = json!({
             "encoder": self.name, "encoder_fingerprint": self.encoder.fingerprint(), "licence": self.licence,
             "max_tokens": self.encoder.most(), "temperature": self.temperature,
+            "mean_pooling": self.mean_pooling,
         });
         let (config, tokenizer) = (self.config().map_err(unwritable)?, self.tokenizer().map_err(unwritable)?);
         let of_tokenizer = self.tokenizer_config().map_err(unwritable)?;
-        artifact::save(folder, description, |weights| {
+        artifact::save(folder, description, |_, weights| {
             let beside = weights.parent().unwrap_or(weights);
             let io = |e: std::io::Error| unwritable(e.to_string());
             for (name, value) in
@@ -194,7 +201,7 @@ impl Classifier for TunedModel {
             "kind": Kind::Tuned, "encoder": self.name,
             "parameters": self.parameters.all().iter().map(|p| p.value.len()).sum::<usize>(),
             "max_tokens": self.encoder.most(), "temperature": self.temperature, "licence": self.licence,
-            "multiple": self.mode == Mode::Multiple, "thresholds": self.thresholds,
+            "loads_elsewhere": !(self.mean_pooling && self.encoder.architecture().modern.is_none()), "multiple": self.mode == Mode::Multiple, "thresholds": self.thresholds,
         })
     }
 }

@@ -139,6 +139,47 @@ fn encoder() -> Arc<Encoder> {
     Arc::new(Encoder::open(&data("encoders/bert"), 64, 2).unwrap())
 }
 
+/// The mean of n-grams, a frozen head and a fine-tuned encoder; saved as one folder.
+#[test]
+fn a_vote_is_the_mean_of_its_parts_and_comes_back_from_disk() {
+    use crate::classifier::{FitConfig, HeadConfig, Learner};
+    let (_, rows) = written();
+    let (all, names, encoder) = (examples(&rows), names(), encoder());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("models/vote");
+    for mode in [Mode::Single, Mode::Multiple] {
+        let parts = || {
+            let tune = TuneConfig { epochs: 2, ..small() };
+            let ngram = FitConfig { min_df: 1, ..FitConfig::default() };
+            let frozen = Learner::frozen(Arc::clone(&encoder), HeadConfig::default());
+            vec![Learner::ngram(ngram), frozen, Learner::fine_tune(Arc::clone(&encoder), tune, None)]
+        };
+        let fit = |learner: &Learner| learner.fit(&names, mode, &all[..16], &all[16..], 3, &mut go_on).unwrap();
+        let vote = fit(&Learner::vote(parts()));
+        let texts: Vec<&str> = all.iter().map(|example| example.text).collect();
+        let found = vote.predict(&texts).unwrap();
+        let alone: Vec<_> = parts().iter().map(|part| fit(part).predict(&texts).unwrap()).collect();
+        for (i, row) in found.iter().enumerate() {
+            for (k, p) in row.iter().enumerate() {
+                let mean = alone.iter().map(|part| part[i][k]).sum::<f32>() / 3.0;
+                assert!((p - mean).abs() < 1e-6, "{p} is not {mean}");
+            }
+        }
+        vote.save(&path, &Value::Null).unwrap();
+        let (again, _) = load(&path).unwrap();
+        assert_eq!(again.predict(&texts).unwrap().len(), found.len());
+        for (a, b) in again.predict(&texts).unwrap().iter().flatten().zip(found.iter().flatten()) {
+            assert!((a - b).abs() < 1e-6);
+        }
+        assert_eq!(again.choose(&found[0]), vote.choose(&found[0]));
+        // A part that was exchanged is noticed.
+        std::fs::remove_dir_all(path.join("part-0")).unwrap();
+        fit(&parts()[1]).save(&path.join("part-0"), &Value::Null).unwrap();
+        assert!(load(&path).err().unwrap().to_string().contains("not the model that voted"));
+        std::fs::remove_dir_all(&path).unwrap();
+    }
+}
+
 /// Cancelling keeps what was best so far; silver may count for less; every mode of weighing trains.
 #[test]
 fn stopping_keeps_the_best_and_the_model_comes_back_from_disk() {

@@ -27,11 +27,13 @@ pub enum Method {
     Frozen,
     /// An encoder together with its head.
     Finetune,
+    /// The three of them, their probabilities averaged.
+    Vote,
 }
 
 impl Method {
-    /// All three.
-    pub const ALL: [Self; 3] = [Self::Ngram, Self::Frozen, Self::Finetune];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Ngram, Self::Frozen, Self::Finetune, Self::Vote];
 
     /// Its word in the project file.
     pub fn word(self) -> &'static str {
@@ -39,6 +41,7 @@ impl Method {
             Self::Ngram => "ngram",
             Self::Frozen => "frozen",
             Self::Finetune => "finetune",
+            Self::Vote => "vote",
         }
     }
 }
@@ -70,6 +73,8 @@ pub struct TrainSettings {
     pub batch: usize,
     /// Batches in a step.
     pub accumulate: usize,
+    /// Fine-tuning: whether the classifier sees the mean of all positions, not the first.
+    pub mean_pooling: bool,
     /// Fine-tuning: how many of the encoder's last layers learn.
     pub last_layers: Option<usize>,
     /// Fine-tuning: dropout, in place of the encoder's own.
@@ -103,6 +108,7 @@ impl Default for TrainSettings {
             c: 20.0,
             batch: 16,
             accumulate: 1,
+            mean_pooling: false,
             last_layers: None,
             dropout: None,
             warmup: 0.1,
@@ -161,6 +167,7 @@ pub(super) fn read<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, train: &mut
     train.c = table.number(s, "c", 1e-6..=1e9).unwrap_or(train.c);
     train.batch = table.whole(s, "batch", 1..=4_096).map_or(train.batch, |n| n as usize);
     train.accumulate = table.whole(s, "accumulate", 1..=4_096).map_or(train.accumulate, |n| n as usize);
+    train.mean_pooling = table.flag(s, "mean_pooling").unwrap_or(train.mean_pooling);
     train.last_layers = table.whole(s, "last_layers", 0..=1_000).map(|n| n as usize).or(train.last_layers);
     train.dropout = table.number(s, "dropout", 0.0..=0.9).or(train.dropout);
     train.warmup = table.number(s, "warmup", 0.0..=0.9).unwrap_or(train.warmup);

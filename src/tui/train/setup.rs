@@ -113,7 +113,7 @@ mod tests {
         setup.step(-1);
         setup.choose().unwrap();
         assert_eq!((setup.settings.method, setup.settings.epochs), (Method::Ngram, Some(7)), "the file's own again");
-        setup.step(3);
+        setup.step(Method::ALL.len() as isize);
         assert_eq!(setup.taken(Choice::Tier(Tier::Gold)), Some(true));
         assert_eq!(setup.choose(), Ok(None));
         assert!(setup.start().unwrap_err().contains("at least one"));

@@ -253,7 +253,7 @@ pub(super) fn setup_lines(app: &App) -> Vec<Line<'static>> {
             Choice::Method(method) => of_method(method, &setup.settings.encoder),
             Choice::Tier(tier) => (tier.to_string(), of_tier(app, tier)),
             Choice::Experiment => {
-                ("experiment".to_owned(), "gold, and what silver and bronze add to it: all compared".to_owned())
+                ("experiment".to_owned(), "compares gold with what silver and bronze add to it".to_owned())
             }
         };
         let mark = match (choice, setup.taken(choice)) {
@@ -281,13 +281,14 @@ pub(super) fn setup_lines(app: &App) -> Vec<Line<'static>> {
 
 fn of_method(method: Method, encoder: &str) -> (String, String) {
     let with = match encoder {
-        "" => "needs `encoder` under [train] in goldsmith.toml".to_owned(),
+        "" => "name it under [train]".to_owned(),
         encoder => format!("with {}", visible(encoder).text),
     };
     match method {
         Method::Ngram => ("n-grams".to_owned(), "seconds, on any processor, no encoder".to_owned()),
-        Method::Frozen => ("frozen".to_owned(), format!("a head on an encoder: {with}")),
-        Method::Finetune => ("fine-tune".to_owned(), format!("the whole encoder: {with}")),
+        Method::Frozen => ("frozen".to_owned(), format!("a head on an encoder, {with}")),
+        Method::Finetune => ("fine-tune".to_owned(), format!("the whole encoder, {with}")),
+        Method::Vote => ("vote".to_owned(), format!("the three together, {with}")),
     }
 }
 

@@ -80,9 +80,9 @@ fn grid_lines(app: &App, grid: &Grid, width: usize) -> Vec<Line<'static>> {
         cells.iter().for_each(|cell| text.push_str(&format!("{cell:>COLUMN$}")));
         Line::styled(fit(&text, width), theme.style(meaning))
     };
-    let title = format!(" {}, {}: F1, mean \u{b1} deviation over seeds", visible(&grid.model).text, grid.task);
+    let title = format!(" {}, {}: F1, mean \u{b1} deviation", visible(&grid.model).text, grid.task);
     let judged = grid.sets.iter().any(|set| set.accuracy_gain.is_some());
-    let arrows = if judged { "; \u{2191} \u{2193} more than chance beside gold" } else { "" };
+    let arrows = if judged { "; \u{2191}\u{2193} more than chance" } else { "" };
     let mut lines = vec![Line::styled(fit(&format!("{title}{arrows}"), width), theme.style(Meaning::Title))];
     lines.push(row("", "n", grid.sets.iter().map(|set| set.set.short()).collect(), Meaning::Dim));
     for (at, name) in grid.rows.iter().enumerate() {

@@ -1,0 +1,101 @@
+//! Several models asked at once: the mean of their calibrated probabilities. Models that look at a text in different ways err
+//! in different places, so the mean is mostly better than the best of them.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::artifact::{self, Description, Kind};
+use super::{Classifier, ClassifierError, Example, Mode, calibrate, load, targets};
+
+/// Models with the same outputs.
+pub struct VoteModel {
+    parts: Vec<Box<dyn Classifier>>,
+    thresholds: Vec<f32>,
+}
+
+impl VoteModel {
+    /// Joins models; under `multiple` the thresholds are set anew, for the mean.
+    pub(super) fn new(parts: Vec<Box<dyn Classifier>>, validation: &[Example<'_>]) -> Result<Self, ClassifierError> {
+        let mut model = Self { parts, thresholds: Vec::new() };
+        if model.mode() == Mode::Multiple && !validation.is_empty() {
+            let texts: Vec<&str> = validation.iter().map(|example| example.text).collect();
+            let rows = model.predict(&texts)?;
+            let truth: Vec<&[usize]> = validation.iter().map(|example| example.outputs.as_slice()).collect();
+            model.thresholds = calibrate::thresholds(model.outputs().len(), &rows, &truth);
+        }
+        Ok(model)
+    }
+
+    fn part(folder: &Path, number: usize) -> PathBuf {
+        folder.join(format!("part-{number}"))
+    }
+
+    /// The model that a folder and its description make.
+    pub(super) fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
+        let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
+        artifact::tensors(folder, &description)?;
+        let known = description.details["parts"].as_array().cloned().unwrap_or_default();
+        let mut parts = Vec::new();
+        for (number, fingerprint) in known.iter().enumerate() {
+            let place = Self::part(folder, number);
+            let weights = artifact::fingerprint(&place)?;
+            if Some(weights.as_str()) != fingerprint.as_str() {
+                return Err(fail(format!("{} is not the model that voted", place.display())));
+            }
+            let (part, _) = load(&place)?;
+            if part.outputs() != description.outputs || part.mode() != description.mode {
+                return Err(fail(format!("{} has other outputs", place.display())));
+            }
+            parts.push(part);
+        }
+        if parts.is_empty() {
+            return Err(fail("it has no parts".into()));
+        }
+        Ok(Self { parts, thresholds: description.thresholds })
+    }
+}
+
+impl Classifier for VoteModel {
+    fn outputs(&self) -> &[String] {
+        self.parts.first().map_or(&[], |part| part.outputs())
+    }
+
+    fn mode(&self) -> Mode {
+        self.parts.first().map_or(Mode::Single, |part| part.mode())
+    }
+
+    fn predict(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
+        let mut sums = vec![vec![0.0; self.outputs().len()]; texts.len()];
+        for part in &self.parts {
+            for (sums, row) in sums.iter_mut().zip(part.predict(texts)?) {
+                sums.iter_mut().zip(row).for_each(|(sum, p)| *sum += p / self.parts.len() as f32);
+            }
+        }
+        Ok(sums)
+    }
+
+    fn choose(&self, probabilities: &[f32]) -> Vec<usize> {
+        targets::choose(self.mode(), probabilities, &self.thresholds)
+    }
+
+    fn save(&self, folder: &Path, card: &Value) -> Result<String, ClassifierError> {
+        let description =
+            Description::new(Kind::Vote, self.outputs(), self.mode(), card).calibrated(1.0, &self.thresholds);
+        artifact::save(folder, description, |description, weights| {
+            let beside = weights.parent().unwrap_or(weights);
+            let mut parts = Vec::new();
+            for (number, part) in self.parts.iter().enumerate() {
+                parts.push(part.save(&Self::part(beside, number), &Value::Null)?);
+            }
+            description.details = json!({ "parts": parts });
+            // The weights are the parts'; this file only names them.
+            let names = candle_core::Tensor::new(parts.len() as u32, &candle_core::Device::Cpu)?;
+            Ok(candle_core::safetensors::save(&[("parts", names)].into(), weights)?)
+        })
+    }
+
+    fn describe(&self) -> Value {
+        json!({ "kind": Kind::Vote, "parts": self.parts.iter().map(|part| part.describe()).collect::<Vec<_>>() })
+    }
+}
