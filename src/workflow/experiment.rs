@@ -153,7 +153,8 @@ pub fn experiment(
 
     let mut failed = Vec::new();
     let next = AtomicUsize::new(0);
-    let (send, receive) = mpsc::channel::<(usize, Result<Option<Fitted>, WorkflowError>)>();
+    // A cell is handed over and stored before its worker begins the next, so a crash loses what was under way alone.
+    let (send, receive) = mpsc::sync_channel::<(usize, Result<Option<Fitted>, WorkflowError>)>(0);
     let stored = std::thread::scope(|scope| {
         for _ in 0..jobs {
             let (send, grid, todo, next) = (send.clone(), &grid, &todo, &next);

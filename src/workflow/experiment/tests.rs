@@ -162,10 +162,12 @@ fn a_stopped_experiment_goes_on_and_trains_no_cell_twice() {
     let mut study = study(&BRONZE);
     let options = options(&study, 1);
     let (first, stopped) = cells_of(&mut study, &options, &Cancel::default(), 3);
-    assert_eq!((first.len(), stopped.stopped, stopped.report.finished, stopped.report.planned), (3, true, 3, 32));
+    // The next cell may have ended while this one was heard of.
+    assert!((3..32).contains(&first.len()) && stopped.stopped);
+    assert_eq!((stopped.report.finished, stopped.report.planned), (first.len(), 32));
     assert_eq!(partial(&study.project, &study.store, &options).unwrap(), stopped.report);
     let (rest, finished) = all_cells(&mut study, &options);
-    assert_eq!((rest.len(), finished.stopped, finished.report.finished), (29, false, 32));
+    assert_eq!((rest.len(), finished.stopped, finished.report.finished), (32 - first.len(), false, 32));
     assert!(rest.iter().all(|cell| !first.contains(cell)));
     for cell in &stopped.report.cells {
         assert!(finished.report.cells.contains(cell), "{} has its run and its numbers still", cell.cell);
