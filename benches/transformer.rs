@@ -194,39 +194,43 @@ fn quality(folder: &Path, model: &Path) {
         Learner::frozen(Arc::clone(&encoder), HeadConfig::default()),
         Learner::fine_tune(Arc::clone(&encoder), config, None),
     ];
-    for learner in &learners {
-        let mut all = Vec::new();
-        for seed in 1..=argument(1, 5) as u64 {
+    let names: Vec<String> = learners.iter().map(Learner::name).chain(["vote of all three".into()]).collect();
+    let mut all: Vec<Vec<(f64, f64)>> = vec![Vec::new(); names.len()];
+    for seed in 1..=argument(1, 5) as u64 {
+        // A vote is the mean of calibrated probabilities.
+        let mut votes = vec![vec![0.0; outputs.len()]; test.len()];
+        let mut say = |at: usize, rows: &[Vec<f32>], seconds: f64| {
+            let best = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |best| best.0);
+            let pairs: Vec<(usize, usize)> = rows.iter().zip(&test).map(|(row, e)| (e.outputs[0], best(row))).collect();
+            let (accuracy, macro_f1) = scores(&pairs);
+            println!("{:<28} seed {seed}: {seconds:6.1} s, accuracy {accuracy:.3}, macro-F1 {macro_f1:.3}", names[at]);
+            all[at].push((accuracy, macro_f1));
+        };
+        for (at, learner) in learners.iter().enumerate() {
             let start = Instant::now();
             let model = learner
                 .fit(&outputs, Mode::Single, &train, &validation, seed, &mut |heard| {
                     if let Heard::Epoch(epoch) = heard
-                        && learner.encoder().is_some()
+                        && at == 2
                     {
-                        eprintln!(
-                            "epoch {}: loss {:.3}, macro-F1 {:?}",
-                            epoch.epoch, epoch.train_loss, epoch.validation_macro_f1
-                        );
+                        let (loss, f1) = (epoch.train_loss, epoch.validation_macro_f1);
+                        eprintln!("epoch {}: loss {loss:.3}, macro-F1 {f1:?}", epoch.epoch);
                     }
                     ControlFlow::Continue(())
                 })
                 .expect("trains");
             let seconds = start.elapsed().as_secs_f64();
             let rows = model.predict(&texts).expect("predicts");
-            let pairs: Vec<(usize, usize)> =
-                rows.iter().zip(&test).map(|(row, example)| (example.outputs[0], model.choose(row)[0])).collect();
-            let (accuracy, macro_f1) = scores(&pairs);
-            println!(
-                "{:<28} seed {seed}: {seconds:6.1} s, accuracy {accuracy:.3}, macro-F1 {macro_f1:.3}",
-                learner.name()
-            );
-            all.push((accuracy, macro_f1));
-            if learner.frozen_encoder().is_some() {
-                break;
+            for (votes, row) in votes.iter_mut().zip(&rows) {
+                votes.iter_mut().zip(row).for_each(|(vote, p)| *vote += p / learners.len() as f32);
             }
+            say(at, &rows, seconds);
         }
+        say(learners.len(), &votes, 0.0);
+    }
+    for (name, all) in names.iter().zip(&all) {
         let mean = |f: fn(&(f64, f64)) -> f64| all.iter().map(f).sum::<f64>() / all.len() as f64;
-        println!("{:<28} mean:   accuracy {:.3}, macro-F1 {:.3}", learner.name(), mean(|r| r.0), mean(|r| r.1));
+        println!("{name:<28} mean:   accuracy {:.3}, macro-F1 {:.3}", mean(|r| r.0), mean(|r| r.1));
     }
 }
 

@@ -90,7 +90,7 @@ pub(super) enum Verb {
     /// Compare training on gold alone with gold and silver, bronze or both, tested on held-out gold. The same command goes on
     /// where it stopped.
     #[command(
-        after_help = "Examples:\n  goldsmith experiment\n  goldsmith experiment --curve --out paper\n  goldsmith experiment --tasks multi --sets gold,gold+bronze --seeds 10 --format latex"
+        after_help = "Examples:\n  goldsmith experiment\n  goldsmith experiment --curve --out paper\n  goldsmith experiment --tasks multi --sets gold,gold+bronze --seeds 10 --format latex\n  goldsmith experiment --models ngram,frozen --encoder ~/models/all-MiniLM-L6-v2"
     )]
     Experiment(Box<ExperimentArgs>),
     /// Score a trained model on held-out gold as it stands now.

@@ -64,19 +64,23 @@ fn shown(text: &str) -> String {
 }
 
 fn plain(report: &Report, width: usize) -> String {
+    let set = |sheet: &Sheet| {
+        let title = wrapped(&sheet.title, width);
+        format!("\n{title}\n{}", tables::plain(&fitted(sheet, width)))
+    };
     let mut out = wrapped(&sheets::facts(report), width);
     for grid in &report.grids {
         out.push_str(&format!("\n== {} ==\n", sheets::title(grid)));
         let scores = if width >= WIDE { vec![sheets::side_by_side(grid)] } else { sheets::scores(grid) };
         for sheet in scores.into_iter().chain(sheets::gains(grid)).chain([sheets::training(grid)]) {
-            out.push_str(&format!("\n{}\n\n{}", sheet.title, tables::plain(&fitted(&sheet, width))));
+            out.push_str(&set(&sheet));
         }
         for words in sheets::in_words(grid) {
             out.push_str(&format!("\n{}", wrapped(&words, width)));
         }
     }
     for sheet in sheets::curves(report) {
-        out.push_str(&format!("\n{}\n\n{}", sheet.title, tables::plain(&fitted(&sheet, width))));
+        out.push_str(&set(&sheet));
     }
     shown(&out)
 }

@@ -213,6 +213,8 @@ impl<'a> Grid<'a> {
                 let settings = learner.map(|(_, settings)| TrainSettings {
                     tiers: cell.set.tiers().to_vec(),
                     seed: cell.seed,
+                    // Its fingerprint stands for it; n-grams have none.
+                    encoder: String::new(),
                     ..settings.clone()
                 });
                 json!({
@@ -313,7 +315,7 @@ impl<'a> Grid<'a> {
         let run = Run {
             id: new_run_id(),
             kind: RunKind::Experiment,
-            model: cell.model.clone(),
+            model: self.learners.get(&cell.model).map_or_else(|| cell.model.clone(), |(learner, _)| learner.name()),
             config: self.configs[at].clone(),
             taxonomy: self.project.taxonomy.hash(),
             started: fitted.started,

@@ -170,8 +170,10 @@ fn a_stopped_experiment_goes_on_and_trains_no_cell_twice() {
     for cell in &stopped.report.cells {
         assert!(finished.report.cells.contains(cell), "{} has its run and its numbers still", cell.cell);
     }
+    study.project.file.train.encoder = "elsewhere".into();
+    let options = Options { shares: vec![50], jobs: Some(1), ..Options::grid(&study.project, &[], 2) };
     let (again, same) = all_cells(&mut study, &options);
-    assert!(again.is_empty());
+    assert!(again.is_empty(), "n-grams know no encoder");
     assert_eq!(same, finished);
 }
 
