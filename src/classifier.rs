@@ -221,6 +221,9 @@ enum Means {
     Vote(Vec<Learner>),
 }
 
+/// A batch of texts: each example's number and its token ids.
+pub type TokenBatch = Vec<(usize, Vec<u32>)>;
+
 /// Trains models by one recipe. Threads may share it.
 #[derive(Clone, Debug)]
 pub struct Learner {
@@ -294,7 +297,7 @@ impl Learner {
 
     /// The token ids of every batch that fine-tuning would see in its first epoch, in their order, each text with its
     /// example's number; none for other recipes. A reference program can be given the same.
-    pub fn batches(&self, train: &[Example<'_>], seed: u64) -> Result<Vec<Vec<(usize, Vec<u32>)>>, ClassifierError> {
+    pub fn batches(&self, train: &[Example<'_>], seed: u64) -> Result<Vec<TokenBatch>, ClassifierError> {
         match &self.means {
             Means::FineTune(encoder, config) => tune::batches(encoder, train, config, seed),
             Means::Ngram(_) | Means::Frozen(..) | Means::Vote(_) => Ok(Vec::new()),

@@ -18,7 +18,7 @@ pub(super) use self::loss::Weighing;
 pub use self::model::TunedModel;
 use super::encoder::{Batch, Dropout, Encoder, Network, Parameters, Pass, Rows, reading_order};
 use super::targets::{class_weights, f1};
-use super::{ClassWeights, ClassifierError, Epoch, Example, Heard, Listen, Mode, calibrate};
+use super::{ClassWeights, ClassifierError, Epoch, Example, Heard, Listen, Mode, TokenBatch, calibrate};
 use crate::domain::taxonomy::hex;
 
 /// How to fine-tune.
@@ -342,7 +342,7 @@ pub(super) fn batches(
     train: &[Example<'_>],
     config: &TuneConfig,
     seed: u64,
-) -> Result<Vec<Vec<(usize, Vec<u32>)>>, ClassifierError> {
+) -> Result<Vec<TokenBatch>, ClassifierError> {
     let ids = encoder.ids(&train.iter().map(|example| example.text).collect::<Vec<_>>())?;
     let lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
     let outputs: Vec<Vec<usize>> = train.iter().map(|example| example.outputs.clone()).collect();

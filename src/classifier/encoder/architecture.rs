@@ -138,7 +138,7 @@ impl Architecture {
         }
         let modern = family == Family::ModernBert;
         let biases = [raw.attention_bias, raw.mlp_bias, raw.norm_bias, raw.classifier_bias];
-        if modern && biases.iter().any(|b| *b == Some(true)) {
+        if modern && biases.contains(&Some(true)) {
             return Err("it has biases where ModernBERT has none".into());
         }
         let default_act = "gelu".to_owned();
@@ -208,7 +208,7 @@ impl Architecture {
 
     /// Whether a layer of ModernBERT attends to everything.
     pub fn attends_globally(&self, layer: usize) -> bool {
-        self.modern.is_none_or(|modern| layer % modern.global_every == 0)
+        self.modern.is_none_or(|modern| layer.is_multiple_of(modern.global_every))
     }
 
     /// Names and shapes of the encoder's tensors, without the prefix.
