@@ -12,7 +12,7 @@ use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub use arguments::Cli;
-use arguments::{ExportVerb, OnError, StyleArgs, TaxonomyVerb, TrainArgs, UnitArg, Verb};
+use arguments::{EncoderVerb, ExportVerb, OnError, StyleArgs, TaxonomyVerb, TrainArgs, UnitArg, Verb};
 
 use crate::domain::label::Source;
 use crate::domain::metrics::Report;
@@ -27,7 +27,7 @@ use crate::tui;
 use crate::workflow::import::{self, LabelsBy, Options, Unit};
 use crate::workflow::metrics::{Board, Scored};
 use crate::workflow::project::{self, Project};
-use crate::workflow::{Cancel, Progress, WorkflowError, demo, export, models, predict, train};
+use crate::workflow::{Cancel, Progress, WorkflowError, demo, encoders, export, models, predict, train};
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +167,12 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
                     style_of(&style),
                 ))?;
             }
+            Ok(Exit::Success)
+        }
+        Some(Verb::Encoder(EncoderVerb::Fetch { name })) => {
+            let bar = Bar::default();
+            let folder = encoders::fetch(&name, &mut |progress| bar.show(progress))?;
+            print(&format!("{}\n", folder.display()))?;
             Ok(Exit::Success)
         }
         Some(Verb::Export(ExportVerb::Model { out, model })) => {

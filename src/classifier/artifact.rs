@@ -137,7 +137,8 @@ pub(super) fn save(
     Ok(fingerprint)
 }
 
-fn make_private_folder(path: &Path) -> std::io::Result<()> {
+/// Makes a folder, and those above it, for its owner alone.
+pub(super) fn make_private_folder(path: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

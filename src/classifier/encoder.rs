@@ -60,7 +60,7 @@ impl Encoder {
             std::fs::read_to_string(folder.join("config.json")).map_err(|e| fail(format!("config.json: {e}")))?;
         let architecture = Architecture::parse(&config).map_err(|e| fail(format!("config.json: {e}")))?;
         let most = most.clamp(3, architecture.positions);
-        let tokens = Tokens::read(folder, most).map_err(fail)?;
+        let tokens = Tokens::read(folder, architecture.vocabulary, most).map_err(fail)?;
         let mut found = weights::read(folder, &architecture).map_err(fail)?;
         let parameters = found.take_encoder(&architecture).map_err(fail)?;
         let threads = Arc::new(Threads::new(threads));

@@ -107,6 +107,9 @@ pub(super) enum Verb {
         after_help = "Examples:\n  goldsmith doubt\n  goldsmith doubt --last --limit 0 | less\n  goldsmith doubt --last --csv > doubts.csv"
     )]
     Doubt(DoubtArgs),
+    /// Look after encoders.
+    #[command(subcommand)]
+    Encoder(EncoderVerb),
     /// Write what other programs can use.
     #[command(subcommand)]
     Export(ExportVerb),
@@ -424,6 +427,17 @@ pub(super) struct ExperimentArgs {
     /// Write it in every format into this folder.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum EncoderVerb {
+    /// Fetch an encoder by its name on the hub, where there is a network, into the cache that the hub's tools share. Only the
+    /// name is sent. Prints the folder.
+    #[command(after_help = "Example:\n  goldsmith encoder fetch sentence-transformers/all-MiniLM-L6-v2")]
+    Fetch {
+        /// Owner and model.
+        name: String,
+    },
 }
 
 #[derive(Subcommand, Debug)]

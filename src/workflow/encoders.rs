@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hf_hub::Cache;
+use hf_hub::api::sync::{ApiBuilder, ApiError};
+
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError};
 use crate::classifier::{Encoder, Learner, Threads};
@@ -55,7 +58,7 @@ fn folder(project: &Project, named: &str) -> Result<PathBuf, WorkflowError> {
         return Ok(cached);
     }
     Err(WorkflowError::Refused(format!(
-        "there is no folder {}, and nothing named `{named}` in the hub's cache ({}); `hf download {named}` on a machine with a network puts it there",
+        "there is no folder {}, and nothing named `{named}` in the hub's cache ({}); where there is a network, `goldsmith encoder fetch {named}` puts it there",
         folder.display(),
         hub_cache().display()
     )))
@@ -79,6 +82,69 @@ fn cached(cache: &Path, name: &str) -> Option<PathBuf> {
     let revision = std::fs::read_to_string(repository.join("refs/main")).ok()?;
     let snapshot = repository.join("snapshots").join(revision.trim());
     snapshot.join("config.json").is_file().then_some(snapshot)
+}
+
+/// What an encoder's folder must have; of the weights one of two.
+const NEEDED: [&str; 2] = ["config.json", "tokenizer.json"];
+const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+/// What an export passes on, where it is there.
+const WELCOME: [&str; 4] = ["tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "README.md"];
+
+/// Fetches an encoder by its name on the hub into the cache that the hub's other tools use, and gives its folder. Nothing but
+/// the name is sent. A file that is there already is not fetched again. The variables of the hub's tools hold: `HF_ENDPOINT`
+/// for another hub, `HF_HOME` and `HF_HUB_CACHE` for the cache, `HF_HUB_OFFLINE`.
+pub fn fetch(name: &str, watch: &mut Watch<'_>) -> Result<PathBuf, WorkflowError> {
+    if std::env::var_os("HF_HUB_OFFLINE").is_some_and(|value| value == "1") {
+        return Err(WorkflowError::Refused(format!("HF_HUB_OFFLINE is set, so `{name}` is not fetched")));
+    }
+    fetch_from(ApiBuilder::from_env(), &hub_cache(), name, watch)
+}
+
+fn fetch_from(builder: ApiBuilder, cache: &Path, name: &str, watch: &mut Watch<'_>) -> Result<PathBuf, WorkflowError> {
+    let fail = |error: ApiError| {
+        WorkflowError::Refused(format!(
+            "`{name}` cannot be fetched: {error}; check the name (owner/model) and the network, or copy the folder here and name it"
+        ))
+    };
+    let builder = builder.with_cache_dir(cache.into()).with_progress(false).with_retries(2);
+    let repository = builder.build().map_err(fail)?.model(name.to_owned());
+    let here = Cache::new(cache.into()).model(name.to_owned());
+    let mut get = |file: &str| match here.get(file) {
+        Some(_) => Ok(()),
+        None => repository.download_with_progress(file, Fetching { watch: &mut *watch, done: 0 }).map(|_| ()),
+    };
+    for file in NEEDED {
+        get(file).map_err(fail)?;
+    }
+    if get(WEIGHTS[0]).is_err() {
+        get(WEIGHTS[1]).map_err(fail)?;
+    }
+    for file in WELCOME {
+        // Many repositories lack one or another of them, and none is needed.
+        let _ = get(file);
+    }
+    cached(cache, name).ok_or_else(|| WorkflowError::Refused(format!("`{name}` was fetched and is not in the cache")))
+}
+
+/// The hub's progress as ours.
+struct Fetching<'a, 'b> {
+    watch: &'a mut Watch<'b>,
+    done: u64,
+}
+
+impl hf_hub::api::Progress for Fetching<'_, '_> {
+    fn init(&mut self, size: usize, file: &str) {
+        (self.watch)(Progress::Started { what: format!("fetching {file}"), total: Some(size as u64), unit: "bytes" });
+    }
+
+    fn update(&mut self, size: usize) {
+        self.done += size as u64;
+        (self.watch)(Progress::Advanced(self.done));
+    }
+
+    fn finish(&mut self) {
+        (self.watch)(Progress::Finished);
+    }
 }
 
 /// Sees to it that a frozen encoder knows the embeddings of these texts: from the store, or computed now and kept there. Where
@@ -131,7 +197,73 @@ pub fn embed(
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+
     use super::*;
+
+    /// A hub on loopback with one repository, whose files are those of a folder. Says what it was asked for.
+    fn hub(folder: PathBuf) -> (String, mpsc::Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (send, asked) = mpsc::channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let mut reader = BufReader::new(stream);
+                let mut lines = Vec::new();
+                let mut line = String::new();
+                while reader.read_line(&mut line).is_ok_and(|n| n > 2) {
+                    lines.push(std::mem::take(&mut line).to_lowercase());
+                }
+                let path = lines.first().and_then(|l| l.split_whitespace().nth(1)).unwrap_or_default().to_owned();
+                let range =
+                    lines.iter().find_map(|l| l.strip_prefix("range: bytes=")).unwrap_or("0-").trim().to_owned();
+                let file = path.strip_prefix("/org/tiny/resolve/main/").unwrap_or("none").to_owned();
+                let stream = reader.get_mut();
+                let Ok(bytes) = std::fs::read(folder.join(&file)) else {
+                    let _ =
+                        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                    continue;
+                };
+                let (from, to) = range.split_once('-').unwrap();
+                let from: usize = from.parse().unwrap();
+                let to = to.parse().unwrap_or(bytes.len() - 1).min(bytes.len() - 1);
+                let head = format!(
+                    "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {from}-{to}/{}\r\nETag: \"{file}\"\r\nX-Repo-Commit: abc\r\nConnection: close\r\n\r\n",
+                    to + 1 - from,
+                    bytes.len()
+                );
+                let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&bytes[from..=to]));
+                let _ = send.send(file);
+            }
+        });
+        (url, asked)
+    }
+
+    #[test]
+    fn a_name_is_fetched_once_into_the_cache_and_opens() {
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/encoders");
+        for (folder, weights) in [("bert", "model.safetensors"), ("bert-bin", "pytorch_model.bin")] {
+            let (url, asked) = hub(data.join(folder));
+            let cache = tempfile::tempdir().unwrap();
+            let builder = || ApiBuilder::new().with_endpoint(url.clone()).with_token(None);
+            let mut said = Vec::new();
+            let found = fetch_from(builder(), cache.path(), "org/tiny", &mut |p| said.push(p)).unwrap();
+            assert_eq!(cached(cache.path(), "org/tiny").as_ref(), Some(&found));
+            let started =
+                |p: &Progress| matches!(p, Progress::Started { what, .. } if *what == format!("fetching {weights}"));
+            assert!(said.iter().any(started), "{said:?}");
+            assert!(Encoder::open(&found, 64, 1).unwrap().embed(&["she forgot"]).unwrap()[0].len() == 32);
+            let before: Vec<String> = asked.try_iter().collect();
+            assert!(before.iter().any(|file| file == weights), "{before:?}");
+            fetch_from(builder(), cache.path(), "org/tiny", &mut |_| {}).unwrap();
+            let again: Vec<String> = asked.try_iter().collect();
+            assert!(!again.iter().any(|file| NEEDED.contains(&file.as_str()) || file == weights), "{again:?}");
+            let error = fetch_from(builder(), cache.path(), "org/other", &mut |_| {}).unwrap_err().to_string();
+            assert!(error.contains("`org/other` cannot be fetched"), "{error}");
+        }
+    }
 
     #[test]
     fn a_name_leads_to_its_snapshot_and_no_further() {

@@ -13,7 +13,11 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
         &["reqwest", "rustls", "tokio", "candle_core", "tokenizers", "minijinja", "rayon", "serde_json"],
     ),
     ("classifier", &["domain"], &["candle_core", "tokenizers", "safetensors", "gemm", "pulp", "rayon", "serde_json"]),
-    ("workflow", &["domain", "store", "formats", "llm", "classifier"], &["jiff", "uuid", "serde_json", "csv", "tokio"]),
+    (
+        "workflow",
+        &["domain", "store", "formats", "llm", "classifier"],
+        &["jiff", "uuid", "serde_json", "csv", "tokio", "hf_hub"],
+    ),
     (
         "cli",
         &["domain", "formats", "workflow", "tui"],

@@ -74,6 +74,8 @@ pub(in crate::classifier) struct Fused {
     kept: Vec<Kept>,
     /// Gradients on the way back.
     back: Vec<Vec<f32>>,
+    /// Where nothing is kept: what the layer before the last one left, to be written over.
+    spent: Vec<f32>,
     batch: Batch,
     dropout: Option<Dropout>,
     queries: Queries,
@@ -113,6 +115,7 @@ impl Fused {
             embedded: Normed::default(),
             kept: Vec::new(),
             back: Vec::new(),
+            spent: Vec::new(),
             batch: Batch::default(),
             dropout: None,
             queries: Queries::All,
@@ -208,7 +211,7 @@ impl Fused {
         let mut kept = std::mem::take(&mut self.kept[at]);
         let input = match (layer, at) {
             (0, _) => std::mem::take(&mut self.embedded.out),
-            (_, 0) => std::mem::take(&mut kept.second.out),
+            (_, 0) => std::mem::replace(&mut kept.second.out, std::mem::take(&mut self.spent)),
             _ => std::mem::take(&mut self.kept[at - 1].second.out),
         };
         let x = &input[..tokens * h];
@@ -265,7 +268,7 @@ impl Fused {
         drop(asking);
         match (layer, at) {
             (0, _) => self.embedded.out = input,
-            (_, 0) => {}
+            (_, 0) => self.spent = input,
             _ => self.kept[at - 1].second.out = input,
         }
         self.kept[at] = kept;
@@ -416,13 +419,13 @@ impl Fused {
         for (start, len) in self.batch.spans() {
             for i in 0..len {
                 let row = &by[(start + i) * h..][..h];
-                let words = parameters.gradient(self.words);
+                let words = parameters.get_mut(self.words);
                 let id = self.batch.ids[start + i] as usize;
                 let at = words.rows.as_ref().map_or(id, |rows| rows.position[id] as usize);
                 add(&mut words.gradient[at * h..][..h], row);
-                add(&mut parameters.gradient(self.positions).gradient[i * h..][..h], row);
+                add(&mut parameters.get_mut(self.positions).gradient[i * h..][..h], row);
                 if let Some(segments) = self.segments {
-                    add(&mut parameters.gradient(segments).gradient[..h], row);
+                    add(&mut parameters.get_mut(segments).gradient[..h], row);
                 }
             }
         }
@@ -507,13 +510,13 @@ fn linear_back(
         let weight = Matrix::new(parameters.value(pair.weight), outer, inner);
         multiply((by_x, inner), Matrix::new(by, rows, outer), weight, 1.0, add, threads.count());
     }
-    let weight = parameters.gradient(pair.weight);
+    let weight = parameters.get_mut(pair.weight);
     if !weight.trained {
         return;
     }
     let by_rows = Matrix::new(by, rows, outer).transposed();
     multiply((&mut weight.gradient, inner), by_rows, Matrix::new(x, rows, inner), 1.0, true, threads.count());
-    let bias = &mut parameters.gradient(pair.bias).gradient;
+    let bias = &mut parameters.get_mut(pair.bias).gradient;
     add_columns(threads, bias, |sums, first| {
         for row in by.chunks_exact(outer) {
             sums.iter_mut().zip(&row[first..]).for_each(|(sum, value)| *sum += value);
@@ -655,13 +658,13 @@ fn normalise_back(
     let (normal, scale) = (&normed.normal, &normed.scale);
     if parameters.all()[pair.weight].trained {
         let rows = by.len() / width;
-        add_columns(threads, &mut parameters.gradient(pair.weight).gradient, |sums, first| {
+        add_columns(threads, &mut parameters.get_mut(pair.weight).gradient, |sums, first| {
             for row in 0..rows {
                 let (by, normal) = (&by[row * width + first..], &normal[row * width + first..]);
                 sums.iter_mut().zip(by).zip(normal).for_each(|((sum, by), normal)| *sum += by * normal);
             }
         });
-        add_columns(threads, &mut parameters.gradient(pair.bias).gradient, |sums, first| {
+        add_columns(threads, &mut parameters.get_mut(pair.bias).gradient, |sums, first| {
             for row in 0..rows {
                 sums.iter_mut().zip(&by[row * width + first..]).for_each(|(sum, by)| *sum += by);
             }

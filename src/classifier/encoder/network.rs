@@ -190,8 +190,8 @@ impl Network {
         let by_rows = Matrix::new(by_logits, texts, k);
         multiply((&mut by, h), by_rows, Matrix::new(parameters.value(self.last[0]), k, h), 1.0, false, 1);
         let last = Matrix::new(&kept.last, texts, h);
-        multiply((&mut parameters.gradient(self.last[0]).gradient, h), by_rows.transposed(), last, 1.0, true, 1);
-        add_rows(&mut parameters.gradient(self.last[1]).gradient, by_logits);
+        multiply((&mut parameters.get_mut(self.last[0]).gradient, h), by_rows.transposed(), last, 1.0, true, 1);
+        add_rows(&mut parameters.get_mut(self.last[1]).gradient, by_logits);
         if let Some(dropout) = kept.dropout {
             by.chunks_exact_mut(h).enumerate().for_each(|(row, values)| dropout.apply(HEAD, row, values));
         }
@@ -222,7 +222,7 @@ impl Network {
         let h = self.shape.hidden;
         let (texts, mut by) = (by.len() / h, by);
         if self.shape.family == Family::ModernBert {
-            let gradient = &mut parameters.gradient(second).gradient;
+            let gradient = &mut parameters.get_mut(second).gradient;
             for (by, normal) in by.chunks_exact(h).zip(kept.normal.chunks_exact(h)) {
                 gradient.iter_mut().zip(by).zip(normal).for_each(|((sum, by), normal)| *sum += by * normal);
             }
@@ -235,13 +235,13 @@ impl Network {
         }
         by.iter_mut().zip(&kept.slope).for_each(|(by, slope)| *by *= slope);
         if self.shape.family != Family::ModernBert {
-            add_rows(&mut parameters.gradient(second).gradient, &by);
+            add_rows(&mut parameters.get_mut(second).gradient, &by);
         }
         let mut by_pooled = vec![0.0; texts * h];
         let by_rows = Matrix::new(&by, texts, h);
         multiply((&mut by_pooled, h), by_rows, Matrix::new(parameters.value(weight), h, h), 1.0, false, 1);
         let pooled = Matrix::new(&kept.pooled, texts, h);
-        multiply((&mut parameters.gradient(weight).gradient, h), by_rows.transposed(), pooled, 1.0, true, 1);
+        multiply((&mut parameters.get_mut(weight).gradient, h), by_rows.transposed(), pooled, 1.0, true, 1);
         by_pooled
     }
 }

@@ -76,7 +76,7 @@ impl Plain {
                 continue;
             };
             let values = gradient.flatten_all()?.to_vec1::<f32>()?;
-            let parameter = parameters.gradient(at);
+            let parameter = parameters.get_mut(at);
             let width = parameter.shape.last().copied().unwrap_or(1);
             match &parameter.rows {
                 None => parameter.gradient.iter_mut().zip(values).for_each(|(sum, value)| *sum += value),

@@ -262,10 +262,12 @@ fn a_folder_that_is_no_encoder_says_what_it_lacks() {
     assert!(said(folder.path()).contains("model.safetensors"));
     copy("model.safetensors");
     let config = std::fs::read_to_string(data("bert").join("config.json")).unwrap();
+    let vocabulary = Architecture::parse(&config).unwrap().vocabulary;
     for (from, to, what) in [
         ("\"model_type\": \"bert\"", "\"model_type\": \"t5\"", "`t5`"),
         ("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", "it lacks the tensor `encoder.layer.2"),
         ("\"intermediate_size\": 64", "\"intermediate_size\": 65", "config.json says"),
+        (&format!("\"vocab_size\": {vocabulary}"), "\"vocab_size\": 100", "vocabulary of 100"),
         ("\"num_attention_heads\": 4", "\"num_attention_heads\": 5", "no multiple"),
     ] {
         assert!(config.contains(from), "{from}");

@@ -10,10 +10,16 @@ pub(in crate::classifier) struct Tokens {
 }
 
 impl Tokens {
-    /// Reads `tokenizer.json` of a folder. `most` counts the marks at both ends.
-    pub fn read(folder: &Path, most: usize) -> Result<Self, String> {
+    /// Reads `tokenizer.json` of a folder, whose ids must be below `vocabulary`. `most` counts the marks at both ends.
+    pub fn read(folder: &Path, vocabulary: usize, most: usize) -> Result<Self, String> {
         let path = folder.join("tokenizer.json");
         let mut tokenizer = Tokenizer::from_file(&path).map_err(|e| format!("tokenizer.json: {e}"))?;
+        let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
+        if largest as usize >= vocabulary {
+            return Err(format!(
+                "its tokenizer has a token {largest}, and config.json has a vocabulary of {vocabulary}"
+            ));
+        }
         // Some folders pad every text to 128 tokens.
         tokenizer.with_padding(None);
         let truncation = TruncationParams { max_length: most, ..TruncationParams::default() };

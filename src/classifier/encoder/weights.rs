@@ -79,8 +79,8 @@ impl Parameters {
         &self.all[at].value
     }
 
-    /// Adds to a gradient.
-    pub fn gradient(&mut self, at: usize) -> &mut Parameter {
+    /// A tensor to be changed.
+    pub fn get_mut(&mut self, at: usize) -> &mut Parameter {
         &mut self.all[at]
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Keep;
 use super::adamw::AdamW;
+use crate::classifier::artifact::make_private_folder;
 use crate::classifier::encoder::Parameters;
 use crate::classifier::{ClassifierError, Epoch};
 
@@ -72,7 +73,7 @@ impl State {
         let metadata = HashMap::from([("state".to_owned(), header)]);
         let file = safetensors::serialize(views, Some(metadata)).map_err(|e| unwritable(&e))?;
         let parent = keep.file.parent().unwrap_or(keep.file);
-        std::fs::create_dir_all(parent).map_err(|e| unwritable(&e))?;
+        make_private_folder(parent).map_err(|e| unwritable(&e))?;
         let mut staged = tempfile::NamedTempFile::new_in(parent).map_err(|e| unwritable(&e))?;
         std::io::Write::write_all(&mut staged, &file).map_err(|e| unwritable(&e))?;
         staged.persist(keep.file).map_err(|e| unwritable(&e.error))?;
@@ -116,7 +117,7 @@ impl State {
             }
         }
         for (i, value, first, second) in found {
-            parameters.gradient(i).value = value;
+            parameters.get_mut(i).value = value;
             optimiser.first[i] = first;
             optimiser.second[i] = second;
         }

@@ -41,7 +41,7 @@ impl TunedModel {
     ) -> Self {
         for name in ["classifier.weight", "classifier.bias"] {
             let at = parameters.index(name);
-            parameters.gradient(at).value.iter_mut().for_each(|value| *value /= temperature);
+            parameters.get_mut(at).value.iter_mut().for_each(|value| *value /= temperature);
         }
         Self {
             encoder: Arc::clone(encoder),
