@@ -109,6 +109,8 @@ pub fn run(project: Project) -> Result<(), WorkflowError> {
     }
 
     let guard = Guard::enter().map_err(terminal)?;
+    // crossterm hears of the terminal's size from its first look at the events on: it must be before the first frame.
+    event::poll(Duration::ZERO).map_err(terminal)?;
     let mut screen = Terminal::new(CrosstermBackend::new(io::BufWriter::new(io::stdout()))).map_err(terminal)?;
     listen(to_main, from_jobs);
     let mut drawn = None::<Instant>;
