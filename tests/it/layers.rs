@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("domain", &[], &[]),
     ("store", &["domain"], &["rusqlite", "serde_json"]),
-    ("formats", &["domain"], &["toml", "csv", "serde_json", "flate2"]),
+    ("formats", &["domain"], &["toml", "toml_edit", "csv", "serde_json", "flate2", "age", "minisign"]),
     (
         "llm",
         &["domain"],
