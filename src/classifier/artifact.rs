@@ -106,11 +106,18 @@ pub(super) fn fingerprint(folder: &Path) -> Result<String, ClassifierError> {
 /// The tensors of a saved model, if they are those that it was described with.
 pub(super) fn tensors(folder: &Path, description: &Description) -> Result<HashMap<String, Tensor>, ClassifierError> {
     let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
+    let bytes = weights(folder, description)?;
+    candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| fail(e.to_string()))
+}
+
+/// The bytes of a saved model's weights, if they are those that it was described with.
+pub(super) fn weights(folder: &Path, description: &Description) -> Result<Vec<u8>, ClassifierError> {
+    let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
     let bytes = std::fs::read(folder.join(WEIGHTS)).map_err(|e| fail(format!("{WEIGHTS}: {e}")))?;
     if hex(&Sha256::digest(&bytes)) != description.weights {
         return Err(fail(format!("{WEIGHTS} is not the file that model.json describes")));
     }
-    candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| fail(e.to_string()))
+    Ok(bytes)
 }
 
 /// Writes a folder that appears whole or not at all; `weights` writes the file it is given, and others beside it if it

@@ -34,7 +34,7 @@ impl VoteModel {
     /// The model that a folder and its description make.
     pub(super) fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
         let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
-        artifact::tensors(folder, &description)?;
+        artifact::weights(folder, &description)?;
         let known = description.details["parts"].as_array().cloned().unwrap_or_default();
         let mut parts = Vec::new();
         for (number, fingerprint) in known.iter().enumerate() {

@@ -8,6 +8,7 @@ use crate::domain::experiment::Mix;
 use crate::domain::split::Tier;
 use crate::formats::notes::{Columns, Layout};
 use crate::formats::project::training::Method;
+use crate::workflow::experiment;
 
 /// What the command line says.
 #[derive(Parser, Debug)]
@@ -413,7 +414,7 @@ pub(super) struct ExperimentArgs {
     #[arg(long, value_delimiter = ',', value_name = "SETS")]
     pub(super) sets: Option<Vec<Mix>>,
     /// Trainings of each cell, from the seed of goldsmith.toml on.
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = experiment::SEEDS)]
     pub(super) seeds: usize,
     /// Also with 10, 25 and 50 % of the gold.
     #[arg(long)]

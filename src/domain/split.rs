@@ -58,14 +58,8 @@ impl Default for SplitPlan {
 impl SplitPlan {
     /// The split of a patient: a pure function of key and seed, so a patient who comes in later never moves another.
     pub fn split(&self, patient: &PatientKey) -> Split {
-        let mut hasher = Sha256::new();
-        hasher.update(self.seed.to_le_bytes());
-        hasher.update(patient.0.as_bytes());
-        let digest = hasher.finalize();
-        let mut first = [0; 8];
-        first.copy_from_slice(&digest[..8]);
         // 53 bits: the most that a float holds exactly.
-        let share = (u64::from_le_bytes(first) >> 11) as f64 / (1u64 << 53) as f64;
+        let share = (number(b"", self.seed, patient) >> 11) as f64 / (1u64 << 53) as f64;
         if share < self.test {
             Split::Test
         } else if share < self.test + self.validation {
@@ -79,13 +73,18 @@ impl SplitPlan {
 /// The part, of so many, that a patient falls in when each is predicted by a model of the others. A pure function of key
 /// and seed, and no function of the split.
 pub fn fold(patient: &PatientKey, folds: usize, seed: u64) -> usize {
+    (number(b"fold", seed, patient) % folds.max(1) as u64) as usize
+}
+
+/// A patient's number for a purpose, by which patients are shared out.
+fn number(purpose: &[u8], seed: u64, patient: &PatientKey) -> u64 {
     let mut hasher = Sha256::new();
-    hasher.update(b"fold");
+    hasher.update(purpose);
     hasher.update(seed.to_le_bytes());
     hasher.update(patient.0.as_bytes());
     let mut first = [0; 8];
     first.copy_from_slice(&hasher.finalize()[..8]);
-    (u64::from_le_bytes(first) % folds.max(1) as u64) as usize
+    u64::from_le_bytes(first)
 }
 
 /// The gold that scores are made on. [`TestSet::from_gold`] is the only door.

@@ -270,7 +270,7 @@ impl World {
         thread::spawn(move || {
             let run = || -> Result<_, WorkflowError> {
                 let mut store = project.store()?;
-                let options = experiment::Options::grid(&project, &[method], SEEDS);
+                let options = experiment::Options::grid(&project, &[method], experiment::SEEDS);
                 experiment::experiment(&project, &mut store, &options, &cancel, &mut |event| {
                     drop(app.send(Message::Experiment(event)))
                 })
@@ -286,7 +286,11 @@ impl World {
         let (project, app) = (self.project.clone(), self.to_app.clone());
         thread::spawn(move || {
             let read = || -> Result<_, WorkflowError> {
-                experiment::partial(&project, &project.store()?, &experiment::Options::grid(&project, &[method], SEEDS))
+                experiment::partial(
+                    &project,
+                    &project.store()?,
+                    &experiment::Options::grid(&project, &[method], experiment::SEEDS),
+                )
             };
             let message = match read() {
                 Ok(report) => Message::Experiment(experiment::Event::Planned { report: Box::new(report), jobs: 0 }),
@@ -296,9 +300,6 @@ impl World {
         });
     }
 }
-
-/// Seeds of each cell, as `goldsmith experiment` has them by default.
-const SEEDS: usize = 5;
 
 /// Does a job as the project file says, and says how it ended.
 fn work(

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::metrics::Board;
 use super::project::Project;
-use super::train::{self, NONE};
+use super::train;
 use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
 use crate::classifier::{Example, Learner, Mode};
 use crate::domain::confident::{self, Doubt, Suspect};
@@ -23,7 +23,7 @@ use crate::domain::corpus::{PatientKey, SentenceId};
 use crate::domain::gold::GoldReal;
 use crate::domain::label::{Label, Outcome, Run, RunKind, Source};
 use crate::domain::split::{Split, SplitPlan, Tier, fold};
-use crate::domain::taxonomy::{CategoryKey, Taxonomy};
+use crate::domain::taxonomy::Taxonomy;
 use crate::store::Store;
 
 /// How to look.
@@ -272,18 +272,12 @@ fn suspects(
         sentence: ids[suspect.item],
         tier,
         given: labels[suspect.item].clone(),
-        suggested: label_of(&outputs, &suspect.suggested),
+        suggested: train::label_of(&outputs, &suspect.suggested),
         confidence: suspect.confidence,
         self_confidence: suspect.self_confidence,
         margin: suspect.margin,
     };
     (ids.len(), found.suspects.into_iter().map(doubt).collect())
-}
-
-/// Positions of outputs as a label.
-fn label_of(outputs: &[String], positions: &[usize]) -> Label {
-    let names = positions.iter().filter_map(|at| outputs.get(*at)).filter(|name| *name != NONE);
-    names.filter_map(|name| CategoryKey::new(name).ok()).collect()
 }
 
 #[cfg(test)]

@@ -71,6 +71,9 @@ impl Options {
     }
 }
 
+/// Seeds of each cell, where nobody says how many: fewer say little of chance in training.
+pub const SEEDS: usize = 5;
+
 /// Shares of gold on a learning curve.
 pub const SHARES: [u32; 4] = [10, 25, 50, 100];
 

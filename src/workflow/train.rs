@@ -18,7 +18,7 @@ use crate::domain::gold::GoldReal;
 use crate::domain::label::{Confidence, ConfidenceKind, Label, NewProposal, Outcome, Run, RunId, RunKind, Source};
 use crate::domain::metrics::Bootstrap;
 use crate::domain::split::{Leak, Split, TestSet, Tier, TrainSet, leaks};
-use crate::domain::taxonomy::{Selection, Taxonomy};
+use crate::domain::taxonomy::{CategoryKey, Selection, Taxonomy};
 use crate::formats::project::training::{Method, TrainSettings, Weights};
 use crate::store::Store;
 pub use sets::bronze_label;
@@ -230,8 +230,13 @@ fn label_all(
 
 /// The label that a row of probabilities speaks for.
 pub fn chosen_label(model: &dyn Classifier, row: &[f32]) -> Label {
-    let keys = model.choose(row).into_iter().filter_map(|at| model.outputs().get(at));
-    keys.filter_map(|key| crate::domain::taxonomy::CategoryKey::new(key).ok()).collect()
+    label_of(model.outputs(), &model.choose(row))
+}
+
+/// Positions of [`outputs`] as a label; that of [`NONE`] adds nothing, since it is no key.
+pub(super) fn label_of(outputs: &[String], positions: &[usize]) -> Label {
+    let names = positions.iter().filter_map(|at| outputs.get(*at));
+    names.filter_map(|name| CategoryKey::new(name).ok()).collect()
 }
 
 fn proposal(taxonomy: &Taxonomy, model: &dyn Classifier, row: &[f32], sentence: SentenceId) -> NewProposal {

@@ -7,7 +7,7 @@
 
 use super::architecture::{Activation, Architecture};
 use super::attention::{self, Heads, Queries};
-use super::numbers::{Dropout, Matrix, Threads, dot, gelu, gelu_tanh, multiply, sum, vectorised};
+use super::numbers::{self, Dropout, Matrix, Threads, gelu, gelu_tanh, multiply, vectorised};
 use super::tokens::Batch;
 use super::weights::Parameters;
 
@@ -167,10 +167,8 @@ impl Fused {
             }
         }
         normalise(&self.threads, parameters, self.embedding_norm, self.shape.eps, &mut self.embedded, rows, h);
-        if let Some(dropout) = self.hidden_dropout() {
-            let out = &mut self.embedded.out[..rows * h];
-            self.threads.rows(out, h, |first, rows| drop_rows(dropout, place(0, 3), first, rows, h));
-        }
+        let dropout = self.hidden_dropout().map(|dropout| (dropout, place(0, 3)));
+        drop_rows(&self.threads, dropout, &|row| row, &mut self.embedded.out[..rows * h], h);
     }
 
     fn hidden_dropout(&self) -> Option<Dropout> {
@@ -334,7 +332,7 @@ impl Fused {
         normalise_back(&threads, parameters, names.last_norm, &kept.second, &mut by, h);
         let first_row = |row: usize| self.row(heads.queries, row);
         branch.copy_from_slice(&by);
-        drop_back(&threads, hidden.map(|d| (d, place(layer, 2))), &first_row, &mut branch, h);
+        drop_rows(&threads, hidden.map(|d| (d, place(layer, 2))), &first_row, &mut branch, h);
         linear_back(
             &threads,
             parameters,
@@ -355,7 +353,7 @@ impl Fused {
         // First half.
         normalise_back(&threads, parameters, names.output_norm, &kept.first, &mut by, h);
         branch.copy_from_slice(&by);
-        drop_back(&threads, hidden.map(|d| (d, place(layer, 1))), &first_row, &mut branch, h);
+        drop_rows(&threads, hidden.map(|d| (d, place(layer, 1))), &first_row, &mut branch, h);
         wide.truncate(rows * h);
         linear_back(
             &threads,
@@ -412,9 +410,8 @@ impl Fused {
 
     fn embed_back(&mut self, parameters: &mut Parameters, by: &mut [f32]) {
         let h = self.shape.hidden;
-        if let Some(dropout) = self.hidden_dropout() {
-            self.threads.rows(by, h, |first, rows| drop_rows(dropout, place(0, 3), first, rows, h));
-        }
+        let dropout = self.hidden_dropout().map(|dropout| (dropout, place(0, 3)));
+        drop_rows(&self.threads, dropout, &|row| row, by, h);
         normalise_back(&self.threads, parameters, self.embedding_norm, &self.embedded, by, h);
         for (start, len) in self.batch.spans() {
             for i in 0..len {
@@ -439,18 +436,8 @@ fn add(sum: &mut [f32], values: &[f32]) {
     );
 }
 
-fn drop_rows(dropout: Dropout, place: u32, first: usize, rows: &mut [f32], width: usize) {
-    vectorised(
-        #[inline(always)]
-        || {
-            for (i, row) in rows.chunks_exact_mut(width).enumerate() {
-                dropout.apply(place, first + i, row);
-            }
-        },
-    );
-}
-
-fn drop_back(
+/// Multiplies rows by their masks: on the way there and, since the masks are the same, on the way back.
+fn drop_rows(
     threads: &Threads,
     dropout: Option<(Dropout, u32)>,
     position: &(impl Fn(usize) -> usize + Sync),
@@ -622,10 +609,7 @@ fn normalise(
             #[inline(always)]
             || {
                 for (row, scale) in normal.chunks_exact_mut(width).zip(scale) {
-                    let mean = sum(row) / width as f32;
-                    row.iter_mut().for_each(|value| *value -= mean);
-                    *scale = 1.0 / (dot(row, row) / width as f32 + eps).sqrt();
-                    row.iter_mut().for_each(|value| *value *= *scale);
+                    *scale = numbers::normalise(row, eps);
                 }
             },
         );
@@ -680,12 +664,7 @@ fn normalise_back(
                     for c in 0..width {
                         by[c] *= weight[c];
                     }
-                    let mean = sum(by) / width as f32;
-                    let along = dot(by, normal) / width as f32;
-                    let scale = scale[first + i];
-                    for c in 0..width {
-                        by[c] = (by[c] - mean - normal[c] * along) * scale;
-                    }
+                    numbers::normalise_back(by, normal, scale[first + i]);
                 }
             },
         );

@@ -8,7 +8,7 @@ use candle_core::Device;
 use super::architecture::{Architecture, Family};
 use super::attention::Queries;
 use super::fused::Fused;
-use super::numbers::{Dropout, Matrix, Threads, dot, gelu, multiply, sum};
+use super::numbers::{self, Dropout, Matrix, Threads, gelu, multiply};
 use super::plain::Plain;
 use super::tokens::Batch;
 use super::weights::Parameters;
@@ -169,11 +169,7 @@ impl Network {
         }
         if self.shape.family == Family::ModernBert {
             for row in dense.chunks_exact_mut(h) {
-                let mean = sum(row) / h as f32;
-                row.iter_mut().for_each(|value| *value -= mean);
-                let scale = 1.0 / (dot(row, row) / h as f32 + self.shape.eps).sqrt();
-                kept.scale.push(scale);
-                row.iter_mut().for_each(|value| *value *= scale);
+                kept.scale.push(numbers::normalise(row, self.shape.eps));
                 kept.normal.extend_from_slice(row);
                 row.iter_mut().zip(second).for_each(|(value, weight)| *value *= weight);
             }
@@ -229,8 +225,7 @@ impl Network {
             let weight = parameters.value(second);
             for ((by, normal), scale) in by.chunks_exact_mut(h).zip(kept.normal.chunks_exact(h)).zip(&kept.scale) {
                 by.iter_mut().zip(weight).for_each(|(by, weight)| *by *= weight);
-                let (mean, along) = (sum(by) / h as f32, dot(by, normal) / h as f32);
-                by.iter_mut().zip(normal).for_each(|(by, normal)| *by = (*by - mean - normal * along) * scale);
+                numbers::normalise_back(by, normal, *scale);
             }
         }
         by.iter_mut().zip(&kept.slope).for_each(|(by, slope)| *by *= slope);

@@ -302,6 +302,26 @@ pub(super) fn softmax(row: &mut [f32]) {
     }
 }
 
+/// A row less its mean, over its deviation; returns one over the deviation.
+#[inline(always)]
+pub(super) fn normalise(row: &mut [f32], eps: f32) -> f32 {
+    let mean = sum(row) / row.len() as f32;
+    row.iter_mut().for_each(|value| *value -= mean);
+    let scale = 1.0 / (dot(row, row) / row.len() as f32 + eps).sqrt();
+    row.iter_mut().for_each(|value| *value *= scale);
+    scale
+}
+
+/// In place, the gradient by a row from that by the same row normalised.
+#[inline(always)]
+pub(super) fn normalise_back(by: &mut [f32], normal: &[f32], scale: f32) {
+    let mean = sum(by) / by.len() as f32;
+    let along = dot(by, normal) / by.len() as f32;
+    for (by, normal) in by.iter_mut().zip(normal) {
+        *by = (*by - mean - normal * along) * scale;
+    }
+}
+
 /// Dropout whose masks are a pure function of seed, step, place and position, so that the way back draws the same masks
 /// again instead of keeping them, and a run that was resumed draws the same as one that was not.
 #[derive(Clone, Copy, Debug)]

@@ -128,9 +128,11 @@ impl Parameters {
             |cause: String| ClassifierError::Unwritable { path: path.parent().unwrap_or(path).into(), cause };
         let mut bytes: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
         for parameter in &self.all {
-            let own = ["classifier.", "pre_classifier.", "head.", "bert.pooler."];
-            let whole = own.iter().any(|own| parameter.name.starts_with(own));
-            let name = if whole { parameter.name.clone() } else { format!("{prefix}{}", parameter.name) };
+            let name = if is_of_head(&parameter.name) {
+                parameter.name.clone()
+            } else {
+                format!("{prefix}{}", parameter.name)
+            };
             let raw = parameter.value.iter().flat_map(|v| v.to_le_bytes()).collect();
             bytes.insert(name, (parameter.shape.clone(), raw));
         }
@@ -145,6 +147,11 @@ impl Parameters {
         let file = safetensors::serialize(views, Some(metadata)).map_err(|e| unwritable(e.to_string()))?;
         std::fs::write(path, file).map_err(|e| unwritable(e.to_string()))
     }
+}
+
+/// Whether a full name is that of a tensor above the encoder.
+fn is_of_head(name: &str) -> bool {
+    ["classifier.", "pre_classifier.", "head.", "bert.pooler."].iter().any(|own| name.starts_with(own))
 }
 
 /// A normal number by Box and Muller.
@@ -181,8 +188,6 @@ pub(in crate::classifier) fn read(folder: &Path, architecture: &Architecture) ->
             Family::Bert if name.starts_with("pooler.") => format!("bert.{name}"),
             _ => name.clone(),
         };
-        let own = ["classifier.", "pre_classifier.", "head.", "bert.pooler."];
-        let is_head = own.iter().any(|own| whole.starts_with(own));
         let bare = name.strip_prefix(architecture.prefix()).unwrap_or(&name).to_owned();
         let values = || -> candle_core::Result<(Vec<usize>, Vec<f32>)> {
             let flat = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
@@ -193,7 +198,7 @@ pub(in crate::classifier) fn read(folder: &Path, architecture: &Architecture) ->
             continue;
         }
         let values = values().map_err(|e| format!("{name}: {e}"))?;
-        if is_head {
+        if is_of_head(&whole) {
             found.head.insert(whole, values)
         } else {
             found.encoder.insert(bare, values)

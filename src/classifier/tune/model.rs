@@ -61,7 +61,7 @@ impl TunedModel {
     pub(in crate::classifier) fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
         let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
         // Its hash first: the tensors are read by the encoder.
-        artifact::tensors(folder, &description)?;
+        artifact::weights(folder, &description)?;
         let most = description.details["max_tokens"].as_u64().unwrap_or(512) as usize;
         let encoder = Encoder::open(folder, most, crate::classifier::encoder::Threads::available())?;
         let mut shape = encoder.architecture().clone();

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Fitted, Options};
+use super::{Fitted, Options, SEEDS};
 use crate::classifier::{Example, Learner, Mode};
 use crate::domain::comparison::{LEVEL, Tested, least_p};
 use crate::domain::corpus::{PatientKey, SentenceId};
@@ -26,8 +26,6 @@ use crate::workflow::{WorkflowError, new_run_id, now};
 
 /// Fewer test patients than this say little of others.
 const FEW_PATIENTS: usize = 20;
-/// Fewer seeds than this say little of chance in training.
-const FEW_SEEDS: usize = 5;
 /// Fewer test sentences of a category than this say little of it.
 const FEW_SENTENCES: usize = 10;
 /// Words that a sentence must have for its near-duplicate to count as a leak.
@@ -167,8 +165,8 @@ impl<'a> Grid<'a> {
                 (least_p(patients) * classes as f64).min(1.0)
             ));
         }
-        if options.seeds.len() < FEW_SEEDS {
-            warnings.push(format!("{} seeds say little of chance in training; take {FEW_SEEDS}", options.seeds.len()));
+        if options.seeds.len() < SEEDS {
+            warnings.push(format!("{} seeds say little of chance in training; take {SEEDS}", options.seeds.len()));
         }
         let few: Vec<&str> = self
             .subject
