@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod models;
 pub mod predict;
 pub mod project;
+pub mod protocol;
 pub mod review;
 pub mod runs;
 pub mod train;
