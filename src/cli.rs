@@ -1,5 +1,6 @@
 //! One function for each verb, progress bars and messages. Data goes to standard output, talk to standard error.
 
+mod agreement;
 mod arguments;
 mod doubt;
 mod experiment;
@@ -142,6 +143,7 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             Ok(Exit::Success)
         }
         Some(Verb::Metrics { style }) => metrics(&here()?, &style),
+        Some(Verb::Agreement(args)) => agreement::run(&here()?, &args),
         Some(Verb::Train(args)) => {
             let mut project = here()?;
             train_settings(&mut project.file.train, args);

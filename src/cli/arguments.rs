@@ -82,6 +82,12 @@ pub(super) enum Verb {
         #[command(flatten)]
         style: StyleArgs,
     },
+    /// Print how far the experts agree with each other, with silver, and with what they said before; what they confuse; and
+    /// whether silver in sight pulls them.
+    #[command(
+        after_help = "Examples:\n  goldsmith agreement\n  goldsmith agreement --sentences 10 | less\n  goldsmith agreement --csv > agreement.csv"
+    )]
+    Agreement(AgreementArgs),
     /// Train a classifier on what the experts decided, and score it on held-out gold. Fine-tuning that was stopped goes on
     /// where it was.
     #[command(
@@ -545,6 +551,19 @@ pub(super) struct DoubtArgs {
     #[arg(long, conflicts_with = "csv")]
     pub(super) json: bool,
     /// All of them as CSV.
+    #[arg(long)]
+    pub(super) csv: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct AgreementArgs {
+    /// Sentences shown of each two categories that are confused.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(super) sentences: usize,
+    /// All numbers as JSON.
+    #[arg(long, conflicts_with = "csv")]
+    pub(super) json: bool,
+    /// All numbers as CSV.
     #[arg(long)]
     pub(super) csv: bool,
 }

@@ -227,24 +227,26 @@ pub struct Relook {
 }
 
 /// How far an expert agrees with what the same expert said before.
-pub fn with_oneself(
-    looks: &[Relook],
-    categories: usize,
-    selection: Selection,
-    bootstrap: Bootstrap,
-) -> Option<RaterPair> {
-    let ratings: Vec<Rating> = (0..)
-        .zip(looks)
-        .flat_map(|(item, look)| {
-            [(0, look.earlier), (1, look.later)].map(|(rater, label)| Rating {
-                item,
-                patient: look.patient,
-                rater,
-                label,
-            })
-        })
-        .collect();
-    agreement(&ratings, categories, selection, bootstrap).pairs.pop()
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Repeated {
+    /// Sentences looked at twice.
+    pub items: usize,
+    /// The share of them with the same label.
+    pub raw: Measure,
+    /// Cohen's kappa of the earlier and the later labels.
+    pub kappa: Measure,
+}
+
+impl Repeated {
+    /// `None` where nothing was looked at twice.
+    pub fn of(looks: &[Relook], categories: usize, selection: Selection, bootstrap: Bootstrap) -> Option<Self> {
+        let rating = |item, patient, rater, label| Rating { item, patient, rater, label };
+        let ratings = (0..).zip(looks).flat_map(|(item, look)| {
+            [rating(item, look.patient, 0, look.earlier), rating(item, look.patient, 1, look.later)]
+        });
+        let pair = agreement(&ratings.collect::<Vec<_>>(), categories, selection, bootstrap).pairs.pop()?;
+        Some(Self { items: pair.items, raw: pair.raw, kappa: pair.kappa })
+    }
 }
 
 /// Two categories (0 is *None*) that experts choose one for the other.

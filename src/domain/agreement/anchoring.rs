@@ -97,8 +97,9 @@ impl Anchoring {
             [a, seen, b, hidden] => Ok(f64::from(*a) / f64::from(*seen) - f64::from(*b) / f64::from(*hidden)),
             _ => Err(Undefined::NeverSeen),
         };
+        let value = difference(&sum);
         let mut again = Vec::new();
-        let said = Draws::new(clusters.count, bootstrap).and_then(|draws| {
+        let said = Draws::new(clusters.count, bootstrap).filter(|_| value.is_ok()).and_then(|draws| {
             let all = draws.intervals(|times, values| {
                 drawn(&cells, 4, times, &mut again);
                 values.clear();
@@ -113,7 +114,7 @@ impl Anchoring {
         Self {
             seen: Proportion::of(sum[0].into(), sum[1].into()),
             hidden: Proportion::of(sum[2].into(), sum[3].into()),
-            difference: Measure::new(difference(&sum), said),
+            difference: Measure::new(value, said),
             patients: (patients(true), patients(false)),
         }
     }

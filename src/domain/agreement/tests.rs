@@ -186,10 +186,10 @@ fn what_is_confused_most_stands_first() {
 fn an_expert_beside_their_own_earlier_labels() {
     let look = |patient, earlier, later| Relook { patient, earlier, later };
     let looks = [look(0, 1, 1), look(0, 0, 1), look(1, 0, 0), look(2, 1, 1)];
-    let pair = with_oneself(&looks, 2, Selection::Single, Bootstrap::default()).unwrap();
+    let pair = Repeated::of(&looks, 2, Selection::Single, Bootstrap::default()).unwrap();
     assert_eq!((pair.items, pair.raw.value(), pair.kappa.value()), (4, Some(0.75), Some(0.5)));
     assert!(pair.raw.estimate.interval.is_some());
-    assert_eq!(with_oneself(&[], 2, Selection::Single, NO_BOOTSTRAP), None);
+    assert_eq!(Repeated::of(&[], 2, Selection::Single, NO_BOOTSTRAP), None);
 }
 
 /// statsmodels' proportion_confint(method="wilson").
