@@ -3,6 +3,7 @@
 //! Deliberately absent: input and output, async, the clock, and any source of randomness but a seed handed in. Nothing
 //! here knows a disease; categories come from a taxonomy file.
 
+pub mod agreement;
 pub mod comparison;
 pub mod confident;
 pub mod corpus;

@@ -1,5 +1,6 @@
 //! The use cases, one file each. This layer alone knows the clock and makes ids; both faces call it and add no rule.
 
+pub mod agreement;
 pub mod demo;
 pub mod dispatch;
 pub mod doubt;
@@ -8,6 +9,7 @@ pub mod encoders;
 pub mod experiment;
 pub mod export;
 pub mod generate;
+pub mod gold;
 pub mod import;
 pub mod label;
 pub mod metrics;

@@ -74,7 +74,9 @@ fn line(expert: &Standing) -> String {
         },
     );
     let share = |proportion: Option<Proportion>| {
-        proportion.and_then(|p| Some(format!("{:.0} % /{}", 100.0 * p.value?, p.whole))).unwrap_or_else(|| "-".to_owned())
+        proportion
+            .and_then(|p| Some(format!("{:.0} % /{}", 100.0 * p.share?, p.whole)))
+            .unwrap_or_else(|| "-".to_owned())
     };
     let own = expert.earlier.as_ref().and_then(|earlier| earlier.raw.value());
     let own = own.map_or_else(|| "-".to_owned(), |raw| format!("{:.0} %", 100.0 * raw));

@@ -13,12 +13,13 @@ use crate::domain::label::{RunId, Source, Stand};
 use crate::domain::queue::Filter;
 use crate::domain::text::visible;
 use crate::formats::project::training::{Method, TrainSettings};
-use crate::store::{Direction, Store};
+use crate::store::{Changes, Direction, Store};
+use crate::workflow::agreement::Report;
 use crate::workflow::dispatch::Ended;
 use crate::workflow::metrics::Board;
 use crate::workflow::project::Project;
 use crate::workflow::review::{self, Desk, Item};
-use crate::workflow::{Cancel, WorkflowError, experiment, generate, label, models, train};
+use crate::workflow::{Cancel, WorkflowError, agreement, experiment, generate, label, models, train};
 
 /// What the effects work on.
 pub struct World {
@@ -387,6 +388,7 @@ enum Wish {
 /// Keeps the board: one refresh, and the last comparison, for however many wishes have come meanwhile.
 fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Sender<Message>) {
     let mut board = Board::default();
+    let mut experts = None;
     let mut lengths: [(SentenceId, Vec<u32>); 2] = [(SentenceId(0), vec![0; 13]), (SentenceId(0), vec![0; 13])];
     while let Ok(first) = wishes.recv() {
         let (mut numbers, mut pair) = (false, None);
@@ -420,6 +422,7 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Se
             Ok(Snapshot {
                 silver: score(Source::Llm)?,
                 classifier: score(Source::Classifier)?,
+                experts: measured(project, &board, &mut experts),
                 gold: board.gold_counts(&project.taxonomy, project.file.rule()),
                 bronze: board.bronze_counts(&project.taxonomy),
                 lengths: lengths.clone().map(|(_, bins)| bins),
@@ -433,6 +436,18 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Se
         if app.send(message).is_err() {
             break;
         }
+    }
+}
+
+/// How far experts agree, computed anew only when something has changed.
+fn measured(project: &Project, board: &Board, kept: &mut Option<(Changes, Arc<Report>)>) -> Option<Arc<Report>> {
+    let mark = board.mark();
+    if !board.several() {
+        return None;
+    }
+    match kept {
+        Some((seen, report)) if *seen == mark => Some(report.clone()),
+        _ => Some(kept.insert((mark, Arc::new(agreement::live(project, board)))).1.clone()),
     }
 }
 

@@ -88,7 +88,7 @@ const ACTIONS: &[Entry] = &[
     Entry(Action::Palette, "palette", &[":", "ctrl-p"], "find an action by name"),
     Entry(Action::NextScreen, "next_screen", &["tab"], "next screen"),
     Entry(Action::PreviousScreen, "previous_screen", &["shift-tab"], "previous screen"),
-    Entry(Action::Toggle, "toggle", &["v"], "the other view: silver or classifier, run or experiment"),
+    Entry(Action::Toggle, "toggle", &["v"], "the next view: silver, classifier, experts; run, experiment"),
     Entry(Action::Start, "start", &["S"], "Train, Jobs: start"),
     Entry(Action::Stop, "stop", &["K"], "Train, Jobs: stop, keep what is done"),
     Entry(Action::Pause, "pause", &["P"], "Jobs: wait, or go on"),

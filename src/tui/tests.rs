@@ -111,7 +111,8 @@ fn keys_of_review() {
         (&["/", "i", "s", ":", "x", "enter"], &["is: knows open, decided"], &[]),
         (&[":", "t", "r", "a", "i", "n", "enter"], &["this run"], &[]),
         (&["tab", "tab"], &["nothing is disputed"], &[]),
-        (&["tab", "tab", "tab"], &["silver or classifier"], &[]),
+        (&["tab", "tab", "tab"], &["silver, classifier, experts"], &[]),
+        (&["tab", "tab", "tab", "v", "v"], &["agreement needs the labels of two experts"], &[]),
         (
             &["S"],
             &[
@@ -182,6 +183,35 @@ fn metrics_follow_each_decision_and_lead_to_the_sentences() {
     assert!(text.contains("gold Requires assistance, silver Coping strategy: 1"), "{text}");
     workbench.press(&["enter"]);
     assert!(workbench.text().contains("\u{258c} Her son fills the pill box."), "{}", workbench.text());
+}
+
+/// Two experts differ on the second sentence, and a third decision changes what is shown.
+#[test]
+fn experts_stand_beside_each_other_and_lead_to_what_they_confuse() {
+    let (_folder, project) = project("single");
+    let bob = Project::read(&project.folder, Some("bob")).unwrap();
+    let mut bench = Headless::open(bob, 80, 24).unwrap();
+    bench.press(&["1", "8", "0"]);
+    let mut bench = Headless::open(project, 80, 24).unwrap();
+    bench.press(&["1", "3", "tab", "tab", "tab", "v", "v"]);
+    assert!(bench.wait(|text| text.contains("2 sentences of 1 patient")), "{}", bench.text());
+    let text = bench.text();
+    let rows = ["rated by two or more, 1 by one", "raw, %          50.0", "Fleiss, 2 each", "AC1"];
+    for said in rows.iter().chain(&["Requires", "/ Coping", "1 100 %", "Whether silver pulls"]) {
+        assert!(text.contains(said), "`{said}` is missing:\n{text}");
+    }
+    bench.press(&["j", "j", "k", "enter"]);
+    assert!(bench.text().contains("experts say Requires assistance or Coping strategy: 1"), "{}", bench.text());
+    bench.press(&["enter"]);
+    assert!(bench.text().contains("\u{258c} Her son fills the pill box."), "{}", bench.text());
+    // They come to agree.
+    bench.press(&["8", "tab", "tab", "tab"]);
+    assert!(bench.wait(|text| text.contains("raw, %         100.0")), "{}", bench.text());
+    assert!(bench.text().contains("they never differ") && bench.text().contains("None"), "{}", bench.text());
+    bench.resize(160, 50);
+    assert!(bench.text().contains("each category against the rest"), "{}", bench.text());
+    bench.press(&["v"]);
+    assert!(bench.text().contains("gold down, proposed across"), "{}", bench.text());
 }
 
 /// A search that doubts silver on the second sentence most, and gold on the first.

@@ -17,6 +17,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::app::{App, Screen, Shared};
 use super::keymap::Action;
+use super::metrics::View;
 use super::theme::Meaning;
 use crate::domain::text;
 
@@ -105,8 +106,15 @@ fn hints(app: &App) -> Line<'static> {
             (Action::Guideline, "guideline"),
             (Action::Help, "keys"),
         ],
+        (Screen::Metrics, _) if app.metrics.view == View::Experts => &[
+            (Action::Toggle, "silver, classifier, experts"),
+            (Action::Next, "down"),
+            (Action::Accept, "sentences"),
+            (Action::NextScreen, "screen"),
+            (Action::Help, "keys"),
+        ],
         (Screen::Metrics, _) => &[
-            (Action::Toggle, "silver or classifier"),
+            (Action::Toggle, "silver, classifier, experts"),
             (Action::Accept, "sentences of the cell"),
             (Action::NextScreen, "screen"),
             (Action::Help, "keys"),

@@ -1,5 +1,7 @@
 //! What can happen to the state, and what the state asks of the world.
 
+use std::sync::Arc;
+
 use crossterm::event::KeyEvent;
 
 use crate::domain::corpus::SentenceId;
@@ -8,6 +10,7 @@ use crate::domain::queue::Filter;
 use crate::formats::project::training::{Method, TrainSettings};
 use crate::tui::jobs::Offer;
 use crate::tui::train::Side;
+use crate::workflow::agreement::Report;
 use crate::workflow::metrics::{GoldCounts, Scored};
 use crate::workflow::review::{Desk, Item};
 use crate::workflow::train::{Event, Trained};
@@ -20,6 +23,8 @@ pub struct Snapshot {
     pub silver: Option<(Scored, String)>,
     /// The newest classifier against held-out gold, with its name.
     pub classifier: Option<(Scored, String)>,
+    /// How far experts agree; `None` with fewer than two.
+    pub experts: Option<Arc<Report>>,
     /// Gold by category.
     pub gold: GoldCounts,
     /// Synthetic sentences by category.
