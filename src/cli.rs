@@ -4,6 +4,7 @@ mod agreement;
 mod arguments;
 mod doubt;
 mod experiment;
+mod guideline;
 mod language;
 mod protocol;
 
@@ -142,6 +143,10 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
                 taxonomy.selection()
             ))?;
             Ok(Exit::Success)
+        }
+        Some(Verb::Taxonomy(TaxonomyVerb::Versions)) => guideline::versions(&here()?),
+        Some(Verb::Taxonomy(TaxonomyVerb::Diff { before, after, json })) => {
+            guideline::diff(&here()?, before.as_deref(), after.as_deref(), json)
         }
         Some(Verb::Metrics { style }) => metrics(&here()?, &style),
         Some(Verb::Assign(args)) => protocol::assign(&here()?, &args),

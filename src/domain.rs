@@ -10,6 +10,7 @@ pub mod corpus;
 pub mod egress;
 pub mod experiment;
 pub mod gold;
+pub mod guideline;
 pub mod heads;
 pub mod label;
 pub mod metrics;

@@ -10,6 +10,7 @@ pub mod experiment;
 pub mod export;
 pub mod generate;
 pub mod gold;
+pub mod guideline;
 pub mod import;
 pub mod label;
 pub mod metrics;

@@ -207,6 +207,22 @@ pub(super) enum TaxonomyVerb {
         /// The file.
         file: PathBuf,
     },
+    /// List every version of the guideline that this project has used.
+    #[command(after_help = "Example:\n  goldsmith taxonomy versions")]
+    Versions,
+    /// Say what changed between two versions of the guideline, and how many decisions that puts in question.
+    #[command(
+        after_help = "Examples:\n  goldsmith taxonomy diff\n  goldsmith taxonomy diff 3fa2 \n  goldsmith taxonomy diff old.toml new.toml"
+    )]
+    Diff {
+        /// The earlier one: a file, or the beginning of a version's hash. Without it, the one used before.
+        before: Option<String>,
+        /// The later one; without it, the one in use.
+        after: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Subcommand, Debug)]

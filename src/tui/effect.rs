@@ -19,7 +19,7 @@ use crate::workflow::dispatch::Ended;
 use crate::workflow::metrics::Board;
 use crate::workflow::project::Project;
 use crate::workflow::review::{self, Desk, Item};
-use crate::workflow::{Cancel, WorkflowError, agreement, experiment, generate, label, models, train};
+use crate::workflow::{Cancel, WorkflowError, agreement, experiment, generate, guideline, label, models, train};
 
 /// What the effects work on.
 pub struct World {
@@ -82,6 +82,14 @@ impl World {
                 self.decide(desk, &item, stand, took, then, &filter)
             }
             Effect::Settle { item, stand, took, filter } => self.settle(&item, stand, took, &filter),
+            Effect::Example { case, label, text } => {
+                guideline::add_example(&self.project, &self.store, case, &label, &text).map(|()| {
+                    let what = self.project.taxonomy.describe(&label);
+                    vec![Message::Saved {
+                        line: format!("an example of {what} in the guideline, from the next start on"),
+                    }]
+                })
+            }
             Effect::Undo => self.turn_back("nothing to undo", review::undo),
             Effect::Redo => self.turn_back("nothing to redo", review::redo),
             Effect::List { title, ids } => self.store.texts(&ids).map_err(Into::into).map(|rows| {

@@ -576,6 +576,15 @@ fn keys_of_adjudicate() {
     let text = desk.text();
     assert!(text.contains("settled: Requires") && text.contains("1 disputed, 1 settled"), "{text}");
     assert!(text.contains("Knee pain") && text.contains("expert 1    None"), "{text}");
+    // It becomes an example in the guideline, but not in the words of the note.
+    desk.press(&["G", "enter"]);
+    assert!(desk.text().contains("say it in"), "{}", desk.text());
+    desk.press(&["G"]);
+    desk.type_text(" He cannot.");
+    desk.press(&["enter"]);
+    assert!(desk.text().contains("an example of Requires assistance"), "{}", desk.text());
+    let guideline = std::fs::read_to_string(&project.file.taxonomy).unwrap();
+    assert!(guideline.contains("\"Her son fills the pill box. He cannot.\""));
     desk.press(&["0", "enter"]);
     assert!(desk.text().contains("nothing is disputed; 2 settled so far"), "{}", desk.text());
     // Undone, it is disputed again; and the experts' labels were never touched.
