@@ -5,6 +5,7 @@ mod arguments;
 mod doubt;
 mod experiment;
 mod language;
+mod protocol;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub use arguments::Cli;
-use arguments::{EncoderVerb, ExportVerb, OnError, StyleArgs, TaxonomyVerb, TrainArgs, UnitArg, Verb};
+use arguments::{EncoderVerb, ExportVerb, GoldArgs, OnError, StyleArgs, TaxonomyVerb, TrainArgs, UnitArg, Verb};
 
 use crate::domain::label::Source;
 use crate::domain::metrics::Report;
@@ -28,7 +29,7 @@ use crate::tui;
 use crate::workflow::import::{self, LabelsBy, Options, Unit};
 use crate::workflow::metrics::{Board, Scored};
 use crate::workflow::project::{self, Project};
-use crate::workflow::{Cancel, Progress, WorkflowError, demo, encoders, export, models, predict, train};
+use crate::workflow::{Cancel, Progress, WorkflowError, demo, encoders, export, gold, models, predict, train};
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +144,8 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             Ok(Exit::Success)
         }
         Some(Verb::Metrics { style }) => metrics(&here()?, &style),
+        Some(Verb::Assign(args)) => protocol::assign(&here()?, &args),
+        Some(Verb::Status(args)) => protocol::status(&here()?, &args),
         Some(Verb::Agreement(args)) => agreement::run(&here()?, &args),
         Some(Verb::Train(args)) => {
             let mut project = here()?;
@@ -177,6 +180,7 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             print(&format!("{}\n", folder.display()))?;
             Ok(Exit::Success)
         }
+        Some(Verb::Export(ExportVerb::Gold(args))) => export_gold(&here()?, &args),
         Some(Verb::Export(ExportVerb::Model { out, model })) => {
             let project = here()?;
             let store = project.store()?;
@@ -302,6 +306,42 @@ fn spent(spending: &Spending, failed: u64) -> String {
         said.push_str(&format!(", {failed} failed"));
     }
     said
+}
+
+fn export_gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
+    let store = project.store()?;
+    let lines = gold::lines(project, &store, args.votes)?;
+    let mut out = String::new();
+    if args.csv {
+        let head = ["id", "patient", "note", "position", "text", "label", "split", "by", "adjudicated", "blind"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        rows.extend(lines.iter().map(|line| {
+            let label = if line.labels.is_none() { "none".to_owned() } else { line.labels.join() };
+            vec![
+                line.id.clone(),
+                line.patient.clone(),
+                line.note.clone(),
+                line.position.to_string(),
+                line.text.clone(),
+                label,
+                line.split.to_string(),
+                line.by.join(","),
+                line.adjudicated.to_string(),
+                line.blind.to_string(),
+            ]
+        }));
+        out = tables::csv_rows(&rows);
+    } else {
+        for line in &lines {
+            out.push_str(&serde_json::json!(line).to_string());
+            out.push('\n');
+        }
+    }
+    print(&out)?;
+    let disputed = gold::disputed(project, &store)?;
+    let what = if args.votes { "labels of experts" } else { "sentences of gold" };
+    say(&format!("{} {what}; {disputed} sentences are disputed and not settled", lines.len()));
+    Ok(Exit::Success)
 }
 
 fn open(project: Project) -> Result<Exit, Failure> {

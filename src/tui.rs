@@ -34,6 +34,7 @@ use ratatui::backend::CrosstermBackend;
 use crate::domain::protocol::Blind;
 use crate::workflow::WorkflowError;
 use crate::workflow::project::Project;
+use crate::workflow::review::Desk;
 use app::{App, Effect, Message, Shared};
 use effect::World;
 pub use headless::Headless;
@@ -175,6 +176,7 @@ fn shared(project: &Project, theme: Theme) -> (Shared, Vec<String>) {
         annotator: project.annotator.clone(),
         project: project.file.name.clone(),
         blind: project.file.protocol.blind == Blind::Always,
+        desks: Desk::ALL.map(|desk| desk.all(project)),
         models: project.file.models.keys().cloned().collect(),
         train: project.file.train.clone(),
         keymap,

@@ -82,6 +82,12 @@ pub(super) enum Verb {
         #[command(flatten)]
         style: StyleArgs,
     },
+    /// Give each expert their sentences, as [protocol] in goldsmith.toml says. What is given out already stays.
+    #[command(after_help = "Examples:\n  goldsmith assign --plan\n  goldsmith assign")]
+    Assign(AssignArgs),
+    /// Print how far each expert has come: done, left, pace, and agreement with others, with silver, and with themselves.
+    #[command(after_help = "Examples:\n  goldsmith status\n  goldsmith status --json")]
+    Status(StatusArgs),
     /// Print how far the experts agree with each other, with silver, and with what they said before; what they confuse; and
     /// whether silver in sight pulls them.
     #[command(
@@ -449,6 +455,11 @@ pub(super) enum EncoderVerb {
 
 #[derive(Subcommand, Debug)]
 pub(super) enum ExportVerb {
+    /// Gold as JSON lines that `import --unit sentence` reads: sentence, label, who stands behind it, whether it was blind.
+    #[command(
+        after_help = "Examples:\n  goldsmith export gold > gold.jsonl\n  goldsmith export gold --votes --csv > experts.csv"
+    )]
+    Gold(GoldArgs),
     /// A fine-tuned model as a folder that transformers, and servers built on it, load as it is, with a model card.
     #[command(
         after_help = "Examples:\n  goldsmith export model clinic-labels\n  goldsmith export model --model models/ID clinic-labels"
@@ -460,6 +471,33 @@ pub(super) enum ExportVerb {
         #[arg(long, value_name = "DIR")]
         model: Option<PathBuf>,
     },
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct GoldArgs {
+    /// Each expert's label as a line of its own, settled or not.
+    #[arg(long)]
+    pub(super) votes: bool,
+    /// As CSV.
+    #[arg(long)]
+    pub(super) csv: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct AssignArgs {
+    /// Say what would be given out, and give out nothing.
+    #[arg(long)]
+    pub(super) plan: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct StatusArgs {
+    /// As JSON.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(clap::Args, Debug)]

@@ -1,5 +1,6 @@
 //! What the state looks like. Rendering reads and never changes anything.
 
+mod adjudicate;
 mod jobs;
 mod metrics;
 mod overlay;
@@ -39,6 +40,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App) {
     match app.screen {
         Screen::Review => review::draw(frame, body, app, &app.review),
         Screen::Bronze => review::draw(frame, body, app, &app.bronze),
+        Screen::Adjudicate => adjudicate::draw(frame, body, app, &app.disputes),
         Screen::Metrics => metrics::draw(frame, body, app),
         Screen::Train => train::draw(frame, body, app),
         Screen::Jobs => jobs::draw(frame, body, app),
@@ -94,6 +96,14 @@ fn hints(app: &App) -> Line<'static> {
             (Action::Undo, "undo"),
             (Action::Search, "search"),
             (Action::NextScreen, "screen"),
+            (Action::Help, "keys"),
+        ],
+        (Screen::Adjudicate, _) => &[
+            (Action::Accept, "settle as most say"),
+            (Action::None, "None"),
+            (Action::Undo, "undo"),
+            (Action::Next, "next"),
+            (Action::Guideline, "guideline"),
             (Action::Help, "keys"),
         ],
         (Screen::Metrics, _) if app.metrics.view == View::Experts => &[

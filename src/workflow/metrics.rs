@@ -251,6 +251,11 @@ impl Board {
         all
     }
 
+    /// All that people say of a sentence.
+    pub fn case(&self, sentence: SentenceId) -> Option<&Case> {
+        self.gold.get(&sentence).map(|entry| &entry.case)
+    }
+
     /// Settled gold as the domain's type, for training and testing.
     pub fn gold(&self, project: &Project) -> Vec<GoldReal> {
         let mut all: Vec<GoldReal> = self
