@@ -4,6 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
+use unicode_width::UnicodeWidthStr;
 
 use crate::domain::agreement::{Measure, Pull};
 use crate::domain::text::visible;
@@ -98,8 +99,10 @@ fn draw_overall(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
         let name_width = width.saturating_sub(28).clamp(12, 40);
         for pair in agreement.pairs.iter().take(shown) {
             let [first, second] = [pair.first, pair.second].map(|rater| visible(report.name(rater)).text);
-            let half = name_width.saturating_sub(3) / 2;
-            let who = format!("{} + {}", fit(&first, half), fit(&second, half));
+            // A short name leaves its room to the other.
+            let (room, half) = (name_width.saturating_sub(3), name_width.saturating_sub(3) / 2);
+            let second = fit(&second, half.max(room.saturating_sub(first.width())));
+            let who = format!("{} + {second}", fit(&first, room.saturating_sub(second.width())));
             let mut shown = measured(&pair.kappa, &who, name_width, width.min(name_width + 21), false, app);
             shown.push_span(Span::styled(format!("{:>6}", pair.items), theme.style(Meaning::Dim)));
             lines.push(shown);
