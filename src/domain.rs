@@ -3,6 +3,7 @@
 //! Deliberately absent: input and output, async, the clock, and any source of randomness but a seed handed in. Nothing
 //! here knows a disease; categories come from a taxonomy file.
 
+pub mod acquisition;
 pub mod comparison;
 pub mod confident;
 pub mod corpus;
@@ -17,6 +18,7 @@ pub mod queue;
 pub mod quota;
 pub mod segment;
 pub mod similar;
+pub mod simulation;
 pub mod spending;
 pub mod split;
 pub mod taxonomy;

@@ -1,0 +1,1 @@
+//! Orders against references, and what must hold of every order.

@@ -1,0 +1,1 @@
+//! Games whose course is known.
