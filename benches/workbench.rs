@@ -143,6 +143,7 @@ fn fill(project: &Project, sentences: u64) {
                     proposal_visible: false,
                     proposal: None,
                     taxonomy: String::new(),
+                    supersedes: None,
                 })
             })
             .collect();
@@ -215,6 +216,7 @@ fn workbench(folder: &Path, sentences: u64) {
                 proposal_visible: false,
                 proposal: None,
                 taxonomy: String::new(),
+                supersedes: None,
             });
             store.append(&[event]).expect("appends");
             let start = Instant::now();

@@ -6,13 +6,17 @@
 
 mod board;
 mod bronze;
+mod chain;
 mod convert;
 mod corpus;
 mod doubts;
 mod embeddings;
 mod ledger;
+mod merge;
 mod predictions;
+mod protocol;
 mod queue;
+mod ranking;
 mod requests;
 mod schema;
 
@@ -22,11 +26,14 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustc_hash::FxHashMap;
 
-pub use board::{Changes, GoldRow, ProposalRow};
+pub use board::{Changes, GoldRow, ProposalRow, SettledRow};
 pub use bronze::{BronzeRow, NewBronze};
+pub use chain::{Audited, Tampering};
 pub use corpus::{Insert, TextRow};
 pub use embeddings::TextHash;
 pub use ledger::{Progression, Undone};
+pub use merge::{Merged, Seen};
+pub use protocol::Given;
 pub use queue::Direction;
 pub use requests::{EgressRow, Failure};
 

@@ -31,6 +31,7 @@ use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
+use crate::domain::protocol::Blind;
 use crate::workflow::WorkflowError;
 use crate::workflow::project::Project;
 use app::{App, Effect, Message, Shared};
@@ -173,7 +174,7 @@ fn shared(project: &Project, theme: Theme) -> (Shared, Vec<String>) {
         taxonomy: project.taxonomy.clone(),
         annotator: project.annotator.clone(),
         project: project.file.name.clone(),
-        blind: project.file.blind,
+        blind: project.file.protocol.blind == Blind::Always,
         models: project.file.models.keys().cloned().collect(),
         train: project.file.train.clone(),
         keymap,

@@ -286,6 +286,9 @@ fn said(run: &Run) -> String {
         RunKind::Label | RunKind::Screen => number("labelled").map_or_else(String::new, |n| format!("{n} labelled")),
         RunKind::Doubt => number("doubted").map_or_else(String::new, |n| format!("{n} labels in doubt")),
         RunKind::Generate => number("passed").map_or_else(String::new, |n| format!("{n} passed")),
+        RunKind::Queue => number("ranked").map_or_else(String::new, |n| format!("{n} sentences in order")),
+        RunKind::Assign => number("given").map_or_else(String::new, |n| format!("{n} given out")),
+        RunKind::Merge => number("new").map_or_else(String::new, |n| format!("{n} new events")),
     }
 }
 

@@ -32,8 +32,31 @@ pub enum Origin {
 
 /// The first 16 bytes of SHA-256 over patient, external id and text: the same note read twice is one document, in any
 /// store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct DocumentUid(pub [u8; 16]);
+
+impl From<DocumentUid> for String {
+    fn from(uid: DocumentUid) -> Self {
+        uid.hex()
+    }
+}
+
+impl TryFrom<String> for DocumentUid {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let mut uid = [0; 16];
+        let digits = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        if !digits {
+            return Err(format!("`{text}` is no id of a note: 32 hexadecimal digits"));
+        }
+        for (byte, pair) in uid.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let digit = |b: u8| (b as char).to_digit(16).unwrap_or(0) as u8;
+            *byte = digit(pair[0]) << 4 | digit(pair[1]);
+        }
+        Ok(Self(uid))
+    }
+}
 
 impl DocumentUid {
     /// Computes the id from what makes a document itself.

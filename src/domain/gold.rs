@@ -20,38 +20,35 @@ pub enum Policy {
     Unanimous,
 }
 
-/// What the policy makes of the experts' labels.
+/// When experts' labels are gold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// How several become one.
+    pub policy: Policy,
+    /// How many experts a sentence needs before a majority or unanimity counts; under `any`, one is enough.
+    pub experts: usize,
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self { policy: Policy::default(), experts: 1 }
+    }
+}
+
+/// What the rule makes of the experts' labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
     /// Nobody has decided.
     Undecided,
-    /// They agree as far as the policy asks.
+    /// Too few have decided as yet.
+    Waiting,
+    /// They agree as far as the policy asks, or an adjudicator has spoken.
     Gold(Label),
     /// They do not; adjudication is due.
     Disputed,
 }
 
-/// Settles one sentence from each expert's standing label.
-///
-/// `any` and `unanimous` agree on conflicts (never a silent pick); they differ from `majority` when a minority dissents.
-pub fn settle<'a>(labels: impl IntoIterator<Item = &'a Label>, policy: Policy) -> Settled {
-    let mut votes: BTreeMap<&Label, usize> = BTreeMap::new();
-    let mut total = 0;
-    for label in labels {
-        *votes.entry(label).or_default() += 1;
-        total += 1;
-    }
-    let Some((label, most)) = votes.iter().max_by_key(|(_, n)| **n) else {
-        return Settled::Undecided;
-    };
-    let agreed = match policy {
-        Policy::Any | Policy::Unanimous => votes.len() == 1,
-        Policy::Majority => 2 * most > total,
-    };
-    if agreed { Settled::Gold((*label).clone()) } else { Settled::Disputed }
-}
-
-/// One expert's standing label on a sentence, as settlement takes it.
+/// One expert's standing label on a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vote {
     /// Who.
@@ -60,9 +57,62 @@ pub struct Vote {
     pub label: Label,
     /// Whether no machine label could be seen.
     pub blind: bool,
+    /// Whether the same expert decided otherwise at another site, neither knowing of the other.
+    pub forked: bool,
 }
 
-/// An expert label on a real sentence, settled by the policy. The only thing that scores are made against.
+/// What adjudicators say of a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// Their label; `None` where two of them contradict each other, neither knowing of the other.
+    pub label: Option<Label>,
+    /// Whether no machine label could be seen.
+    pub blind: bool,
+}
+
+/// All that people say of a sentence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Case {
+    /// Each expert's label.
+    pub votes: Vec<Vote>,
+    /// The adjudicators'.
+    pub ruling: Option<Ruling>,
+}
+
+impl Case {
+    /// Settles the sentence. An adjudicator overrides all; where experts differ beyond what the rule allows, or one contradicts
+    /// themselves across sites, it is disputed, and never silently decided.
+    pub fn settle(&self, rule: Rule) -> Settled {
+        if let Some(ruling) = &self.ruling {
+            return ruling.label.clone().map_or(Settled::Disputed, Settled::Gold);
+        }
+        if self.votes.iter().any(|vote| vote.forked) {
+            return Settled::Disputed;
+        }
+        let mut counts: BTreeMap<&Label, usize> = BTreeMap::new();
+        for vote in &self.votes {
+            *counts.entry(&vote.label).or_default() += 1;
+        }
+        let Some((label, most)) = counts.iter().max_by_key(|(_, n)| **n) else {
+            return Settled::Undecided;
+        };
+        let all = self.votes.len() >= rule.experts;
+        match rule.policy {
+            Policy::Any | Policy::Unanimous if counts.len() > 1 => Settled::Disputed,
+            Policy::Unanimous | Policy::Majority if !all => Settled::Waiting,
+            Policy::Majority if 2 * most <= self.votes.len() => Settled::Disputed,
+            _ => Settled::Gold((*label).clone()),
+        }
+    }
+
+    /// Whether gold of this label is blind: nobody who stands behind it had seen a machine's.
+    fn blind(&self, label: &Label) -> bool {
+        self.ruling.as_ref().is_none_or(|ruling| ruling.blind)
+            && self.votes.iter().filter(|vote| vote.label == *label).all(|vote| vote.blind)
+    }
+}
+
+/// An expert label on a real sentence, settled by the rule. The only thing that scores are made against.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GoldReal {
     sentence: SentenceId,
@@ -72,25 +122,18 @@ pub struct GoldReal {
 }
 
 impl GoldReal {
-    /// Settles the votes on a sentence. `None` where nobody decided, the votes are disputed, or the sentence is
-    /// synthetic: a verdict on a synthetic sentence curates it, and is never gold.
-    pub fn settle(
-        sentence: SentenceId,
-        patient: PatientKey,
-        origin: Origin,
-        votes: &[Vote],
-        policy: Policy,
-    ) -> Option<Self> {
+    /// Settles a case. `None` where nobody decided, too few did, the votes are disputed, or the sentence is synthetic: a
+    /// verdict on a synthetic sentence curates it, and is never gold.
+    pub fn settle(sentence: SentenceId, patient: PatientKey, origin: Origin, case: &Case, rule: Rule) -> Option<Self> {
         if origin != Origin::Real {
             return None;
         }
-        match settle(votes.iter().map(|vote| &vote.label), policy) {
+        match case.settle(rule) {
             Settled::Gold(label) => {
-                // Blind only if nobody who stands behind this label had seen a suggestion.
-                let blind = votes.iter().filter(|vote| vote.label == label).all(|vote| vote.blind);
+                let blind = case.blind(&label);
                 Some(Self { sentence, patient, label, blind })
             }
-            Settled::Undecided | Settled::Disputed => None,
+            Settled::Undecided | Settled::Waiting | Settled::Disputed => None,
         }
     }
 
@@ -202,32 +245,69 @@ mod tests {
         Label::parse(key).unwrap()
     }
 
+    fn vote(key: &str) -> Vote {
+        Vote { annotator: Annotator("a".into()), label: label(key), blind: true, forked: false }
+    }
+
+    fn case(votes: &[&str]) -> Case {
+        Case { votes: votes.iter().map(|key| vote(key)).collect(), ruling: None }
+    }
+
     #[test]
     fn policies_settle() {
         use Policy::{Any, Majority, Unanimous};
-        let cases: [(&[&str], Policy, Settled); 9] = [
-            (&[], Any, Settled::Undecided),
-            (&["a"], Any, Settled::Gold(label("a"))),
-            (&["a", "b"], Any, Settled::Disputed),
-            (&["a", "b"], Majority, Settled::Disputed),
-            (&["a", "a", "b"], Majority, Settled::Gold(label("a"))),
-            (&["a", "a", "b", "b"], Majority, Settled::Disputed),
-            (&["a", "a", "b"], Unanimous, Settled::Disputed),
-            (&["", ""], Unanimous, Settled::Gold(Label::none())),
-            (&["a"], Majority, Settled::Gold(label("a"))),
+        let cases: [(&[&str], Policy, usize, Settled); 15] = [
+            (&[], Any, 1, Settled::Undecided),
+            (&["a"], Any, 1, Settled::Gold(label("a"))),
+            (&["a", "b"], Any, 1, Settled::Disputed),
+            (&["a", "b"], Majority, 1, Settled::Disputed),
+            (&["a", "a", "b"], Majority, 1, Settled::Gold(label("a"))),
+            (&["a", "a", "b", "b"], Majority, 1, Settled::Disputed),
+            (&["a", "a", "b"], Unanimous, 1, Settled::Disputed),
+            (&["", ""], Unanimous, 1, Settled::Gold(Label::none())),
+            (&["a"], Majority, 1, Settled::Gold(label("a"))),
+            // Several experts are asked for.
+            (&["a"], Any, 3, Settled::Gold(label("a"))),
+            (&["a", "a"], Majority, 3, Settled::Waiting),
+            (&["a", "b"], Majority, 3, Settled::Waiting),
+            (&["a", "b", "a"], Majority, 3, Settled::Gold(label("a"))),
+            (&["a", "a"], Unanimous, 3, Settled::Waiting),
+            (&["a", "b"], Unanimous, 3, Settled::Disputed),
         ];
-        for (votes, policy, expected) in cases {
-            let labels: Vec<Label> = votes.iter().map(|v| label(v)).collect();
-            assert_eq!(settle(&labels, policy), expected, "{votes:?} under {policy:?}");
+        for (votes, policy, experts, expected) in cases {
+            assert_eq!(
+                case(votes).settle(Rule { policy, experts }),
+                expected,
+                "{votes:?} under {policy:?} of {experts}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_adjudicator_overrides_all_but_not_another_one() {
+        let rule = Rule { policy: Policy::Unanimous, experts: 2 };
+        let ruled = |key: Option<&str>| Case {
+            ruling: Some(Ruling { label: key.map(label), blind: true }),
+            ..case(&["a", "b"])
+        };
+        assert_eq!(ruled(Some("c")).settle(rule), Settled::Gold(label("c")));
+        assert_eq!(ruled(None).settle(rule), Settled::Disputed);
+    }
+
+    /// Decided otherwise at two desks that did not know of each other: whoever came last does not win.
+    #[test]
+    fn an_expert_who_contradicts_themselves_across_sites_is_disputed() {
+        for policy in [Policy::Any, Policy::Majority, Policy::Unanimous] {
+            let mut case = case(&["a", "a", "a"]);
+            case.votes[2].forked = true;
+            assert_eq!(case.settle(Rule { policy, experts: 1 }), Settled::Disputed, "{policy:?}");
         }
     }
 
     #[test]
     fn a_verdict_on_a_synthetic_sentence_is_never_gold() {
-        let vote = Vote { annotator: Annotator("a".into()), label: Label::none(), blind: true };
-        let gold = |origin| {
-            GoldReal::settle(SentenceId(1), PatientKey("p".into()), origin, std::slice::from_ref(&vote), Policy::Any)
-        };
+        let gold =
+            |origin| GoldReal::settle(SentenceId(1), PatientKey("p".into()), origin, &case(&[""]), Rule::default());
         assert!(gold(Origin::Real).is_some());
         assert!(gold(Origin::Synthetic).is_none());
     }
@@ -246,13 +326,17 @@ mod tests {
 
     #[test]
     fn gold_is_blind_only_if_all_behind_it_were() {
-        let vote = |blind, key: &str| Vote { annotator: Annotator("a".into()), label: label(key), blind };
-        let blind = |votes: &[Vote]| {
-            GoldReal::settle(SentenceId(1), PatientKey("p".into()), Origin::Real, votes, Policy::Majority)
+        let blind = |votes: &[(bool, &str)], ruling: Option<bool>| {
+            let votes = votes.iter().map(|(blind, key)| Vote { blind: *blind, ..vote(key) }).collect();
+            let ruling = ruling.map(|blind| Ruling { label: Some(label("a")), blind });
+            let case = Case { votes, ruling };
+            GoldReal::settle(SentenceId(1), PatientKey("p".into()), Origin::Real, &case, Rule::default())
                 .unwrap()
                 .blind()
         };
-        assert!(blind(&[vote(true, "a"), vote(true, "a"), vote(false, "b")]));
-        assert!(!blind(&[vote(true, "a"), vote(false, "a")]));
+        assert!(blind(&[(true, "a"), (true, "a"), (false, "b")], None));
+        assert!(!blind(&[(true, "a"), (false, "a")], None));
+        assert!(blind(&[(true, "a"), (false, "b")], Some(true)));
+        assert!(!blind(&[(true, "a"), (true, "b")], Some(false)));
     }
 }

@@ -154,6 +154,12 @@ pub enum RunKind {
     Doubt,
     /// A classifier was trained for one cell of an experiment, and labelled the test sentences.
     Experiment,
+    /// Sentences were put in an order for review.
+    Queue,
+    /// Sentences were shared out among experts.
+    Assign,
+    /// Another store's events were taken in.
+    Merge,
 }
 
 impl fmt::Display for RunKind {
@@ -165,6 +171,9 @@ impl fmt::Display for RunKind {
             Self::Train => "train",
             Self::Doubt => "doubt",
             Self::Experiment => "experiment",
+            Self::Queue => "queue",
+            Self::Assign => "assign",
+            Self::Merge => "merge",
         })
     }
 }
@@ -330,6 +339,9 @@ pub struct Decision {
     pub proposal: Option<ProposalId>,
     /// The taxonomy's hash at the time.
     pub taxonomy: String,
+    /// The decisions that this one was made in the knowledge of and takes the place of; see [`super::heads`]. `None` where
+    /// that is not known: then it takes the place of all before it.
+    pub supersedes: Option<Vec<EventId>>,
 }
 
 /// What the append-only log holds.
@@ -337,6 +349,9 @@ pub struct Decision {
 pub enum Event {
     /// A stand taken.
     Decide(Decision),
+    /// An adjudicator's word on a sentence, which overrides the experts' and leaves theirs as they are. The comment of its
+    /// stand is the reason.
+    Settle(Decision),
     /// A decision withdrawn.
     Undo {
         /// This event's id.

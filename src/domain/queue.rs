@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::corpus::Origin;
+use super::gold::Rule;
 use super::label::{Annotator, RunId};
 use super::split::{Split, Tier};
 use super::taxonomy::CategoryKey;
@@ -56,6 +57,15 @@ pub enum Doubted {
     Tier(Tier),
 }
 
+/// Which of the sentences that the protocol gives to an annotator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Assigned {
+    /// All of them.
+    All,
+    /// Those that everyone decides, before the others.
+    Calibration,
+}
+
 /// A filter over sentences; all parts must hold. The default is every real sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
@@ -78,6 +88,12 @@ pub struct Filter {
     /// With a label that the newest search for label errors doubts. These come worst first, and one that its annotator has
     /// decided is open until it has been decided again since the search.
     pub doubted: Option<Doubted>,
+    /// In the order of the newest plan of the queue, and only what is in it.
+    pub planned: bool,
+    /// Only what the protocol gives to the annotator who asks.
+    pub assigned: Option<Assigned>,
+    /// Only what experts dispute under this rule and no adjudicator has settled, or what adjudicators contradict each other on.
+    pub disputed: Option<Rule>,
 }
 
 impl Default for Filter {
@@ -92,6 +108,9 @@ impl Default for Filter {
             run: None,
             disagreement: false,
             doubted: None,
+            planned: false,
+            assigned: None,
+            disputed: None,
         }
     }
 }

@@ -266,12 +266,13 @@ fn sketch(text: &str, min_words: usize) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::domain::corpus::Origin;
-    use crate::domain::gold::{Policy, Vote};
+    use crate::domain::gold::{Case, Rule, Vote};
     use crate::domain::label::{Annotator, RunId};
 
     fn gold(id: i64, patient: &str) -> GoldReal {
-        let vote = Vote { annotator: Annotator("a".into()), label: Label::none(), blind: true };
-        GoldReal::settle(SentenceId(id), PatientKey(patient.into()), Origin::Real, &[vote], Policy::Any).unwrap()
+        let vote = Vote { annotator: Annotator("a".into()), label: Label::none(), blind: true, forked: false };
+        let case = Case { votes: vec![vote], ruling: None };
+        GoldReal::settle(SentenceId(id), PatientKey(patient.into()), Origin::Real, &case, Rule::default()).unwrap()
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `goldsmith.toml`: what a project is.
 
 pub mod language;
+mod protocol;
 pub mod training;
 
 use std::collections::BTreeMap;
@@ -8,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use super::toml_source::{Source, Table};
 use super::{Fault, FormatError};
-use crate::domain::gold::Policy;
+use crate::domain::gold::{Policy, Rule};
 use crate::domain::metrics::Bootstrap;
+use crate::domain::protocol::Protocol;
 use crate::domain::split::SplitPlan;
 use language::{GenerateSettings, LabelSettings, ModelSettings, PrivacySettings};
 use training::TrainSettings;
@@ -29,15 +31,31 @@ store = "goldsmith.db"
 [review]
 # Who decides when --annotator does not say. Empty: the name of the user who is logged in.
 annotator = ""
-# true: what the model proposes is hidden until you have decided, then shown. People who see a suggestion agree with it
-# more often, so a model's score is only fair on labels that were given blind.
-blind = false
+# Where what the model proposes and others say is hidden until you have decided: "test", on patients of the test split;
+# "always" or "never". People who see a suggestion agree with it more often, so a score is only fair on labels given blind.
+blind = "test"
 # "auto" asks the terminal; or dark, light, high-contrast, colour-blind-safe, no-colour, or a file of your own.
 theme = "auto"
 
 [gold]
 # How several experts' labels become one: "any", "majority" or "unanimous". What they do not settle is open, never guessed.
 policy = "majority"
+
+[protocol]
+# Who decides, such as ["ann", "ben"]: `goldsmith assign` gives each their sentences. Empty: anyone, on all of them.
+annotators = []
+# Who settles what they dispute. Empty: anyone.
+adjudicators = []
+# How many experts a sentence needs; fewer are no majority and no unanimity.
+overlap = 1
+# "round-robin": all have equally many. "patient": all of a patient to the same people. "share": by [protocol.shares].
+assign = "round-robin"
+# So many sentences are for everyone, before all others.
+calibration = 0
+# Where proposals are not hidden anyway, hide them on this share of sentences, drawn for each expert: `goldsmith agreement`
+# then says how strongly the machine pulls.
+blind_share = 0.0
+seed = 1
 
 [split]
 # All sentences of a patient fall in one part, by the patient's key and this seed.
@@ -186,12 +204,12 @@ pub struct ProjectFile {
     pub store: PathBuf,
     /// Who decides by default; empty for the user who is logged in.
     pub annotator: String,
-    /// Hide proposals until the decision is made.
-    pub blind: bool,
     /// Theme name, file or `auto`.
     pub theme: String,
-    /// How gold is settled.
+    /// How several experts' labels become one.
     pub policy: Policy,
+    /// Who decides on what, and what they see.
+    pub protocol: Protocol,
     /// How patients are shared out.
     pub split: SplitPlan,
     /// How intervals are made.
@@ -208,6 +226,13 @@ pub struct ProjectFile {
     pub generate: GenerateSettings,
     /// Keys by action name.
     pub keys: BTreeMap<String, Vec<String>>,
+}
+
+impl ProjectFile {
+    /// When experts' labels are gold.
+    pub fn rule(&self) -> Rule {
+        Rule { policy: self.policy, experts: self.protocol.overlap }
+    }
 }
 
 /// Reads a text file, saying where its first byte is that is no UTF-8.
@@ -240,10 +265,11 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
     let taxonomy = folder.join(text_or(top.text(s, "taxonomy"), "taxonomy.toml"));
     let store = folder.join(text_or(top.text(s, "store"), "goldsmith.db"));
 
-    let (mut annotator, mut blind, mut theme) = (String::new(), false, "auto".to_owned());
+    let (mut annotator, mut theme) = (String::new(), "auto".to_owned());
+    let mut protocol = Protocol::default();
     if let Some(mut review) = top.table(s, "review") {
         annotator = text_or(review.text(s, "annotator"), "");
-        blind = review.flag(s, "blind").unwrap_or(false);
+        protocol.blind = protocol::blind(s, &mut review).unwrap_or(protocol.blind);
         theme = text_or(review.text(s, "theme"), "auto");
         review.close(s);
     }
@@ -252,6 +278,9 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
         let words = [("any", Policy::Any), ("majority", Policy::Majority), ("unanimous", Policy::Unanimous)];
         policy = gold.word(s, "policy", &words).unwrap_or_default();
         gold.close(s);
+    }
+    if let Some(table) = top.table(s, "protocol") {
+        protocol::read(s, table, &mut protocol);
     }
     let mut split = SplitPlan::default();
     if let Some(mut table) = top.table(s, "split") {
@@ -302,9 +331,9 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
         taxonomy,
         store,
         annotator,
-        blind,
         theme,
         policy,
+        protocol,
         split,
         bootstrap,
         train,

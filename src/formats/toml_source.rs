@@ -122,6 +122,11 @@ impl<'a, 't> Table<'a, 't> {
         value.get_ref().as_bool().or_else(|| source.wrong_type(key, value, "true or false"))
     }
 
+    /// Whether the key holds `true` or `false`.
+    pub(super) fn is_flag(&self, key: &str) -> bool {
+        self.table.iter().any(|(k, value)| k.get_ref() == key && value.get_ref().as_bool().is_some())
+    }
+
     /// A number within limits.
     pub(super) fn number(
         &mut self,
@@ -130,16 +135,21 @@ impl<'a, 't> Table<'a, 't> {
         limits: std::ops::RangeInclusive<f64>,
     ) -> Option<f64> {
         let value = self.take(key)?;
-        let number: Option<f64> = match value.get_ref() {
-            DeValue::Integer(i) => i64::from_str_radix(i.as_str(), i.radix()).ok().map(|i| i as f64),
-            DeValue::Float(f) => f.as_str().parse().ok(),
-            _ => return source.wrong_type(key, value, "a number"),
-        };
-        let fits = number.filter(|n| limits.contains(n));
-        if fits.is_none() {
-            source.fault(value.span(), format!("`{key}` must be between {} and {}", limits.start(), limits.end()));
+        number(source, key, value, &limits)
+    }
+
+    /// Every key with a number within limits; for tables whose keys are the user's.
+    pub(super) fn numbers(
+        self,
+        source: &mut Source<'t>,
+        limits: std::ops::RangeInclusive<f64>,
+    ) -> Vec<(String, f64, Range<usize>)> {
+        let mut all = Vec::new();
+        for (key, value) in self.table.iter() {
+            let found = number(source, key.get_ref(), value, &limits);
+            all.extend(found.map(|number| (key.get_ref().to_string(), number, key.span())));
         }
-        fits
+        all
     }
 
     /// A whole number within limits.
@@ -247,4 +257,22 @@ impl<'a, 't> Table<'a, 't> {
             source.fault(key.span(), format!("`{key_text}` is not known here{hint}"));
         }
     }
+}
+
+fn number<'t>(
+    source: &mut Source<'t>,
+    key: &str,
+    value: &Spanned<DeValue<'t>>,
+    limits: &std::ops::RangeInclusive<f64>,
+) -> Option<f64> {
+    let number: Option<f64> = match value.get_ref() {
+        DeValue::Integer(i) => i64::from_str_radix(i.as_str(), i.radix()).ok().map(|i| i as f64),
+        DeValue::Float(f) => f.as_str().parse().ok(),
+        _ => return source.wrong_type(key, value, "a number"),
+    };
+    let fits = number.filter(|n| limits.contains(n));
+    if fits.is_none() {
+        source.fault(value.span(), format!("`{key}` must be between {} and {}", limits.start(), limits.end()));
+    }
+    fits
 }

@@ -4,6 +4,7 @@ use rusqlite::params;
 
 use super::{Store, StoreError};
 use crate::domain::corpus::{Origin, SentenceId};
+use crate::domain::gold::Ruling;
 use crate::domain::label::{Annotator, Label, RunId, Source};
 
 /// A standing expert label.
@@ -21,6 +22,21 @@ pub struct GoldRow {
     pub label: Option<Label>,
     /// Decided without sight of a machine's label.
     pub blind: bool,
+    /// The annotator decided otherwise at another site, neither knowing of the other.
+    pub forked: bool,
+}
+
+/// What adjudicators say of a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettledRow {
+    /// The sentence.
+    pub sentence: SentenceId,
+    /// Number of the patient in this store.
+    pub patient: u32,
+    /// Real or synthetic.
+    pub origin: Origin,
+    /// Their word; `None` where it was withdrawn.
+    pub ruling: Option<Ruling>,
 }
 
 /// A machine's label.
@@ -57,7 +73,7 @@ impl Store {
         if upto == since {
             return Ok(since);
         }
-        let columns = "d.patient, d.origin, t.annotator, t.label, t.blind";
+        let columns = "d.patient, d.origin, t.annotator, t.label, t.blind, t.forked";
         // From the start, the fold is shorter than the log; later, the log tells what changed.
         let sql = if since == 0 {
             format!(
@@ -65,9 +81,10 @@ impl Store {
                  CROSS JOIN sentences s ON s.id = t.sentence CROSS JOIN documents d ON d.id = s.document WHERE ?1 <= ?2"
             )
         } else {
-            "SELECT s.id, d.patient, d.origin, e.annotator, t.label, coalesce(t.blind, 1) FROM
+            "SELECT s.id, d.patient, d.origin, e.annotator, t.label, coalesce(t.blind, 1), coalesce(t.forked, 0) FROM
                      (SELECT DISTINCT coalesce(e.sentence, o.sentence) AS sentence, e.annotator FROM events e
-                      LEFT JOIN events o ON o.id = e.target WHERE e.seq > ?1 AND e.seq <= ?2) e
+                      LEFT JOIN events o ON o.id = e.target
+                      WHERE e.seq > ?1 AND e.seq <= ?2 AND coalesce(o.kind, e.kind) = 'decide') e
                  CROSS JOIN sentences s ON s.id = e.sentence CROSS JOIN documents d ON d.id = s.document
                  LEFT JOIN standing t ON t.sentence = s.id AND t.annotator = e.annotator"
                 .to_owned()
@@ -83,9 +100,37 @@ impl Store {
                     annotator: row.get(3)?,
                     label: row.get(4)?,
                     blind: row.get(5)?,
+                    forked: row.get(6)?,
                 });
             }
             Ok(upto)
+        })
+    }
+
+    /// Calls `take` with what adjudicators say of the sentences that events after `since` touched.
+    pub fn settled_since(&self, since: i64, mut take: impl FnMut(SettledRow)) -> Result<(), StoreError> {
+        let touched = if since == 0 {
+            "SELECT sentence FROM settled WHERE ?1 = 0"
+        } else {
+            "SELECT DISTINCT coalesce(e.sentence, o.sentence) AS sentence FROM events e
+             LEFT JOIN events o ON o.id = e.target WHERE e.seq > ?1 AND coalesce(o.kind, e.kind) = 'settle'"
+        };
+        self.with(|c| {
+            let mut statement = c.prepare_cached(&format!(
+                "SELECT s.id, d.patient, d.origin, t.seq, t.label, t.blind FROM ({touched}) e
+                 CROSS JOIN sentences s ON s.id = e.sentence CROSS JOIN documents d ON d.id = s.document
+                 LEFT JOIN settled t ON t.sentence = s.id"
+            ))?;
+            let mut rows = statement.query([since])?;
+            while let Some(row) = rows.next()? {
+                let settled: Option<i64> = row.get(3)?;
+                let ruling = match settled {
+                    Some(_) => Some(Ruling { label: row.get(4)?, blind: row.get(5)? }),
+                    None => None,
+                };
+                take(SettledRow { sentence: row.get(0)?, patient: row.get(1)?, origin: row.get(2)?, ruling });
+            }
+            Ok(())
         })
     }
 

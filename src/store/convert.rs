@@ -8,6 +8,7 @@ use crate::domain::corpus::{DocumentId, DocumentUid, Origin, PatientKey, Sentenc
 use crate::domain::label::{
     Annotator, ConfidenceKind, EventId, Label, Outcome, ProposalId, RunId, RunKind, Source, Stand, Timestamp,
 };
+use crate::domain::record::EventKind;
 use crate::domain::split::{Split, Tier};
 
 macro_rules! number {
@@ -58,7 +59,7 @@ macro_rules! word {
 
 number!(DocumentId, SentenceId, ProposalId, Timestamp);
 name!(PatientKey, Annotator, RunId, EventId);
-word!(Origin, Source, RunKind, Outcome, ConfidenceKind, Split, Tier);
+word!(Origin, Source, RunKind, Outcome, ConfidenceKind, Split, Tier, EventKind);
 
 fn to_word<T: Serialize>(value: &T) -> rusqlite::Result<ToSqlOutput<'static>> {
     match serde_json::to_value(value) {

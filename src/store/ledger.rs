@@ -3,8 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::convert::{pack, unpack};
-use super::{Store, StoreError};
+use super::{Store, StoreError, chain};
 use crate::domain::corpus::{Origin, SentenceId};
+use crate::domain::heads::{Claim, heads};
 use crate::domain::label::{
     Annotator, Confidence, Decision, Event, EventId, NewProposal, Outcome, Proposal, ProposalId, Run, RunId, RunKind,
     Source, Stand, Timestamp,
@@ -40,8 +41,8 @@ impl Store {
         self.write(|c| {
             let target = c
                 .prepare_cached(
-                    "SELECT id, sentence FROM events e WHERE annotator = ?1 AND kind = 'decide'
-                       AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id) ORDER BY seq DESC LIMIT 1",
+                    "SELECT id, sentence FROM events e WHERE annotator = ?1 AND kind IN ('decide', 'settle')
+                       AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator) ORDER BY seq DESC LIMIT 1",
                 )?
                 .query_row([annotator], undone)
                 .optional()?;
@@ -58,7 +59,8 @@ impl Store {
             let target = c
                 .prepare_cached(
                     "SELECT e.id, e.sentence FROM undone u JOIN events e ON e.id = u.target WHERE u.annotator = ?1
-                       AND u.seq > (SELECT coalesce(max(seq), 0) FROM events WHERE annotator = ?1 AND kind = 'decide')
+                       AND u.seq > (SELECT coalesce(max(seq), 0) FROM events
+                           WHERE annotator = ?1 AND kind IN ('decide', 'settle'))
                      ORDER BY u.seq DESC LIMIT 1",
                 )?
                 .query_row([annotator], undone)
@@ -73,10 +75,9 @@ impl Store {
     /// Every annotator's standing decision on a sentence, by name.
     pub fn decisions(&self, sentence: SentenceId) -> Result<Vec<Decision>, StoreError> {
         self.with(|c| {
-            c.prepare_cached(
-                "SELECT e.id, e.at, e.annotator, e.sentence, e.stand, e.took, e.proposal_visible, e.proposal, e.taxonomy
-                 FROM standing s JOIN events e ON e.seq = s.seq WHERE s.sentence = ? ORDER BY s.annotator",
-            )?
+            c.prepare_cached(&format!(
+                "SELECT {DECISION} FROM standing s JOIN events e ON e.seq = s.seq WHERE s.sentence = ? ORDER BY s.annotator"
+            ))?
             .query_map([sentence], decision)?
             .collect()
         })
@@ -85,10 +86,9 @@ impl Store {
     /// The annotator's standing decision on a sentence.
     pub fn decision(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Option<Decision>, StoreError> {
         self.with(|c| {
-            c.prepare_cached(
-                "SELECT e.id, e.at, e.annotator, e.sentence, e.stand, e.took, e.proposal_visible, e.proposal, e.taxonomy
-                 FROM standing s JOIN events e ON e.seq = s.seq WHERE s.sentence = ? AND s.annotator = ?",
-            )?
+            c.prepare_cached(&format!(
+                "SELECT {DECISION} FROM standing s JOIN events e ON e.seq = s.seq WHERE s.sentence = ? AND s.annotator = ?"
+            ))?
             .query_row(params![sentence, annotator], decision)
             .optional()
         })
@@ -97,11 +97,10 @@ impl Store {
     /// The annotator's latest decisions that are not withdrawn, newest first.
     pub fn latest_decisions(&self, annotator: &Annotator, limit: usize) -> Result<Vec<Decision>, StoreError> {
         self.with(|c| {
-            c.prepare_cached(
-                "SELECT id, at, annotator, sentence, stand, took, proposal_visible, proposal, taxonomy
-                 FROM events e WHERE annotator = ? AND kind = 'decide'
-                   AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id) ORDER BY seq DESC LIMIT ?",
-            )?
+            c.prepare_cached(&format!(
+                "SELECT {DECISION} FROM events e WHERE e.annotator = ? AND e.kind = 'decide'
+                   AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator) ORDER BY e.seq DESC LIMIT ?"
+            ))?
             .query_map(params![annotator, limit as i64], decision)?
             .collect()
         })
@@ -127,39 +126,36 @@ impl Store {
         })
     }
 
-    /// Every event in the order of this store.
-    pub fn events(&self) -> Result<Vec<Event>, StoreError> {
+    /// What adjudicators say of a sentence, the latest last: one settlement, unless two contradict each other.
+    pub fn settlements(&self, sentence: SentenceId) -> Result<Vec<Decision>, StoreError> {
         self.with(|c| {
-            c.prepare(
-                "SELECT id, at, annotator, sentence, stand, took, proposal_visible, proposal, taxonomy, kind, target
-                 FROM events ORDER BY seq",
-            )?
-            .query_map([], |row| {
-                let kind: String = row.get(9)?;
-                Ok(match kind.as_str() {
-                    "decide" => Event::Decide(decision(row)?),
-                    "undo" => {
-                        Event::Undo { id: row.get(0)?, at: row.get(1)?, annotator: row.get(2)?, target: row.get(10)? }
-                    }
-                    _ => Event::Redo { id: row.get(0)?, at: row.get(1)?, annotator: row.get(2)?, target: row.get(10)? },
-                })
-            })?
-            .collect()
+            let known = claims(c, "settle", sentence, None)?;
+            let mut read = c.prepare_cached(&format!("SELECT {DECISION} FROM events e WHERE e.seq = ?"))?;
+            standing_claims(&known).map(|claim| read.query_row([claim.seq], decision)).collect()
         })
     }
 
-    /// Folds all events anew into `standing`, `undone` and `tally`.
-    pub fn rebuild(&mut self) -> Result<(), StoreError> {
-        self.write(|c| {
-            c.execute_batch("DELETE FROM standing; DELETE FROM undone; DELETE FROM tally;")?;
-            let mut read = c.prepare("SELECT seq, kind, annotator, sentence, target FROM events ORDER BY seq")?;
-            let mut rows = read.query([])?;
-            while let Some(row) = rows.next()? {
-                let (seq, kind, annotator): (i64, String, Annotator) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                fold(c, seq, &kind, &annotator, row.get(3)?, row.get::<_, Option<EventId>>(4)?.as_ref())?;
-            }
-            Ok(())
+    /// Every event in the order of this store.
+    pub fn events(&self) -> Result<Vec<Event>, StoreError> {
+        self.with(|c| {
+            c.prepare(&format!("SELECT {DECISION}, e.kind, e.target FROM events e ORDER BY e.seq"))?
+                .query_map([], |row| {
+                    let kind: String = row.get(10)?;
+                    let (id, at, annotator) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                    Ok(match kind.as_str() {
+                        "decide" => Event::Decide(decision(row)?),
+                        "settle" => Event::Settle(decision(row)?),
+                        "undo" => Event::Undo { id, at, annotator, target: row.get(11)? },
+                        _ => Event::Redo { id, at, annotator, target: row.get(11)? },
+                    })
+                })?
+                .collect()
         })
+    }
+
+    /// Folds all events anew into `standing`, `settled`, `undone` and `tally`.
+    pub fn rebuild(&mut self) -> Result<(), StoreError> {
+        self.write(rebuild)
     }
 
     /// Writes a run, or its later state.
@@ -271,45 +267,68 @@ pub(super) fn propose(
     Ok(new)
 }
 
-fn append(c: &Connection, event: &Event) -> rusqlite::Result<()> {
-    let mut insert = c.prepare_cached(
-        "INSERT INTO events (id, kind, at, annotator, sentence, stand, took, proposal_visible, proposal, taxonomy, target)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-    )?;
-    let (kind, annotator, sentence, target) = match event {
-        Event::Decide(d) => ("decide", &d.annotator, Some(d.sentence), None),
-        Event::Undo { annotator, target, .. } => ("undo", annotator, None, Some(target)),
-        Event::Redo { annotator, target, .. } => ("redo", annotator, None, Some(target)),
-    };
-    let inserted = match event {
-        Event::Decide(d) => insert.execute(params![
-            d.id,
-            kind,
-            d.at,
-            annotator,
-            sentence,
-            d.stand,
-            d.took,
-            d.proposal_visible,
-            d.proposal,
-            d.taxonomy,
-            target
-        ])?,
-        Event::Undo { id, at, .. } | Event::Redo { id, at, .. } => {
-            let nothing: Option<i64> = None;
-            insert.execute(params![
-                id, kind, at, annotator, sentence, nothing, nothing, nothing, nothing, nothing, target
-            ])?
-        }
-    };
-    if inserted == 0 {
-        return Ok(());
+/// The columns of a decision.
+const DECISION: &str =
+    "e.id, e.at, e.annotator, e.sentence, e.stand, e.took, e.proposal_visible, e.proposal, e.taxonomy, e.supersedes";
+
+/// See [`Store::rebuild`].
+pub(super) fn rebuild(c: &Connection) -> rusqlite::Result<()> {
+    c.execute_batch("DELETE FROM standing; DELETE FROM settled; DELETE FROM undone; DELETE FROM tally;")?;
+    let mut read = c.prepare("SELECT seq, kind, annotator, sentence, target FROM events ORDER BY seq")?;
+    let mut rows = read.query([])?;
+    while let Some(row) = rows.next()? {
+        let (seq, kind, annotator): (i64, String, Annotator) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        fold(c, seq, &kind, &annotator, row.get(3)?, row.get::<_, Option<EventId>>(4)?.as_ref())?;
     }
-    fold(c, c.last_insert_rowid(), kind, annotator, sentence, target)
+    Ok(())
 }
 
-/// One step of the fold: what an event does to `undone`, `standing` and `tally`.
-fn fold(
+fn append(c: &Connection, event: &Event) -> rusqlite::Result<()> {
+    let (id, at, kind, annotator, decision, target) = match event {
+        Event::Decide(d) => (&d.id, d.at, "decide", &d.annotator, Some(d), None),
+        Event::Settle(d) => (&d.id, d.at, "settle", &d.annotator, Some(d), None),
+        Event::Undo { id, at, annotator, target } => (id, *at, "undo", annotator, None, Some(target)),
+        Event::Redo { id, at, annotator, target } => (id, *at, "redo", annotator, None, Some(target)),
+    };
+    if c.prepare_cached("SELECT 1 FROM events WHERE id = ?")?.exists([id])? {
+        return Ok(());
+    }
+    // Whoever decides here knows what stands here.
+    let supersedes = match decision {
+        Some(Decision { supersedes: Some(known), .. }) => Some(known.clone()),
+        Some(d) => {
+            let by = (kind == "decide").then_some(annotator);
+            Some(standing_claims(&claims(c, kind, d.sentence, by)?).map(|claim| claim.id.clone()).collect())
+        }
+        None => None,
+    };
+    c.prepare_cached(
+        "INSERT INTO events (id, kind, at, annotator, sentence, stand, took, proposal_visible, proposal, taxonomy,
+             supersedes, target)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        id,
+        kind,
+        at,
+        annotator,
+        decision.map(|d| d.sentence),
+        decision.map(|d| &d.stand),
+        decision.and_then(|d| d.took),
+        decision.map(|d| d.proposal_visible),
+        decision.and_then(|d| d.proposal),
+        decision.map(|d| &d.taxonomy),
+        supersedes.as_deref().map(join),
+        target
+    ])?;
+    let seq = c.last_insert_rowid();
+    chain::link(c, seq)?;
+    fold(c, seq, kind, annotator, decision.map(|d| d.sentence), target)
+}
+
+/// One step of the fold: what an event does to `undone`, `standing`, `settled` and `tally`. Whatever order the events of
+/// several stores come in, it ends the same.
+pub(super) fn fold(
     c: &Connection,
     seq: i64,
     kind: &str,
@@ -317,46 +336,96 @@ fn fold(
     sentence: Option<SentenceId>,
     target: Option<&EventId>,
 ) -> rusqlite::Result<()> {
-    match (kind, target) {
-        ("undo", Some(target)) => {
-            c.prepare_cached("INSERT OR REPLACE INTO undone (target, annotator, seq) VALUES (?, ?, ?)")?
-                .execute(params![target, annotator, seq])?;
+    let (kind, annotator, sentence) = match target {
+        None => (kind.to_owned(), annotator.clone(), sentence),
+        Some(target) => {
+            // Of several turns the latest by id holds, not the latest to arrive. Only what is one's own can be withdrawn.
+            let last = "SELECT t.seq, t.kind = 'undo' FROM events t WHERE t.target = ?1 AND t.annotator = ?2
+                ORDER BY t.id DESC LIMIT 1";
+            let (last, withdrawn): (i64, bool) = c
+                .prepare_cached(last)?
+                .query_row(params![target, annotator], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?
+                .unwrap_or((seq, false));
+            if withdrawn {
+                c.prepare_cached("INSERT OR REPLACE INTO undone (target, annotator, seq) VALUES (?, ?, ?)")?
+                    .execute(params![target, annotator, last])?;
+            } else {
+                c.prepare_cached("DELETE FROM undone WHERE target = ? AND annotator = ?")?
+                    .execute(params![target, annotator])?;
+            }
+            // What it withdraws may not have arrived; then it is folded when it does.
+            let aimed = c
+                .prepare_cached("SELECT kind, annotator, sentence FROM events WHERE id = ?")?
+                .query_row([target], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .optional()?;
+            match aimed {
+                Some(aimed) => aimed,
+                None => return Ok(()),
+            }
         }
-        ("redo", Some(target)) => {
-            c.prepare_cached("DELETE FROM undone WHERE target = ?")?.execute([target])?;
-        }
-        _ => {}
-    }
-    let sentence = match (sentence, target) {
-        (Some(sentence), _) => Some(sentence),
-        (None, Some(target)) => c
-            .prepare_cached("SELECT sentence FROM events WHERE id = ?")?
-            .query_row([target], |row| row.get(0))
-            .optional()?,
-        (None, None) => None,
     };
-    sentence.map_or(Ok(()), |sentence| stand(c, sentence, annotator))
+    match (kind.as_str(), sentence) {
+        ("decide", Some(sentence)) => stand(c, sentence, &annotator),
+        ("settle", Some(sentence)) => settle(c, sentence),
+        _ => Ok(()),
+    }
 }
 
-/// Writes the annotator's standing decision on a sentence: the latest by id that is not withdrawn. Ids are time-ordered,
-/// so merging logs in any order stands the same.
+/// A decision or settlement on a sentence, as far as the fold needs it.
+struct Taken {
+    seq: i64,
+    id: EventId,
+    annotator: Annotator,
+    stand: Stand,
+    visible: bool,
+    supersedes: Option<Vec<EventId>>,
+    withdrawn: bool,
+}
+
+/// All events of a kind on a sentence, of one annotator or of all.
+fn claims(c: &Connection, kind: &str, sentence: SentenceId, by: Option<&Annotator>) -> rusqlite::Result<Vec<Taken>> {
+    c.prepare_cached(
+        "SELECT e.seq, e.id, e.annotator, e.stand, e.proposal_visible, e.supersedes,
+             EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator)
+         FROM events e WHERE e.sentence = ?1 AND e.kind = ?2 AND (?3 IS NULL OR e.annotator = ?3)",
+    )?
+    .query_map(params![sentence, kind, by], |row| {
+        Ok(Taken {
+            seq: row.get(0)?,
+            id: row.get(1)?,
+            annotator: row.get(2)?,
+            stand: row.get(3)?,
+            visible: row.get(4)?,
+            supersedes: row.get::<_, Option<String>>(5)?.as_deref().map(split),
+            withdrawn: row.get(6)?,
+        })
+    })?
+    .collect()
+}
+
+/// Those that hold, the latest last.
+fn standing_claims(taken: &[Taken]) -> impl Iterator<Item = &Taken> {
+    let claims: Vec<Claim<'_>> = taken
+        .iter()
+        .map(|t| Claim { id: &t.id, supersedes: t.supersedes.as_deref(), withdrawn: t.withdrawn })
+        .collect();
+    heads(&claims).into_iter().map(|at| &taken[at])
+}
+
+/// Writes the annotator's standing decision on a sentence, and whether others of theirs contradict it.
 fn stand(c: &Connection, sentence: SentenceId, annotator: &Annotator) -> rusqlite::Result<()> {
     let decided =
         "SELECT count(*) FROM standing WHERE sentence = ? AND annotator = ? AND (label IS NOT NULL OR rejected)";
     let before: i64 = c.prepare_cached(decided)?.query_row(params![sentence, annotator], |row| row.get(0))?;
-    let latest: Option<(i64, Stand, bool)> = c
-        .prepare_cached(
-            "SELECT seq, stand, proposal_visible FROM events e WHERE sentence = ? AND annotator = ? AND kind = 'decide'
-               AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id) ORDER BY id DESC LIMIT 1",
-        )?
-        .query_row(params![sentence, annotator], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    match latest {
-        Some((seq, stand, visible)) => c
+    let taken = claims(c, "decide", sentence, Some(annotator))?;
+    let held: Vec<&Taken> = standing_claims(&taken).collect();
+    match held.last() {
+        Some(Taken { seq, stand, visible, .. }) => c
             .prepare_cached(
                 "INSERT OR REPLACE INTO standing
-                     (sentence, annotator, seq, label, rejected, skipped, flagged, commented, blind)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     (sentence, annotator, seq, label, rejected, skipped, flagged, commented, blind, forked)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 sentence,
@@ -367,7 +436,8 @@ fn stand(c: &Connection, sentence: SentenceId, annotator: &Annotator) -> rusqlit
                 stand.skipped,
                 stand.flagged,
                 !stand.comment.is_empty(),
-                !visible
+                !visible,
+                held.iter().any(|other| (&other.stand.label, other.stand.rejected) != (&stand.label, stand.rejected))
             ])?,
         None => c
             .prepare_cached("DELETE FROM standing WHERE sentence = ? AND annotator = ?")?
@@ -385,6 +455,41 @@ fn stand(c: &Connection, sentence: SentenceId, annotator: &Annotator) -> rusqlit
     Ok(())
 }
 
+/// Writes what the adjudicators say of a sentence: no label where they contradict each other.
+fn settle(c: &Connection, sentence: SentenceId) -> rusqlite::Result<()> {
+    let taken = claims(c, "settle", sentence, None)?;
+    let held: Vec<&Taken> = standing_claims(&taken).collect();
+    match held.last() {
+        Some(Taken { seq, annotator, stand, visible, .. }) => {
+            let agreed = held.iter().all(|other| other.stand.label == stand.label);
+            c.prepare_cached(
+                "INSERT OR REPLACE INTO settled (sentence, seq, annotator, label, blind) VALUES (?, ?, ?, ?, ?)",
+            )?
+            .execute(params![sentence, seq, annotator, stand.label.as_ref().filter(|_| agreed), !visible])
+        }
+        None => c.prepare_cached("DELETE FROM settled WHERE sentence = ?")?.execute([sentence]),
+    }
+    .map(drop)
+}
+
+/// Ids in one column.
+pub(super) fn join(ids: &[EventId]) -> String {
+    ids.iter().map(|id| id.0.as_str()).collect::<Vec<_>>().join(",")
+}
+
+/// Reads what [`join`] writes.
+pub(super) fn split(joined: &str) -> Vec<EventId> {
+    joined.split(',').filter(|id| !id.is_empty()).map(|id| EventId(id.to_owned())).collect()
+}
+
+/// Source and content of a proposal, without words of the note: source, label, confidence, its kind, probabilities.
+pub(super) fn bare(row: &Row<'_>, sentence: SentenceId) -> rusqlite::Result<(Source, NewProposal)> {
+    let (value, kind): (Option<f64>, Option<_>) = (row.get(2)?, row.get(3)?);
+    let confidence = value.zip(kind).map(|(value, kind)| Confidence { value, kind });
+    let probabilities = unpack(row.get_ref(4)?.as_blob()?);
+    Ok((row.get(0)?, NewProposal { confidence, probabilities, ..NewProposal::bare(sentence, row.get(1)?) }))
+}
+
 fn undone(row: &Row<'_>) -> rusqlite::Result<Undone> {
     Ok(Undone { target: row.get(0)?, sentence: row.get(1)? })
 }
@@ -400,6 +505,7 @@ fn decision(row: &Row<'_>) -> rusqlite::Result<Decision> {
         proposal_visible: row.get(6)?,
         proposal: row.get(7)?,
         taxonomy: row.get(8)?,
+        supersedes: row.get::<_, Option<String>>(9)?.as_deref().map(split),
     })
 }
 

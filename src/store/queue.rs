@@ -6,10 +6,11 @@
 use rusqlite::types::ToSql;
 use rusqlite::{OptionalExtension, params_from_iter};
 
-use super::{Store, StoreError, doubts};
+use super::{Store, StoreError, doubts, ranking};
 use crate::domain::corpus::{Origin, SentenceId};
+use crate::domain::gold::{Policy, Rule};
 use crate::domain::label::Annotator;
-use crate::domain::queue::{Doubted, Filter, Progress, Wanted, Whose};
+use crate::domain::queue::{Assigned, Doubted, Filter, Progress, Wanted, Whose};
 
 /// Which way to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +67,10 @@ impl Store {
         };
         if let Some(from) = from {
             let at = clause.bind(from);
-            // Whoever comes from a sentence that is not in doubt begins with the worst.
-            let place = match filter.doubted {
-                Some(_) => {
-                    format!("coalesce((SELECT rank FROM doubts WHERE run = {} AND sentence = {at}), 0)", doubts::LATEST)
+            // Whoever comes from a sentence that has no rank begins with the first.
+            let place = match ranks(filter) {
+                Some((table, latest)) => {
+                    format!("coalesce((SELECT rank FROM {table} WHERE run = {latest} AND sentence = {at}), 0)")
                 }
                 None => at,
             };
@@ -122,21 +123,35 @@ fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
         let at = clause.bind(match_expression(&filter.text)?);
         clause.conditions.push(format!("search MATCH {at}"));
     }
-    if let Some(doubted) = filter.doubted {
+    if let Some((table, latest)) = ranks(filter) {
         clause.from = match clause.key {
-            "s.id" => "doubts q CROSS JOIN sentences s ON s.id = q.sentence".into(),
-            _ => format!("{} JOIN doubts q ON q.sentence = s.id", clause.from),
+            "s.id" => format!("{table} q CROSS JOIN sentences s ON s.id = q.sentence"),
+            _ => format!("{} JOIN {table} q ON q.sentence = s.id", clause.from),
         };
         clause.key = "q.rank";
-        clause.conditions.push(format!("q.run = {}", doubts::LATEST));
-        if let Doubted::Tier(tier) = doubted {
+        clause.conditions.push(format!("q.run = {latest}"));
+        if let Some(Doubted::Tier(tier)) = filter.doubted {
             let at = clause.bind(tier);
             clause.conditions.push(format!("q.tier = {at}"));
+        }
+    }
+    if let Some(rule) = filter.disputed {
+        // Few sentences are decided by several: these are looked through, not all.
+        if clause.key == "s.id" {
+            clause.from = format!("({}) x CROSS JOIN sentences s ON s.id = x.sentence", disputed(rule));
+        } else {
+            clause.conditions.push(format!("s.id IN ({})", disputed(rule)));
         }
     }
     // Synthetic sentences are few among many real ones and have an index of their own.
     clause.conditions.push(format!("s.synthetic = {}", i64::from(filter.origin == Origin::Synthetic)));
     let me = clause.bind(annotator.clone());
+    if let Some(assigned) = filter.assigned {
+        let which = if assigned == Assigned::Calibration { " AND a.calibration" } else { "" };
+        clause.conditions.push(format!(
+            "EXISTS (SELECT 1 FROM assignments a WHERE a.annotator = {me} AND a.sentence = s.id{which})"
+        ));
+    }
     let mine = |what: &str| {
         format!("EXISTS (SELECT 1 FROM standing t WHERE t.sentence = s.id AND t.annotator = {me} AND {what})")
     };
@@ -195,6 +210,33 @@ fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
         );
     }
     Some(clause)
+}
+
+/// The table that the filter takes its order from, and the run in it that holds.
+fn ranks(filter: &Filter) -> Option<(&'static str, &'static str)> {
+    match filter.doubted {
+        Some(_) => Some(("doubts", doubts::LATEST)),
+        None => filter.planned.then_some(("ranking", ranking::LATEST)),
+    }
+}
+
+/// The sentences that are disputed under a rule, as [`Case::settle`](crate::domain::gold::Case::settle) has it; a test holds
+/// both to the same.
+fn disputed(rule: Rule) -> String {
+    let experts = rule.experts;
+    let differ = match rule.policy {
+        Policy::Any | Policy::Unanimous => "count(DISTINCT label) > 1".to_owned(),
+        Policy::Majority => format!(
+            "(count(*) >= {experts} AND 2 * (SELECT max(n) FROM (SELECT count(*) AS n FROM standing v
+                WHERE v.sentence = standing.sentence AND v.label IS NOT NULL GROUP BY v.label)) <= count(*))"
+        ),
+    };
+    format!(
+        "SELECT sentence FROM standing WHERE label IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.sentence = standing.sentence)
+         GROUP BY sentence HAVING (count(*) > 1 AND {differ}) OR max(forked)
+         UNION SELECT sentence FROM settled WHERE label IS NULL"
+    )
 }
 
 /// The classifier's latest run speaks for it; older runs' proposals are history.

@@ -124,7 +124,46 @@ const MIGRATIONS: &[&str] = &[
     ) WITHOUT ROWID;
     CREATE UNIQUE INDEX doubts_of_sentence ON doubts (sentence, run);
     ",
+    // 5: many experts.
+    //
+    // `supersedes` names what an event was made in the knowledge of (NULL: not known, all before it); `site` is the store that
+    // it came from (NULL: this one). `chain` links every event to all before it; see `audit`. `settled` is what adjudicators'
+    // events come to, with a NULL label where they contradict each other. `ranking` is the order that the newest plan of the
+    // queue gives sentences, and why. `taxonomies` keeps every version of the guideline by its hash.
+    "
+    ALTER TABLE events ADD COLUMN supersedes TEXT;
+    ALTER TABLE events ADD COLUMN site TEXT;
+    ALTER TABLE events ADD COLUMN detail TEXT;
+    CREATE INDEX events_of_target ON events (target) WHERE target IS NOT NULL;
+    ALTER TABLE standing ADD COLUMN forked INTEGER NOT NULL DEFAULT 0;
+    DROP TABLE undone;
+    CREATE TABLE undone (target TEXT NOT NULL, annotator TEXT NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY (target, annotator)) WITHOUT ROWID;
+    CREATE INDEX undone_of_annotator ON undone (annotator, seq);
+    CREATE TABLE settled (
+        sentence INTEGER PRIMARY KEY, seq INTEGER NOT NULL, annotator TEXT NOT NULL, label TEXT, blind INTEGER NOT NULL
+    );
+    CREATE TABLE chain (position INTEGER PRIMARY KEY, event TEXT NOT NULL UNIQUE, hash BLOB NOT NULL);
+    CREATE TRIGGER chain_is_never_changed BEFORE UPDATE ON chain
+        BEGIN SELECT RAISE(ABORT, 'the chain is append-only'); END;
+    CREATE TRIGGER chain_is_never_deleted BEFORE DELETE ON chain
+        BEGIN SELECT RAISE(ABORT, 'the chain is append-only'); END;
+    CREATE TABLE assignments (
+        sentence INTEGER NOT NULL REFERENCES sentences, annotator TEXT NOT NULL, run TEXT NOT NULL REFERENCES runs,
+        calibration INTEGER NOT NULL, PRIMARY KEY (sentence, annotator)
+    ) WITHOUT ROWID;
+    CREATE INDEX assignments_of_annotator ON assignments (annotator, sentence);
+    CREATE TABLE ranking (
+        run TEXT NOT NULL REFERENCES runs, rank INTEGER NOT NULL, sentence INTEGER NOT NULL, why TEXT NOT NULL,
+        PRIMARY KEY (run, rank)
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX ranking_of_sentence ON ranking (sentence, run);
+    CREATE TABLE taxonomies (hash TEXT PRIMARY KEY, at INTEGER NOT NULL, content TEXT NOT NULL) WITHOUT ROWID;
+    ",
 ];
+
+/// The version that chained the events and folds them anew; those of earlier stores are chained when they are met.
+const CHAINED: i64 = 5;
 
 /// The version that this program writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -150,6 +189,10 @@ pub(super) fn migrate(store: &mut Store) -> Result<(), StoreError> {
         for (number, migration) in MIGRATIONS.iter().enumerate().skip(version as usize) {
             c.execute_batch(migration)?;
             c.pragma_update(None, "user_version", number as i64 + 1)?;
+        }
+        if version < CHAINED {
+            super::chain::link_all(c)?;
+            super::ledger::rebuild(c)?;
         }
         c.pragma_update(None, "application_id", APPLICATION_ID)
     })

@@ -49,6 +49,7 @@ fn decide(number: u32, annotator: &str, sentence: i64, label: Option<&str>) -> E
         proposal_visible: false,
         proposal: None,
         taxonomy: "t".into(),
+        supersedes: None,
     })
 }
 

@@ -390,7 +390,7 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Se
             Ok(Snapshot {
                 silver: score(Source::Llm)?,
                 classifier: score(Source::Classifier)?,
-                gold: board.gold_counts(&project.taxonomy),
+                gold: board.gold_counts(&project.taxonomy, project.file.rule()),
                 bronze: board.bronze_counts(&project.taxonomy),
                 lengths: lengths.clone().map(|(_, bins)| bins),
                 runs: store.runs()?,

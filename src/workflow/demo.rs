@@ -191,6 +191,7 @@ fn fill(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
             proposal_visible: false,
             proposal: None,
             taxonomy: taxonomy.clone(),
+            supersedes: None,
         })
     };
     let mut events = Vec::new();

@@ -122,7 +122,7 @@ pub fn search(
         config: json!({
             "folds": options.folds, "seed": options.seed, "settings": settings, "recipe": learner.recipe(),
             "encoder": learner.encoder().map(|encoder| encoder.fingerprint()),
-            "policy": project.file.policy,
+            "gold": project.file.rule(),
             "silver": silver_run, "data": data,
         })
         .to_string(),
@@ -348,6 +348,7 @@ mod tests {
                 proposal_visible: false,
                 proposal: None,
                 taxonomy: String::new(),
+                supersedes: None,
             })
         });
         store.append(&gold.collect::<Vec<_>>()).unwrap();

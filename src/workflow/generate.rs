@@ -168,7 +168,8 @@ pub fn generate(
     let mut board = Board::default();
     board.refresh(project, store)?;
     let real = real_shots(project, store, &board)?;
-    let quotas = quotas(taxonomy, settings, &board.gold_counts(taxonomy).by_category, &options.categories);
+    let quotas =
+        quotas(taxonomy, settings, &board.gold_counts(taxonomy, project.file.rule()).by_category, &options.categories);
     let model = models::open(project, store, &options.model, !real.is_empty())?;
     let embedded = matches!(options.model.provider, Provider::Embedded { .. });
     let style = label::style(&project.file.label, embedded);
@@ -249,7 +250,7 @@ pub fn forecast(project: &Project, store: &Store, options: &Options) -> Result<(
     let mut board = Board::default();
     board.refresh(project, store)?;
     let real = real_shots(project, store, &board)?.into_iter().map(|(_, shot)| shot).collect();
-    let gold = board.gold_counts(taxonomy).by_category;
+    let gold = board.gold_counts(taxonomy, project.file.rule()).by_category;
     let quotas = quotas(taxonomy, &options.settings, &gold, &options.categories);
     let target = quotas.first().and_then(|(key, _)| key.clone());
     let brief = Brief::draw(taxonomy, target, 12, options.settings.seed);

@@ -344,6 +344,7 @@ impl Importer<'_> {
                 proposal_visible: false,
                 proposal: None,
                 taxonomy: taxonomy.clone(),
+                supersedes: None,
             }));
         }
         self.report.labels += events.len() as u64;

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::WorkflowError;
 use super::project::Project;
 use crate::domain::corpus::{Origin, PatientKey, SentenceId};
-use crate::domain::gold::{GoldReal, Vote};
+use crate::domain::gold::{Case, GoldReal, Rule, Settled, Vote};
 use crate::domain::label::{Label, RunId, Source};
 use crate::domain::metrics::{Bootstrap, Confusion, Pair, Report, confused, report};
 use crate::domain::split::Split;
@@ -18,7 +18,7 @@ use crate::store::{Changes, Store};
 struct Entry {
     patient: u32,
     origin: Origin,
-    votes: Vec<Vote>,
+    case: Case,
     settled: Option<(u64, bool)>,
 }
 
@@ -92,28 +92,30 @@ impl Board {
     /// Reads what has changed since the last time; says whether anything has.
     pub fn refresh(&mut self, project: &Project, store: &Store) -> Result<bool, WorkflowError> {
         let before = self.mark;
-        let (taxonomy, policy) = (&project.taxonomy, project.file.policy);
+        let (taxonomy, rule) = (&project.taxonomy, project.file.rule());
         let mut touched: Vec<SentenceId> = Vec::new();
         let (gold, patients) = (&mut self.gold, &self.patients);
         let mut unknown = false;
-        self.mark.event = store.gold_since(self.mark.event, |row| {
+        let since = self.mark.event;
+        self.mark.event = store.gold_since(since, |row| {
             unknown |= !patients.contains_key(&row.patient);
-            let entry = gold.entry(row.sentence).or_insert_with(|| Entry {
-                patient: row.patient,
-                origin: row.origin,
-                votes: Vec::new(),
-                settled: None,
-            });
-            entry.votes.retain(|vote| vote.annotator != row.annotator);
+            let votes = &mut entry(gold, row.sentence, row.patient, row.origin).case.votes;
+            votes.retain(|vote| vote.annotator != row.annotator);
             if let Some(label) = row.label {
-                entry.votes.push(Vote { annotator: row.annotator, label, blind: row.blind });
+                votes.push(Vote { annotator: row.annotator, label, blind: row.blind, forked: row.forked });
             }
+            touched.push(row.sentence);
+        })?;
+        // One that comes while this is read is read twice, never lost.
+        store.settled_since(since, |row| {
+            unknown |= !patients.contains_key(&row.patient);
+            entry(gold, row.sentence, row.patient, row.origin).case.ruling = row.ruling;
             touched.push(row.sentence);
         })?;
         for sentence in touched {
             if let Some(entry) = gold.get_mut(&sentence) {
                 let patient = PatientKey(String::new());
-                entry.settled = GoldReal::settle(sentence, patient, entry.origin, &entry.votes, policy)
+                entry.settled = GoldReal::settle(sentence, patient, entry.origin, &entry.case, rule)
                     .map(|gold| (taxonomy.bits(gold.label()), gold.blind()));
             }
         }
@@ -207,7 +209,7 @@ impl Board {
     }
 
     /// How much gold there is.
-    pub fn gold_counts(&self, taxonomy: &Taxonomy) -> GoldCounts {
+    pub fn gold_counts(&self, taxonomy: &Taxonomy, rule: Rule) -> GoldCounts {
         let mut counts = GoldCounts { by_category: vec![0; taxonomy.categories().len() + 1], ..GoldCounts::default() };
         for entry in self.gold.values().filter(|entry| entry.origin == Origin::Real) {
             match entry.settled {
@@ -215,7 +217,7 @@ impl Board {
                     counts.settled += 1;
                     count_bits(bits, &mut counts.by_category);
                 }
-                None if entry.votes.len() > 1 => counts.disputed += 1,
+                None if entry.case.settle(rule) == Settled::Disputed => counts.disputed += 1,
                 None => {}
             }
         }
@@ -236,7 +238,7 @@ impl Board {
             .iter()
             .filter_map(|(sentence, entry)| {
                 let patient = self.patients.get(&entry.patient)?.key.clone();
-                GoldReal::settle(*sentence, patient, entry.origin, &entry.votes, project.file.policy)
+                GoldReal::settle(*sentence, patient, entry.origin, &entry.case, project.file.rule())
             })
             .collect();
         all.sort_unstable_by_key(GoldReal::sentence);
@@ -252,7 +254,7 @@ impl Board {
                 return Ok(all);
             };
             after = *last;
-            all.extend(ids.into_iter().filter(|id| self.gold.get(id).is_none_or(|entry| entry.votes.is_empty())));
+            all.extend(ids.into_iter().filter(|id| self.gold.get(id).is_none_or(|entry| entry.case.votes.is_empty())));
         }
     }
 
@@ -267,6 +269,11 @@ impl Board {
         all.sort_unstable_by_key(|(id, ..)| *id);
         all
     }
+}
+
+/// What is known of a sentence, or that nothing is.
+fn entry(gold: &mut FxHashMap<SentenceId, Entry>, sentence: SentenceId, patient: u32, origin: Origin) -> &mut Entry {
+    gold.entry(sentence).or_insert_with(|| Entry { patient, origin, case: Case::default(), settled: None })
 }
 
 fn count_bits(bits: u64, counts: &mut [usize]) {

@@ -62,7 +62,7 @@ impl Item {
     }
 }
 
-/// Fetches a sentence. In a blind project, what machines and others say is not even read before the annotator has
+/// Fetches a sentence. Where the protocol is blind, what machines and others say is not even read before the annotator has
 /// decided: nothing downstream can show it by mistake. A synthetic sentence's target is always shown: it is what the
 /// verdict is about.
 pub fn item(project: &Project, store: &Store, id: SentenceId) -> Result<Item, WorkflowError> {
@@ -72,7 +72,9 @@ pub fn item(project: &Project, store: &Store, id: SentenceId) -> Result<Item, Wo
     let mut decisions = store.decisions(id)?;
     let mine = decisions.iter().position(|d| d.annotator == project.annotator).map(|at| decisions.remove(at));
     let decided = mine.as_ref().is_some_and(|d| d.stand.label.is_some());
-    let hidden = project.file.blind && !decided && document.origin == Origin::Real;
+    let split = project.file.split.split(&document.patient);
+    let blind = project.file.protocol.is_blind(&project.annotator, id, split);
+    let hidden = blind && !decided && document.origin == Origin::Real;
     let (mut silver, mut classifier, mut doubt) = (Vec::new(), None, None);
     if hidden {
         decisions.clear();
@@ -86,7 +88,6 @@ pub fn item(project: &Project, store: &Store, id: SentenceId) -> Result<Item, Wo
             }
         }
     }
-    let split = project.file.split.split(&document.patient);
     let verdicts = if document.origin == Origin::Synthetic { store.verdicts(id)? } else { Vec::new() };
     let doubted = store.is_doubted(id)?;
     let others = decisions;
@@ -116,6 +117,7 @@ pub fn decide(
         proposal_visible: unchanged.map_or(visible, |mine| mine.proposal_visible),
         proposal: item.proposal().filter(|_| visible && stand.label.is_some()).map(|proposal| proposal.id),
         taxonomy: project.taxonomy.hash(),
+        supersedes: None,
         stand,
     };
     Ok(store.append(&[Event::Decide(decision)])?)

@@ -147,7 +147,7 @@ pub fn train(
         model: learner.name(),
         config: json!({
             "settings": settings, "recipe": learner.recipe(),
-            "encoder": learner.encoder().map(|encoder| encoder.fingerprint()), "split": project.file.split, "policy": project.file.policy,
+            "encoder": learner.encoder().map(|encoder| encoder.fingerprint()), "split": project.file.split, "gold": project.file.rule(),
             "data": data_hash(&examples, &validation),
         })
         .to_string(),

@@ -217,7 +217,7 @@ impl<'a> Grid<'a> {
                 });
                 json!({
                     "cell": cell, "settings": settings, "recipe": learner.map(|(learner, _)| learner.recipe()),
-                    "split": self.project.file.split, "policy": self.project.file.policy,
+                    "split": self.project.file.split, "gold": self.project.file.rule(),
                     "encoder": learner.and_then(|(learner, _)| learner.encoder()).map(|encoder| encoder.fingerprint()),
                     "taxonomy": self.project.taxonomy.hash(), "data": data, "test": test,
                 })

@@ -111,6 +111,7 @@ fn decide(sentence: SentenceId, label: Label) -> crate::domain::label::Event {
         proposal_visible: false,
         proposal: None,
         taxonomy: String::new(),
+        supersedes: None,
     })
 }
 

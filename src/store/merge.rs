@@ -1,0 +1,198 @@
+//! Taking another store's events in. Merging is the union of events: what is here already is passed over, the order does not
+//! matter, and nothing is ever overwritten.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use rustc_hash::FxHashMap;
+
+use super::{Store, StoreError, chain, ledger};
+use crate::domain::corpus::{DocumentUid, SentenceId};
+use crate::domain::label::{NewProposal, ProposalId, Run, RunId, Source};
+use crate::domain::record::{ProposalRef, Record, SentenceRef};
+
+/// What came of taking events in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Merged {
+    /// Events that were new here.
+    pub new: u64,
+    /// Events that were here already.
+    pub known: u64,
+    /// Events on sentences of notes that this store does not have; they are left out, and come in when the notes have been
+    /// imported and the same bundle is merged again.
+    pub without_note: u64,
+}
+
+/// The runs behind the proposals that events name, and what was proposed; without words of the note.
+pub type Seen = (Run, Vec<(SentenceRef, Source, NewProposal)>);
+
+impl Store {
+    /// The name by which this store's events are known elsewhere, if it has one.
+    pub fn site(&self) -> Result<Option<String>, StoreError> {
+        self.with(|c| c.query_row("SELECT value FROM meta WHERE key = 'site'", [], |row| row.get(0)).optional())
+    }
+
+    /// Gives the store that name, once; tells which one it has.
+    pub fn name_site(&mut self, name: &str) -> Result<String, StoreError> {
+        self.write(|c| {
+            c.execute("INSERT OR IGNORE INTO meta VALUES ('site', ?)", [name])?;
+            c.query_row("SELECT value FROM meta WHERE key = 'site'", [], |row| row.get(0))
+        })
+    }
+
+    /// Takes events in, and the proposals that they name, in one transaction.
+    pub fn merge(&mut self, records: &[Record], seen: &[Seen]) -> Result<Merged, StoreError> {
+        let own = self.site()?;
+        self.write(|c| {
+            let places = Places::read(c)?;
+            for (run, proposals) in seen {
+                take_run(c, run, proposals, &places)?;
+            }
+            let mut merged = Merged::default();
+            for record in records {
+                take(c, record, own.as_deref(), &places, &mut merged)?;
+            }
+            Ok(merged)
+        })
+    }
+}
+
+/// Where the notes of this store are, by what other stores call them.
+struct Places(FxHashMap<DocumentUid, (i64, i64)>);
+
+impl Places {
+    fn read(c: &Connection) -> rusqlite::Result<Self> {
+        let all = c
+            .prepare("SELECT uid, first_sentence, sentence_count FROM documents")?
+            .query_map([], |row| Ok((DocumentUid(row.get(0)?), (row.get(1)?, row.get(2)?))))?
+            .collect::<Result<_, _>>()?;
+        Ok(Self(all))
+    }
+
+    fn find(&self, c: &Connection, sentence: &SentenceRef) -> rusqlite::Result<Option<SentenceId>> {
+        let Some((first, count)) = self.0.get(&sentence.document) else {
+            return Ok(None);
+        };
+        c.prepare_cached("SELECT id FROM sentences WHERE id >= ? AND id < ? AND start = ? AND end = ?")?
+            .query_row(params![first, first + count, sentence.start, sentence.end], |row| row.get(0))
+            .optional()
+    }
+}
+
+fn take_run(
+    c: &Connection,
+    run: &Run,
+    proposals: &[(SentenceRef, Source, NewProposal)],
+    places: &Places,
+) -> rusqlite::Result<()> {
+    let known = c.prepare_cached("SELECT 1 FROM runs WHERE id = ?")?.exists([&run.id])?;
+    if !known {
+        ledger::put_run(c, run)?;
+    }
+    for (sentence, source, proposal) in proposals {
+        if let Some(sentence) = places.find(c, sentence)? {
+            ledger::propose(c, &run.id, *source, &[NewProposal { sentence, ..proposal.clone() }])?;
+        }
+    }
+    Ok(())
+}
+
+fn take(
+    c: &Connection,
+    record: &Record,
+    own: Option<&str>,
+    places: &Places,
+    merged: &mut Merged,
+) -> rusqlite::Result<()> {
+    if c.prepare_cached("SELECT 1 FROM events WHERE id = ?")?.exists([&record.id])? {
+        merged.known += 1;
+        return Ok(());
+    }
+    let sentence = match &record.sentence {
+        Some(sentence) => match places.find(c, sentence)? {
+            Some(id) => Some(id),
+            None => {
+                merged.without_note += 1;
+                return Ok(());
+            }
+        },
+        None => None,
+    };
+    let proposal = match (&record.proposal, sentence) {
+        (Some(proposal), Some(sentence)) => find_proposal(c, proposal, sentence)?,
+        _ => None,
+    };
+    // What left this store and comes back, its file having been lost meanwhile, is its own again.
+    let site = record.site.as_deref().filter(|site| own != Some(*site));
+    c.prepare_cached(
+        "INSERT INTO events (id, kind, at, annotator, sentence, stand, took, proposal_visible, proposal, taxonomy,
+             supersedes, target, site)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        record.id,
+        record.kind,
+        record.at,
+        record.annotator,
+        sentence,
+        record.stand,
+        record.took,
+        record.proposal_visible,
+        proposal,
+        record.taxonomy,
+        record.supersedes.as_deref().map(ledger::join),
+        record.target,
+        site
+    ])?;
+    let seq = c.last_insert_rowid();
+    chain::link(c, seq)?;
+    ledger::fold(c, seq, record.kind.word(), &record.annotator, sentence, record.target.as_ref())?;
+    merged.new += 1;
+    Ok(())
+}
+
+fn find_proposal(c: &Connection, named: &ProposalRef, sentence: SentenceId) -> rusqlite::Result<Option<ProposalId>> {
+    c.prepare_cached("SELECT id FROM proposals WHERE run = ? AND sentence = ? AND label = ?")?
+        .query_row(params![named.run, sentence, named.label], |row| row.get(0))
+        .optional()
+}
+
+impl Store {
+    /// The runs and proposals that this store's events name, without words of the notes: what was seen when it was decided.
+    pub fn seen(&self, records: &[Record]) -> Result<Vec<Seen>, StoreError> {
+        let mut wanted: FxHashMap<&RunId, Vec<SentenceRef>> = FxHashMap::default();
+        for record in records {
+            if let (Some(proposal), Some(sentence)) = (&record.proposal, record.sentence) {
+                wanted.entry(&proposal.run).or_default().push(sentence);
+            }
+        }
+        let mut runs: Vec<&RunId> = wanted.keys().copied().collect();
+        runs.sort_unstable();
+        let places = self.with(Places::read)?;
+        runs.into_iter()
+            .map(|id| {
+                let run = self.run(id)?;
+                let proposals = self.with(|c| {
+                    let mut read = c.prepare_cached(
+                        "SELECT source, label, confidence, confidence_kind, probabilities FROM proposals
+                         WHERE run = ? AND sentence = ? ORDER BY id LIMIT 1",
+                    )?;
+                    let mut all = Vec::new();
+                    for at in &wanted[id] {
+                        let Some(sentence) = places.find(c, at)? else {
+                            continue;
+                        };
+                        let found =
+                            read.query_row(params![id, sentence], |row| ledger::bare(row, sentence)).optional()?;
+                        all.extend(found.map(|(source, proposal)| (*at, source, proposal)));
+                    }
+                    all.sort_by_key(|(at, ..)| (at.document.0, at.start));
+                    all.dedup_by_key(|(at, ..)| *at);
+                    Ok(all)
+                })?;
+                Ok((run, proposals))
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

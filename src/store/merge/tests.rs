@@ -1,0 +1,265 @@
+//! Merging is a union: idempotent, commutative, whatever the order; and what conflicts is never settled by who came last.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
+use crate::domain::label::*;
+use crate::domain::record::Record;
+use crate::domain::split::SplitPlan;
+use crate::domain::text::Span;
+use crate::store::{Store, Tampering};
+
+const NOTES: [&str; 3] = ["one", "two", "three"];
+
+/// A site with the same notes as any other, read in an order of its own.
+fn site(name: &str, turn: usize) -> Store {
+    let mut store = Store::in_memory().unwrap();
+    let mut notes: Vec<NewDocument> = NOTES
+        .iter()
+        .map(|text| NewDocument {
+            patient: PatientKey((*text).into()),
+            external_id: (*text).into(),
+            title: String::new(),
+            kind: String::new(),
+            date: String::new(),
+            source: "test".into(),
+            text: (*text).into(),
+            sentences: vec![Span { start: 0, end: text.len() }],
+        })
+        .collect();
+    notes.rotate_left(turn % 3);
+    store.insert_documents(&notes, Origin::Real, &SplitPlan::default()).unwrap();
+    store.name_site(name).unwrap();
+    store
+}
+
+fn sentence(store: &Store, text: &str) -> SentenceId {
+    let all = store.texts_after(Origin::Real, SentenceId(0), 10).unwrap();
+    all.into_iter().find(|row| row.text == text).unwrap().id
+}
+
+fn decision(id: &str, who: &str, sentence: SentenceId, label: &str) -> Decision {
+    Decision {
+        id: EventId(id.into()),
+        at: Timestamp(1),
+        annotator: Annotator(who.into()),
+        sentence,
+        stand: Stand { label: Some(Label::parse(label).unwrap()), ..Stand::default() },
+        took: None,
+        proposal_visible: false,
+        proposal: None,
+        taxonomy: "t".into(),
+        supersedes: None,
+    }
+}
+
+/// What leaves a site: its own events under its name.
+fn bundle(store: &Store) -> Vec<Record> {
+    let own = store.site().unwrap();
+    let (records, _) = store.records(0).unwrap();
+    records.into_iter().map(|r| Record { site: r.site.clone().or_else(|| own.clone()), ..r }).collect()
+}
+
+/// What a site shows, in words that every site has.
+fn shown(store: &Store) -> BTreeMap<(String, String), String> {
+    let mut all = BTreeMap::new();
+    for text in NOTES {
+        let id = sentence(store, text);
+        store
+            .gold_since(0, |row| {
+                if row.sentence == id {
+                    all.insert((text.into(), row.annotator.0.clone()), format!("{:?} {}", row.label, row.forked));
+                }
+            })
+            .unwrap();
+        store
+            .settled_since(0, |row| {
+                if row.sentence == id {
+                    all.insert((text.into(), "adjudicators".into()), format!("{:?}", row.ruling));
+                }
+            })
+            .unwrap();
+    }
+    all
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Decide {
+        site: usize,
+        who: usize,
+        note: usize,
+        label: usize,
+    },
+    Settle {
+        site: usize,
+        who: usize,
+        note: usize,
+        label: usize,
+    },
+    Undo {
+        site: usize,
+        who: usize,
+    },
+    Redo {
+        site: usize,
+        who: usize,
+    },
+    /// One site takes in all of another's.
+    Carry {
+        from: usize,
+        to: usize,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (site, who, note, label) = (0usize..3, 0usize..2, 0usize..3, 0usize..3);
+    prop_oneof![
+        4 => (site.clone(), who.clone(), note.clone(), label.clone())
+            .prop_map(|(site, who, note, label)| Step::Decide { site, who, note, label }),
+        2 => (site.clone(), who.clone(), note, label).prop_map(|(site, who, note, label)| Step::Settle { site, who, note, label }),
+        2 => (site.clone(), who.clone()).prop_map(|(site, who)| Step::Undo { site, who }),
+        1 => (site.clone(), who).prop_map(|(site, who)| Step::Redo { site, who }),
+        1 => (site.clone(), site).prop_map(|(from, to)| Step::Carry { from, to }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_order_of_merging_shows_the_same(steps in proptest::collection::vec(step(), 1..40), turn in 0usize..6) {
+        let mut sites = [site("a", 0), site("b", 1), site("c", 2)];
+        let (people, labels) = (["ann", "ben"], ["", "memory", "mood"]);
+        for (n, step) in steps.iter().enumerate() {
+            let id = EventId(format!("{n:04}"));
+            match step {
+                Step::Decide { site, who, note, label } | Step::Settle { site, who, note, label } => {
+                    let store = &mut sites[*site];
+                    let d = decision(&id.0, people[*who], sentence(store, NOTES[*note]), labels[*label]);
+                    let event = if matches!(step, Step::Decide { .. }) { Event::Decide(d) } else { Event::Settle(d) };
+                    store.append(&[event]).unwrap();
+                }
+                Step::Undo { site, who } => {
+                    sites[*site].undo(&Annotator(people[*who].into()), id, Timestamp(1)).unwrap();
+                }
+                Step::Redo { site, who } => {
+                    sites[*site].redo(&Annotator(people[*who].into()), id, Timestamp(1)).unwrap();
+                }
+                Step::Carry { from, to } => {
+                    let records = bundle(&sites[*from]);
+                    sites[*to].merge(&records, &[]).unwrap();
+                }
+            }
+        }
+        let bundles: Vec<Vec<Record>> = sites.iter().map(bundle).collect();
+        let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+        let merged = |order: [usize; 3]| {
+            let mut hub = site("hub", turn);
+            order.iter().for_each(|at| drop(hub.merge(&bundles[*at], &[]).unwrap()));
+            hub
+        };
+        let mut first = merged(orders[0]);
+        let wanted = shown(&first);
+        // Commutative, at an empty hub and at each of the sites themselves.
+        prop_assert_eq!(&shown(&merged(orders[turn])), &wanted);
+        for (at, mut store) in sites.into_iter().enumerate() {
+            for bundle in bundles.iter().rev() {
+                store.merge(bundle, &[]).unwrap();
+            }
+            prop_assert_eq!(&shown(&store), &wanted, "at {}", at);
+        }
+        // Idempotent.
+        for bundle in &bundles {
+            prop_assert_eq!(first.merge(bundle, &[]).unwrap().new, 0);
+        }
+        prop_assert_eq!(&shown(&first), &wanted);
+        // Event by event, backwards: an undo may come before what it withdraws.
+        let mut backwards = site("hub", 0);
+        for record in bundles.iter().flatten().rev() {
+            backwards.merge(std::slice::from_ref(record), &[]).unwrap();
+        }
+        prop_assert_eq!(&shown(&backwards), &wanted);
+        // The folds equal the log, and the chain holds.
+        first.rebuild().unwrap();
+        prop_assert_eq!(&shown(&first), &wanted);
+        prop_assert_eq!(first.audit(None).unwrap().tampering, vec![]);
+    }
+}
+
+/// Ann decides on her laptop and at the ward, neither knowing of the other.
+#[test]
+fn one_expert_at_two_desks_is_a_conflict_until_she_has_seen_both() {
+    let (mut ward, mut laptop) = (site("ward", 0), site("laptop", 1));
+    let (at_ward, at_laptop) = (sentence(&ward, "one"), sentence(&laptop, "one"));
+    ward.append(&[Event::Decide(decision("1", "ann", at_ward, "memory"))]).unwrap();
+    laptop.append(&[Event::Decide(decision("2", "ann", at_laptop, "mood"))]).unwrap();
+    ward.merge(&bundle(&laptop), &[]).unwrap();
+    let key = ("one".to_owned(), "ann".to_owned());
+    assert!(shown(&ward)[&key].ends_with("true"), "{:?}", shown(&ward));
+    ward.append(&[Event::Decide(decision("3", "ann", at_ward, "care"))]).unwrap();
+    assert!(shown(&ward)[&key].contains("care") && shown(&ward)[&key].ends_with("false"));
+    laptop.merge(&bundle(&ward), &[]).unwrap();
+    assert_eq!(shown(&laptop), shown(&ward));
+}
+
+#[test]
+fn events_on_notes_that_are_not_here_wait_for_them() {
+    let mut ward = site("ward", 0);
+    let id = sentence(&ward, "one");
+    ward.append(&[Event::Decide(decision("1", "ann", id, "memory"))]).unwrap();
+    let mut empty = Store::in_memory().unwrap();
+    let merged = empty.merge(&bundle(&ward), &[]).unwrap();
+    assert_eq!((merged.new, merged.without_note), (0, 1));
+    assert_eq!(site("hub", 2).merge(&bundle(&ward), &[]).unwrap().new, 1);
+}
+
+/// Changes a row behind the program's back.
+fn tamper(store: &Store, sql: &str) {
+    let triggers = "DROP TRIGGER events_are_never_changed; DROP TRIGGER events_are_never_deleted;
+        DROP TRIGGER chain_is_never_changed; DROP TRIGGER chain_is_never_deleted;";
+    store.connection.execute_batch(&format!("PRAGMA foreign_keys = OFF; {triggers} {sql}")).unwrap();
+}
+
+#[test]
+fn whatever_is_changed_behind_the_programs_back_is_named() {
+    let changed = |position, id: &str| Tampering::Changed { position, event: EventId(id.into()) };
+    let removed = |position, id: Option<&str>| Tampering::Removed { position, event: id.map(|id| EventId(id.into())) };
+    let standing = |sentence, who: &str| Tampering::Standing {
+        sentence: SentenceId(sentence),
+        annotator: Some(Annotator(who.into())),
+    };
+    let cases: Vec<(&str, Vec<Tampering>)> = vec![
+        ("", vec![]),
+        ("UPDATE events SET at = 2 WHERE id = '2'", vec![changed(2, "2")]),
+        (
+            "UPDATE events SET stand = replace(stand, 'mood', 'care') WHERE id = '2'",
+            vec![changed(2, "2"), standing(2, "ann")],
+        ),
+        ("UPDATE events SET stand = 'x' WHERE id = '2'", vec![changed(2, "2")]),
+        ("UPDATE standing SET label = 'care' WHERE sentence = 2", vec![standing(2, "ann")]),
+        ("INSERT INTO standing SELECT sentence, 'eve', seq, label, rejected, skipped, flagged, commented, blind, forked
+              FROM standing WHERE sentence = 1", vec![standing(1, "eve")]),
+        ("DELETE FROM events WHERE id = '1'", vec![removed(1, Some("1")), standing(1, "ann")]),
+        ("DELETE FROM events WHERE id = '1'; DELETE FROM chain WHERE event = '1'", vec![removed(1, None), standing(1, "ann")]),
+        ("DELETE FROM events WHERE id = '3'; DELETE FROM chain WHERE event = '3'",
+            vec![Tampering::CutOff { events: 1 }, standing(3, "ben")]),
+        ("UPDATE documents SET text = 'tow' WHERE text = 'two'", vec![Tampering::Text { document: "two".into() }]),
+        ("INSERT INTO events (id, kind, at, annotator, sentence, stand, proposal_visible)
+              SELECT '9', kind, at, 'eve', sentence, stand, 0 FROM events WHERE id = '1'",
+            vec![Tampering::Unlinked { event: EventId("9".into()) }, standing(1, "eve")]),
+    ];
+    for (sql, expected) in cases {
+        let mut store = site("ward", 0);
+        for (id, who, note, label) in [("1", "ann", 1, "memory"), ("2", "ann", 2, "mood"), ("3", "ben", 3, "")] {
+            store.append(&[Event::Decide(decision(id, who, SentenceId(note), label))]).unwrap();
+        }
+        let head = store.chain_head().unwrap();
+        tamper(&store, sql);
+        let audited = store.audit(Some(&head)).unwrap();
+        assert_eq!(audited.tampering, expected, "{sql}");
+        assert_eq!(audited.found, !sql.contains("event = '3'"), "{sql}");
+    }
+}

@@ -1,0 +1,136 @@
+//! SQL for the protocol: who is given which sentences, and which versions of the guideline there were.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Store, StoreError, ledger};
+use crate::domain::corpus::{PatientKey, SentenceId};
+use crate::domain::label::{Annotator, Run, Timestamp};
+use crate::domain::protocol::Seat;
+
+/// What an annotator has been given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Sentences.
+    pub sentences: u64,
+    /// Of these, decided.
+    pub decided: u64,
+    /// Of the calibration set, given.
+    pub calibration: u64,
+    /// Of the calibration set, decided.
+    pub calibrated: u64,
+}
+
+impl Store {
+    /// Every real sentence with its patient, in order.
+    pub fn real_sentences(&self) -> Result<Vec<(SentenceId, PatientKey)>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT s.id, p.key FROM sentences s JOIN documents d ON d.id = s.document
+                 JOIN patients p ON p.id = d.patient WHERE s.synthetic = 0 ORDER BY s.id",
+            )?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect()
+        })
+    }
+
+    /// All that is given out.
+    pub fn seats(&self) -> Result<Vec<Seat>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached("SELECT sentence, annotator, calibration FROM assignments ORDER BY sentence, annotator")?
+                .query_map([], |row| {
+                    Ok(Seat { sentence: row.get(0)?, annotator: row.get(1)?, calibration: row.get(2)? })
+                })?
+                .collect()
+        })
+    }
+
+    /// Gives sentences out, as one run. What is given out already stays.
+    pub fn give(&mut self, run: &Run, seats: &[Seat]) -> Result<(), StoreError> {
+        self.write(|c| {
+            ledger::put_run(c, run)?;
+            let mut insert = c.prepare_cached(
+                "INSERT INTO assignments (sentence, annotator, run, calibration) VALUES (?, ?, ?, ?)
+                 ON CONFLICT (sentence, annotator) DO NOTHING",
+            )?;
+            for seat in seats {
+                insert.execute(params![seat.sentence, seat.annotator, run.id, seat.calibration])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes back what an annotator has been given and has not decided, so that it can be given to others. Returns how many.
+    pub fn take_back(&mut self, annotator: &Annotator) -> Result<usize, StoreError> {
+        self.write(|c| {
+            c.execute(
+                "DELETE FROM assignments WHERE annotator = ?1 AND NOT EXISTS (SELECT 1 FROM standing t
+                     WHERE t.sentence = assignments.sentence AND t.annotator = ?1 AND t.label IS NOT NULL)",
+                [annotator],
+            )
+        })
+    }
+
+    /// Whether a sentence is given to an annotator.
+    pub fn is_given(&self, sentence: SentenceId, annotator: &Annotator) -> Result<bool, StoreError> {
+        self.with(|c| {
+            c.prepare_cached("SELECT 1 FROM assignments WHERE sentence = ? AND annotator = ?")?
+                .exists(params![sentence, annotator])
+        })
+    }
+
+    /// What an annotator has been given, and how much of it is decided.
+    pub fn given(&self, annotator: &Annotator) -> Result<Given, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT count(*), count(t.label), coalesce(sum(a.calibration), 0),
+                     coalesce(sum(a.calibration AND t.label IS NOT NULL), 0)
+                 FROM assignments a LEFT JOIN standing t ON t.sentence = a.sentence AND t.annotator = a.annotator
+                 WHERE a.annotator = ?",
+            )?
+            .query_row([annotator], |row| {
+                Ok(Given {
+                    sentences: row.get(0)?,
+                    decided: row.get(1)?,
+                    calibration: row.get(2)?,
+                    calibrated: row.get(3)?,
+                })
+            })
+        })
+    }
+
+    /// Keeps a version of the guideline, if it is new: its hash, and the text of its file.
+    pub fn put_taxonomy(&mut self, hash: &str, at: Timestamp, content: &str) -> Result<(), StoreError> {
+        let known = self.with(|c| c.prepare_cached("SELECT 1 FROM taxonomies WHERE hash = ?")?.exists([hash]))?;
+        if known {
+            return Ok(());
+        }
+        self.write(|c| {
+            c.prepare_cached("INSERT OR IGNORE INTO taxonomies (hash, at, content) VALUES (?, ?, ?)")?
+                .execute(params![hash, at, content])
+                .map(drop)
+        })
+    }
+
+    /// The text of a version of the guideline, by its hash or the beginning of it.
+    pub fn taxonomy(&self, hash: &str) -> Result<Option<(String, String)>, StoreError> {
+        let begins = format!("{}*", hash.chars().filter(char::is_ascii_hexdigit).collect::<String>());
+        self.with(|c| {
+            c.prepare_cached("SELECT hash, content FROM taxonomies WHERE hash GLOB ? ORDER BY at DESC LIMIT 1")?
+                .query_row([begins], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()
+        })
+    }
+
+    /// All versions of the guideline, oldest first: hash, when it was first met, and how many standing decisions were made by it.
+    pub fn taxonomies(&self) -> Result<Vec<(String, Timestamp, u64)>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT t.hash, t.at, (SELECT count(*) FROM standing s JOIN events e ON e.seq = s.seq
+                     WHERE e.taxonomy = t.hash AND s.label IS NOT NULL)
+                 FROM taxonomies t ORDER BY t.at, t.hash",
+            )?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect()
+        })
+    }
+}
