@@ -67,7 +67,8 @@ fn whys(ranked: &[Ranked]) -> Vec<String> {
 #[test]
 fn margins_and_entropies_are_those_of_small_text() {
     let reference = reference();
-    for (row, (by_hand, spread)) in reference.probabilities.iter().zip(reference.margin.iter().zip(&reference.entropy)) {
+    for (row, (by_hand, spread)) in reference.probabilities.iter().zip(reference.margin.iter().zip(&reference.entropy))
+    {
         assert!((margin(Selection::Single, row) - by_hand).abs() < 1e-12);
         // scipy scales a row to a sum of exactly 1 first; these add up to 1 in single precision.
         assert!((entropy(Selection::Single, row) - spread).abs() < 1e-6);
