@@ -14,8 +14,10 @@ pub mod metrics;
 pub mod models;
 pub mod predict;
 pub mod project;
+pub mod queue;
 pub mod review;
 pub mod runs;
+pub mod simulate;
 pub mod train;
 
 use std::path::PathBuf;

@@ -162,6 +162,11 @@ pub fn order(pool: &Pool<'_>, mix: &Mix, seed: u64, limit: usize) -> Vec<Ranked>
     ranked
 }
 
+/// The numbers below `n` in an order that hangs on the seed alone.
+pub fn draw(n: usize, seed: u64) -> Vec<usize> {
+    shuffled(n, &mut ChaCha8Rng::seed_from_u64(seed))
+}
+
 fn shuffled(n: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     order.shuffle(random);

@@ -114,6 +114,12 @@ impl Mix {
         Self(vec![(strategy, 1.0)])
     }
 
+    /// The order of a project that does not say otherwise: mostly what the classifier can learn from; and chance, which
+    /// finds what no classifier knows to ask for.
+    pub fn usual() -> Self {
+        Self(vec![(Strategy::Balanced, 0.8), (Strategy::Random, 0.2)])
+    }
+
     /// Strategies by weights.
     pub fn new(weights: Vec<(Strategy, f64)>) -> Result<Self, MixError> {
         let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();

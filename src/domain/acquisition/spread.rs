@@ -167,15 +167,12 @@ impl Picker for Typical {
         let open = (0..self.members.len()).filter(|c| !self.members[*c].is_empty());
         let next = open.min_by_key(|c| (self.known[*c], std::cmp::Reverse(self.sizes[*c])))?;
         let at = *self.members[next].last()?;
-        let of = format!(
-            "typical of {} that are alike, of which {} chosen so far",
-            self.sizes[next],
-            match self.known[next] {
-                0 => "none has been".to_owned(),
-                1 => "1 has been".to_owned(),
-                n => format!("{n} have been"),
-            }
-        );
+        let known = match self.known[next] {
+            0 => "none has been".to_owned(),
+            1 => "1 has been".to_owned(),
+            n => format!("{n} have been"),
+        };
+        let of = format!("typical of {} that are alike, of which {known} chosen so far", self.sizes[next]);
         Some((at, Why::plain(of)))
     }
 

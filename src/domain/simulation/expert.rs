@@ -6,8 +6,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::Stage;
-use crate::domain::gold::{Policy, Settled, settle};
-use crate::domain::label::Label;
+use crate::domain::gold::{Case, Policy, Rule, Settled, Vote};
+use crate::domain::label::{Annotator, Label};
 use crate::domain::taxonomy::{CategoryKey, Selection};
 
 /// One expert.
@@ -126,10 +126,18 @@ impl Protocol {
             seconds += if accepts { expert.seconds_accept } else { expert.seconds };
             labels.push(label);
         }
-        let named: Vec<Label> = labels.iter().map(|outputs| of_outputs(outputs)).collect();
-        let gold = match settle(&named, self.policy) {
-            Settled::Gold(label) => named.iter().position(|named| *named == label).map(|i| labels.swap_remove(i)),
-            Settled::Undecided | Settled::Disputed => None,
+        let votes = labels.iter().enumerate().map(|(i, outputs)| Vote {
+            annotator: Annotator(i.to_string()),
+            label: of_outputs(outputs),
+            blind: !self.assisted,
+            forked: false,
+        });
+        let case = Case { votes: votes.collect(), ruling: None };
+        let gold = match case.settle(Rule { policy: self.policy, experts: overlap }) {
+            Settled::Gold(label) => {
+                case.votes.iter().position(|vote| vote.label == label).map(|i| labels.swap_remove(i))
+            }
+            Settled::Undecided | Settled::Waiting | Settled::Disputed => None,
         };
         Decided { decisions: overlap, seconds, gold }
     }
