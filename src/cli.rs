@@ -7,6 +7,8 @@ mod experiment;
 mod guideline;
 mod language;
 mod protocol;
+mod queue;
+mod simulate;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -159,6 +161,8 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
         }
         Some(Verb::Doubt(args)) => doubt::doubt(&here()?, &args),
         Some(Verb::Experiment(args)) => experiment::run(&here()?, &args),
+        Some(Verb::Queue(args)) => queue::queue(&here()?, &args),
+        Some(Verb::Simulate(args)) => simulate::run(here, *args),
         Some(Verb::Score { model, style }) => {
             let project = here()?;
             let store = project.store()?;

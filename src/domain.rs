@@ -3,6 +3,7 @@
 //! Deliberately absent: input and output, async, the clock, and any source of randomness but a seed handed in. Nothing
 //! here knows a disease; categories come from a taxonomy file.
 
+pub mod acquisition;
 pub mod agreement;
 pub mod comparison;
 pub mod confident;
@@ -22,6 +23,7 @@ pub mod quota;
 pub mod record;
 pub mod segment;
 pub mod similar;
+pub mod simulation;
 pub mod spending;
 pub mod split;
 pub mod taxonomy;

@@ -6,6 +6,7 @@
 pub mod experiment;
 pub mod notes;
 pub mod project;
+pub mod simulation;
 pub mod tables;
 pub mod taxonomy;
 pub mod theme;

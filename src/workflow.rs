@@ -18,8 +18,10 @@ pub mod models;
 pub mod predict;
 pub mod project;
 pub mod protocol;
+pub mod queue;
 pub mod review;
 pub mod runs;
+pub mod simulate;
 pub mod train;
 
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
 //! What the command line says: verbs, options and their help.
 
+mod queues;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -9,6 +11,7 @@ use crate::domain::split::Tier;
 use crate::formats::notes::{Columns, Layout};
 use crate::formats::project::training::Method;
 use crate::workflow::experiment;
+pub(super) use queues::{QueueArgs, SimulateArgs};
 
 /// What the command line says.
 #[derive(Parser, Debug)]
@@ -120,6 +123,14 @@ pub(super) enum Verb {
         after_help = "Examples:\n  goldsmith doubt\n  goldsmith doubt --last --limit 0 | less\n  goldsmith doubt --last --csv > doubts.csv"
     )]
     Doubt(DoubtArgs),
+    /// Put the open sentences in order anew, by what the classifier can learn from most, and show its beginning with reasons.
+    #[command(after_help = "Examples:\n  goldsmith queue\n  goldsmith queue --last --limit 0 --csv > queue.csv")]
+    Queue(QueueArgs),
+    /// Let a labelled set play the expert: how many labels each order of the queue needs, as learning curves over seeds.
+    #[command(
+        after_help = "Examples:\n  goldsmith simulate\n  goldsmith simulate --strategies random,mix,margin,balanced=0.8+random=0.2 --csv curves.csv\n  goldsmith simulate --train train.csv --test test.csv --text-column dialogue --label-column section_header\n  goldsmith simulate --experts experts.toml --until-reached"
+    )]
+    Simulate(Box<SimulateArgs>),
     /// Look after encoders.
     #[command(subcommand)]
     Encoder(EncoderVerb),
@@ -565,7 +576,7 @@ impl From<MethodArg> for Method {
     }
 }
 
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug, Default)]
 pub(super) struct ColumnArgs {
     /// The column with the text.
     #[arg(long, value_name = "NAME")]
