@@ -2,6 +2,8 @@
 
 mod agreement;
 mod arguments;
+mod audit;
+mod bundle;
 mod doubt;
 mod experiment;
 mod guideline;
@@ -221,6 +223,9 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
         Some(Verb::Bronze { run, json }) => language::bronze(&here()?, run.as_deref(), json),
         Some(Verb::Egress { json, limit }) => language::show_egress(&here()?, json, limit),
         Some(Verb::Runs { verb }) => language::runs(&here()?, verb),
+        Some(Verb::Bundle(args)) => bundle::write(&here()?, *args),
+        Some(Verb::Merge(args)) => bundle::take_in(&here()?, args),
+        Some(Verb::Audit(args)) => audit::audit(&here()?, &args),
         Some(Verb::Check) => check(&here()?),
         Some(Verb::Completions { shell }) => {
             let mut text = Vec::new();
@@ -568,5 +573,6 @@ fn check(project: &Project) -> Result<Exit, Failure> {
         return Err(WorkflowError::Refused(format!("{} is damaged; restore a copy", store.path().display())).into());
     }
     store.rebuild()?;
+    say("the file is sound; `goldsmith audit` finds what someone may have changed in it");
     Ok(Exit::Success)
 }

@@ -1,8 +1,9 @@
-//! Files in and out: taxonomy and project files, notes, tables.
+//! Files in and out: taxonomy and project files, notes, tables, bundles.
 //!
 //! Reading is two steps: what the file says (raw), then what it means (checked). Every fault of a text file has its line
 //! and column.
 
+pub mod bundle;
 pub mod experiment;
 pub mod notes;
 pub mod project;
@@ -61,6 +62,9 @@ pub enum FormatError {
         /// Why, and what to type.
         message: String,
     },
+    /// A key, a password or a signature that is missing or does not fit; never the secret itself.
+    #[error("{0}")]
+    Key(String),
 }
 
 fn list(path: &std::path::Path, faults: &[Fault]) -> String {

@@ -1,6 +1,8 @@
 //! The use cases, one file each. This layer alone knows the clock and makes ids; both faces call it and add no rule.
 
 pub mod agreement;
+pub mod audit;
+pub mod bundle;
 pub mod demo;
 pub mod dispatch;
 pub mod doubt;
