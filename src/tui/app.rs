@@ -276,6 +276,11 @@ impl App {
                 self.jobs.finish(&offer, how);
                 self.say(&format!("{}: {said}", offer.name()), meaning);
             }
+            // The sentence on the screen stays; why it is there may be another reason now.
+            Message::Planned => {
+                let shown = self.review.item.as_ref().map(|item| Target::Exactly(item.sentence.id));
+                return shown.map(|target| self.review.fetch(target)).into_iter().collect();
+            }
             Message::Failed(text) => self.say(&text, Meaning::Bad),
             Message::Quit => self.quit = true,
         }

@@ -600,3 +600,22 @@ fn keys_of_adjudicate() {
         desk.press(&["tab", "tab", "shift-tab", "shift-tab"]);
     }
 }
+
+/// After so many decisions the queue is thought over behind the screen, and each sentence says why it is there.
+#[test]
+fn the_queue_is_planned_anew_while_an_expert_decides() {
+    let (_folder, project) = project("single");
+    let file = project.folder.join("goldsmith.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("retrain_every = 25", "retrain_every = 2")).unwrap();
+    let mut bench = Headless::open(Project::read(&project.folder, Some("ann")).unwrap(), 120, 40).unwrap();
+    bench.press(&["1"]);
+    assert!(!bench.text().contains("here:"), "{}", bench.text());
+    bench.press(&["3"]);
+    assert!(bench.wait(|text| text.contains("here: next in its note")), "{}", bench.text());
+    assert!(
+        bench.text().contains("\u{258c} Knee pain.") && bench.text().contains("2 of 3 decided"),
+        "{}",
+        bench.text()
+    );
+}

@@ -10,7 +10,7 @@ use crate::formats::{FormatError, taxonomy};
 use crate::store::Store;
 
 /// An open project.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Project {
     /// Its folder.
     pub folder: PathBuf,

@@ -99,6 +99,8 @@ pub enum Message {
     Job(Offer, Progress),
     /// A language model's job is over.
     JobEnded(Offer, Result<String, String>),
+    /// The queue has a new order.
+    Planned,
     /// An effect failed; nothing was changed.
     Failed(String),
     /// Leave.
