@@ -102,7 +102,7 @@ fn keys_of_review() {
         (&["E"], &["a real note stays as it is"], &[]),
         (&["c", "a", "b", "enter"], &["\u{201c}ab\u{201d}", first], &[]),
         (&["?"], &["undo, without limit"], &[]),
-        (&["?", "enter", "j", "j"], &["Cognitive assessment", "Neuropsychiatric symptoms"], &[]),
+        (&["?", "enter", "j", "j", "j"], &["Cognitive assessment", "Neuropsychiatric symptoms"], &[]),
         (&["?", "esc"], &[first], &["undo, without limit"]),
         (&["g"], &["Forgetting recent events"], &[]),
         (&["/", "k", "n", "e", "enter"], &[third, "filter `kne`: 1"], &[]),

@@ -96,6 +96,32 @@ fn two_experts_blind_one_adjudicator_and_gold_comes_out() {
     let votes = succeeds(&["export", "gold", "--votes", "--project", &root]);
     assert_eq!(votes.lines().count(), 10, "the experts' labels stay as they were");
     assert!(succeeds(&["check", "--project", &root]).starts_with("ok"));
+
+    // The log says who decided what and settled what, and that it is whole.
+    let log = succeeds(&["audit", "--log", "--project", &root]);
+    assert!(log.contains("all is well: 12 events") && log.contains("eve settles"), "{log}");
+    assert!(log.contains("son fills the pill box"), "the reason is on record: {log}");
+    // Someone turns one of Ben's labels into another, behind the program's back.
+    let store = rusqlite::Connection::open(format!("{root}/goldsmith.db")).unwrap();
+    let (id, position): (String, i64) = store
+        .query_row(
+            "SELECT e.id, c.position FROM events e JOIN chain c ON c.event = e.id
+             WHERE e.annotator = 'ben' AND e.stand LIKE '%cognitive_impairment%'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    let tampering = format!(
+        "DROP TRIGGER events_are_never_changed;
+         UPDATE events SET stand = replace(stand, 'cognitive_impairment', 'coping_strategy') WHERE id = '{id}'"
+    );
+    store.execute_batch(&tampering).unwrap();
+    drop(store);
+    let output = goldsmith(&["audit", "--project", &root]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&id) && said.contains(&position.to_string()), "{said}");
+    assert!(said.contains("shown"), "and what is shown by it: {said}");
 }
 
 /// Where one expert is enough, ten people at once decide every sentence once.

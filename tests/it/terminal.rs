@@ -17,6 +17,9 @@ pub(super) fn project(sentences: &[&str]) -> (tempfile::TempDir, String) {
     fs::write(&path, lines.join("\n")).unwrap();
     let output = goldsmith(&["import", &path, "--unit", "sentence", "--model", "some-llm", "--project", &root]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Proposals are seen on patients of the test split too.
+    let file = format!("{root}/goldsmith.toml");
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace("blind = \"test\"", "blind = \"never\"")).unwrap();
     (folder, root)
 }
 
@@ -169,7 +172,7 @@ fn two_workbenches_and_an_import_share_a_store() {
 fn blind_hides_every_proposal_until_decided() {
     let (_folder, root) = project(&["Sentence one.", "Sentence two."]);
     let path = format!("{root}/goldsmith.toml");
-    fs::write(&path, fs::read_to_string(&path).unwrap().replace("blind = \"test\"", "blind = \"always\"")).unwrap();
+    fs::write(&path, fs::read_to_string(&path).unwrap().replace("blind = \"never\"", "blind = \"always\"")).unwrap();
     let mut screen = open(&root, "ann");
     let text = screen.shows("Sentence one.");
     assert!(text.contains("blind: shown after you decide") && !text.contains("some-llm"), "{text}");
