@@ -2,10 +2,15 @@
 
 mod agreement;
 mod arguments;
+mod audit;
+mod bundle;
 mod doubt;
 mod experiment;
+mod guideline;
 mod language;
 mod protocol;
+mod queue;
+mod simulate;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -143,6 +148,10 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             ))?;
             Ok(Exit::Success)
         }
+        Some(Verb::Taxonomy(TaxonomyVerb::Versions)) => guideline::versions(&here()?),
+        Some(Verb::Taxonomy(TaxonomyVerb::Diff { before, after, json })) => {
+            guideline::diff(&here()?, before.as_deref(), after.as_deref(), json)
+        }
         Some(Verb::Metrics { style }) => metrics(&here()?, &style),
         Some(Verb::Assign(args)) => protocol::assign(&here()?, &args),
         Some(Verb::Status(args)) => protocol::status(&here()?, &args),
@@ -154,6 +163,8 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
         }
         Some(Verb::Doubt(args)) => doubt::doubt(&here()?, &args),
         Some(Verb::Experiment(args)) => experiment::run(&here()?, &args),
+        Some(Verb::Queue(args)) => queue::queue(&here()?, &args),
+        Some(Verb::Simulate(args)) => simulate::run(here, *args),
         Some(Verb::Score { model, style }) => {
             let project = here()?;
             let store = project.store()?;
@@ -212,6 +223,9 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
         Some(Verb::Bronze { run, json }) => language::bronze(&here()?, run.as_deref(), json),
         Some(Verb::Egress { json, limit }) => language::show_egress(&here()?, json, limit),
         Some(Verb::Runs { verb }) => language::runs(&here()?, verb),
+        Some(Verb::Bundle(args)) => bundle::write(&here()?, *args),
+        Some(Verb::Merge(args)) => bundle::take_in(&here()?, args),
+        Some(Verb::Audit(args)) => audit::audit(&here()?, &args),
         Some(Verb::Check) => check(&here()?),
         Some(Verb::Completions { shell }) => {
             let mut text = Vec::new();
@@ -559,5 +573,6 @@ fn check(project: &Project) -> Result<Exit, Failure> {
         return Err(WorkflowError::Refused(format!("{} is damaged; restore a copy", store.path().display())).into());
     }
     store.rebuild()?;
+    say("the file is sound; `goldsmith audit` finds what someone may have changed in it");
     Ok(Exit::Success)
 }

@@ -1,6 +1,7 @@
 //! Everything that looks at the program from outside, in one binary: candle is linked once.
 
 mod it {
+    mod bundle;
     mod cli;
     mod encoder;
     mod experiment;

@@ -1,5 +1,7 @@
 //! What the command line says: verbs, options and their help.
 
+mod queues;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -9,6 +11,7 @@ use crate::domain::split::Tier;
 use crate::formats::notes::{Columns, Layout};
 use crate::formats::project::training::Method;
 use crate::workflow::experiment;
+pub(super) use queues::{QueueArgs, SimulateArgs};
 
 /// What the command line says.
 #[derive(Parser, Debug)]
@@ -120,6 +123,14 @@ pub(super) enum Verb {
         after_help = "Examples:\n  goldsmith doubt\n  goldsmith doubt --last --limit 0 | less\n  goldsmith doubt --last --csv > doubts.csv"
     )]
     Doubt(DoubtArgs),
+    /// Put the open sentences in order anew, by what the classifier can learn from most, and show its beginning with reasons.
+    #[command(after_help = "Examples:\n  goldsmith queue\n  goldsmith queue --last --limit 0 --csv > queue.csv")]
+    Queue(QueueArgs),
+    /// Let a labelled set play the expert: how many labels each order of the queue needs, as learning curves over seeds.
+    #[command(
+        after_help = "Examples:\n  goldsmith simulate\n  goldsmith simulate --strategies random,mix,margin,balanced=0.8+random=0.2 --csv curves.csv\n  goldsmith simulate --train train.csv --test test.csv --text-column dialogue --label-column section_header\n  goldsmith simulate --experts experts.toml --until-reached"
+    )]
+    Simulate(Box<SimulateArgs>),
     /// Look after encoders.
     #[command(subcommand)]
     Encoder(EncoderVerb),
@@ -183,7 +194,23 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: Option<RunsVerb>,
     },
-    /// Check the store's file and fold its log anew.
+    /// Write decisions to a file for another site; without the text of notes, unless you ask for it.
+    #[command(
+        after_help = "Examples:\n  goldsmith bundle ward.gz\n  goldsmith bundle ward-2.gz.age --new --to age1... --sign minisign.key\n  goldsmith bundle ann.gz.age --annotator ann --with-text --passphrase-env WORDS"
+    )]
+    Bundle(Box<BundleArgs>),
+    /// Take another site's bundle in. Nothing is overwritten, the order does not matter, and a bundle taken in twice changes
+    /// nothing; where experts contradict each other, an adjudicator decides.
+    #[command(
+        after_help = "Examples:\n  goldsmith merge ward.gz clinic.gz\n  goldsmith merge ward-2.gz.age --identity key.txt --signed-by RW..."
+    )]
+    Merge(MergeArgs),
+    /// Find out whether anyone changed the log behind the program's back, and print who decided what, when, having seen what.
+    #[command(
+        after_help = "Examples:\n  goldsmith audit\n  goldsmith audit --expect LINK\n  goldsmith audit --log --annotator ann --since 2026-01-31\n  goldsmith audit --csv log.csv"
+    )]
+    Audit(AuditArgs),
+    /// Check the store's file and fold its log anew; `goldsmith audit` finds what was changed in it.
     #[command(after_help = "Example:\n  goldsmith check")]
     Check,
     /// Print completions for a shell.
@@ -199,6 +226,89 @@ pub(super) enum Verb {
     Man,
 }
 
+#[derive(clap::Args, Debug)]
+pub(super) struct BundleArgs {
+    /// The file to write; ending in .gz or .gz.age it is compressed. It must not be there yet.
+    pub(super) out: PathBuf,
+    /// Only what this expert decided.
+    #[arg(long, value_name = "NAME")]
+    pub(super) annotator: Option<String>,
+    /// Only what comes from this site; `here` is this store.
+    #[arg(long, value_name = "NAME")]
+    pub(super) site: Option<String>,
+    /// Only what is newer than the last bundle that was written with --new.
+    #[arg(long)]
+    pub(super) new: bool,
+    /// With the whole notes that the decisions are on.
+    #[arg(long)]
+    pub(super) with_text: bool,
+    /// With comments and reworded sentences, which may quote a note.
+    #[arg(long)]
+    pub(super) comments: bool,
+    /// For anyone to open, whatever goldsmith.toml says.
+    #[arg(long, conflicts_with_all = ["to", "passphrase_env"])]
+    pub(super) plain: bool,
+    /// Encrypt it to this public key of age (age1...), or to those in a file; may be given several times.
+    #[arg(long, value_name = "RECIPIENT")]
+    pub(super) to: Vec<String>,
+    /// Encrypt it with the passphrase in this environment variable.
+    #[arg(long, value_name = "VARIABLE", conflicts_with = "to")]
+    pub(super) passphrase_env: Option<String>,
+    /// Sign it with this minisign secret key; the signature is written beside it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) sign: Option<PathBuf>,
+    /// The environment variable with that key's password.
+    #[arg(long, value_name = "VARIABLE", requires = "sign")]
+    pub(super) sign_password_env: Option<String>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct MergeArgs {
+    /// Bundles.
+    #[arg(required = true)]
+    pub(super) files: Vec<PathBuf>,
+    /// A file with your identity of age (AGE-SECRET-KEY-1...); may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(super) identity: Vec<PathBuf>,
+    /// The environment variable with the passphrase.
+    #[arg(long, value_name = "VARIABLE")]
+    pub(super) passphrase_env: Option<String>,
+    /// Take it in only if this minisign public key (RW..., or a file) has signed it; of several, any.
+    #[arg(long, value_name = "KEY")]
+    pub(super) signed_by: Vec<String>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct AuditArgs {
+    /// The last link as an earlier audit or a bundle said it: is that log still the beginning of this one?
+    #[arg(long, value_name = "LINK")]
+    pub(super) expect: Option<String>,
+    /// Print every event.
+    #[arg(long)]
+    pub(super) log: bool,
+    /// Write every event as CSV; `-` is standard output.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "log"])]
+    pub(super) csv: Option<PathBuf>,
+    /// As JSON; with --log, followed by a line for each event.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Events of this expert alone.
+    #[arg(long, value_name = "NAME")]
+    pub(super) annotator: Option<String>,
+    /// Events on this sentence alone, by its number.
+    #[arg(long, value_name = "N")]
+    pub(super) sentence: Option<i64>,
+    /// Events from this day or moment on, in UTC.
+    #[arg(long, value_name = "DATE")]
+    pub(super) since: Option<String>,
+    /// Sentence by sentence, not by time alone.
+    #[arg(long)]
+    pub(super) by_sentence: bool,
+    /// With the text of the sentences.
+    #[arg(long)]
+    pub(super) with_text: bool,
+}
+
 #[derive(Subcommand, Debug)]
 pub(super) enum TaxonomyVerb {
     /// Name every fault of a taxonomy file by line and column.
@@ -206,6 +316,22 @@ pub(super) enum TaxonomyVerb {
     Check {
         /// The file.
         file: PathBuf,
+    },
+    /// List every version of the guideline that this project has used.
+    #[command(after_help = "Example:\n  goldsmith taxonomy versions")]
+    Versions,
+    /// Say what changed between two versions of the guideline, and how many decisions that puts in question.
+    #[command(
+        after_help = "Examples:\n  goldsmith taxonomy diff\n  goldsmith taxonomy diff 3fa2 \n  goldsmith taxonomy diff old.toml new.toml"
+    )]
+    Diff {
+        /// The earlier one: a file, or the beginning of a version's hash. Without it, the one used before.
+        before: Option<String>,
+        /// The later one; without it, the one in use.
+        after: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -549,7 +675,7 @@ impl From<MethodArg> for Method {
     }
 }
 
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug, Default)]
 pub(super) struct ColumnArgs {
     /// The column with the text.
     #[arg(long, value_name = "NAME")]

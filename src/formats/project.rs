@@ -1,7 +1,9 @@
 //! `goldsmith.toml`: what a project is.
 
+mod bundles;
 pub mod language;
 mod protocol;
+pub mod queue;
 pub mod training;
 
 use std::collections::BTreeMap;
@@ -13,7 +15,9 @@ use crate::domain::gold::{Policy, Rule};
 use crate::domain::metrics::Bootstrap;
 use crate::domain::protocol::Protocol;
 use crate::domain::split::SplitPlan;
+pub use bundles::BundleSettings;
 use language::{GenerateSettings, LabelSettings, ModelSettings, PrivacySettings};
+use queue::QueueSettings;
 use training::TrainSettings;
 
 /// The file's name.
@@ -108,6 +112,18 @@ label_smoothing = 0.0
 oversample = 0.0
 seed = 1
 
+[queue]
+# In which order sentences come for review: "note" as the notes run, "random", "stratified", "entropy", "margin",
+# "balanced" (what the classifier wavers on, rare categories first), "disagreement" (silver against classifier), "minority",
+# "diverse", "typical", "doubts", or "mix" by the shares below. Until the classifier can learn, they come as the notes run.
+order = "mix"
+mix = { balanced = 0.8, random = 0.2 }
+# The order is made anew after so many decisions.
+retrain_every = 25
+# At most so many sentences are put in order.
+limit = 2000
+seed = 1
+
 [privacy]
 # The terms under which you hold these notes. "local-only": no text of a note leaves this machine. "agreed hosts": an
 # agreement covers the hosts below. "open": the notes are public. Text goes to a host only if it is named, whatever the terms.
@@ -119,6 +135,12 @@ allow_hosts = []
 phi = "warn"
 # Let prompts that write sentences show gold sentences of training patients.
 real_sentences_in_prompts = false
+
+[bundles]
+# Who can open what `goldsmith bundle` writes when neither --to nor --plain says otherwise: public keys of age, "age1...".
+recipients = []
+# Public keys of minisign, "RW...". `goldsmith merge` then takes in only what one of them has signed.
+require_signature = []
 
 # A model that `goldsmith label` and `goldsmith generate` can use; any number of such tables.
 # [models.local]
@@ -216,8 +238,12 @@ pub struct ProjectFile {
     pub bootstrap: Bootstrap,
     /// Settings of training.
     pub train: TrainSettings,
+    /// In which order sentences come.
+    pub queue: QueueSettings,
     /// Where text may go.
     pub privacy: PrivacySettings,
+    /// Who may open and who must sign bundles.
+    pub bundles: BundleSettings,
     /// Language models by name.
     pub models: BTreeMap<String, ModelSettings>,
     /// Settings of labelling.
@@ -302,10 +328,15 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
     if let Some(table) = top.table(s, "train") {
         training::read(s, table, &mut train);
     }
+    let mut queue = QueueSettings::default();
+    if let Some(table) = top.table(s, "queue") {
+        queue::read(s, table, &mut queue);
+    }
     let mut privacy = PrivacySettings::default();
     if let Some(table) = top.table(s, "privacy") {
         language::privacy_settings(s, table, &mut privacy);
     }
+    let bundles = top.table(s, "bundles").map(|table| bundles::read(s, table)).unwrap_or_default();
     let named = top.table(s, "models").map(|table| table.named_tables(s)).unwrap_or_default();
     let mut models = BTreeMap::new();
     for (name, table) in named {
@@ -337,7 +368,9 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
         split,
         bootstrap,
         train,
+        queue,
         privacy,
+        bundles,
         models,
         label,
         generate,

@@ -10,6 +10,7 @@ use super::review::ReviewState;
 use super::theme::{Meaning, Theme};
 use super::train::TrainState;
 use crate::domain::corpus::{Origin, SentenceId};
+use crate::domain::guideline::Outdated;
 use crate::domain::label::{Annotator, Label};
 use crate::domain::queue::Filter;
 use crate::domain::taxonomy::{Selection, Taxonomy};
@@ -31,6 +32,8 @@ pub struct Shared {
     pub blind: bool,
     /// All that lies on each desk, in the order of [`Desk::ALL`].
     pub desks: [Filter; 3],
+    /// What changes of the guideline put in question.
+    pub outdated: Vec<Outdated>,
     /// The names of the project's language models.
     pub models: Vec<String>,
     /// What the project file says of training.
@@ -101,6 +104,8 @@ pub enum Prompt {
     Edit,
     /// Why a dispute is settled by this label.
     Reason(Label),
+    /// The words in which a settled case becomes an example of this label.
+    Example(SentenceId, Label),
     /// An action by name.
     Palette,
 }
@@ -271,6 +276,11 @@ impl App {
                 self.jobs.finish(&offer, how);
                 self.say(&format!("{}: {said}", offer.name()), meaning);
             }
+            // The sentence on the screen stays; why it is there may be another reason now.
+            Message::Planned => {
+                let shown = self.review.item.as_ref().map(|item| Target::Exactly(item.sentence.id));
+                return shown.map(|target| self.review.fetch(target)).into_iter().collect();
+            }
             Message::Failed(text) => self.say(&text, Meaning::Bad),
             Message::Quit => self.quit = true,
         }
@@ -355,6 +365,15 @@ impl App {
                 match label {
                     Ok(label) => return self.settle(label),
                     Err(why) => self.say(why, Meaning::Warn),
+                }
+                Vec::new()
+            }
+            Screen::Adjudicate if action == Action::Example => {
+                match &self.disputes.settled {
+                    Some((id, text, label)) => {
+                        self.overlay = Some(input(Prompt::Example(*id, label.clone()), text.clone()));
+                    }
+                    None => self.say("settle a case first; then it can become an example", Meaning::Warn),
                 }
                 Vec::new()
             }

@@ -2,6 +2,7 @@
 //! what is shown as it was.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -19,7 +20,7 @@ use crate::workflow::dispatch::Ended;
 use crate::workflow::metrics::Board;
 use crate::workflow::project::Project;
 use crate::workflow::review::{self, Desk, Item};
-use crate::workflow::{Cancel, WorkflowError, agreement, experiment, generate, label, models, train};
+use crate::workflow::{Cancel, WorkflowError, agreement, experiment, generate, guideline, label, models, queue, train};
 
 /// What the effects work on.
 pub struct World {
@@ -32,6 +33,8 @@ pub struct World {
     jobs: std::collections::BTreeMap<Offer, Cancel>,
     shown: [Option<SentenceId>; 3],
     version: i64,
+    /// Whether the order of the queue is being thought over, or could not be.
+    planning: Arc<AtomicBool>,
 }
 
 /// A filter's matches are counted up to here; beyond, "more than".
@@ -47,9 +50,43 @@ impl World {
         let version = store.data_version()?;
         let (training, experimenting, jobs) = Default::default();
         let shown = [None; 3];
-        let world = Self { project, store, to_app, to_board, training, experimenting, jobs, shown, version };
+        let world = Self {
+            project,
+            store,
+            to_app,
+            to_board,
+            training,
+            experimenting,
+            jobs,
+            shown,
+            version,
+            planning: Arc::default(),
+        };
         world.refresh();
+        world.plan_if_due();
         Ok(world)
+    }
+
+    /// Thinks the order of the queue over on a thread of its own, once enough has been decided.
+    fn plan_if_due(&self) {
+        let due = || queue::is_due(&self.project, &self.store).unwrap_or(false);
+        if self.planning.load(Ordering::Relaxed) || !due() {
+            return;
+        }
+        self.planning.store(true, Ordering::Relaxed);
+        let (project, app, planning) = (self.project.clone(), self.to_app.clone(), self.planning.clone());
+        thread::spawn(move || {
+            let plan = || queue::plan(&project, &mut project.store()?, &Cancel::default(), &mut |_| {});
+            let message = match plan() {
+                Ok(_) => {
+                    planning.store(false, Ordering::Relaxed);
+                    Message::Planned
+                }
+                // What failed once would fail after every decision.
+                Err(error) => Message::Failed(format!("the queue keeps its order: {error}")),
+            };
+            let _ = app.send(message);
+        });
     }
 
     fn refresh(&self) {
@@ -82,6 +119,14 @@ impl World {
                 self.decide(desk, &item, stand, took, then, &filter)
             }
             Effect::Settle { item, stand, took, filter } => self.settle(&item, stand, took, &filter),
+            Effect::Example { case, label, text } => {
+                guideline::add_example(&self.project, &self.store, case, &label, &text).map(|()| {
+                    let what = self.project.taxonomy.describe(&label);
+                    vec![Message::Saved {
+                        line: format!("an example of {what} in the guideline, from the next start on"),
+                    }]
+                })
+            }
             Effect::Undo => self.turn_back("nothing to undo", review::undo),
             Effect::Redo => self.turn_back("nothing to redo", review::redo),
             Effect::List { title, ids } => self.store.texts(&ids).map_err(Into::into).map(|rows| {
@@ -144,6 +189,7 @@ impl World {
         review::decide(&self.project, &mut self.store, item, stand.clone(), took)?;
         let line = self.saved_line(item, &stand);
         self.refresh();
+        self.plan_if_due();
         // Committed: from here on nothing may claim that the decision failed.
         let mut messages =
             self.fetch(desk, then, filter, false).unwrap_or_else(|error| vec![Message::Failed(error.to_string())]);

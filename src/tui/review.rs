@@ -3,6 +3,7 @@
 use super::app::{Effect, Shared, Target};
 use super::filter::DOUBTED;
 use super::keymap::Action;
+use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Label, Stand};
 use crate::domain::queue::{Doubted, Filter};
 use crate::domain::taxonomy::{CategoryKey, Selection};
@@ -33,6 +34,8 @@ pub struct ReviewState {
     pub matches: Option<u64>,
     /// Milliseconds of the latest decisions.
     pub took: Vec<u32>,
+    /// What was settled last: the sentence, its words and its label.
+    pub settled: Option<(SentenceId, String, Label)>,
     /// Whether the first answer of the store has come.
     pub loaded: bool,
     since: u64,
@@ -55,6 +58,7 @@ impl ReviewState {
             total: 0,
             matches: None,
             took: Vec::new(),
+            settled: None,
             loaded: false,
             since: 0,
         }
@@ -188,6 +192,7 @@ impl ReviewState {
             return Vec::new();
         };
         self.draft = None;
+        self.settled = Some((item.sentence.id, item.text().to_owned(), label.clone()));
         let stand = Stand { label: Some(label), comment: reason.trim().to_owned(), ..Stand::default() };
         vec![Effect::Settle { item, stand, took, filter: self.filter.clone() }]
     }

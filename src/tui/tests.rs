@@ -599,6 +599,15 @@ fn keys_of_adjudicate() {
     let text = desk.text();
     assert!(text.contains("settled: Requires") && text.contains("1 disputed, 1 settled"), "{text}");
     assert!(text.contains("Knee pain") && text.contains("expert 1    None"), "{text}");
+    // It becomes an example in the guideline, but not in the words of the note.
+    desk.press(&["G", "enter"]);
+    assert!(desk.text().contains("say it in"), "{}", desk.text());
+    desk.press(&["G"]);
+    desk.type_text(" He cannot.");
+    desk.press(&["enter"]);
+    assert!(desk.text().contains("an example of Requires assistance"), "{}", desk.text());
+    let guideline = std::fs::read_to_string(&project.file.taxonomy).unwrap();
+    assert!(guideline.contains("\"Her son fills the pill box. He cannot.\""));
     desk.press(&["0", "enter"]);
     assert!(desk.text().contains("nothing is disputed; 2 settled so far"), "{}", desk.text());
     // Undone, it is disputed again; and the experts' labels were never touched.
@@ -612,4 +621,23 @@ fn keys_of_adjudicate() {
         desk.resize(width, height);
         desk.press(&["tab", "tab", "shift-tab", "shift-tab"]);
     }
+}
+
+/// After so many decisions the queue is thought over behind the screen, and each sentence says why it is there.
+#[test]
+fn the_queue_is_planned_anew_while_an_expert_decides() {
+    let (_folder, project) = project("single");
+    let file = project.folder.join("goldsmith.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("retrain_every = 25", "retrain_every = 2")).unwrap();
+    let mut bench = Headless::open(Project::read(&project.folder, Some("ann")).unwrap(), 120, 40).unwrap();
+    bench.press(&["1"]);
+    assert!(!bench.text().contains("here:"), "{}", bench.text());
+    bench.press(&["3"]);
+    assert!(bench.wait(|text| text.contains("here: next in its note")), "{}", bench.text());
+    assert!(
+        bench.text().contains("\u{258c} Knee pain.") && bench.text().contains("2 of 3 decided"),
+        "{}",
+        bench.text()
+    );
 }

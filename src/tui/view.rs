@@ -103,6 +103,7 @@ fn hints(app: &App) -> Line<'static> {
             (Action::None, "None"),
             (Action::Undo, "undo"),
             (Action::Next, "next"),
+            (Action::Example, "example"),
             (Action::Guideline, "guideline"),
             (Action::Help, "keys"),
         ],

@@ -224,6 +224,11 @@ impl Board {
         counts
     }
 
+    /// Whether experts dispute a sentence.
+    pub fn is_disputed(&self, sentence: SentenceId, rule: Rule) -> bool {
+        self.gold.get(&sentence).is_some_and(|entry| entry.case.settle(rule) == Settled::Disputed)
+    }
+
     /// How many synthetic sentences were written for *None* and each category.
     pub fn bronze_counts(&self, taxonomy: &Taxonomy) -> Vec<usize> {
         let mut counts = vec![0; taxonomy.categories().len() + 1];

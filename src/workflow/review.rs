@@ -117,7 +117,7 @@ pub fn item(project: &Project, store: &Store, desk: Desk, id: SentenceId) -> Res
     let blind = project.file.protocol.is_blind(&project.annotator, id, split);
     let hidden = blind && !decided && document.origin == Origin::Real && desk != Desk::Adjudicate;
     let without_machines = hidden || (blind && desk == Desk::Adjudicate);
-    let (mut silver, mut classifier, mut doubt, mut why) = (Vec::new(), None, None, None);
+    let (mut silver, mut classifier, mut doubt) = (Vec::new(), None, None);
     let mut settled = Vec::new();
     if hidden {
         decisions.clear();
@@ -126,7 +126,6 @@ pub fn item(project: &Project, store: &Store, desk: Desk, id: SentenceId) -> Res
     }
     if !without_machines {
         doubt = store.doubt_about(id)?;
-        why = store.ranked_because(id)?;
         for proposal in store.proposals(id)? {
             match proposal.source {
                 Source::Classifier if classifier.is_none() => classifier = Some(proposal),
@@ -137,6 +136,8 @@ pub fn item(project: &Project, store: &Store, desk: Desk, id: SentenceId) -> Res
     }
     let verdicts = if document.origin == Origin::Synthetic { store.verdicts(id)? } else { Vec::new() };
     let doubted = store.is_doubted(id)?;
+    // Where someone decides blind, the plan says nothing of what the machine thinks.
+    let why = if desk == Desk::Review { store.ranked_because(id)? } else { None };
     let others = decisions;
     Ok(Item {
         sentence,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossterm::event::KeyEvent;
 
 use crate::domain::corpus::SentenceId;
-use crate::domain::label::{Run, RunId, Stand};
+use crate::domain::label::{Label, Run, RunId, Stand};
 use crate::domain::queue::Filter;
 use crate::formats::project::training::{Method, TrainSettings};
 use crate::tui::jobs::Offer;
@@ -99,6 +99,8 @@ pub enum Message {
     Job(Offer, Progress),
     /// A language model's job is over.
     JobEnded(Offer, Result<String, String>),
+    /// The queue has a new order.
+    Planned,
     /// An effect failed; nothing was changed.
     Failed(String),
     /// Leave.
@@ -159,6 +161,15 @@ pub enum Effect {
         took: Option<u32>,
         /// Among which.
         filter: Filter,
+    },
+    /// Make a settled case an example in the guideline.
+    Example {
+        /// The sentence.
+        case: SentenceId,
+        /// What it is an example of.
+        label: Label,
+        /// In these words.
+        text: String,
     },
     /// Take back the last decision and show where.
     Undo,

@@ -126,7 +126,7 @@ impl App {
         let desk = self.screen.desk().unwrap_or(Desk::Review);
         if prompt == Prompt::Search {
             let all = self.of(desk).all.clone();
-            return match filter::parse(&text, all, &self.shared.taxonomy) {
+            return match filter::parse(&text, all, &self.shared.taxonomy, &self.shared.outdated) {
                 Ok(filter) => {
                     let state = self.of(desk);
                     state.filter = filter;
@@ -144,6 +144,7 @@ impl App {
         match prompt {
             Prompt::Comment => state.comment(text, now),
             Prompt::Reason(label) => state.settle(label, text, now),
+            Prompt::Example(case, label) => vec![Effect::Example { case, label, text }],
             _ => state.reword(&text, now),
         }
     }

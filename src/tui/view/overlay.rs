@@ -71,6 +71,7 @@ fn name(prompt: &Prompt) -> &'static str {
         Prompt::Comment => "comment, Enter saves",
         Prompt::Edit => "reword, Enter saves and accepts",
         Prompt::Reason(_) => "why, in a few words; Enter settles, Esc does not",
+        Prompt::Example(..) => "in your own words, without who it is; Enter adds it to the guideline",
         Prompt::Palette => "find an action, Enter does it",
     }
 }
@@ -177,8 +178,9 @@ fn input(
                 lines.push(pair(app.shared.keymap.key(*action), what, i == chosen));
             }
         }
-        Prompt::Reason(label) => {
-            let said = format!("   settled as {}", app.shared.taxonomy.describe(label));
+        Prompt::Reason(label) | Prompt::Example(_, label) => {
+            let lead = if matches!(prompt, Prompt::Reason(_)) { "settled as" } else { "an example of" };
+            let said = format!("   {lead} {}", app.shared.taxonomy.describe(label));
             lines.push(Line::styled(fit(&said, width), theme.style(Meaning::Gold)));
         }
         Prompt::Comment | Prompt::Edit => {}
