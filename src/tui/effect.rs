@@ -462,7 +462,9 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Se
                 count_lengths(&store, origin, seen)?;
             }
             let score = |source| -> Result<_, WorkflowError> {
-                let scored = board.latest(source).and_then(|run| board.score(project, run, project.file.bootstrap));
+                let mut scored = board.latest(source).and_then(|run| board.score(project, run, project.file.bootstrap));
+                // A list of what others or machines say of a sentence would give it away.
+                scored.iter_mut().for_each(|s| s.pairs.retain(|(id, ..)| !board.is_hidden(project, *id)));
                 scored.map(|s| Ok((store.run(&s.run)?.model, s))).transpose().map(|s| s.map(|(model, s)| (s, model)))
             };
             Ok(Snapshot {
@@ -491,10 +493,14 @@ fn measured(project: &Project, board: &Board, kept: &mut Option<(Changes, Arc<Re
     if !board.several() {
         return None;
     }
-    match kept {
-        Some((seen, report)) if *seen == mark => Some(report.clone()),
-        _ => Some(kept.insert((mark, Arc::new(agreement::live(project, board)))).1.clone()),
+    if let Some((_, report)) = kept.as_ref().filter(|(seen, _)| *seen == mark) {
+        return Some(report.clone());
     }
+    let mut report = agreement::live(project, board);
+    for pair in &mut report.confused {
+        pair.sentences.retain(|id| !board.is_hidden(project, *id));
+    }
+    Some(kept.insert((mark, Arc::new(report))).1.clone())
 }
 
 fn compared(

@@ -248,6 +248,16 @@ impl Board {
         names.next().is_some_and(|first| names.any(|name| name != first))
     }
 
+    /// Whether this annotator is still to decide on a sentence without knowing what others and machines say of it.
+    pub fn is_hidden(&self, project: &Project, id: SentenceId) -> bool {
+        let (who, protocol) = (&project.annotator, &project.file.protocol);
+        let Some((entry, patient)) = self.gold.get(&id).and_then(|e| Some((e, self.patients.get(&e.patient)?))) else {
+            return false;
+        };
+        let decided = entry.case.votes.iter().any(|vote| vote.annotator == *who);
+        !decided && protocol.decides(who) && protocol.is_blind(who, id, patient.split)
+    }
+
     /// What experts say of each real sentence, with its patient's number; in order of sentences.
     pub fn votes(&self) -> Vec<(SentenceId, u32, &[Vote])> {
         let real = self.gold.iter().filter(|(_, entry)| entry.origin == Origin::Real && !entry.case.votes.is_empty());
