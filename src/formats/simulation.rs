@@ -53,7 +53,7 @@ fn expert<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, outputs: &[String]) 
         }
         for (truth, others) in confusions.named_tables(s) {
             let at = others.span();
-            let mut find = |s: &mut Source<'t>, name: &str, at| {
+            let find = |s: &mut Source<'t>, name: &str, at| {
                 let found = outputs.iter().position(|output| output == name);
                 if found.is_none() {
                     s.fault(at, format!("`{name}` is no label here; known are {}", outputs.join(", ")));

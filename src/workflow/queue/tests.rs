@@ -65,6 +65,7 @@ fn decide(store: &mut Store, id: SentenceId, key: &str) {
         took: None,
         proposal_visible: false,
         proposal: None,
+        supersedes: None,
         taxonomy: "t".into(),
     };
     store.append(&[Event::Decide(decision)]).unwrap();
@@ -111,7 +112,7 @@ fn a_plan_asks_the_classifier_and_leaves_what_is_scored_on_to_chance() {
     assert_eq!(again.rows, plan.rows, "the same gold and seed, the same order");
     // The queue of the workbench runs in this order.
     let filter = Filter { planned: true, progress: State::Open, ..Filter::default() };
-    let first = store.seek(&filter, &project.annotator, None, Direction::Next).unwrap();
+    let first = store.seek(&filter, &project.annotator, None, Direction::Forward).unwrap();
     assert_eq!(first, Some(plan.rows[0].0));
 }
 
