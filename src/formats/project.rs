@@ -114,10 +114,10 @@ seed = 1
 
 [queue]
 # In which order sentences come for review: "note" as the notes run, "random", "stratified", "entropy", "margin",
-# "balanced" (what the classifier wavers on, rare categories first), "disagreement" (silver against classifier), "minority",
+# "balanced" (what the classifier wavers on, rare categories more), "disagreement" (silver against classifier), "minority",
 # "diverse", "typical", "doubts", or "mix" by the shares below. Until the classifier can learn, they come as the notes run.
 order = "mix"
-mix = { balanced = 0.8, random = 0.2 }
+mix = { margin = 0.5, balanced = 0.4, random = 0.1 }
 # The order is made anew after so many decisions.
 retrain_every = 25
 # At most so many sentences are put in order.

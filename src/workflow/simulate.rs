@@ -27,7 +27,7 @@ use crate::formats::project::training::{Method, TrainSettings};
 use crate::formats::simulation;
 
 /// What is played on.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Data {
     /// The gold of a project: that of training patients plays the expert, that of test patients is scored on.
     Project(Box<Project>),

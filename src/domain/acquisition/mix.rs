@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// By what the next sentence is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
     /// As the notes run.
@@ -114,10 +114,10 @@ impl Mix {
         Self(vec![(strategy, 1.0)])
     }
 
-    /// The order of a project that does not say otherwise: mostly what the classifier can learn from; and chance, which
-    /// finds what no classifier knows to ask for.
+    /// The order of a project that does not say otherwise: what the classifier wavers on, seen in two ways, so that the one
+    /// finds what the other does not; and chance, which finds what no classifier knows to ask for.
     pub fn usual() -> Self {
-        Self(vec![(Strategy::Balanced, 0.8), (Strategy::Random, 0.2)])
+        Self::scaled(vec![(Strategy::Margin, 0.5), (Strategy::Balanced, 0.4), (Strategy::Random, 0.1)])
     }
 
     /// Strategies by weights.
@@ -134,7 +134,14 @@ impl Mix {
         if weights.is_empty() {
             return Err(MixError::Empty);
         }
-        Ok(Self(weights.into_iter().map(|(strategy, weight)| (strategy, weight / sum)).collect()))
+        Ok(Self::scaled(weights))
+    }
+
+    /// The largest share first, so that a mix is the same however it was written.
+    fn scaled(mut weights: Vec<(Strategy, f64)>) -> Self {
+        weights.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
+        Self(weights.into_iter().map(|(strategy, weight)| (strategy, weight / sum)).collect())
     }
 
     /// Each strategy with its share.

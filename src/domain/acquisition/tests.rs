@@ -211,10 +211,11 @@ fn typical_ones_come_from_heaps_without_labels() {
 
 #[test]
 fn mixes_are_read_and_written() {
-    for text in ["margin", "margin=0.6+minority=0.2+random=0.2"] {
+    for text in ["margin", "margin=0.6+random=0.2+minority=0.2", "margin=0.5+balanced=0.4+random=0.1"] {
         assert_eq!(text.parse::<Mix>().unwrap().to_string(), text);
     }
     assert_eq!("balanced=4+random=1".parse::<Mix>().unwrap().to_string(), "balanced=0.8+random=0.2");
+    assert_eq!(Mix::usual(), "random=1+balanced=4+margin=5".parse().unwrap());
     for (text, fault) in [
         ("margn", "`margn` is no order; known are note, random, stratified, entropy"),
         ("margin=0+random=1", "the share of `margin` must be a number above 0"),
