@@ -47,6 +47,12 @@ pub(super) fn write(project: &Project, args: BundleArgs) -> Result<Exit, Failure
             counted(written.notes as usize, "note"),
             counted(written.sentences as usize, "sentence")
         ));
+        if !written.restricted.is_empty() {
+            say(&format!(
+                "warning: among them are {}, whose terms forbid passing them to anyone who has not agreed to these",
+                written.restricted
+            ));
+        }
     } else {
         say("it holds no text of notes: sentences are named by their note's hash and their place");
         if written.withheld > 0 {

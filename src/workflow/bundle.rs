@@ -72,6 +72,8 @@ pub struct Written {
     pub sentences: u64,
     /// This store's name elsewhere.
     pub site: String,
+    /// Notes in it whose terms forbid passing them on; empty for none.
+    pub restricted: String,
     /// The last link of the chain.
     pub head: String,
     /// Whether only those it is for can open it.
@@ -148,6 +150,7 @@ pub fn write(
     }
     let here = project.taxonomy.hash();
     store.put_taxonomy(&here, now(), &project::read_text(&project.file.taxonomy)?)?;
+    written.restricted = if options.with_text { store.restricted()? } else { String::new() };
     let header = Header {
         site: own.clone(),
         made: now(),
@@ -158,7 +161,7 @@ pub fn write(
         with_comments: words,
         annotator: options.annotator.clone(),
         taxonomy: here,
-        restricted: if options.with_text { store.restricted()? } else { String::new() },
+        restricted: written.restricted.clone(),
     };
     let io = |cause| FormatError::Io { doing: "write", path: out.into(), cause };
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -207,11 +210,12 @@ fn quotes(store: &Store, content: &str) -> Result<bool, WorkflowError> {
     };
     let lists = read.categories().iter().flat_map(|c| [&c.includes, &c.excludes, &c.examples]);
     let said = lists.flatten().chain(&read.none().examples).chain(read.rules());
-    // Two words are no one's.
+    // A phrase of a few words is everyone's, a whole sentence is not.
     for said in said.map(|said| said.trim()).filter(|said| said.split_whitespace().count() > 2) {
+        let long = said.split_whitespace().count() > 5;
         let filter = Filter { text: format!("{said} "), ..Filter::default() };
         let ids = store.page(&filter, &Annotator(String::new()), None, Direction::Forward, LOOKED_AT)?;
-        if store.texts(&ids)?.iter().any(|row| row.text.contains(said)) {
+        if store.texts(&ids)?.iter().any(|row| row.text.trim() == said || long && row.text.contains(said)) {
             return Ok(true);
         }
     }
@@ -581,3 +585,6 @@ fn record_run(
     };
     Ok(store.put_run(&run)?)
 }
+
+#[cfg(test)]
+mod tests;
