@@ -24,7 +24,7 @@ pub use artifact::load;
 pub use calibrate::expected_calibration_error;
 pub use encoder::{Architecture, Encoder, Family, Threads};
 pub use frozen::{FrozenModel, HeadConfig};
-pub use ngram::{NgramModel, fit};
+pub use ngram::{NgramModel, fit, sketch};
 pub use tune::{TuneConfig, TunedModel};
 pub use vote::VoteModel;
 

@@ -3,12 +3,15 @@
 //! Deliberately absent: input and output, async, the clock, and any source of randomness but a seed handed in. Nothing
 //! here knows a disease; categories come from a taxonomy file.
 
+pub mod acquisition;
+pub mod agreement;
 pub mod comparison;
 pub mod confident;
 pub mod corpus;
 pub mod egress;
 pub mod experiment;
 pub mod gold;
+pub mod guideline;
 pub mod heads;
 pub mod label;
 pub mod metrics;
@@ -20,6 +23,7 @@ pub mod quota;
 pub mod record;
 pub mod segment;
 pub mod similar;
+pub mod simulation;
 pub mod spending;
 pub mod split;
 pub mod taxonomy;

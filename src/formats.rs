@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod experiment;
 pub mod notes;
 pub mod project;
+pub mod simulation;
 pub mod tables;
 pub mod taxonomy;
 pub mod theme;
@@ -80,6 +81,17 @@ pub fn create_private(path: &std::path::Path) -> Result<std::fs::File, FormatErr
         options.mode(0o600);
     }
     options.open(path).map_err(|cause| FormatError::Io { doing: "write", path: path.into(), cause })
+}
+
+/// Puts a text in a file's place, all of it or nothing; readable by its owner alone.
+pub fn replace(path: &std::path::Path, text: &str) -> Result<(), FormatError> {
+    use std::io::Write;
+    let fail = |cause| FormatError::Io { doing: "write", path: path.into(), cause };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    let mut staged = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    staged.write_all(text.as_bytes()).map_err(fail)?;
+    staged.as_file().sync_all().map_err(fail)?;
+    staged.persist(path).map_err(|error| fail(error.error)).map(drop)
 }
 
 /// Line and column of a byte in a text, both from 1, the column in characters.

@@ -5,6 +5,7 @@ mod it {
     mod cli;
     mod encoder;
     mod experiment;
+    mod experts;
     mod faults;
     mod labelling;
     mod layers;

@@ -5,6 +5,7 @@
 //! the logits, and the step multiplies their gradient with the sparse rows in place.
 
 mod features;
+mod sketch;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -16,6 +17,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use self::features::{Features, Row};
+pub use self::sketch::sketch;
 use super::artifact::{self, Description, Kind};
 use super::targets::{self, Targets, class_weights, f1, loss};
 use super::{Classifier, ClassifierError, Epoch, Example, FitConfig, Mode, calibrate};

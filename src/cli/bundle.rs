@@ -129,7 +129,7 @@ fn report(project: &Project, options: &Taking, taken: &Taken) {
     if taken.header.taxonomy != here {
         let short = |hash: &str| hash.chars().take(12).collect::<String>();
         say(&format!(
-            "warning: that site goes by another version of the guideline ({}, here {})",
+            "warning: that site goes by another version of the guideline ({0}, here {1}); `goldsmith taxonomy diff {0}` says what differs",
             short(&taken.header.taxonomy),
             short(&here)
         ));

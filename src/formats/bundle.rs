@@ -157,6 +157,8 @@ pub enum Item {
     Taxonomy {
         /// By what decisions name it.
         hash: String,
+        /// When it was first met.
+        at: Timestamp,
         /// The text of its file.
         content: String,
     },

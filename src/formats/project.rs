@@ -3,6 +3,7 @@
 mod bundles;
 pub mod language;
 mod protocol;
+pub mod queue;
 pub mod training;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::domain::protocol::Protocol;
 use crate::domain::split::SplitPlan;
 pub use bundles::BundleSettings;
 use language::{GenerateSettings, LabelSettings, ModelSettings, PrivacySettings};
+use queue::QueueSettings;
 use training::TrainSettings;
 
 /// The file's name.
@@ -108,6 +110,18 @@ clip = 1.0
 label_smoothing = 0.0
 # Draw rare categories more often: 0 not at all, 1 until all are equally frequent.
 oversample = 0.0
+seed = 1
+
+[queue]
+# In which order sentences come for review: "note" as the notes run, "random", "stratified", "entropy", "margin",
+# "balanced" (what the classifier wavers on, rare categories first), "disagreement" (silver against classifier), "minority",
+# "diverse", "typical", "doubts", or "mix" by the shares below. Until the classifier can learn, they come as the notes run.
+order = "mix"
+mix = { balanced = 0.8, random = 0.2 }
+# The order is made anew after so many decisions.
+retrain_every = 25
+# At most so many sentences are put in order.
+limit = 2000
 seed = 1
 
 [privacy]
@@ -224,6 +238,8 @@ pub struct ProjectFile {
     pub bootstrap: Bootstrap,
     /// Settings of training.
     pub train: TrainSettings,
+    /// In which order sentences come.
+    pub queue: QueueSettings,
     /// Where text may go.
     pub privacy: PrivacySettings,
     /// Who may open and who must sign bundles.
@@ -312,6 +328,10 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
     if let Some(table) = top.table(s, "train") {
         training::read(s, table, &mut train);
     }
+    let mut queue = QueueSettings::default();
+    if let Some(table) = top.table(s, "queue") {
+        queue::read(s, table, &mut queue);
+    }
     let mut privacy = PrivacySettings::default();
     if let Some(table) = top.table(s, "privacy") {
         language::privacy_settings(s, table, &mut privacy);
@@ -348,6 +368,7 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
         split,
         bootstrap,
         train,
+        queue,
         privacy,
         bundles,
         models,

@@ -224,11 +224,41 @@ impl Board {
         counts
     }
 
+    /// Whether experts dispute a sentence.
+    pub fn is_disputed(&self, sentence: SentenceId, rule: Rule) -> bool {
+        self.gold.get(&sentence).is_some_and(|entry| entry.case.settle(rule) == Settled::Disputed)
+    }
+
     /// How many synthetic sentences were written for *None* and each category.
     pub fn bronze_counts(&self, taxonomy: &Taxonomy) -> Vec<usize> {
         let mut counts = vec![0; taxonomy.categories().len() + 1];
         self.synthetic.iter().for_each(|(_, bits)| count_bits(*bits, &mut counts));
         counts
+    }
+
+    /// How far the board has read.
+    pub fn mark(&self) -> Changes {
+        self.mark
+    }
+
+    /// Whether more than one expert has labelled real sentences.
+    pub fn several(&self) -> bool {
+        let real = self.gold.values().filter(|entry| entry.origin == Origin::Real);
+        let mut names = real.flat_map(|entry| &entry.case.votes).map(|vote| &vote.annotator);
+        names.next().is_some_and(|first| names.any(|name| name != first))
+    }
+
+    /// What experts say of each real sentence, with its patient's number; in order of sentences.
+    pub fn votes(&self) -> Vec<(SentenceId, u32, &[Vote])> {
+        let real = self.gold.iter().filter(|(_, entry)| entry.origin == Origin::Real && !entry.case.votes.is_empty());
+        let mut all: Vec<_> = real.map(|(id, entry)| (*id, entry.patient, entry.case.votes.as_slice())).collect();
+        all.sort_unstable_by_key(|(id, ..)| *id);
+        all
+    }
+
+    /// All that people say of a sentence.
+    pub fn case(&self, sentence: SentenceId) -> Option<&Case> {
+        self.gold.get(&sentence).map(|entry| &entry.case)
     }
 
     /// Settled gold as the domain's type, for training and testing.

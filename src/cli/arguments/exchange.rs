@@ -12,7 +12,7 @@ pub(in crate::cli) struct BundleArgs {
     /// Only what comes from this site; `here` is this store.
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) site: Option<String>,
-    /// Only what is newer than the last bundle that was written with --new.
+    /// Only what is newer than the last bundle that was written with --new and the same options.
     #[arg(long)]
     pub(in crate::cli) new: bool,
     /// With the whole notes that the decisions are on.

@@ -31,11 +31,12 @@ fn project(folder: &Path, name: &str) -> (Project, Store) {
 
 /// A site with a model's label, and an expert's who has seen it; everything but the labels quotes the note.
 fn ward(folder: &Path) -> (Project, Store) {
-    let (mut project, mut store) = project(folder, "ward");
+    let (project, _) = project(folder, "ward");
     let guideline = std::fs::read_to_string(&project.file.taxonomy).unwrap();
     let quoting = guideline.replacen("examples = [", "examples = [\"She forgets names.\", ", 1);
     std::fs::write(&project.file.taxonomy, quoting).unwrap();
-    project.taxonomy = taxonomy::read(&project.file.taxonomy).unwrap();
+    let project = Project::read(&project.folder, Some("ann")).unwrap();
+    let mut store = project.store().unwrap();
     let run = Run {
         id: RunId("r1".into()),
         kind: RunKind::Label,
@@ -167,6 +168,8 @@ fn notes_cut_otherwise_are_told_from_notes_that_are_missing() {
 fn what_is_new_is_new_since_the_last_bundle_of_its_kind() {
     let folder = tempfile::tempdir().unwrap();
     let mut ward = ward(folder.path());
+    let bare = Options { out: folder.path().join("0"), new: true, ..Options::default() };
+    assert_eq!(bundle(&mut ward, bare).0.events, 1, "what rewords a sentence stays");
     let new = |ward: &mut (Project, Store), name: &str, annotator: Option<&str>| {
         let options = Options {
             out: folder.path().join(name),

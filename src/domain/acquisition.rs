@@ -1,0 +1,246 @@
+//! Which sentences are to be labelled next, and why each: strategies of active learning, and mixes of them by shares.
+//!
+//! The same pool, mix and seed give the same order. A strategy that lacks what it goes by draws at random and says so.
+
+mod doubt;
+mod mix;
+mod rare;
+mod spread;
+
+use std::fmt;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::corpus::SentenceId;
+use super::taxonomy::Selection;
+pub use doubt::{entropy, margin};
+pub use mix::{Mix, MixError, Strategy};
+
+/// A sentence that may be labelled next, with what is known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The sentence.
+    pub sentence: SentenceId,
+    /// Its patient, numbered by the caller.
+    pub patient: u32,
+    /// What the classifier gives each output: a softmax where one holds, sigmoids where any may.
+    pub probabilities: Option<&'a [f32]>,
+    /// The outputs that a language model named.
+    pub silver: Option<&'a [usize]>,
+    /// Where it lies among the others.
+    pub embedding: Option<&'a [f32]>,
+    /// How sure a classifier is of the label that it has, where that label is in doubt.
+    pub doubt: Option<f64>,
+}
+
+/// A sentence that has its label.
+#[derive(Clone, Copy, Debug)]
+pub struct Labelled<'a> {
+    /// The outputs that hold.
+    pub outputs: &'a [usize],
+    /// Where it lies among the others.
+    pub embedding: Option<&'a [f32]>,
+}
+
+/// What is chosen from.
+#[derive(Clone, Copy, Debug)]
+pub struct Pool<'a> {
+    /// Names of the outputs; under [`Selection::Single`] *None* is one of them.
+    pub outputs: &'a [String],
+    /// Whether exactly one output holds, or any.
+    pub selection: Selection,
+    /// In note order.
+    pub candidates: &'a [Candidate<'a>],
+    /// What has been labelled so far.
+    pub labelled: &'a [Labelled<'a>],
+}
+
+/// A sentence in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ranked {
+    /// The sentence.
+    pub sentence: SentenceId,
+    /// Whose pick it is.
+    pub strategy: Strategy,
+    /// Why it is here.
+    pub why: Why,
+}
+
+/// Why a sentence is in its place, in a short phrase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// What may be said before a blind decision: it names no category that a machine gave this sentence.
+    pub veiled: String,
+    /// All of it; empty where the veiled phrase says all.
+    pub detail: String,
+}
+
+impl Why {
+    fn plain(veiled: impl Into<String>) -> Self {
+        Self { veiled: veiled.into(), detail: String::new() }
+    }
+
+    fn with(veiled: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { veiled: veiled.into(), detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.detail.is_empty() { &self.veiled } else { &self.detail })
+    }
+}
+
+/// One strategy at work.
+trait Picker {
+    /// The next of those that are free.
+    fn next(&mut self, free: &[bool]) -> Option<(usize, Why)>;
+
+    /// A candidate has been taken, by whatever strategy.
+    fn taken(&mut self, _at: usize) {}
+}
+
+/// Candidates in an order that nothing changes.
+struct Sorted<F> {
+    order: std::vec::IntoIter<usize>,
+    why: F,
+}
+
+impl<F: FnMut(usize) -> Why> Sorted<F> {
+    fn new(order: Vec<usize>, why: F) -> Self {
+        Self { order: order.into_iter(), why }
+    }
+}
+
+impl<F: FnMut(usize) -> Why> Picker for Sorted<F> {
+    fn next(&mut self, free: &[bool]) -> Option<(usize, Why)> {
+        let at = self.order.find(|at| free[*at])?;
+        Some((at, (self.why)(at)))
+    }
+}
+
+/// A strategy, and chance for when it has nothing more to say.
+struct Turn<'p> {
+    strategy: Strategy,
+    picker: Option<Box<dyn Picker + 'p>>,
+    chance: std::vec::IntoIter<usize>,
+    /// Why chance has to help.
+    lacks: String,
+}
+
+impl Turn<'_> {
+    fn next(&mut self, free: &[bool]) -> Option<(usize, Why)> {
+        let picked = self.picker.as_mut().and_then(|picker| picker.next(free));
+        picked.or_else(|| {
+            let at = self.chance.find(|at| free[*at])?;
+            Some((at, Why::plain(format!("drawn at random: {}", self.lacks))))
+        })
+    }
+}
+
+/// The candidates in the order in which they are to be labelled, at most so many. Shares are kept in every part of the order
+/// that starts at its beginning, to within one sentence, and a sentence comes once.
+pub fn order(pool: &Pool<'_>, mix: &Mix, seed: u64, limit: usize) -> Vec<Ranked> {
+    let shares = mix.shares();
+    let mut turns: Vec<Turn<'_>> = (0u64..).zip(shares).map(|(i, (s, _))| turn(pool, *s, seed, i)).collect();
+    let mut took = vec![0usize; turns.len()];
+    let mut free = vec![true; pool.candidates.len()];
+    let mut ranked = Vec::with_capacity(limit.min(free.len()));
+    while ranked.len() < limit.min(free.len()) {
+        let due = |i: usize| shares[i].1 * (ranked.len() + 1) as f64 - took[i] as f64;
+        let next = (0..turns.len()).reduce(|best, i| if due(i) > due(best) + 1e-9 { i } else { best });
+        let Some((i, (at, why))) = next.and_then(|i| Some((i, turns[i].next(&free)?))) else {
+            break;
+        };
+        free[at] = false;
+        took[i] += 1;
+        turns.iter_mut().filter_map(|turn| turn.picker.as_mut()).for_each(|picker| picker.taken(at));
+        ranked.push(Ranked { sentence: pool.candidates[at].sentence, strategy: turns[i].strategy, why });
+    }
+    ranked
+}
+
+/// The numbers below `n` in an order that hangs on the seed alone.
+pub fn draw(n: usize, seed: u64) -> Vec<usize> {
+    shuffled(n, &mut ChaCha8Rng::seed_from_u64(seed))
+}
+
+fn shuffled(n: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n).collect();
+    order.shuffle(random);
+    order
+}
+
+fn turn<'p>(pool: &'p Pool<'p>, strategy: Strategy, seed: u64, stream: u64) -> Turn<'p> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(stream);
+    let n = pool.candidates.len();
+    let has = |what: fn(&Candidate<'_>) -> bool| pool.candidates.iter().any(what);
+    let (classifier, silver) = (has(|c| c.probabilities.is_some()), has(|c| c.silver.is_some()));
+    let (embedding, doubted) = (has(|c| c.embedding.is_some()), has(|c| c.doubt.is_some()));
+    let no_classifier = (!classifier).then_some("no classifier yet");
+    let lack = match strategy {
+        Strategy::Note | Strategy::Random | Strategy::Stratified => None,
+        Strategy::Entropy | Strategy::Margin => no_classifier,
+        Strategy::Disagreement => no_classifier.or((!silver).then_some("no silver here")),
+        Strategy::Balanced | Strategy::Minority => no_classifier.filter(|_| !silver),
+        Strategy::Diverse | Strategy::Typical => (!embedding).then_some("no embeddings here"),
+        Strategy::Doubts => (!doubted).then_some("no label is in doubt"),
+    };
+    let picker: Option<Box<dyn Picker + 'p>> = match (lack, strategy) {
+        (Some(_), _) => None,
+        (None, Strategy::Note) => Some(Box::new(Sorted::new((0..n).collect(), |_| Why::plain("next in its note")))),
+        (None, Strategy::Random) => {
+            Some(Box::new(Sorted::new(shuffled(n, &mut random), |_| Why::plain("drawn at random"))))
+        }
+        (None, Strategy::Stratified) => Some(spread::stratified(pool, &mut random)),
+        (None, Strategy::Entropy) => Some(doubt::by_entropy(pool)),
+        (None, Strategy::Margin) => Some(doubt::by_margin(pool)),
+        (None, Strategy::Disagreement) => Some(doubt::by_disagreement(pool)),
+        (None, Strategy::Doubts) => Some(doubt::by_doubt(pool)),
+        (None, Strategy::Balanced) => Some(Box::new(rare::Rare::new(pool, rare::Worth::Doubt))),
+        (None, Strategy::Minority) => Some(Box::new(rare::Rare::new(pool, rare::Worth::Category))),
+        (None, Strategy::Diverse) => Some(Box::new(spread::Farthest::new(pool))),
+        (None, Strategy::Typical) => Some(Box::new(spread::Typical::new(pool, &mut random))),
+    };
+    let lacks = lack.unwrap_or(match strategy {
+        Strategy::Disagreement => "on the rest silver and the classifier agree",
+        Strategy::Doubts => "no other label is in doubt",
+        _ => "nothing more is known of the rest",
+    });
+    Turn { strategy, picker, chance: shuffled(n, &mut random).into_iter(), lacks: lacks.to_owned() }
+}
+
+fn name<'p>(pool: &Pool<'p>, output: usize) -> &'p str {
+    pool.outputs.get(output).map_or("?", String::as_str)
+}
+
+fn percent(p: f32) -> String {
+    format!("{:.0} %", f64::from(p) * 100.0)
+}
+
+/// Names of outputs in a row; *None* where no category holds.
+fn names(pool: &Pool<'_>, outputs: &[usize]) -> String {
+    let names: Vec<&str> = outputs.iter().map(|output| name(pool, *output)).collect();
+    if names.is_empty() { "None".into() } else { names.join(" and ") }
+}
+
+/// The outputs that probabilities speak for: the likeliest, or all of one half and more.
+pub(super) fn said(selection: Selection, row: &[f32]) -> Vec<usize> {
+    match selection {
+        Selection::Single => leading(row).first().copied().into_iter().collect(),
+        Selection::Multiple => (0..row.len()).filter(|i| row[*i] >= 0.5).collect(),
+    }
+}
+
+/// Outputs by falling probability.
+fn leading(row: &[f32]) -> Vec<usize> {
+    let mut outputs: Vec<usize> = (0..row.len()).collect();
+    outputs.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
+    outputs
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Orders by what the classifier is unsure of, and by what it does not believe.
+
+use super::{Picker, Pool, Sorted, Why, leading, name, names, percent, said};
+use crate::domain::taxonomy::Selection;
+
+/// How far the likeliest output is ahead of the next; where any may hold, how far the nearest is from one half, doubled.
+pub fn margin(selection: Selection, row: &[f32]) -> f64 {
+    match selection {
+        Selection::Single => {
+            let (mut first, mut second) = (0.0f32, 0.0f32);
+            for p in row {
+                (first, second) = if *p > first { (*p, first) } else { (first, second.max(*p)) };
+            }
+            f64::from(first) - f64::from(second)
+        }
+        Selection::Multiple => row.iter().map(|p| (2.0 * f64::from(*p) - 1.0).abs()).fold(1.0, f64::min),
+    }
+}
+
+/// Shannon's entropy in nats; where any may hold, the sum of those of each output's yes and no.
+pub fn entropy(selection: Selection, row: &[f32]) -> f64 {
+    let part = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
+    let of = |p: &f32| match selection {
+        Selection::Single => part(f64::from(*p)),
+        Selection::Multiple => part(f64::from(*p)) + part(1.0 - f64::from(*p)),
+    };
+    row.iter().map(of).sum()
+}
+
+/// Candidates by a rising number; those without it are left out.
+fn rising(pool: &Pool<'_>, number: impl Fn(usize) -> Option<f64>) -> Vec<usize> {
+    let mut numbers: Vec<(f64, usize)> = (0..pool.candidates.len()).filter_map(|at| Some((number(at)?, at))).collect();
+    numbers.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    numbers.into_iter().map(|(_, at)| at).collect()
+}
+
+/// `Memory 41 %, None 38 %`: what is in question, the likeliest first.
+fn question(pool: &Pool<'_>, row: &[f32], most: usize) -> String {
+    let mut outputs = leading(row);
+    if pool.selection == Selection::Multiple {
+        outputs.sort_by(|a, b| (row[*a] - 0.5).abs().total_cmp(&(row[*b] - 0.5).abs()));
+    }
+    let told: Vec<String> =
+        outputs.iter().take(most).map(|output| format!("{} {}", name(pool, *output), percent(row[*output]))).collect();
+    told.join(", ")
+}
+
+pub(super) fn by_margin<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {
+    let order = rising(pool, |at| Some(margin(pool.selection, pool.candidates[at].probabilities?)));
+    let most = if pool.selection == Selection::Single { 2 } else { 1 };
+    Box::new(Sorted::new(order, move |at| wavers(pool, at, most)))
+}
+
+pub(super) fn by_entropy<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {
+    let order = rising(pool, |at| Some(-entropy(pool.selection, pool.candidates[at].probabilities?)));
+    Box::new(Sorted::new(order, move |at| wavers(pool, at, 3)))
+}
+
+fn wavers(pool: &Pool<'_>, at: usize, most: usize) -> Why {
+    let row = pool.candidates[at].probabilities.unwrap_or_default();
+    Why::with("the classifier wavers", format!("the classifier wavers: {}", question(pool, row, most)))
+}
+
+pub(super) fn by_disagreement<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {
+    let order = rising(pool, |at| {
+        let candidate = &pool.candidates[at];
+        let (row, silver) = (candidate.probabilities?, candidate.silver?);
+        let classifier = said(pool.selection, row);
+        let p = |output: &usize| f64::from(row.get(*output).copied().unwrap_or(0.0));
+        // How sure it is that an output holds that silver does not name, or does not hold that silver names.
+        let more = classifier.iter().filter(|output| !silver.contains(output)).map(p);
+        let less = silver.iter().filter(|output| !classifier.contains(output)).map(|output| 1.0 - p(output));
+        match pool.selection {
+            Selection::Single => {
+                let of_silver: f64 = silver.iter().map(p).sum();
+                more.reduce(f64::max).map(|of_classifier| of_silver - of_classifier)
+            }
+            Selection::Multiple => more.chain(less).reduce(f64::max).map(|sure| -sure),
+        }
+    });
+    Box::new(Sorted::new(order, move |at| {
+        let candidate = &pool.candidates[at];
+        let silver = names(pool, candidate.silver.unwrap_or_default());
+        let classifier = names(pool, &said(pool.selection, candidate.probabilities.unwrap_or_default()));
+        Why::with("silver and the classifier differ", format!("silver says {silver}, the classifier {classifier}"))
+    }))
+}
+
+pub(super) fn by_doubt<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {
+    let order = rising(pool, |at| pool.candidates[at].doubt);
+    Box::new(Sorted::new(order, move |at| {
+        let sure = percent(pool.candidates[at].doubt.unwrap_or(0.0) as f32);
+        Why::with("a label may be wrong", format!("its label may be wrong: the classifier gives it {sure}"))
+    }))
+}

@@ -1,0 +1,177 @@
+//! Strategies by name, and mixes of them by shares.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// By what the next sentence is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// As the notes run.
+    Note,
+    /// By chance.
+    Random,
+    /// By chance, in turn from each of the categories that a machine names, or from each patient where none does.
+    Stratified,
+    /// Where the classifier's probabilities are spread the most.
+    Entropy,
+    /// Where the two likeliest outputs are nearest to each other: breaking ties.
+    Margin,
+    /// Where the classifier wavers, the more so the fewer labels the categories in question have.
+    Balanced,
+    /// Where the classifier is surest that silver is wrong.
+    Disagreement,
+    /// What is likely of a category with few labels.
+    Minority,
+    /// Farthest from all that is labelled or chosen: k-center, greedy.
+    Diverse,
+    /// The middle of clusters, those with the fewest labels first.
+    Typical,
+    /// Labels that may be wrong, worst first.
+    Doubts,
+}
+
+impl Strategy {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Note,
+        Self::Random,
+        Self::Stratified,
+        Self::Entropy,
+        Self::Margin,
+        Self::Balanced,
+        Self::Disagreement,
+        Self::Minority,
+        Self::Diverse,
+        Self::Typical,
+        Self::Doubts,
+    ];
+
+    /// Its word in files and on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Random => "random",
+            Self::Stratified => "stratified",
+            Self::Entropy => "entropy",
+            Self::Margin => "margin",
+            Self::Balanced => "balanced",
+            Self::Disagreement => "disagreement",
+            Self::Minority => "minority",
+            Self::Diverse => "diverse",
+            Self::Typical => "typical",
+            Self::Doubts => "doubts",
+        }
+    }
+
+    /// Whether it goes by where sentences lie among each other.
+    pub fn needs_embeddings(self) -> bool {
+        matches!(self, Self::Diverse | Self::Typical)
+    }
+
+    /// Whether it goes by a classifier.
+    pub fn needs_classifier(self) -> bool {
+        matches!(self, Self::Entropy | Self::Margin | Self::Balanced | Self::Disagreement | Self::Minority)
+    }
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What is no mix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MixError {
+    /// Not a strategy.
+    #[error("`{word}` is no order; known are {}", Strategy::ALL.map(Strategy::word).join(", "))]
+    Unknown {
+        /// What stands there.
+        word: String,
+    },
+    /// Not a share.
+    #[error("the share of `{0}` must be a number above 0")]
+    Share(Strategy),
+    /// The same twice.
+    #[error("`{0}` stands twice in one mix")]
+    Twice(Strategy),
+    /// No strategy at all.
+    #[error("a mix needs at least one order")]
+    Empty,
+}
+
+/// Strategies by shares, which add up to 1.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Mix(Vec<(Strategy, f64)>);
+
+impl Mix {
+    /// One strategy alone.
+    pub fn of(strategy: Strategy) -> Self {
+        Self(vec![(strategy, 1.0)])
+    }
+
+    /// The order of a project that does not say otherwise: mostly what the classifier can learn from; and chance, which
+    /// finds what no classifier knows to ask for.
+    pub fn usual() -> Self {
+        Self(vec![(Strategy::Balanced, 0.8), (Strategy::Random, 0.2)])
+    }
+
+    /// Strategies by weights.
+    pub fn new(weights: Vec<(Strategy, f64)>) -> Result<Self, MixError> {
+        let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
+        for (i, (strategy, weight)) in weights.iter().enumerate() {
+            if !(*weight > 0.0 && sum.is_finite()) {
+                return Err(MixError::Share(*strategy));
+            }
+            if weights[..i].iter().any(|(other, _)| other == strategy) {
+                return Err(MixError::Twice(*strategy));
+            }
+        }
+        if weights.is_empty() {
+            return Err(MixError::Empty);
+        }
+        Ok(Self(weights.into_iter().map(|(strategy, weight)| (strategy, weight / sum)).collect()))
+    }
+
+    /// Each strategy with its share.
+    pub fn shares(&self) -> &[(Strategy, f64)] {
+        &self.0
+    }
+
+    /// Whether one of its strategies does something.
+    pub fn any(&self, does: fn(Strategy) -> bool) -> bool {
+        self.0.iter().any(|(strategy, _)| does(*strategy))
+    }
+}
+
+/// `margin`, or `margin=0.6+random=0.4`.
+impl fmt::Display for Mix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (strategy, share)) in self.0.iter().enumerate() {
+            let plus = if i == 0 { "" } else { "+" };
+            match self.0.len() {
+                1 => write!(f, "{strategy}")?,
+                _ => write!(f, "{plus}{strategy}={}", (share * 1e4).round() / 1e4)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Mix {
+    type Err = MixError;
+
+    fn from_str(text: &str) -> Result<Self, MixError> {
+        let part = |part: &str| {
+            let (word, share) = part.split_once('=').unwrap_or((part, "1"));
+            let strategy = Strategy::ALL.into_iter().find(|strategy| strategy.word() == word.trim());
+            let strategy = strategy.ok_or_else(|| MixError::Unknown { word: word.trim().to_owned() })?;
+            Ok((strategy, share.trim().parse().map_err(|_| MixError::Share(strategy))?))
+        };
+        Self::new(text.split('+').map(part).collect::<Result<_, MixError>>()?)
+    }
+}

@@ -1,0 +1,298 @@
+//! Orders against references, and what must hold of every order.
+
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use serde::Deserialize;
+
+use super::{Strategy, *};
+
+/// What tests/reference/acquisition.py wrote: small-text's scores and core-sets, and numpy's orders.
+#[derive(Deserialize)]
+struct Reference {
+    probabilities: Vec<Vec<f32>>,
+    margin: Vec<f64>,
+    by_margin: Vec<usize>,
+    entropy: Vec<f64>,
+    by_entropy: Vec<usize>,
+    labels: Vec<usize>,
+    balanced: Vec<usize>,
+    minority: Vec<usize>,
+    sigmoids: Vec<Vec<f32>>,
+    sigmoids_by_margin: Vec<usize>,
+    sigmoids_by_entropy: Vec<usize>,
+    points: Vec<Vec<f32>>,
+    known_points: Vec<Vec<f32>>,
+    k_center: Vec<usize>,
+}
+
+fn reference() -> Reference {
+    serde_json::from_str(include_str!("../../../tests/data/acquisition.json")).unwrap()
+}
+
+fn bare(at: usize) -> Candidate<'static> {
+    Candidate {
+        sentence: SentenceId(at as i64),
+        patient: 0,
+        probabilities: None,
+        silver: None,
+        embedding: None,
+        doubt: None,
+    }
+}
+
+fn of_rows(rows: &[Vec<f32>]) -> Vec<Candidate<'_>> {
+    rows.iter().enumerate().map(|(at, row)| Candidate { probabilities: Some(row), ..bare(at) }).collect()
+}
+
+fn outputs(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn labels(counts: &[usize]) -> Vec<Vec<usize>> {
+    counts.iter().enumerate().flat_map(|(output, n)| vec![vec![output]; *n]).collect()
+}
+
+fn known(labels: &[Vec<usize>]) -> Vec<Labelled<'_>> {
+    labels.iter().map(|outputs| Labelled { outputs, embedding: None }).collect()
+}
+
+fn ids(ranked: &[Ranked]) -> Vec<usize> {
+    ranked.iter().map(|ranked| ranked.sentence.0 as usize).collect()
+}
+
+fn whys(ranked: &[Ranked]) -> Vec<String> {
+    ranked.iter().map(|ranked| ranked.why.to_string()).collect()
+}
+
+#[test]
+fn margins_and_entropies_are_those_of_small_text() {
+    let reference = reference();
+    for (row, (by_hand, spread)) in reference.probabilities.iter().zip(reference.margin.iter().zip(&reference.entropy))
+    {
+        assert!((margin(Selection::Single, row) - by_hand).abs() < 1e-12);
+        // scipy scales a row to a sum of exactly 1 first; these add up to 1 in single precision.
+        assert!((entropy(Selection::Single, row) - spread).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn orders_are_those_of_small_text_and_numpy() {
+    let reference = reference();
+    let names = outputs(&["a", "b", "c", "d", "e", "f"]);
+    let labels = labels(&reference.labels);
+    let (candidates, labelled) = (of_rows(&reference.probabilities), known(&labels));
+    let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
+    let by = |strategy, limit| ids(&order(&pool, &Mix::of(strategy), 1, limit));
+    assert_eq!(by(Strategy::Margin, usize::MAX), reference.by_margin);
+    assert_eq!(by(Strategy::Entropy, usize::MAX), reference.by_entropy);
+    assert_eq!(by(Strategy::Balanced, reference.balanced.len()), reference.balanced);
+    assert_eq!(by(Strategy::Minority, reference.minority.len()), reference.minority);
+    let candidates = of_rows(&reference.sigmoids);
+    let pool = Pool { selection: Selection::Multiple, candidates: &candidates, ..pool };
+    let by = |strategy| ids(&order(&pool, &Mix::of(strategy), 1, usize::MAX));
+    assert_eq!(by(Strategy::Margin), reference.sigmoids_by_margin);
+    assert_eq!(by(Strategy::Entropy), reference.sigmoids_by_entropy);
+}
+
+#[test]
+fn the_farthest_are_those_of_small_texts_core_set() {
+    let reference = reference();
+    let candidates: Vec<Candidate<'_>> =
+        reference.points.iter().enumerate().map(|(at, row)| Candidate { embedding: Some(row), ..bare(at) }).collect();
+    let labelled: Vec<Labelled<'_>> =
+        reference.known_points.iter().map(|row| Labelled { outputs: &[], embedding: Some(row) }).collect();
+    let pool = Pool { outputs: &[], selection: Selection::Single, candidates: &candidates, labelled: &labelled };
+    let ranked = order(&pool, &Mix::of(Strategy::Diverse), 1, reference.k_center.len());
+    assert_eq!(ids(&ranked), reference.k_center);
+    assert_eq!(ranked[0].why.to_string(), "unlike anything labelled so far");
+}
+
+#[test]
+fn each_sentence_says_why_it_is_here() {
+    let names = outputs(&["None", "Memory", "Mood", "Coping"]);
+    let labels = labels(&[60, 30, 20, 4]);
+    let labelled = known(&labels);
+    let rows = [vec![0.38, 0.41, 0.2, 0.01], vec![0.05, 0.9, 0.03, 0.02], vec![0.3, 0.05, 0.05, 0.6]];
+    let (mood, memory) = ([2usize], [1usize]);
+    let silver = [&mood[..], &mood[..], &memory[..]];
+    let candidates: Vec<Candidate<'_>> =
+        of_rows(&rows).into_iter().zip(silver).map(|(c, silver)| Candidate { silver: Some(silver), ..c }).collect();
+    let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
+    let first = |strategy| order(&pool, &Mix::of(strategy), 1, 1).remove(0);
+    let said = |strategy| first(strategy).why.to_string();
+    assert_eq!(said(Strategy::Margin), "the classifier wavers: Memory 41 %, None 38 %");
+    assert_eq!(said(Strategy::Entropy), "the classifier wavers: Memory 41 %, None 38 %, Mood 20 %");
+    assert_eq!(said(Strategy::Disagreement), "silver says Mood, the classifier Memory");
+    assert_eq!(first(Strategy::Disagreement).sentence, SentenceId(1));
+    assert_eq!(said(Strategy::Minority), "rare: Coping has 4 labels so far; 60 % here");
+    assert_eq!(said(Strategy::Balanced), "the classifier wavers: Coping 60 %, None 30 %; Coping has 4 labels so far");
+    assert_eq!(said(Strategy::Note), "next in its note");
+    for strategy in [Strategy::Margin, Strategy::Disagreement, Strategy::Minority, Strategy::Balanced] {
+        let veiled = first(strategy).why.veiled;
+        assert!(!names.iter().any(|name| veiled.contains(name.as_str())), "{veiled}");
+    }
+    let doubted = [Candidate { doubt: Some(0.4), ..bare(0) }, Candidate { doubt: Some(0.02), ..bare(1) }, bare(2)];
+    let pool = Pool { candidates: &doubted, ..pool };
+    let all = order(&pool, &Mix::of(Strategy::Doubts), 1, 9);
+    assert_eq!(ids(&all), [1, 0, 2]);
+    assert_eq!(all[0].why.to_string(), "its label may be wrong: the classifier gives it 2 %");
+    assert_eq!(all[2].why.to_string(), "drawn at random: no other label is in doubt");
+}
+
+#[test]
+fn what_is_lacking_is_said_and_chance_helps() {
+    let candidates: Vec<Candidate<'_>> = (0..30).map(bare).collect();
+    let names = outputs(&["None", "Memory"]);
+    let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &[] };
+    let cases = [
+        (Strategy::Margin, "drawn at random: no classifier yet"),
+        (Strategy::Balanced, "drawn at random: no classifier yet"),
+        (Strategy::Diverse, "drawn at random: no embeddings here"),
+        (Strategy::Doubts, "drawn at random: no label is in doubt"),
+    ];
+    for (strategy, why) in cases {
+        let ranked = order(&pool, &Mix::of(strategy), 3, 30);
+        assert!(whys(&ranked).iter().all(|said| said == why), "{:?}", whys(&ranked));
+        let mut found = ids(&ranked);
+        assert_ne!(found, (0..30).collect::<Vec<_>>());
+        found.sort_unstable();
+        assert_eq!(found, (0..30).collect::<Vec<_>>());
+    }
+}
+
+/// A category that nothing has been learned of is found through silver.
+#[test]
+fn silver_speaks_for_a_category_without_labels() {
+    let names = outputs(&["None", "Memory", "Coping"]);
+    let labels = labels(&[9, 9, 0]);
+    let labelled = known(&labels);
+    let rows = [vec![0.9, 0.1, 0.0], vec![0.9, 0.1, 0.0], vec![0.1, 0.9, 0.0]];
+    let coping = [2usize];
+    let mut candidates = of_rows(&rows);
+    candidates[1].silver = Some(&coping);
+    let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
+    for strategy in [Strategy::Balanced, Strategy::Minority] {
+        let first = order(&pool, &Mix::of(strategy), 1, 1).remove(0);
+        assert_eq!(first.sentence, SentenceId(1));
+        assert_eq!(first.why.to_string(), "rare: Coping has no label so far, and silver says it");
+    }
+}
+
+#[test]
+fn strata_take_turns() {
+    let rows: Vec<Vec<f32>> = (0..20).map(|i| if i < 18 { vec![0.9, 0.1] } else { vec![0.2, 0.8] }).collect();
+    let candidates = of_rows(&rows);
+    let names = outputs(&["None", "Memory"]);
+    let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &[] };
+    let first = ids(&order(&pool, &Mix::of(Strategy::Stratified), 1, 4));
+    assert_eq!(first.iter().filter(|at| **at >= 18).count(), 2, "two of the first four are of the rare stratum");
+}
+
+/// Two heaps far apart, one of which has labels in its every corner: the first ones come from the other.
+#[test]
+fn typical_ones_come_from_heaps_without_labels() {
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let points: Vec<Vec<f32>> = (0..60)
+        .map(|i| {
+            let heap = if i < 40 { 0.0 } else { 50.0 };
+            vec![heap + random.random::<f32>(), heap + random.random::<f32>()]
+        })
+        .collect();
+    let candidates: Vec<Candidate<'_>> =
+        points.iter().enumerate().map(|(at, row)| Candidate { embedding: Some(row), ..bare(at) }).collect();
+    let labelled: Vec<Labelled<'_>> =
+        points[..40].iter().map(|row| Labelled { outputs: &[], embedding: Some(row) }).collect();
+    let pool = Pool { outputs: &[], selection: Selection::Single, candidates: &candidates, labelled: &labelled };
+    let ranked = order(&pool, &Mix::of(Strategy::Typical), 1, 2);
+    let why = ranked[0].why.to_string();
+    assert!(why.starts_with("typical of ") && why.ends_with("of which none has been chosen so far"), "{why}");
+    assert!(ids(&ranked).iter().all(|at| *at >= 40), "{:?}", ids(&ranked));
+}
+
+#[test]
+fn mixes_are_read_and_written() {
+    for text in ["margin", "margin=0.6+minority=0.2+random=0.2"] {
+        assert_eq!(text.parse::<Mix>().unwrap().to_string(), text);
+    }
+    assert_eq!("balanced=4+random=1".parse::<Mix>().unwrap().to_string(), "balanced=0.8+random=0.2");
+    for (text, fault) in [
+        ("margn", "`margn` is no order; known are note, random, stratified, entropy"),
+        ("margin=0+random=1", "the share of `margin` must be a number above 0"),
+        ("margin=x", "the share of `margin` must be a number above 0"),
+        ("margin+margin", "`margin` stands twice in one mix"),
+    ] {
+        let said = text.parse::<Mix>().unwrap_err().to_string();
+        assert!(said.starts_with(fault), "{said}");
+    }
+}
+
+fn any_pool(seed: u64, n: usize) -> (Vec<Vec<f32>>, Vec<Vec<f32>>, Vec<Vec<usize>>) {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let rows = (0..n).map(|_| (0..4).map(|_| random.random::<f32>()).collect()).collect();
+    let points = (0..n).map(|_| (0..3).map(|_| random.random::<f32>()).collect()).collect();
+    let silver = (0..n).map(|_| vec![random.random_range(0..4)]).collect();
+    (rows, points, silver)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Every prefix of a mix keeps the shares, a sentence comes once, and the seed is all that chance hangs on.
+    #[test]
+    fn a_mix_keeps_its_shares(seed in any::<u64>(), n in 1usize..60, limit in 0usize..80, weights in prop::array::uniform11(0u32..5)) {
+        let weights: Vec<(Strategy, f64)> =
+            Strategy::ALL.into_iter().zip(weights.map(f64::from)).filter(|(_, weight)| *weight > 0.0).collect();
+        prop_assume!(!weights.is_empty());
+        let mix = Mix::new(weights).unwrap();
+        let (rows, points, silver) = any_pool(seed, n);
+        let candidates: Vec<Candidate<'_>> = (0..n)
+            .map(|at| Candidate {
+                probabilities: (at % 5 > 0).then_some(rows[at].as_slice()),
+                silver: (at % 3 > 0).then_some(silver[at].as_slice()),
+                embedding: (at % 7 > 0).then_some(points[at].as_slice()),
+                doubt: (at % 4 == 0).then_some(f64::from(rows[at][0])),
+                ..bare(at)
+            })
+            .collect();
+        let names = outputs(&["None", "a", "b", "c"]);
+        let selection = if seed % 2 == 0 { Selection::Single } else { Selection::Multiple };
+        let labelled = [Labelled { outputs: &[1], embedding: None }];
+        let pool = Pool { outputs: &names, selection, candidates: &candidates, labelled: &labelled };
+        let ranked = order(&pool, &mix, seed, limit);
+        prop_assert_eq!(ranked.len(), limit.min(n));
+        for (strategy, share) in mix.shares() {
+            let mut took = 0.0;
+            for (i, ranked) in ranked.iter().enumerate() {
+                took += f64::from(u8::from(ranked.strategy == *strategy));
+                prop_assert!((took - share * (i + 1) as f64).abs() < mix.shares().len() as f64);
+            }
+        }
+        let mut once = ids(&ranked);
+        once.sort_unstable();
+        once.dedup();
+        prop_assert_eq!(once.len(), ranked.len());
+        prop_assert!(ranked.iter().all(|ranked| !ranked.why.to_string().is_empty()));
+        prop_assert_eq!(&ranked, &order(&pool, &mix, seed, limit));
+        prop_assert_eq!(ids(&ranked[..ranked.len() / 2]), ids(&order(&pool, &mix, seed, ranked.len() / 2)));
+    }
+
+    /// Ragged rows, outputs that are not there, what is no number: something comes of it, and never a panic.
+    #[test]
+    fn nothing_makes_it_fall(
+        rows in prop::collection::vec(prop::collection::vec(any::<f32>(), 0..5), 1..20),
+        outputs_known in prop::collection::vec(0usize..9, 0..4),
+        at in 0usize..11,
+    ) {
+        let names = outputs(&["None", "a", "b"]);
+        let candidates: Vec<Candidate<'_>> = of_rows(&rows)
+            .into_iter()
+            .zip(&rows)
+            .map(|(c, row)| Candidate { embedding: Some(row), silver: Some(&outputs_known), ..c })
+            .collect();
+        let labelled = [Labelled { outputs: &outputs_known, embedding: rows.last().map(Vec::as_slice) }];
+        for selection in [Selection::Single, Selection::Multiple] {
+            let pool = Pool { outputs: &names, selection, candidates: &candidates, labelled: &labelled };
+            prop_assert_eq!(order(&pool, &Mix::of(Strategy::ALL[at]), 1, 99).len(), rows.len());
+        }
+    }
+}

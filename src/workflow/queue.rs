@@ -1,0 +1,366 @@
+//! The live queue: what is to be labelled next, by a classifier of the gold there is, and why each.
+//!
+//! Only sentences of training patients are put in an order. Those of the other patients are drawn among them at random, as
+//! many as chance would bring: what is scored on must be nobody's choice, or the scores would be of the hard cases alone.
+
+use std::ops::ControlFlow;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde_json::json;
+
+use super::metrics::Board;
+use super::project::Project;
+use super::train::{self, Labelled};
+use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
+use crate::classifier::{ClassifierError, Learner, sketch};
+use crate::domain::acquisition::{self, Candidate, Labelled as Known, Mix, Pool, Strategy, Why, order};
+use crate::domain::corpus::{PatientKey, SentenceId};
+use crate::domain::gold::GoldReal;
+use crate::domain::label::{Annotator, Label, Outcome, Run, RunKind, Source};
+use crate::domain::split::{Split, Tier};
+use crate::formats::project::queue::QueueSettings;
+use crate::formats::project::training::{Method, TrainSettings};
+use crate::store::Store;
+
+/// The classifier is asked about so many open sentences, drawn at random where there are more.
+pub const MOST_ASKED: usize = 20_000;
+/// Below so many labels of training patients a classifier says nothing.
+const FEWEST_LABELS: usize = 20;
+/// And below so many kinds of label.
+const FEWEST_KINDS: usize = 3;
+
+/// An order that was made and is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// The run.
+    pub run: Run,
+    /// The sentences in their order, each with why it is there, as far as it may be said before a blind decision.
+    pub rows: Vec<(SentenceId, String)>,
+    /// What must be known about it: what it was learnt from, or why the order is that of the notes.
+    pub note: String,
+}
+
+/// An open sentence.
+struct Open {
+    id: SentenceId,
+    patient: PatientKey,
+    split: Split,
+    text: String,
+}
+
+/// Puts the open sentences in order and keeps that as the newest plan. Stopped half-way it leaves the plan before it as it
+/// is and gives `None`.
+pub fn plan(
+    project: &Project,
+    store: &mut Store,
+    cancel: &Cancel,
+    watch: &mut Watch<'_>,
+) -> Result<Option<Planned>, WorkflowError> {
+    let started = now();
+    let settings = &project.file.queue;
+    let mut board = Board::default();
+    board.refresh(project, store)?;
+    let gold = board.gold(project);
+    let train = quick(&project.file.train);
+    let learner = train::learner(project, &train)?;
+    let open = open(project, store, &board, &gold)?;
+    let work = Work { project, board: &board, learner: &learner, train: &train, open: &open };
+    let made = match work.order(store, cancel, watch) {
+        Err(WorkflowError::Stopped) => return Ok(None),
+        made => made?,
+    };
+    if cancel.is_cancelled() {
+        return Ok(None);
+    }
+    let Made { rows, note, asked, labels, order } = made;
+    let run = Run {
+        id: new_run_id(),
+        kind: RunKind::Queue,
+        model: if order.any(Strategy::needs_classifier) { learner.name() } else { order.to_string() },
+        config: json!({
+            "queue": settings, "order": order, "settings": train, "recipe": learner.recipe(),
+            "encoder": learner.encoder().map(|encoder| encoder.fingerprint()), "gold": project.file.rule(),
+            "split": project.file.split,
+        })
+        .to_string(),
+        taxonomy: project.taxonomy.hash(),
+        started,
+        finished: Some(now()),
+        outcome: Outcome::Finished,
+        scores: json!({ "ranked": rows.len(), "open": open.len(), "asked": asked, "labels": labels, "note": note })
+            .to_string(),
+    };
+    store.put_ranking(&run, &rows)?;
+    Ok(Some(Planned { run, rows, note }))
+}
+
+/// Whether enough has been decided since the newest plan for another one, and the order is one that learns from it.
+pub fn is_due(project: &Project, store: &Store) -> Result<bool, WorkflowError> {
+    let QueueSettings { order, retrain_every, .. } = &project.file.queue;
+    Ok(*order != Mix::of(Strategy::Note) && store.decisions_since_ranking(*retrain_every)? >= *retrain_every)
+}
+
+/// What trains while people wait: fine-tuning takes too long, and n-grams stand in for it.
+fn quick(settings: &TrainSettings) -> TrainSettings {
+    let settings = match settings.method {
+        Method::Ngram | Method::Frozen => settings.clone(),
+        Method::Finetune | Method::Vote => settings.of(Method::Ngram),
+    };
+    TrainSettings { tiers: vec![Tier::Gold], ..settings }
+}
+
+/// Real sentences whose gold is not settled and not in dispute, in note order.
+fn open(project: &Project, store: &Store, board: &Board, gold: &[GoldReal]) -> Result<Vec<Open>, WorkflowError> {
+    let settled: FxHashSet<SentenceId> = gold.iter().map(GoldReal::sentence).collect();
+    let rule = project.file.rule();
+    let rows: Vec<(SentenceId, PatientKey)> = store
+        .real_sentences()?
+        .into_iter()
+        .filter(|(id, _)| !settled.contains(id) && !board.is_disputed(*id, rule))
+        .collect();
+    let texts = store.texts(&rows.iter().map(|(id, _)| *id).collect::<Vec<_>>())?;
+    let row = |((id, patient), text): ((SentenceId, PatientKey), crate::store::TextRow)| {
+        let split = project.file.split.split(&patient);
+        Open { id, patient, split, text: text.text }
+    };
+    Ok(rows.into_iter().zip(texts).map(row).collect())
+}
+
+/// An order before it is kept.
+struct Made {
+    rows: Vec<(SentenceId, String)>,
+    note: String,
+    /// Sentences that the order was made of.
+    asked: usize,
+    /// Gold of training patients.
+    labels: usize,
+    order: Mix,
+}
+
+struct Work<'a> {
+    project: &'a Project,
+    board: &'a Board,
+    learner: &'a Learner,
+    train: &'a TrainSettings,
+    open: &'a [Open],
+}
+
+/// Numbers of outputs by category, for a label.
+type Positions<'a> = dyn Fn(&Label) -> Vec<usize> + 'a;
+
+impl Work<'_> {
+    fn order(&self, store: &mut Store, cancel: &Cancel, watch: &mut Watch<'_>) -> Result<Made, WorkflowError> {
+        let settings = &self.project.file.queue;
+        let labels = Labelled::read(self.project, store, self.board, &self.train.tiers)?;
+        let train_set = labels.train_set(&self.train.tiers, |_| true);
+        let ids: Vec<SentenceId> = train_set.rows().iter().map(|row| row.sentence).collect();
+        let texts = labels.texts(store, &ids)?;
+        let taxonomy = &self.project.taxonomy;
+        let positions: &Positions<'_> = &|label| train::positions(taxonomy, label);
+        let kinds: FxHashSet<&Label> = train_set.rows().iter().map(|row| &row.label).collect();
+        let wanted_kinds = FEWEST_KINDS.min(taxonomy.categories().len() + 1);
+        let made = |rows: Vec<(SentenceId, String)>, note: String, order: Mix| Made {
+            asked: rows.len(),
+            rows,
+            note,
+            labels: ids.len(),
+            order,
+        };
+        let as_notes_run = |why: &str| {
+            let rows = self.open.iter().take(settings.limit).map(|open| (open.id, why.to_owned())).collect();
+            made(rows, why.to_owned(), Mix::of(Strategy::Note))
+        };
+        if settings.order == Mix::of(Strategy::Note) {
+            return Ok(as_notes_run("next in its note"));
+        }
+        let learns = settings.order.any(Strategy::needs_classifier);
+        if learns && (ids.len() < FEWEST_LABELS || kinds.len() < wanted_kinds) {
+            let why = format!(
+                "next in its note: the order asks a classifier as soon as {FEWEST_LABELS} sentences of training patients have labels \
+                 of {wanted_kinds} kinds; {} have, of {}",
+                ids.len(),
+                kinds.len()
+            );
+            return Ok(as_notes_run(&why));
+        }
+        let (pool, note) = self.pool(settings);
+        let examples = train::examples(train_set.rows(), texts.iter().map(String::as_str), positions, self.train);
+        let pool_texts: Vec<&str> = pool.iter().map(|open| open.text.as_str()).collect();
+        let known_texts: Vec<&str> = examples.iter().map(|example| example.text).collect();
+        let placed = settings.order.any(Strategy::needs_embeddings);
+        let mut probabilities: Vec<Vec<f32>> = Vec::new();
+        let mut note = note;
+        if learns {
+            let validation_set = labels.held_out(Split::Validation);
+            let validation_ids: Vec<SentenceId> = validation_set.gold().iter().map(GoldReal::sentence).collect();
+            let validation_texts = store.texts(&validation_ids)?;
+            let of = validation_texts.iter().map(|row| row.text.as_str());
+            let validation = train::held_out_examples(&validation_set, of, positions);
+            let all = || known_texts.iter().chain(&pool_texts).copied();
+            let read: Vec<&str> = all().chain(validation.iter().map(|example| example.text)).collect();
+            encoders::embed(store, self.learner, &read, cancel, watch)?;
+            let (outputs, mode) = train::outputs(taxonomy);
+            let fitted = self.learner.fit(&outputs, mode, &examples, &validation, self.train.seed, &mut |_| {
+                if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            match fitted {
+                Ok(model) => probabilities = asked(&*model, &pool_texts, cancel, watch)?,
+                Err(ClassifierError::TooLittle(why)) => return Ok(as_notes_run(&format!("next in its note: {why}"))),
+                Err(error) => return Err(error.into()),
+            }
+            note = format!("by {} of {} labels{note}", self.learner.name(), ids.len());
+        }
+        let embeddings = if placed {
+            let all: Vec<&str> = known_texts.iter().chain(&pool_texts).copied().collect();
+            self.places(store, &all, cancel, watch)?
+        } else {
+            Vec::new()
+        };
+        let (known_places, pool_places) = embeddings.split_at(if placed { known_texts.len() } else { 0 });
+        let silver = self.silver(positions);
+        let doubts = self.doubts(store, settings)?;
+        let mut numbers: FxHashMap<&PatientKey, u32> = FxHashMap::default();
+        let mut candidates = Vec::with_capacity(pool.len());
+        for (at, open) in pool.iter().enumerate() {
+            let next = numbers.len() as u32;
+            candidates.push(Candidate {
+                sentence: open.id,
+                patient: *numbers.entry(&open.patient).or_insert(next),
+                probabilities: probabilities.get(at).map(Vec::as_slice),
+                silver: silver.get(&open.id).map(Vec::as_slice),
+                embedding: pool_places.get(at).map(Vec::as_slice),
+                doubt: doubts.get(&open.id).copied(),
+            });
+        }
+        let labelled: Vec<Known<'_>> = examples
+            .iter()
+            .enumerate()
+            .map(|(at, example)| Known {
+                outputs: &example.outputs,
+                embedding: known_places.get(at).map(Vec::as_slice),
+            })
+            .collect();
+        let (_, mode) = train::outputs(taxonomy);
+        let mut names: Vec<String> = taxonomy.categories().iter().map(|category| category.name.clone()).collect();
+        if mode == crate::classifier::Mode::Single {
+            names.insert(0, train::NONE.to_owned());
+        }
+        let asked_of =
+            Pool { outputs: &names, selection: taxonomy.selection(), candidates: &candidates, labelled: &labelled };
+        let ranked = order(&asked_of, &settings.order, settings.seed, settings.limit);
+        let chosen = ranked.into_iter().map(|ranked| (ranked.sentence, ranked.why));
+        let rows = self.with_others(chosen.collect(), settings);
+        Ok(Made { asked: pool.len(), rows, note, labels: ids.len(), order: settings.order.clone() })
+    }
+
+    /// Open sentences of training patients, each wording once, and at most [`MOST_ASKED`] of them.
+    fn pool(&self, settings: &QueueSettings) -> (Vec<&Open>, String) {
+        let mut seen = FxHashSet::default();
+        let all: Vec<&Open> =
+            self.open.iter().filter(|open| open.split == Split::Train && seen.insert(open.text.trim())).collect();
+        if all.len() <= MOST_ASKED {
+            return (all, String::new());
+        }
+        let note = format!("; {MOST_ASKED} of {} open sentences were drawn at random and asked about", all.len());
+        let mut drawn = acquisition::draw(all.len(), settings.seed);
+        drawn.truncate(MOST_ASKED);
+        drawn.sort_unstable();
+        (drawn.into_iter().map(|at| all[at]).collect(), note)
+    }
+
+    /// The order of training patients' sentences with those of the other patients among them.
+    fn with_others(&self, chosen: Vec<(SentenceId, Why)>, settings: &QueueSettings) -> Vec<(SentenceId, String)> {
+        let others: Vec<&Open> = self.open.iter().filter(|open| open.split != Split::Train).collect();
+        let mut drawn = acquisition::draw(others.len(), settings.seed).into_iter().map(|at| others[at]);
+        let share = others.len() as f64 / self.open.len().max(1) as f64;
+        let limit = settings.limit.min(self.open.len());
+        let (mut rows, mut of_others) = (Vec::with_capacity(limit), 0usize);
+        let mut listed: FxHashSet<SentenceId> = FxHashSet::default();
+        let mut chosen = chosen.into_iter();
+        while rows.len() < limit {
+            let due = share * (rows.len() + 1) as f64 >= of_others as f64 + 1.0;
+            let other = if due { drawn.next() } else { None };
+            let row = match other {
+                Some(open) => {
+                    of_others += 1;
+                    let why = "drawn at random: what is scored on is nobody's choice";
+                    (open.id, why.to_owned())
+                }
+                None => match chosen.next() {
+                    Some((id, why)) => (id, if self.is_blind(id) { why.veiled } else { why.to_string() }),
+                    None => break,
+                },
+            };
+            listed.insert(row.0);
+            rows.push(row);
+        }
+        // What is left are wordings that stand above already, and what was not asked about.
+        let rest = self.open.iter().filter(|open| !listed.contains(&open.id)).take(limit - rows.len());
+        let rest: Vec<(SentenceId, String)> =
+            rest.map(|open| (open.id, "next in its note, behind all that is in order".to_owned())).collect();
+        rows.extend(rest);
+        rows
+    }
+
+    /// Whether anyone who may decide the sentence has to do so blind.
+    fn is_blind(&self, id: SentenceId) -> bool {
+        let protocol = &self.project.file.protocol;
+        let blind = |annotator: &Annotator| protocol.is_blind(annotator, id, Split::Train);
+        protocol.annotators.iter().chain([&self.project.annotator]).any(blind)
+    }
+
+    /// What the newest run of a language model says.
+    fn silver(&self, positions: &Positions<'_>) -> FxHashMap<SentenceId, Vec<usize>> {
+        let run = self.board.latest(Source::Llm);
+        let proposed = run.into_iter().flat_map(|run| self.board.proposed(run, &self.project.taxonomy));
+        proposed.map(|(id, _, label)| (id, positions(&label))).collect()
+    }
+
+    fn doubts(&self, store: &Store, settings: &QueueSettings) -> Result<FxHashMap<SentenceId, f64>, WorkflowError> {
+        if !settings.order.any(|strategy| strategy == Strategy::Doubts) {
+            return Ok(FxHashMap::default());
+        }
+        let found = super::doubt::last(store)?.map(|found| found.doubts).unwrap_or_default();
+        Ok(found.into_iter().map(|doubt| (doubt.sentence, doubt.self_confidence)).collect())
+    }
+
+    /// Where texts lie: by the frozen encoder where the project has one, else by their n-grams.
+    fn places(
+        &self,
+        store: &mut Store,
+        texts: &[&str],
+        cancel: &Cancel,
+        watch: &mut Watch<'_>,
+    ) -> Result<Vec<Vec<f32>>, WorkflowError> {
+        match self.learner.frozen_encoder() {
+            Some(encoder) => {
+                encoders::embed(store, self.learner, texts, cancel, watch)?;
+                Ok(encoder.embed(texts)?)
+            }
+            None => Ok(sketch(texts, self.project.file.queue.seed)),
+        }
+    }
+}
+
+fn asked(
+    model: &dyn crate::classifier::Classifier,
+    texts: &[&str],
+    cancel: &Cancel,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Vec<f32>>, WorkflowError> {
+    let total = Some(texts.len() as u64);
+    watch(Progress::Started { what: "asking the classifier".into(), total, unit: "sentences" });
+    let mut rows = Vec::with_capacity(texts.len());
+    for part in texts.chunks(2_000) {
+        if cancel.is_cancelled() {
+            return Err(WorkflowError::Stopped);
+        }
+        rows.extend(model.predict(part)?);
+        watch(Progress::Advanced(rows.len() as u64));
+    }
+    watch(Progress::Finished);
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests;

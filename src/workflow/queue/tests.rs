@@ -1,0 +1,153 @@
+//! Plans of a small study.
+
+use super::*;
+use crate::domain::corpus::{NewDocument, Origin};
+use crate::domain::label::{Decision, Event, EventId, Stand, Timestamp};
+use crate::domain::queue::{Filter, Progress as State};
+use crate::domain::taxonomy::CategoryKey;
+use crate::domain::text::Span;
+use crate::store::Direction;
+use crate::workflow::project::init;
+
+const KINDS: [(&str, &str); 4] = [
+    ("She forgets names and dates again", "cognitive_impairment"),
+    ("Her daughter bathes and dresses her", "requires_assistance"),
+    ("Low mood and tears most days", "neuropsychiatric_symptoms"),
+    ("Knee pain after a long walk", ""),
+];
+
+/// Forty patients with eight sentences each, nothing decided. Every second sentence is of one kind, the others of two at once.
+fn study(settings: &str) -> (tempfile::TempDir, Project, Store, Vec<(SentenceId, &'static str)>) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("study");
+    init(&root, "ad-signs").unwrap();
+    let file = root.join("goldsmith.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (before, after) = text.split_once("[queue]").unwrap();
+    let rest = after.split_once("[privacy]").unwrap().1;
+    std::fs::write(&file, format!("{before}[queue]\n{settings}\n[privacy]{rest}")).unwrap();
+    let project = Project::read(&root, Some("ann")).unwrap();
+    let mut store = project.store().unwrap();
+    let mut sentences = Vec::new();
+    for patient in 0..40 {
+        let (mut text, mut spans) = (String::new(), Vec::new());
+        for i in 0..8 {
+            let start = text.len();
+            let other = if i % 2 == 0 { "" } else { KINDS[(i / 2 + 1) % 4].0 };
+            text.push_str(&format!("{} on day {patient}{i}, {other}.", KINDS[i / 2].0));
+            spans.push(Span { start, end: text.len() });
+            text.push('\n');
+        }
+        let note = NewDocument {
+            patient: PatientKey(format!("p{patient}")),
+            external_id: format!("n{patient}"),
+            title: String::new(),
+            kind: String::new(),
+            date: String::new(),
+            source: "test".into(),
+            text,
+            sentences: spans,
+        };
+        let first = store.insert_documents(&[note], Origin::Real, &project.file.split).unwrap()[0].first_sentence();
+        sentences.extend((0..8).map(|i| (SentenceId(first.0 + i as i64), KINDS[i / 2].1)));
+    }
+    (folder, project, store, sentences)
+}
+
+fn decide(store: &mut Store, id: SentenceId, key: &str) {
+    let label: Label = CategoryKey::new(key).into_iter().collect();
+    let decision = Decision {
+        id: EventId(format!("e{}", id.0)),
+        at: Timestamp(id.0),
+        annotator: Annotator("ann".into()),
+        sentence: id,
+        stand: Stand { label: Some(label), ..Stand::default() },
+        took: None,
+        proposal_visible: false,
+        proposal: None,
+        taxonomy: "t".into(),
+        supersedes: None,
+    };
+    store.append(&[Event::Decide(decision)]).unwrap();
+}
+
+fn planned(project: &Project, store: &mut Store) -> Planned {
+    plan(project, store, &Cancel::default(), &mut |_| {}).unwrap().unwrap()
+}
+
+#[test]
+fn a_fresh_project_reads_its_notes_in_order_and_says_why() {
+    let (_folder, project, mut store, sentences) = study("");
+    let plan = planned(&project, &mut store);
+    let ids: Vec<SentenceId> = plan.rows.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids, sentences.iter().map(|(id, _)| *id).collect::<Vec<_>>());
+    let why = "next in its note: the order asks a classifier as soon as 20 sentences of training patients have labels of 3 kinds; 0 \
+               have, of 0";
+    assert!(plan.rows.iter().all(|(_, said)| said == why), "{}", plan.rows[0].1);
+}
+
+#[test]
+fn a_plan_asks_the_classifier_and_leaves_what_is_scored_on_to_chance() {
+    let (_folder, project, mut store, sentences) = study("limit = 120");
+    for (id, key) in &sentences[..160] {
+        decide(&mut store, *id, key);
+    }
+    let plan = planned(&project, &mut store);
+    assert_eq!(plan.rows.len(), 120);
+    assert!(plan.note.starts_with("by n-gram linear of "), "{}", plan.note);
+    assert_eq!(store.ranking().unwrap(), plan.rows, "it is kept");
+    let decided: FxHashSet<SentenceId> = sentences[..160].iter().map(|(id, _)| *id).collect();
+    assert!(plan.rows.iter().all(|(id, _)| !decided.contains(id)));
+    let patients: FxHashMap<SentenceId, PatientKey> = store.real_sentences().unwrap().into_iter().collect();
+    let split = |id: &SentenceId| project.file.split.split(&patients[id]);
+    let held_out = plan.rows.iter().filter(|(id, _)| split(id) != Split::Train).count();
+    let all = sentences[160..].iter().filter(|(id, _)| split(id) != Split::Train).count();
+    assert_eq!(held_out, (all * 120) / 160, "as many as chance would bring");
+    for (id, why) in &plan.rows {
+        let by_chance = why.starts_with("drawn at random");
+        assert!(by_chance || (split(id) == Split::Train && why.starts_with("the classifier wavers: ")), "{why}");
+        assert!(by_chance || split(id) == Split::Train, "{why}");
+    }
+    let again = planned(&project, &mut store);
+    assert_eq!(again.rows, plan.rows, "the same gold and seed, the same order");
+    // The queue of the workbench runs in this order.
+    let filter = Filter { planned: true, progress: State::Open, ..Filter::default() };
+    let first = store.seek(&filter, &project.annotator, None, Direction::Forward).unwrap();
+    assert_eq!(first, Some(plan.rows[0].0));
+}
+
+#[test]
+fn a_blind_project_does_not_name_what_the_machine_says() {
+    let (_folder, mut project, mut store, sentences) = study("order = \"balanced\"");
+    project.file.protocol.blind = crate::domain::protocol::Blind::Always;
+    for (id, key) in &sentences[..160] {
+        decide(&mut store, *id, key);
+    }
+    let plan = planned(&project, &mut store);
+    assert!(plan.rows.iter().any(|(_, why)| why == "the classifier wavers"));
+    let names: Vec<&str> = project.taxonomy.categories().iter().map(|category| category.name.as_str()).collect();
+    assert!(plan.rows.iter().all(|(_, why)| !names.iter().any(|name| why.contains(name))));
+}
+
+#[test]
+fn every_order_makes_a_plan_of_all_that_is_open() {
+    for strategy in Strategy::ALL {
+        let (_folder, project, mut store, sentences) = study(&format!("order = \"{strategy}\""));
+        for (id, key) in &sentences[..160] {
+            decide(&mut store, *id, key);
+        }
+        let plan = planned(&project, &mut store);
+        let ids: FxHashSet<SentenceId> = plan.rows.iter().map(|(id, _)| *id).collect();
+        assert_eq!((plan.rows.len(), ids.len()), (160, 160), "{strategy}");
+    }
+}
+
+#[test]
+fn a_stopped_plan_leaves_the_one_before_it() {
+    let (_folder, project, mut store, _) = study("");
+    let before = planned(&project, &mut store).rows;
+    let cancel = Cancel::default();
+    cancel.cancel();
+    assert_eq!(plan(&project, &mut store, &cancel, &mut |_| {}).unwrap(), None);
+    assert_eq!(store.ranking().unwrap(), before);
+}
