@@ -1,5 +1,6 @@
 //! What the command line says: verbs, options and their help.
 
+mod exchange;
 mod queues;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use crate::domain::split::Tier;
 use crate::formats::notes::{Columns, Layout};
 use crate::formats::project::training::Method;
 use crate::workflow::experiment;
+pub(super) use exchange::{AuditArgs, BundleArgs, MergeArgs};
 pub(super) use queues::{QueueArgs, SimulateArgs};
 
 /// What the command line says.
@@ -224,89 +226,6 @@ pub(super) enum Verb {
     /// Print the man page.
     #[command(after_help = "Example:\n  goldsmith man | man -l -")]
     Man,
-}
-
-#[derive(clap::Args, Debug)]
-pub(super) struct BundleArgs {
-    /// The file to write; ending in .gz or .gz.age it is compressed. It must not be there yet.
-    pub(super) out: PathBuf,
-    /// Only what this expert decided.
-    #[arg(long, value_name = "NAME")]
-    pub(super) annotator: Option<String>,
-    /// Only what comes from this site; `here` is this store.
-    #[arg(long, value_name = "NAME")]
-    pub(super) site: Option<String>,
-    /// Only what is newer than the last bundle that was written with --new.
-    #[arg(long)]
-    pub(super) new: bool,
-    /// With the whole notes that the decisions are on.
-    #[arg(long)]
-    pub(super) with_text: bool,
-    /// With comments and reworded sentences, which may quote a note.
-    #[arg(long)]
-    pub(super) comments: bool,
-    /// For anyone to open, whatever goldsmith.toml says.
-    #[arg(long, conflicts_with_all = ["to", "passphrase_env"])]
-    pub(super) plain: bool,
-    /// Encrypt it to this public key of age (age1...), or to those in a file; may be given several times.
-    #[arg(long, value_name = "RECIPIENT")]
-    pub(super) to: Vec<String>,
-    /// Encrypt it with the passphrase in this environment variable.
-    #[arg(long, value_name = "VARIABLE", conflicts_with = "to")]
-    pub(super) passphrase_env: Option<String>,
-    /// Sign it with this minisign secret key; the signature is written beside it.
-    #[arg(long, value_name = "FILE")]
-    pub(super) sign: Option<PathBuf>,
-    /// The environment variable with that key's password.
-    #[arg(long, value_name = "VARIABLE", requires = "sign")]
-    pub(super) sign_password_env: Option<String>,
-}
-
-#[derive(clap::Args, Debug)]
-pub(super) struct MergeArgs {
-    /// Bundles.
-    #[arg(required = true)]
-    pub(super) files: Vec<PathBuf>,
-    /// A file with your identity of age (AGE-SECRET-KEY-1...); may be given several times.
-    #[arg(long, value_name = "FILE")]
-    pub(super) identity: Vec<PathBuf>,
-    /// The environment variable with the passphrase.
-    #[arg(long, value_name = "VARIABLE")]
-    pub(super) passphrase_env: Option<String>,
-    /// Take it in only if this minisign public key (RW..., or a file) has signed it; of several, any.
-    #[arg(long, value_name = "KEY")]
-    pub(super) signed_by: Vec<String>,
-}
-
-#[derive(clap::Args, Debug)]
-pub(super) struct AuditArgs {
-    /// The last link as an earlier audit or a bundle said it: is that log still the beginning of this one?
-    #[arg(long, value_name = "LINK")]
-    pub(super) expect: Option<String>,
-    /// Print every event.
-    #[arg(long)]
-    pub(super) log: bool,
-    /// Write every event as CSV; `-` is standard output.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "log"])]
-    pub(super) csv: Option<PathBuf>,
-    /// As JSON; with --log, followed by a line for each event.
-    #[arg(long)]
-    pub(super) json: bool,
-    /// Events of this expert alone.
-    #[arg(long, value_name = "NAME")]
-    pub(super) annotator: Option<String>,
-    /// Events on this sentence alone, by its number.
-    #[arg(long, value_name = "N")]
-    pub(super) sentence: Option<i64>,
-    /// Events from this day or moment on, in UTC.
-    #[arg(long, value_name = "DATE")]
-    pub(super) since: Option<String>,
-    /// Sentence by sentence, not by time alone.
-    #[arg(long)]
-    pub(super) by_sentence: bool,
-    /// With the text of the sentences.
-    #[arg(long)]
-    pub(super) with_text: bool,
 }
 
 #[derive(Subcommand, Debug)]

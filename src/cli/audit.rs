@@ -77,23 +77,23 @@ fn text(verdict: &Verdict) -> String {
         out += &format!("wrong: {}\n", visible(wrong).text);
     }
     if verdict.wrong.len() > FAULTS_SHOWN {
-        let rest = &verdict.wrong[FAULTS_SHOWN..];
-        // The last one says what to do.
-        out += &format!("and {} more; --json has all\nwrong: {}\n", rest.len() - 1, rest[rest.len() - 1]);
+        out += &format!("and {} more; --json has all\n", verdict.wrong.len() - FAULTS_SHOWN);
     }
     let events = counted(verdict.audited.events as usize, "event");
     if verdict.audited.head.is_empty() && verdict.wrong.is_empty() {
         return out + "the log is empty\n";
     }
-    out += &match verdict.wrong.is_empty() {
-        true => format!("all is well: {events}, each as it was written, and nothing is missing\n"),
-        false => format!("the log of {events} is not as this program wrote it\n"),
-    };
-    out += &format!(
-        "last link: {}\nkeep it where no one who can write the store can change it; `goldsmith audit --expect` with it proves later that the log up to here is still the same\n",
-        verdict.audited.head
-    );
-    out
+    let head = &verdict.audited.head;
+    out + &if verdict.wrong.is_empty() {
+        format!(
+            "all is well: {events}, each as it was written, and nothing is missing\nlast link: {head}\nkeep it where no one who can write the store can change it; `goldsmith audit --expect` with it proves later that the log up to here is still the same\n"
+        )
+    } else {
+        format!(
+            "the log of {events} is not as this program wrote it\nlast link: {head}\nwhat to do: {}\n",
+            visible(&verdict.advice).text
+        )
+    }
 }
 
 fn json(verdict: &Verdict) -> serde_json::Value {
@@ -106,7 +106,7 @@ fn json(verdict: &Verdict) -> serde_json::Value {
     });
     serde_json::json!({
         "well": verdict.wrong.is_empty(), "events": verdict.audited.events, "last_link": verdict.audited.head,
-        "wrong": verdict.wrong, "annotators": people.collect::<Vec<_>>(),
+        "wrong": verdict.wrong, "what_to_do": verdict.advice, "annotators": people.collect::<Vec<_>>(),
     })
 }
 

@@ -47,6 +47,12 @@ pub(super) fn write(project: &Project, args: BundleArgs) -> Result<Exit, Failure
             counted(written.notes as usize, "note"),
             counted(written.sentences as usize, "sentence")
         ));
+        if !written.restricted.is_empty() {
+            say(&format!(
+                "warning: among them are {}, whose terms forbid passing them to anyone who has not agreed to these",
+                written.restricted
+            ));
+        }
     } else {
         say("it holds no text of notes: sentences are named by their note's hash and their place");
         if written.withheld > 0 {
@@ -123,7 +129,7 @@ fn report(project: &Project, options: &Taking, taken: &Taken) {
     if taken.header.taxonomy != here {
         let short = |hash: &str| hash.chars().take(12).collect::<String>();
         say(&format!(
-            "warning: that site goes by another version of the guideline ({}, here {})",
+            "warning: that site goes by another version of the guideline ({0}, here {1}); `goldsmith taxonomy diff {0}` says what differs",
             short(&taken.header.taxonomy),
             short(&here)
         ));

@@ -37,6 +37,8 @@ use seal::{Keys, Seal, Sealed};
 const VERSION: u64 = 1;
 /// A line may be this long; a longer one is a broken file.
 const LONGEST_LINE: usize = 64 << 20;
+/// Of as many categories as a taxonomy may have, and of *None*.
+const MOST_PROBABILITIES: usize = 64;
 /// What gzip begins with.
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
@@ -124,11 +126,12 @@ pub struct Proposed {
 }
 
 impl Proposed {
-    /// A stored proposal. A number that is none (a broken model's) is left out: JSON has no word for it.
+    /// A stored proposal. A probability that is none (a broken model's) is left out.
     pub fn new(run: &RunId, sentence: SentenceRef, source: Source, content: NewProposal) -> Self {
         let NewProposal { label, confidence, probabilities, .. } = content;
-        let confidence = confidence.filter(|confidence| confidence.value.is_finite());
-        let probabilities = if probabilities.iter().all(|p| p.is_finite()) { probabilities } else { Vec::new() };
+        let confidence = confidence.filter(|confidence| (0.0..=1.0).contains(&confidence.value));
+        let probabilities =
+            if probabilities.iter().all(|p| (0.0..=1.0).contains(p)) { probabilities } else { Vec::new() };
         Self { run: run.clone(), sentence, source, label, confidence, probabilities }
     }
 
@@ -154,6 +157,8 @@ pub enum Item {
     Taxonomy {
         /// By what decisions name it.
         hash: String,
+        /// When it was first met.
+        at: Timestamp,
         /// The text of its file.
         content: String,
     },
@@ -437,6 +442,11 @@ impl Reader {
             Item::Proposal(proposed) => {
                 if proposed.source == Source::Human {
                     return Err("a proposal is a machine's".into());
+                }
+                let stated = proposed.confidence.map(|confidence| confidence.value);
+                let mut shares = stated.into_iter().chain(proposed.probabilities.iter().map(|p| f64::from(*p)));
+                if proposed.probabilities.len() > MOST_PROBABILITIES || !shares.all(|p| (0.0..=1.0).contains(&p)) {
+                    return Err("the proposal's probabilities are none".into());
                 }
                 if !self.runs.contains(&proposed.run) {
                     return Err(format!("the run {} of this proposal does not stand before it", proposed.run));

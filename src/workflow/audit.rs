@@ -13,6 +13,8 @@ pub struct Verdict {
     pub audited: Audited,
     /// The same in plain sentences; empty if all is well.
     pub wrong: Vec<String>,
+    /// What to do about it; empty if all is well.
+    pub advice: String,
     /// What each annotator did.
     pub people: Vec<Person>,
 }
@@ -42,13 +44,14 @@ pub fn look(project: &Project, store: &mut Store, expect: Option<&str>) -> Resul
                 .into(),
         );
     }
-    if !wrong.is_empty() {
-        let file = project.file.store.display();
-        wrong.push(format!(
-            "what to do: keep {file} as it is for whoever looks into it; take the last copy of which `goldsmith audit` says that all is well, and merge into it what was bundled since"
-        ));
-    }
-    Ok(Verdict { people: store.people()?, audited, wrong })
+    let advice = match wrong.is_empty() {
+        true => String::new(),
+        false => format!(
+            "keep {} as it is for whoever looks into it; take the last copy of which `goldsmith audit` says that all is well, and merge into it what was bundled since",
+            project.file.store.display()
+        ),
+    };
+    Ok(Verdict { people: store.people()?, audited, wrong, advice })
 }
 
 fn sentence(store: &Store, found: &Tampering) -> Result<String, StoreError> {

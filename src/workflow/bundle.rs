@@ -18,7 +18,7 @@ use crate::domain::taxonomy::Taxonomy;
 use crate::formats::bundle::seal::{Keys, Seal, Secret};
 use crate::formats::bundle::signature::{self, Signer};
 use crate::formats::bundle::{Bundle, Header, Item, Note, Proposed, Reader, Writer, without_words};
-use crate::formats::{FormatError, project, taxonomy};
+use crate::formats::{FormatError, taxonomy};
 use crate::store::{Direction, Insert, Merged, Seen, Selection, Store};
 
 /// So many events are read or taken in at once, and so many bytes of notes: what waits in memory, and how long others wait for
@@ -72,6 +72,8 @@ pub struct Written {
     pub sentences: u64,
     /// This store's name elsewhere.
     pub site: String,
+    /// Notes in it whose terms forbid passing them on; empty for none.
+    pub restricted: String,
     /// The last link of the chain.
     pub head: String,
     /// Whether only those it is for can open it.
@@ -126,10 +128,12 @@ pub fn write(
     let own = site(project, store)?;
     let words = options.with_text || options.comments;
     let (upto, head) = store.log_end()?;
+    // What stayed for its words is still new to a bundle with words.
     let kind = format!(
-        "{} {}",
+        "{} {} {}",
         options.annotator.as_ref().map_or("", |annotator| &annotator.0),
-        options.site.as_deref().unwrap_or_default()
+        options.site.as_deref().unwrap_or_default(),
+        if options.with_text { "text" } else { ["bare", "comments"][usize::from(options.comments)] }
     );
     let all = Selection {
         after: if options.new { store.bundled(&kind)? } else { 0 },
@@ -146,8 +150,7 @@ pub fn write(
     if events == 0 {
         return Ok(written);
     }
-    let here = project.taxonomy.hash();
-    store.put_taxonomy(&here, now(), &project::read_text(&project.file.taxonomy)?)?;
+    written.restricted = if options.with_text { store.restricted()? } else { String::new() };
     let header = Header {
         site: own.clone(),
         made: now(),
@@ -157,8 +160,8 @@ pub fn write(
         with_text: options.with_text,
         with_comments: words,
         annotator: options.annotator.clone(),
-        taxonomy: here,
-        restricted: if options.with_text { store.restricted()? } else { String::new() },
+        taxonomy: project.taxonomy.hash(),
+        restricted: written.restricted.clone(),
     };
     let io = |cause| FormatError::Io { doing: "write", path: out.into(), cause };
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -189,10 +192,10 @@ fn put_taxonomies(
     writer: &mut Writer<File>,
     written: &mut Written,
 ) -> Result<(), WorkflowError> {
-    for (hash, ..) in store.taxonomies()? {
+    for (hash, at, _) in store.taxonomies()? {
         let Some((hash, content)) = store.taxonomy(&hash)? else { continue };
         if with_text || !quotes(store, &content)? {
-            writer.put(&Item::Taxonomy { hash, content })?;
+            writer.put(&Item::Taxonomy { hash, at, content })?;
         } else {
             written.quoting += 1;
         }
@@ -207,11 +210,12 @@ fn quotes(store: &Store, content: &str) -> Result<bool, WorkflowError> {
     };
     let lists = read.categories().iter().flat_map(|c| [&c.includes, &c.excludes, &c.examples]);
     let said = lists.flatten().chain(&read.none().examples).chain(read.rules());
-    // Two words are no one's.
+    // A phrase of a few words is everyone's, a whole sentence is not.
     for said in said.map(|said| said.trim()).filter(|said| said.split_whitespace().count() > 2) {
+        let long = said.split_whitespace().count() > 5;
         let filter = Filter { text: format!("{said} "), ..Filter::default() };
         let ids = store.page(&filter, &Annotator(String::new()), None, Direction::Forward, LOOKED_AT)?;
-        if store.texts(&ids)?.iter().any(|row| row.text.contains(said)) {
+        if store.texts(&ids)?.iter().any(|row| row.text.trim() == said || long && row.text.contains(said)) {
             return Ok(true);
         }
     }
@@ -481,11 +485,11 @@ impl<'a> Intake<'a> {
     /// Takes a line; tells whether something went into the store.
     fn take(&mut self, item: Item) -> Result<bool, WorkflowError> {
         match item {
-            Item::Taxonomy { hash, content } => {
+            Item::Taxonomy { hash, at, content } => {
                 // Whoever asks for a version by its hash must get that version.
                 let read = taxonomy::parse(Path::new("taxonomy.toml"), &content);
                 if read.is_ok_and(|read| read.hash() == hash) {
-                    self.store.put_taxonomy(&hash, now(), &content)?;
+                    self.store.put_taxonomy(&hash, at, &content)?;
                 } else {
                     self.taken.misnamed += 1;
                 }
@@ -581,3 +585,6 @@ fn record_run(
     };
     Ok(store.put_run(&run)?)
 }
+
+#[cfg(test)]
+mod tests;

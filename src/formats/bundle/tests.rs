@@ -84,7 +84,7 @@ fn items(comment: &str, text: &str) -> Vec<Item> {
     };
     let at = SentenceRef { document: DocumentUid([1; 16]), start: 3, end: 9 };
     vec![
-        Item::Taxonomy { hash: "t1".into(), content: "name = \"x\"\n".into() },
+        Item::Taxonomy { hash: "t1".into(), at: Timestamp(3), content: "name = \"x\"\n".into() },
         Item::Note(Note::new(document, &sentences)),
         Item::Run(run.clone()),
         Item::Proposal(Proposed::new(&run.id, at, Source::Llm, content)),
