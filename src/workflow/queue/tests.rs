@@ -67,7 +67,6 @@ fn decide(store: &mut Store, id: SentenceId, key: &str) {
         proposal: None,
         supersedes: None,
         taxonomy: "t".into(),
-        supersedes: None,
     };
     store.append(&[Event::Decide(decision)]).unwrap();
 }
