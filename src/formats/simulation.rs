@@ -241,7 +241,7 @@ mod tests {
         let report = Report::of(&plan, 200, games);
         let table = table(&report);
         // Half the width: t of one degree of freedom, 12.7062, times the standard error of 40 and 60, 10.
-        assert!(table.contains("margin      2/2        50 ± 127     50 % ± 127"), "{table}");
+        assert!(table.contains("margin      2/2        50 ± 127      50 % ± 127          5 ± 13"), "{table}");
         let csv = csv(&report);
         assert!(csv.starts_with("order,seed,sentences,decisions,minutes"), "{csv}");
         assert!(csv.contains("margin,1,40,40,4.000,40,0,0.500000,0.500000,0.500000,true"), "{csv}");
