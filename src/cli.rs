@@ -1,9 +1,14 @@
 //! One function for each verb, progress bars and messages. Data goes to standard output, talk to standard error.
 
+mod agreement;
 mod arguments;
+mod audit;
+mod bundle;
 mod doubt;
 mod experiment;
+mod guideline;
 mod language;
+mod protocol;
 mod queue;
 mod simulate;
 
@@ -14,7 +19,7 @@ use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub use arguments::Cli;
-use arguments::{EncoderVerb, ExportVerb, OnError, StyleArgs, TaxonomyVerb, TrainArgs, UnitArg, Verb};
+use arguments::{EncoderVerb, ExportVerb, GoldArgs, OnError, StyleArgs, TaxonomyVerb, TrainArgs, UnitArg, Verb};
 
 use crate::domain::label::Source;
 use crate::domain::metrics::Report;
@@ -29,7 +34,7 @@ use crate::tui;
 use crate::workflow::import::{self, LabelsBy, Options, Unit};
 use crate::workflow::metrics::{Board, Scored};
 use crate::workflow::project::{self, Project};
-use crate::workflow::{Cancel, Progress, WorkflowError, demo, encoders, export, models, predict, train};
+use crate::workflow::{Cancel, Progress, WorkflowError, demo, encoders, export, gold, models, predict, train};
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +148,14 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             ))?;
             Ok(Exit::Success)
         }
+        Some(Verb::Taxonomy(TaxonomyVerb::Versions)) => guideline::versions(&here()?),
+        Some(Verb::Taxonomy(TaxonomyVerb::Diff { before, after, json })) => {
+            guideline::diff(&here()?, before.as_deref(), after.as_deref(), json)
+        }
         Some(Verb::Metrics { style }) => metrics(&here()?, &style),
+        Some(Verb::Assign(args)) => protocol::assign(&here()?, &args),
+        Some(Verb::Status(args)) => protocol::status(&here()?, &args),
+        Some(Verb::Agreement(args)) => agreement::run(&here()?, &args),
         Some(Verb::Train(args)) => {
             let mut project = here()?;
             train_settings(&mut project.file.train, args);
@@ -179,6 +191,7 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             print(&format!("{}\n", folder.display()))?;
             Ok(Exit::Success)
         }
+        Some(Verb::Export(ExportVerb::Gold(args))) => export_gold(&here()?, &args),
         Some(Verb::Export(ExportVerb::Model { out, model })) => {
             let project = here()?;
             let store = project.store()?;
@@ -210,6 +223,9 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
         Some(Verb::Bronze { run, json }) => language::bronze(&here()?, run.as_deref(), json),
         Some(Verb::Egress { json, limit }) => language::show_egress(&here()?, json, limit),
         Some(Verb::Runs { verb }) => language::runs(&here()?, verb),
+        Some(Verb::Bundle(args)) => bundle::write(&here()?, *args),
+        Some(Verb::Merge(args)) => bundle::take_in(&here()?, args),
+        Some(Verb::Audit(args)) => audit::audit(&here()?, &args),
         Some(Verb::Check) => check(&here()?),
         Some(Verb::Completions { shell }) => {
             let mut text = Vec::new();
@@ -304,6 +320,42 @@ fn spent(spending: &Spending, failed: u64) -> String {
         said.push_str(&format!(", {failed} failed"));
     }
     said
+}
+
+fn export_gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
+    let store = project.store()?;
+    let lines = gold::lines(project, &store, args.votes)?;
+    let mut out = String::new();
+    if args.csv {
+        let head = ["id", "patient", "note", "position", "text", "label", "split", "by", "adjudicated", "blind"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        rows.extend(lines.iter().map(|line| {
+            let label = if line.labels.is_none() { "none".to_owned() } else { line.labels.join() };
+            vec![
+                line.id.clone(),
+                line.patient.clone(),
+                line.note.clone(),
+                line.position.to_string(),
+                line.text.clone(),
+                label,
+                line.split.to_string(),
+                line.by.join(","),
+                line.adjudicated.to_string(),
+                line.blind.to_string(),
+            ]
+        }));
+        out = tables::csv_rows(&rows);
+    } else {
+        for line in &lines {
+            out.push_str(&serde_json::json!(line).to_string());
+            out.push('\n');
+        }
+    }
+    print(&out)?;
+    let disputed = gold::disputed(project, &store)?;
+    let what = if args.votes { "labels of experts" } else { "sentences of gold" };
+    say(&format!("{} {what}; {disputed} sentences are disputed and not settled", lines.len()));
+    Ok(Exit::Success)
 }
 
 fn open(project: Project) -> Result<Exit, Failure> {
@@ -521,5 +573,6 @@ fn check(project: &Project) -> Result<Exit, Failure> {
         return Err(WorkflowError::Refused(format!("{} is damaged; restore a copy", store.path().display())).into());
     }
     store.rebuild()?;
+    say("the file is sound; `goldsmith audit` finds what someone may have changed in it");
     Ok(Exit::Success)
 }

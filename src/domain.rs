@@ -4,12 +4,14 @@
 //! here knows a disease; categories come from a taxonomy file.
 
 pub mod acquisition;
+pub mod agreement;
 pub mod comparison;
 pub mod confident;
 pub mod corpus;
 pub mod egress;
 pub mod experiment;
 pub mod gold;
+pub mod guideline;
 pub mod heads;
 pub mod label;
 pub mod metrics;

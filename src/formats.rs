@@ -1,8 +1,9 @@
-//! Files in and out: taxonomy and project files, notes, tables.
+//! Files in and out: taxonomy and project files, notes, tables, bundles.
 //!
 //! Reading is two steps: what the file says (raw), then what it means (checked). Every fault of a text file has its line
 //! and column.
 
+pub mod bundle;
 pub mod experiment;
 pub mod notes;
 pub mod project;
@@ -61,6 +62,9 @@ pub enum FormatError {
         /// Why, and what to type.
         message: String,
     },
+    /// A key, a password or a signature that is missing or does not fit; never the secret itself.
+    #[error("{0}")]
+    Key(String),
 }
 
 fn list(path: &std::path::Path, faults: &[Fault]) -> String {
@@ -77,6 +81,17 @@ pub fn create_private(path: &std::path::Path) -> Result<std::fs::File, FormatErr
         options.mode(0o600);
     }
     options.open(path).map_err(|cause| FormatError::Io { doing: "write", path: path.into(), cause })
+}
+
+/// Puts a text in a file's place, all of it or nothing; readable by its owner alone.
+pub fn replace(path: &std::path::Path, text: &str) -> Result<(), FormatError> {
+    use std::io::Write;
+    let fail = |cause| FormatError::Io { doing: "write", path: path.into(), cause };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    let mut staged = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    staged.write_all(text.as_bytes()).map_err(fail)?;
+    staged.as_file().sync_all().map_err(fail)?;
+    staged.persist(path).map_err(|error| fail(error.error)).map(drop)
 }
 
 /// Line and column of a byte in a text, both from 1, the column in characters.

@@ -12,6 +12,7 @@ mod corpus;
 mod doubts;
 mod embeddings;
 mod ledger;
+mod log;
 mod merge;
 mod predictions;
 mod protocol;
@@ -19,6 +20,7 @@ mod queue;
 mod ranking;
 mod requests;
 mod schema;
+mod selection;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,10 +34,12 @@ pub use chain::{Audited, Tampering};
 pub use corpus::{Insert, TextRow};
 pub use embeddings::TextHash;
 pub use ledger::{Progression, Undone};
+pub use log::{LogFilter, LogRow, Person};
 pub use merge::{Merged, Seen};
 pub use protocol::Given;
 pub use queue::Direction;
 pub use requests::{EgressRow, Failure};
+pub use selection::Selection;
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]

@@ -32,8 +32,9 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
 use crate::domain::protocol::Blind;
-use crate::workflow::WorkflowError;
 use crate::workflow::project::Project;
+use crate::workflow::review::Desk;
+use crate::workflow::{WorkflowError, guideline};
 use app::{App, Effect, Message, Shared};
 use effect::World;
 pub use headless::Headless;
@@ -98,7 +99,7 @@ pub fn run(project: Project) -> Result<(), WorkflowError> {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let light = !no_color && terminal_is_light(&project.file.theme);
     let theme = Theme::resolve(&project.file.theme, no_color, light)?;
-    let (shared, faults) = shared(&project, theme);
+    let (shared, faults) = shared(&project, theme)?;
     let terminal = |cause: io::Error| WorkflowError::Refused(format!("the terminal failed: {cause}"));
     let (to_main, inbox) = channel::<Wake>();
     let (to_app, from_jobs) = channel::<Message>();
@@ -162,7 +163,7 @@ pub fn run(project: Project) -> Result<(), WorkflowError> {
     Ok(())
 }
 
-fn shared(project: &Project, theme: Theme) -> (Shared, Vec<String>) {
+fn shared(project: &Project, theme: Theme) -> Result<(Shared, Vec<String>), WorkflowError> {
     let (keymap, mut faults) = Keymap::new(&project.file.keys);
     for category in project.taxonomy.categories() {
         let key = keymap::Key::parse(&category.shortcut.to_string());
@@ -170,17 +171,20 @@ fn shared(project: &Project, theme: Theme) -> (Shared, Vec<String>) {
             faults.push(format!("the shortcut `{}` of {} is the key of {action:?}", category.shortcut, category.key));
         }
     }
+    let outdated = guideline::outdated(project, &project.store()?)?;
     let shared = Shared {
+        outdated,
         taxonomy: project.taxonomy.clone(),
         annotator: project.annotator.clone(),
         project: project.file.name.clone(),
         blind: project.file.protocol.blind == Blind::Always,
+        desks: Desk::ALL.map(|desk| desk.all(project)),
         models: project.file.models.keys().cloned().collect(),
         train: project.file.train.clone(),
         keymap,
         theme,
     };
-    (shared, faults)
+    Ok((shared, faults))
 }
 
 /// One message and all that follows from it.

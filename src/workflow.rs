@@ -1,5 +1,8 @@
 //! The use cases, one file each. This layer alone knows the clock and makes ids; both faces call it and add no rule.
 
+pub mod agreement;
+pub mod audit;
+pub mod bundle;
 pub mod demo;
 pub mod dispatch;
 pub mod doubt;
@@ -8,12 +11,15 @@ pub mod encoders;
 pub mod experiment;
 pub mod export;
 pub mod generate;
+pub mod gold;
+pub mod guideline;
 pub mod import;
 pub mod label;
 pub mod metrics;
 pub mod models;
 pub mod predict;
 pub mod project;
+pub mod protocol;
 pub mod queue;
 pub mod review;
 pub mod runs;

@@ -1,9 +1,11 @@
 //! Everything that looks at the program from outside, in one binary: candle is linked once.
 
 mod it {
+    mod bundle;
     mod cli;
     mod encoder;
     mod experiment;
+    mod experts;
     mod faults;
     mod labelling;
     mod layers;

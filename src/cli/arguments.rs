@@ -1,5 +1,6 @@
 //! What the command line says: verbs, options and their help.
 
+mod exchange;
 mod queues;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use crate::domain::split::Tier;
 use crate::formats::notes::{Columns, Layout};
 use crate::formats::project::training::Method;
 use crate::workflow::experiment;
+pub(super) use exchange::{AuditArgs, BundleArgs, MergeArgs};
 pub(super) use queues::{QueueArgs, SimulateArgs};
 
 /// What the command line says.
@@ -85,6 +87,18 @@ pub(super) enum Verb {
         #[command(flatten)]
         style: StyleArgs,
     },
+    /// Give each expert their sentences, as [protocol] in goldsmith.toml says. What is given out already stays.
+    #[command(after_help = "Examples:\n  goldsmith assign --plan\n  goldsmith assign")]
+    Assign(AssignArgs),
+    /// Print how far each expert has come: done, left, pace, and agreement with others, with silver, and with themselves.
+    #[command(after_help = "Examples:\n  goldsmith status\n  goldsmith status --json")]
+    Status(StatusArgs),
+    /// Print how far the experts agree with each other, with silver, and with what they said before; what they confuse; and
+    /// whether silver in sight pulls them.
+    #[command(
+        after_help = "Examples:\n  goldsmith agreement\n  goldsmith agreement --sentences 10 | less\n  goldsmith agreement --csv > agreement.csv"
+    )]
+    Agreement(AgreementArgs),
     /// Train a classifier on what the experts decided, and score it on held-out gold. Fine-tuning that was stopped goes on
     /// where it was.
     #[command(
@@ -182,7 +196,23 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: Option<RunsVerb>,
     },
-    /// Check the store's file and fold its log anew.
+    /// Write decisions to a file for another site; without the text of notes, unless you ask for it.
+    #[command(
+        after_help = "Examples:\n  goldsmith bundle ward.gz\n  goldsmith bundle ward-2.gz.age --new --to age1... --sign minisign.key\n  goldsmith bundle ann.gz.age --annotator ann --with-text --passphrase-env WORDS"
+    )]
+    Bundle(Box<BundleArgs>),
+    /// Take another site's bundle in. Nothing is overwritten, the order does not matter, and a bundle taken in twice changes
+    /// nothing; where experts contradict each other, an adjudicator decides.
+    #[command(
+        after_help = "Examples:\n  goldsmith merge ward.gz clinic.gz\n  goldsmith merge ward-2.gz.age --identity key.txt --signed-by RW..."
+    )]
+    Merge(MergeArgs),
+    /// Find out whether anyone changed the log behind the program's back, and print who decided what, when, having seen what.
+    #[command(
+        after_help = "Examples:\n  goldsmith audit\n  goldsmith audit --expect LINK\n  goldsmith audit --log --annotator ann --since 2026-01-31\n  goldsmith audit --csv log.csv"
+    )]
+    Audit(AuditArgs),
+    /// Check the store's file and fold its log anew; `goldsmith audit` finds what was changed in it.
     #[command(after_help = "Example:\n  goldsmith check")]
     Check,
     /// Print completions for a shell.
@@ -205,6 +235,22 @@ pub(super) enum TaxonomyVerb {
     Check {
         /// The file.
         file: PathBuf,
+    },
+    /// List every version of the guideline that this project has used.
+    #[command(after_help = "Example:\n  goldsmith taxonomy versions")]
+    Versions,
+    /// Say what changed between two versions of the guideline, and how many decisions that puts in question.
+    #[command(
+        after_help = "Examples:\n  goldsmith taxonomy diff\n  goldsmith taxonomy diff 3fa2 \n  goldsmith taxonomy diff old.toml new.toml"
+    )]
+    Diff {
+        /// The earlier one: a file, or the beginning of a version's hash. Without it, the one used before.
+        before: Option<String>,
+        /// The later one; without it, the one in use.
+        after: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -454,6 +500,11 @@ pub(super) enum EncoderVerb {
 
 #[derive(Subcommand, Debug)]
 pub(super) enum ExportVerb {
+    /// Gold as JSON lines that `import --unit sentence` reads: sentence, label, who stands behind it, whether it was blind.
+    #[command(
+        after_help = "Examples:\n  goldsmith export gold > gold.jsonl\n  goldsmith export gold --votes --csv > experts.csv"
+    )]
+    Gold(GoldArgs),
     /// A fine-tuned model as a folder that transformers, and servers built on it, load as it is, with a model card.
     #[command(
         after_help = "Examples:\n  goldsmith export model clinic-labels\n  goldsmith export model --model models/ID clinic-labels"
@@ -465,6 +516,33 @@ pub(super) enum ExportVerb {
         #[arg(long, value_name = "DIR")]
         model: Option<PathBuf>,
     },
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct GoldArgs {
+    /// Each expert's label as a line of its own, settled or not.
+    #[arg(long)]
+    pub(super) votes: bool,
+    /// As CSV.
+    #[arg(long)]
+    pub(super) csv: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct AssignArgs {
+    /// Say what would be given out, and give out nothing.
+    #[arg(long)]
+    pub(super) plan: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct StatusArgs {
+    /// As JSON.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -556,6 +634,19 @@ pub(super) struct DoubtArgs {
     #[arg(long, conflicts_with = "csv")]
     pub(super) json: bool,
     /// All of them as CSV.
+    #[arg(long)]
+    pub(super) csv: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct AgreementArgs {
+    /// Sentences shown of each two categories that are confused.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(super) sentences: usize,
+    /// All numbers as JSON.
+    #[arg(long, conflicts_with = "csv")]
+    pub(super) json: bool,
+    /// All numbers as CSV.
     #[arg(long)]
     pub(super) csv: bool,
 }

@@ -7,7 +7,7 @@ mod table;
 
 use serde::Serialize;
 
-pub(in crate::domain) use table::{Draws, Shape, Table, percentiles};
+pub(in crate::domain) use table::{Clusters, Draws, MAX_CLUSTERS, Shape, Table, drawn, percentiles};
 
 /// One sentence's gold and predicted label, as bit sets over the taxonomy's categories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

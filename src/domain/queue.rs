@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::corpus::Origin;
 use super::gold::Rule;
+use super::guideline::Outdated;
 use super::label::{Annotator, RunId};
 use super::split::{Split, Tier};
 use super::taxonomy::CategoryKey;
@@ -94,6 +95,9 @@ pub struct Filter {
     pub assigned: Option<Assigned>,
     /// Only what experts dispute under this rule and no adjudicator has settled, or what adjudicators contradict each other on.
     pub disputed: Option<Rule>,
+    /// Only what this annotator decided by an earlier version of the guideline and a change puts in question; empty for no such
+    /// condition.
+    pub outdated: Vec<Outdated>,
 }
 
 impl Default for Filter {
@@ -111,6 +115,7 @@ impl Default for Filter {
             planned: false,
             assigned: None,
             disputed: None,
+            outdated: Vec::new(),
         }
     }
 }

@@ -34,6 +34,7 @@ impl EventKind {
 
 /// A sentence by its note and its place there, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SentenceRef {
     /// The note.
     pub document: DocumentUid,
@@ -45,6 +46,7 @@ pub struct SentenceRef {
 
 /// A proposal by its run; a run proposes once for a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ProposalRef {
     /// The run.
     pub run: RunId,
@@ -91,4 +93,102 @@ pub struct Record {
     /// What it withdraws or restores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<EventId>,
+}
+
+/// The last moment of the year 9999.
+const LAST_MOMENT: i64 = 253_402_300_799_999;
+
+impl Record {
+    /// What no store can have written, in words: an event from elsewhere must not become a row that cannot be read.
+    pub fn check(&self) -> Result<(), String> {
+        let ids = [&self.id].into_iter().chain(&self.target).chain(self.supersedes.iter().flatten());
+        for EventId(id) in ids {
+            let well = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            if id.is_empty() || id.len() > 64 || !well {
+                return Err(format!("`{id}` is no id of an event"));
+            }
+        }
+        let named = |name: &str| !name.trim().is_empty() && name.len() <= 400;
+        if !named(&self.annotator.0) || self.site.as_deref().is_some_and(|site| !named(site)) {
+            return Err("an event needs the name of who decided, and of the site that it comes from".into());
+        }
+        if !(0..=LAST_MOMENT).contains(&self.at.0) {
+            return Err(format!("{} is no time in milliseconds since 1970", self.at.0));
+        }
+        if self.sentence.is_some_and(|at| at.start >= at.end || i64::try_from(at.end).is_err()) {
+            return Err("its sentence ends before it begins".into());
+        }
+        let of_a_stand = [self.sentence.is_some(), self.stand.is_some(), self.proposal_visible.is_some()];
+        let whole = match self.kind {
+            EventKind::Decide | EventKind::Settle => {
+                of_a_stand == [true; 3] && self.taxonomy.is_some() && self.target.is_none()
+            }
+            EventKind::Undo | EventKind::Redo => {
+                let rest = self.took.is_some() || self.proposal.is_some() || self.supersedes.is_some();
+                of_a_stand == [false; 3] && !rest && self.taxonomy.is_none() && self.target.is_some()
+            }
+        };
+        if whole { Ok(()) } else { Err(format!("an event of the kind `{}` has other parts", self.kind.word())) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::label::Label;
+
+    fn decided() -> Record {
+        let sentence = SentenceRef { document: DocumentUid([7; 16]), start: 0, end: 3 };
+        Record {
+            id: EventId("0198-a".into()),
+            kind: EventKind::Decide,
+            at: Timestamp(1),
+            annotator: Annotator("ann".into()),
+            site: Some("ward".into()),
+            sentence: Some(sentence),
+            stand: Some(Stand { label: Some(Label::none()), ..Stand::default() }),
+            took: Some(900),
+            proposal_visible: Some(false),
+            proposal: None,
+            taxonomy: Some("t".into()),
+            supersedes: Some(vec![EventId("0197-b".into())]),
+            target: None,
+        }
+    }
+
+    #[test]
+    fn only_what_a_store_can_have_written_passes() {
+        assert_eq!(decided().check(), Ok(()));
+        let undo = Record {
+            kind: EventKind::Undo,
+            sentence: None,
+            stand: None,
+            took: None,
+            proposal_visible: None,
+            taxonomy: None,
+            supersedes: None,
+            target: Some(EventId("0198-a".into())),
+            ..decided()
+        };
+        assert_eq!(undo.check(), Ok(()));
+        let spoil: [fn(&mut Record); 11] = [
+            |r| r.id = EventId("a,b".into()),
+            |r| r.id = EventId(String::new()),
+            |r| r.supersedes = Some(vec![EventId("x'".into())]),
+            |r| r.annotator = Annotator("  ".into()),
+            |r| r.site = Some(String::new()),
+            |r| r.at = Timestamp(-1),
+            |r| r.at = Timestamp(i64::MAX),
+            |r| r.stand = None,
+            |r| r.sentence = r.sentence.map(|at| SentenceRef { end: 0, ..at }),
+            |r| r.taxonomy = None,
+            |r| r.target = Some(EventId("z".into())),
+        ];
+        for (at, spoil) in spoil.iter().enumerate() {
+            let mut record = decided();
+            spoil(&mut record);
+            assert!(record.check().is_err(), "case {at}");
+        }
+        assert!(Record { took: Some(1), ..undo }.check().is_err());
+    }
 }

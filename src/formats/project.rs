@@ -1,5 +1,6 @@
 //! `goldsmith.toml`: what a project is.
 
+mod bundles;
 pub mod language;
 mod protocol;
 pub mod queue;
@@ -14,6 +15,7 @@ use crate::domain::gold::{Policy, Rule};
 use crate::domain::metrics::Bootstrap;
 use crate::domain::protocol::Protocol;
 use crate::domain::split::SplitPlan;
+pub use bundles::BundleSettings;
 use language::{GenerateSettings, LabelSettings, ModelSettings, PrivacySettings};
 use queue::QueueSettings;
 use training::TrainSettings;
@@ -134,6 +136,12 @@ phi = "warn"
 # Let prompts that write sentences show gold sentences of training patients.
 real_sentences_in_prompts = false
 
+[bundles]
+# Who can open what `goldsmith bundle` writes when neither --to nor --plain says otherwise: public keys of age, "age1...".
+recipients = []
+# Public keys of minisign, "RW...". `goldsmith merge` then takes in only what one of them has signed.
+require_signature = []
+
 # A model that `goldsmith label` and `goldsmith generate` can use; any number of such tables.
 # [models.local]
 # file = "qwen2.5-1.5b-instruct-q4_k_m.gguf"   # a GGUF file, run in this process; relative to this file
@@ -234,6 +242,8 @@ pub struct ProjectFile {
     pub queue: QueueSettings,
     /// Where text may go.
     pub privacy: PrivacySettings,
+    /// Who may open and who must sign bundles.
+    pub bundles: BundleSettings,
     /// Language models by name.
     pub models: BTreeMap<String, ModelSettings>,
     /// Settings of labelling.
@@ -326,6 +336,7 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
     if let Some(table) = top.table(s, "privacy") {
         language::privacy_settings(s, table, &mut privacy);
     }
+    let bundles = top.table(s, "bundles").map(|table| bundles::read(s, table)).unwrap_or_default();
     let named = top.table(s, "models").map(|table| table.named_tables(s)).unwrap_or_default();
     let mut models = BTreeMap::new();
     for (name, table) in named {
@@ -359,6 +370,7 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
         train,
         queue,
         privacy,
+        bundles,
         models,
         label,
         generate,

@@ -79,6 +79,34 @@ pub fn parse(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
         .map_err(|error| FormatError::Unfit { path: path.into(), message: error.to_string() })
 }
 
+/// The text of a taxonomy file with one more example in a category (`None`: of sentences without any). All else, comments too,
+/// stays as it is.
+pub fn with_example(path: &Path, text: &str, key: Option<&CategoryKey>, example: &str) -> Result<String, FormatError> {
+    let unfit = |message: String| FormatError::Unfit { path: path.into(), message };
+    let mut document: toml_edit::DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| unfit(e.to_string()))?;
+    let table = match key {
+        None => document.entry("none").or_insert(toml_edit::table()).as_table_like_mut(),
+        Some(key) => document
+            .get_mut("category")
+            .and_then(toml_edit::Item::as_array_of_tables_mut)
+            .and_then(|all| all.iter_mut().find(|t| t.get("key").and_then(|k| k.as_str()) == Some(key.as_str())))
+            .map(|table| table as &mut dyn toml_edit::TableLike),
+    };
+    let table = table.ok_or_else(|| unfit("the category is not written as a [[category]] table of its own".into()))?;
+    let examples = table.entry("examples").or_insert(toml_edit::value(toml_edit::Array::new()));
+    let list = examples.as_array_mut().ok_or_else(|| unfit("`examples` is no list".into()))?;
+    // A list over several lines goes on like its last line.
+    let like = list.get(list.len().wrapping_sub(1)).map(|last| last.decor().clone());
+    list.push(example);
+    let last = list.len() - 1;
+    if let (Some(decor), Some(value)) = (like, list.get_mut(last)) {
+        *value.decor_mut() = decor;
+    }
+    let text = document.to_string();
+    parse(path, &text)?;
+    Ok(text)
+}
+
 fn category<'t>(source: &mut Source<'t>, mut table: Table<'_, 't>) -> Option<(Category, Range<usize>, Range<usize>)> {
     let key = table.required(source, "key").and_then(|(text, at)| match CategoryKey::new(&text) {
         Ok(key) => Some((key, at)),
@@ -121,6 +149,30 @@ mod tests {
         }
         assert_eq!(parse(Path::new("x"), SHIPPED[0].1).unwrap().categories().len(), 9);
         assert_eq!(parse(Path::new("x"), SHIPPED[1].1).unwrap().categories().len(), 20);
+    }
+
+    #[test]
+    fn an_example_is_added_and_all_else_stays() {
+        for (name, text) in SHIPPED {
+            let before = parse(Path::new(name), text).unwrap();
+            let key = before.categories()[1].key.clone();
+            let written = with_example(Path::new(name), text, Some(&key), "He \"loses\" the thread.").unwrap();
+            let after = parse(Path::new(name), &written).unwrap();
+            assert_eq!(after.categories()[1].examples.last().unwrap(), "He \"loses\" the thread.");
+            assert_eq!(after.categories()[1].examples.len(), before.categories()[1].examples.len() + 1);
+            assert_ne!(after.hash(), before.hash());
+            // One line is new, and none is lost.
+            let gone = text.lines().filter(|line| !written.contains(line.trim_end_matches(','))).count();
+            assert!(gone <= 1, "{gone} lines of {name} are gone");
+            let none = with_example(Path::new(name), text, None, "Knee pain.").unwrap();
+            assert_eq!(parse(Path::new(name), &none).unwrap().none().examples.last().unwrap(), "Knee pain.");
+        }
+        let bare =
+            "name = \"x\"\n# kept\n[[category]]\nkey = \"a\"\nname = \"A\"\nshortcut = \"a\"\ndefinition = \"d\"\n";
+        let key = CategoryKey::new("a").unwrap();
+        let written = with_example(Path::new("x"), bare, Some(&key), "One.").unwrap();
+        assert_eq!(written, format!("{bare}examples = [\"One.\"]\n"));
+        assert!(with_example(Path::new("x"), bare, Some(&CategoryKey::new("b").unwrap()), "One.").is_err());
     }
 
     #[test]

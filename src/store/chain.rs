@@ -68,12 +68,13 @@ pub struct Audited {
     pub tampering: Vec<Tampering>,
 }
 
-const RECORD: &str = "SELECT e.id, e.kind, e.at, e.annotator, e.site, d.uid, s.start, s.end, e.stand, e.took,
+pub(super) const RECORD: &str =
+    "SELECT e.id, e.kind, e.at, e.annotator, e.site, d.uid, s.start, s.end, e.stand, e.took,
         e.proposal_visible, p.run, p.label, e.taxonomy, e.supersedes, e.target, e.seq
     FROM events e LEFT JOIN sentences s ON s.id = e.sentence LEFT JOIN documents d ON d.id = s.document
     LEFT JOIN proposals p ON p.id = e.proposal";
 
-fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let document: Option<[u8; 16]> = row.get(5)?;
     let sentence = match document {
         Some(uid) => Some(SentenceRef { document: DocumentUid(uid), start: row.get(6)?, end: row.get(7)? }),
@@ -100,7 +101,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     })
 }
 
-type Link = [u8; 32];
+pub(super) type Link = [u8; 32];
 
 fn next(before: &Link, record: &Record) -> rusqlite::Result<Link> {
     let text = serde_json::to_vec(record).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;

@@ -18,6 +18,8 @@ pub struct Undone {
     pub target: EventId,
     /// The sentence to show.
     pub sentence: SentenceId,
+    /// Whether it settled a dispute.
+    pub settlement: bool,
 }
 
 /// How far an annotator has come.
@@ -41,7 +43,7 @@ impl Store {
         self.write(|c| {
             let target = c
                 .prepare_cached(
-                    "SELECT id, sentence FROM events e WHERE annotator = ?1 AND kind IN ('decide', 'settle')
+                    "SELECT id, sentence, kind = 'settle' FROM events e WHERE annotator = ?1 AND kind IN ('decide', 'settle')
                        AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator) ORDER BY seq DESC LIMIT 1",
                 )?
                 .query_row([annotator], undone)
@@ -58,7 +60,7 @@ impl Store {
         self.write(|c| {
             let target = c
                 .prepare_cached(
-                    "SELECT e.id, e.sentence FROM undone u JOIN events e ON e.id = u.target WHERE u.annotator = ?1
+                    "SELECT e.id, e.sentence, e.kind = 'settle' FROM undone u JOIN events e ON e.id = u.target WHERE u.annotator = ?1
                        AND u.seq > (SELECT coalesce(max(seq), 0) FROM events
                            WHERE annotator = ?1 AND kind IN ('decide', 'settle'))
                      ORDER BY u.seq DESC LIMIT 1",
@@ -132,6 +134,13 @@ impl Store {
             let known = claims(c, "settle", sentence, None)?;
             let mut read = c.prepare_cached(&format!("SELECT {DECISION} FROM events e WHERE e.seq = ?"))?;
             standing_claims(&known).map(|claim| read.query_row([claim.seq], decision)).collect()
+        })
+    }
+
+    /// How many sentences adjudicators have settled.
+    pub fn settled_count(&self) -> Result<u64, StoreError> {
+        self.with(|c| {
+            c.prepare_cached("SELECT count(*) FROM settled WHERE label IS NOT NULL")?.query_row([], |row| row.get(0))
         })
     }
 
@@ -491,7 +500,7 @@ pub(super) fn bare(row: &Row<'_>, sentence: SentenceId) -> rusqlite::Result<(Sou
 }
 
 fn undone(row: &Row<'_>) -> rusqlite::Result<Undone> {
-    Ok(Undone { target: row.get(0)?, sentence: row.get(1)? })
+    Ok(Undone { target: row.get(0)?, sentence: row.get(1)?, settlement: row.get(2)? })
 }
 
 fn decision(row: &Row<'_>) -> rusqlite::Result<Decision> {

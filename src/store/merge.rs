@@ -19,6 +19,8 @@ pub struct Merged {
     /// Events on sentences of notes that this store does not have; they are left out, and come in when the notes have been
     /// imported and the same bundle is merged again.
     pub without_note: u64,
+    /// Events on sentences of notes that this store has, cut at other places. They are left out too.
+    pub cut_otherwise: u64,
 }
 
 /// The runs behind the proposals that events name, and what was proposed; without words of the note.
@@ -109,6 +111,10 @@ fn take(
     let sentence = match &record.sentence {
         Some(sentence) => match places.find(c, sentence)? {
             Some(id) => Some(id),
+            None if places.0.contains_key(&sentence.document) => {
+                merged.cut_otherwise += 1;
+                return Ok(());
+            }
             None => {
                 merged.without_note += 1;
                 return Ok(());

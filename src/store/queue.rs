@@ -9,6 +9,7 @@ use rusqlite::{OptionalExtension, params_from_iter};
 use super::{Store, StoreError, doubts, ranking};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::{Policy, Rule};
+use crate::domain::guideline::Outdated;
 use crate::domain::label::Annotator;
 use crate::domain::queue::{Assigned, Doubted, Filter, Progress, Wanted, Whose};
 
@@ -90,6 +91,17 @@ impl Store {
         })
     }
 
+    /// How many standing labels of experts a change of the guideline puts in question.
+    pub fn outdated_count(&self, outdated: &[Outdated]) -> Result<u64, StoreError> {
+        let in_question = in_question(outdated);
+        self.with(|c| {
+            let sql = format!(
+                "SELECT count(*) FROM standing t JOIN events e ON e.seq = t.seq WHERE t.label IS NOT NULL AND ({in_question})"
+            );
+            c.query_row(&sql, [], |row| row.get(0))
+        })
+    }
+
     /// How many sentences pass the filter, counted up to `limit`.
     pub fn count(&self, filter: &Filter, annotator: &Annotator, limit: u64) -> Result<u64, StoreError> {
         if filter.is_open() {
@@ -147,10 +159,16 @@ fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
     clause.conditions.push(format!("s.synthetic = {}", i64::from(filter.origin == Origin::Synthetic)));
     let me = clause.bind(annotator.clone());
     if let Some(assigned) = filter.assigned {
-        let which = if assigned == Assigned::Calibration { " AND a.calibration" } else { "" };
-        clause.conditions.push(format!(
-            "EXISTS (SELECT 1 FROM assignments a WHERE a.annotator = {me} AND a.sentence = s.id{which})"
-        ));
+        let which = if assigned == Assigned::Calibration { " AND a.calibration = 1" } else { "" };
+        let mine = format!("a.annotator = {me}{which}");
+        if clause.from == "sentences s" {
+            // What is given to one expert is little beside all there is.
+            clause.from = "assignments a CROSS JOIN sentences s ON s.id = a.sentence".into();
+            clause.key = "a.sentence";
+            clause.conditions.push(mine);
+        } else {
+            clause.conditions.push(format!("EXISTS (SELECT 1 FROM assignments a WHERE a.sentence = s.id AND {mine})"));
+        }
     }
     let mine = |what: &str| {
         format!("EXISTS (SELECT 1 FROM standing t WHERE t.sentence = s.id AND t.annotator = {me} AND {what})")
@@ -202,6 +220,14 @@ fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
         let at = clause.bind(run.clone());
         clause.conditions.push(format!("EXISTS (SELECT 1 FROM proposals WHERE sentence = s.id AND run = {at})"));
     }
+    if !filter.outdated.is_empty() {
+        // One that has been looked at again since was decided by the version in use.
+        let in_question = in_question(&filter.outdated);
+        clause.conditions.push(format!(
+            "s.id IN (SELECT t.sentence FROM standing t JOIN events e ON e.seq = t.seq
+                 WHERE t.annotator = {me} AND t.label IS NOT NULL AND ({in_question}))"
+        ));
+    }
     if filter.disagreement {
         clause.conditions.push(
             "EXISTS (SELECT 1 FROM standing t JOIN proposals p ON p.sentence = t.sentence AND p.source = 'llm'
@@ -210,6 +236,23 @@ fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
         );
     }
     Some(clause)
+}
+
+/// Whether a standing `t` that comes from an event `e` is in question, as [`Outdated::concerns`] has it. Hashes and keys hold
+/// letters, digits and `_` alone.
+fn in_question(outdated: &[Outdated]) -> String {
+    let word = |text: &str| -> String { text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect() };
+    let versions = outdated.iter().map(|o| {
+        let mut labels: Vec<String> = o
+            .categories
+            .iter()
+            .map(|key| format!("instr(',' || t.label || ',', ',{},') > 0", word(key.as_str())))
+            .collect();
+        labels.extend(o.none.then(|| "t.label = ''".to_owned()));
+        labels.extend(o.all.then(|| "1".to_owned()));
+        format!("(e.taxonomy = '{}' AND ({}))", word(&o.taxonomy), labels.join(" OR "))
+    });
+    versions.collect::<Vec<_>>().join(" OR ")
 }
 
 /// The table that the filter takes its order from, and the run in it that holds.

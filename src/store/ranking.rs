@@ -22,6 +22,17 @@ impl Store {
         })
     }
 
+    /// How many decisions have been made since the newest order was begun, counted up to `most`.
+    pub fn decisions_since_ranking(&self, most: usize) -> Result<usize, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT count(*) FROM (SELECT at FROM events WHERE kind IN ('decide', 'settle') ORDER BY seq DESC LIMIT ?)
+                 WHERE at > coalesce((SELECT max(started) FROM runs WHERE kind = 'queue' AND outcome = 'finished'), 0)",
+            )?
+            .query_row([most as i64], |row| row.get(0))
+        })
+    }
+
     /// The newest order, with reasons.
     pub fn ranking(&self) -> Result<Vec<(SentenceId, String)>, StoreError> {
         self.with(|c| {

@@ -153,6 +153,7 @@ const MIGRATIONS: &[&str] = &[
         calibration INTEGER NOT NULL, PRIMARY KEY (sentence, annotator)
     ) WITHOUT ROWID;
     CREATE INDEX assignments_of_annotator ON assignments (annotator, sentence);
+    CREATE INDEX calibration_of_annotator ON assignments (annotator, sentence) WHERE calibration = 1;
     CREATE TABLE ranking (
         run TEXT NOT NULL REFERENCES runs, rank INTEGER NOT NULL, sentence INTEGER NOT NULL, why TEXT NOT NULL,
         PRIMARY KEY (run, rank)

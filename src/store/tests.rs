@@ -396,3 +396,123 @@ fn a_store_of_the_first_version_is_brought_up_to_date_with_all_that_it_holds() {
     assert_eq!(store.restricted().unwrap(), "notes");
     assert!(store.egress(1).unwrap().is_empty());
 }
+
+/// What is disputed, and what a change of the guideline puts in question, is the same in SQL as in the domain.
+#[test]
+fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
+    use crate::domain::gold::{Case, Policy, Rule, Ruling, Settled, Vote};
+    use crate::domain::guideline::Outdated;
+    let sentences: Vec<String> = (0..120).map(|n| format!("Sentence {n}.")).collect();
+    let texts: Vec<&str> = sentences.iter().map(String::as_str).collect();
+    let mut store = store_with(&[note("p", "1", &texts)]);
+    let (people, labels, versions) =
+        (["ann", "ben", "cay", "dan"], ["", "care", "memory", "memory,mood"], ["v1", "v2"]);
+    let mut number = 0;
+    let mut cases: Vec<(i64, Case, Vec<(String, Label)>)> = Vec::new();
+    for sentence in 1..=120i64 {
+        let (mut case, mut by_version) = (Case::default(), Vec::new());
+        // Every mix of up to four experts and their labels, by the digits of the number.
+        let mut digits = sentence * 37;
+        for who in people {
+            let (choice, version) = ((digits % 5) as usize, versions[(digits % 2) as usize]);
+            digits /= 5;
+            if let Some(label) = labels.get(choice) {
+                number += 1;
+                let Event::Decide(mut d) = decide(number, who, sentence, Some(label)) else { unreachable!() };
+                d.taxonomy = version.into();
+                let given = Label::parse(label).unwrap();
+                store.append(&[Event::Decide(d)]).unwrap();
+                case.votes.push(Vote {
+                    annotator: Annotator(who.into()),
+                    label: given.clone(),
+                    blind: true,
+                    forked: false,
+                });
+                if who == "ann" {
+                    by_version.push((version.to_owned(), given));
+                }
+            }
+        }
+        if sentence % 11 == 0 {
+            number += 1;
+            let Event::Decide(d) = decide(number, "eve", sentence, Some("care")) else { unreachable!() };
+            store.append(&[Event::Settle(d)]).unwrap();
+            case.ruling = Some(Ruling { label: Some(Label::parse("care").unwrap()), blind: true });
+        }
+        cases.push((sentence, case, by_version));
+    }
+    for policy in [Policy::Any, Policy::Majority, Policy::Unanimous] {
+        for experts in 1..4 {
+            let rule = Rule { policy, experts };
+            let expected: Vec<i64> = cases
+                .iter()
+                .filter(|(_, case, _)| case.settle(rule) == Settled::Disputed)
+                .map(|(sentence, ..)| *sentence)
+                .collect();
+            let filter = Filter { disputed: Some(rule), ..Filter::default() };
+            assert_eq!(ids(&store, &filter, "eve"), expected[..expected.len().min(100)], "{rule:?}");
+            let with_words = Filter { text: "sentence".into(), ..filter };
+            assert_eq!(store.count(&with_words, &Annotator("eve".into()), 1_000).unwrap(), expected.len() as u64);
+        }
+    }
+    let keys = |keys: &[&str]| keys.iter().map(|key| CategoryKey::new(key).unwrap()).collect::<Vec<_>>();
+    for outdated in [
+        vec![Outdated { taxonomy: "v1".into(), all: false, categories: keys(&["memory"]), none: false }],
+        vec![
+            Outdated { taxonomy: "v1".into(), all: true, categories: vec![], none: false },
+            Outdated { taxonomy: "v2".into(), all: false, categories: keys(&["mood", "car"]), none: true },
+        ],
+    ] {
+        let concerned = |(_, _, given): &&(i64, Case, Vec<(String, Label)>)| {
+            given.iter().any(|(version, label)| outdated.iter().any(|o| o.taxonomy == *version && o.concerns(label)))
+        };
+        let expected: Vec<i64> = cases.iter().filter(concerned).map(|(sentence, ..)| *sentence).collect();
+        let filter = Filter { outdated: outdated.clone(), ..Filter::default() };
+        assert_eq!(ids(&store, &filter, "ann"), expected, "{outdated:?}");
+    }
+}
+
+/// What is given out is what is shown, calibration first; a plan of the queue gives its own order.
+#[test]
+fn desks_hold_what_is_given_and_planned() {
+    use crate::domain::protocol::Seat;
+    use crate::domain::queue::Assigned;
+    let mut store = store_with(&[note("p", "1", &["a", "b", "c", "d", "e"])]);
+    let run = |id: &str, kind| Run {
+        id: RunId(id.into()),
+        kind,
+        model: "m".into(),
+        config: "{}".into(),
+        taxonomy: "t".into(),
+        started: Timestamp(1),
+        finished: Some(Timestamp(2)),
+        outcome: Outcome::Finished,
+        scores: String::new(),
+    };
+    let seat = |sentence, who: &str, calibration| Seat {
+        sentence: SentenceId(sentence),
+        annotator: Annotator(who.into()),
+        calibration,
+    };
+    store
+        .give(
+            &run("a", RunKind::Assign),
+            &[seat(1, "x", false), seat(3, "x", true), seat(5, "x", false), seat(2, "y", false)],
+        )
+        .unwrap();
+    let of = |assigned, planned| Filter { assigned: Some(assigned), planned, ..Filter::default() };
+    assert_eq!(ids(&store, &of(Assigned::All, false), "x"), [1, 3, 5]);
+    assert_eq!(ids(&store, &of(Assigned::Calibration, false), "x"), [3]);
+    assert_eq!(ids(&store, &of(Assigned::All, true), "x"), Vec::<i64>::new(), "no plan yet");
+    let order = |ids: &[i64]| ids.iter().map(|id| (SentenceId(*id), format!("why {id}"))).collect::<Vec<_>>();
+    store.put_ranking(&run("q1", RunKind::Queue), &order(&[4, 1])).unwrap();
+    store.put_ranking(&run("q2", RunKind::Queue), &order(&[5, 2, 1])).unwrap();
+    assert_eq!(ids(&store, &of(Assigned::All, true), "x"), [5, 1]);
+    assert_eq!(store.ranking().unwrap().len(), 3, "the older order is forgotten");
+    assert_eq!(store.ranked_because(SentenceId(2)).unwrap().as_deref(), Some("why 2"));
+    assert_eq!(store.ranked_because(SentenceId(4)).unwrap(), None);
+    store.append(&[decide(1, "x", 5, Some("memory"))]).unwrap();
+    let given = store.given(&Annotator("x".into())).unwrap();
+    assert_eq!((given.sentences, given.decided, given.calibration, given.calibrated), (3, 1, 1, 0));
+    assert_eq!(store.take_back(&Annotator("x".into())).unwrap(), 2, "what is decided stays");
+}

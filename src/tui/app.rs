@@ -10,9 +10,12 @@ use super::review::ReviewState;
 use super::theme::{Meaning, Theme};
 use super::train::TrainState;
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::label::Annotator;
-use crate::domain::taxonomy::Taxonomy;
+use crate::domain::guideline::Outdated;
+use crate::domain::label::{Annotator, Label};
+use crate::domain::queue::Filter;
+use crate::domain::taxonomy::{Selection, Taxonomy};
 use crate::formats::project::training::TrainSettings;
+use crate::workflow::review::Desk;
 pub use messages::{Effect, Message, Snapshot, Target};
 use overlay::input;
 pub use overlay::palette;
@@ -25,8 +28,12 @@ pub struct Shared {
     pub annotator: Annotator,
     /// The project's name.
     pub project: String,
-    /// Whether proposals are hidden until decided.
+    /// Whether all proposals are hidden until decided.
     pub blind: bool,
+    /// All that lies on each desk, in the order of [`Desk::ALL`].
+    pub desks: [Filter; 3],
+    /// What changes of the guideline put in question.
+    pub outdated: Vec<Outdated>,
     /// The names of the project's language models.
     pub models: Vec<String>,
     /// What the project file says of training.
@@ -44,6 +51,8 @@ pub enum Screen {
     Review,
     /// Synthetic sentences.
     Bronze,
+    /// What experts dispute.
+    Adjudicate,
     /// Scores.
     Metrics,
     /// Training.
@@ -54,13 +63,34 @@ pub enum Screen {
 
 impl Screen {
     /// All, with their names.
-    pub const ALL: [(Self, &str); 5] = [
+    pub const ALL: [(Self, &str); 6] = [
         (Self::Review, "Review"),
         (Self::Bronze, "Bronze"),
+        (Self::Adjudicate, "Adjudicate"),
         (Self::Metrics, "Metrics"),
         (Self::Train, "Train"),
         (Self::Jobs, "Jobs"),
     ];
+
+    /// The desk that it shows, if it shows one.
+    pub fn desk(self) -> Option<Desk> {
+        match self {
+            Self::Review => Some(Desk::Review),
+            Self::Bronze => Some(Desk::Bronze),
+            Self::Adjudicate => Some(Desk::Adjudicate),
+            Self::Metrics | Self::Train | Self::Jobs => None,
+        }
+    }
+}
+
+impl From<Desk> for Screen {
+    fn from(desk: Desk) -> Self {
+        match desk {
+            Desk::Review => Self::Review,
+            Desk::Bronze => Self::Bronze,
+            Desk::Adjudicate => Self::Adjudicate,
+        }
+    }
 }
 
 /// What a line of text is typed for.
@@ -72,6 +102,10 @@ pub enum Prompt {
     Comment,
     /// A new wording of a synthetic sentence.
     Edit,
+    /// Why a dispute is settled by this label.
+    Reason(Label),
+    /// The words in which a settled case becomes an example of this label.
+    Example(SentenceId, Label),
     /// An action by name.
     Palette,
 }
@@ -134,6 +168,8 @@ pub struct App {
     pub review: ReviewState,
     /// Synthetic sentences.
     pub bronze: ReviewState,
+    /// What experts dispute.
+    pub disputes: ReviewState,
     /// Scores.
     pub metrics: MetricsState,
     /// Training.
@@ -155,8 +191,9 @@ impl App {
     pub fn new(shared: Shared, faults: Vec<String>) -> (Self, Vec<Effect>) {
         let app = Self {
             screen: Screen::Review,
-            review: ReviewState::new(Origin::Real),
-            bronze: ReviewState::new(Origin::Synthetic),
+            review: ReviewState::new(Desk::Review, shared.desks[0].clone()),
+            bronze: ReviewState::new(Desk::Bronze, shared.desks[1].clone()),
+            disputes: ReviewState::new(Desk::Adjudicate, shared.desks[2].clone()),
             metrics: MetricsState::default(),
             train: TrainState::new(&shared.train),
             jobs: JobsState::new(shared.models.iter()),
@@ -166,17 +203,16 @@ impl App {
             board: Snapshot::default(),
             quit: false,
         };
-        let fetch =
-            |state: &ReviewState| Effect::Fetch { target: Target::Resume, filter: state.filter.clone(), show: false };
-        let effects = vec![fetch(&app.review), fetch(&app.bronze)];
+        let effects = [&app.review, &app.bronze, &app.disputes].map(|state| state.fetch(Target::Resume)).into();
         (app, effects)
     }
 
-    /// The review state of an origin.
-    pub fn of(&mut self, origin: Origin) -> &mut ReviewState {
-        match origin {
-            Origin::Real => &mut self.review,
-            Origin::Synthetic => &mut self.bronze,
+    /// The state of a desk.
+    pub fn of(&mut self, desk: Desk) -> &mut ReviewState {
+        match desk {
+            Desk::Review => &mut self.review,
+            Desk::Bronze => &mut self.bronze,
+            Desk::Adjudicate => &mut self.disputes,
         }
     }
 
@@ -184,15 +220,14 @@ impl App {
     pub fn update(&mut self, message: Message, now: u64) -> Vec<Effect> {
         match message {
             Message::Key(event) => return self.key(Key::of(event), now),
-            Message::Item { item, show } => {
-                let origin = item.document.origin;
+            Message::Item { desk, item, show } => {
                 if show {
-                    self.screen = if origin == Origin::Real { Screen::Review } else { Screen::Bronze };
+                    self.screen = desk.into();
                 }
-                self.of(origin).show(item, now);
+                self.of(desk).show(item, now);
             }
-            Message::Nothing { origin, at_all } => {
-                let state = self.of(origin);
+            Message::Nothing { desk, at_all } => {
+                let state = self.of(desk);
                 if at_all {
                     state.item = None;
                     state.loaded = true;
@@ -200,8 +235,8 @@ impl App {
                     self.say("no further sentence passes the filter", Meaning::Dim);
                 }
             }
-            Message::Standing { origin, decided, total, took, matches } => {
-                let state = self.of(origin);
+            Message::Standing { desk, decided, total, took, matches } => {
+                let state = self.of(desk);
                 (state.decided, state.total, state.took, state.matches) = (decided, total, took, matches);
             }
             Message::Saved { line } => self.say(&line, Meaning::Good),
@@ -241,6 +276,11 @@ impl App {
                 self.jobs.finish(&offer, how);
                 self.say(&format!("{}: {said}", offer.name()), meaning);
             }
+            // The sentence on the screen stays; why it is there may be another reason now.
+            Message::Planned => {
+                let shown = self.review.item.as_ref().map(|item| Target::Exactly(item.sentence.id));
+                return shown.map(|target| self.review.fetch(target)).into_iter().collect();
+            }
             Message::Failed(text) => self.say(&text, Meaning::Bad),
             Message::Quit => self.quit = true,
         }
@@ -260,12 +300,27 @@ impl App {
         }
         // What is no action may be a category.
         let category = key.char().and_then(|c| self.shared.taxonomy.categories().iter().find(|k| k.shortcut == c));
-        let (Some(category), Screen::Review | Screen::Bronze) = (category, self.screen) else {
+        let (Some(category), Some(desk)) = (category, self.screen.desk()) else {
             return Vec::new();
         };
         let key = category.key.clone();
-        let state = if self.screen == Screen::Review { &mut self.review } else { &mut self.bronze };
+        if desk == Desk::Adjudicate && self.shared.taxonomy.selection() == Selection::Single {
+            return self.settle(Label::of(key));
+        }
+        let state = match desk {
+            Desk::Review => &mut self.review,
+            Desk::Bronze => &mut self.bronze,
+            Desk::Adjudicate => &mut self.disputes,
+        };
         state.choose(&key, &self.shared, now)
+    }
+
+    /// Asks for the reason; enter settles.
+    fn settle(&mut self, label: Label) -> Vec<Effect> {
+        if self.disputes.item.is_some() {
+            self.overlay = Some(input(Prompt::Reason(label), String::new()));
+        }
+        Vec::new()
     }
 
     fn act(&mut self, action: Action, now: u64) -> Vec<Effect> {
@@ -275,8 +330,8 @@ impl App {
             Action::Help => self.overlay = Some(Overlay::Help { top: 0 }),
             Action::Guideline => self.overlay = Some(Overlay::Guideline { top: 0 }),
             Action::Palette => self.overlay = Some(input(Prompt::Palette, String::new())),
-            Action::NextScreen => self.turn(1),
-            Action::PreviousScreen => self.turn(Screen::ALL.len() - 1),
+            Action::NextScreen => return self.turn(1),
+            Action::PreviousScreen => return self.turn(Screen::ALL.len() - 1),
             Action::Doubts => {
                 self.screen = Screen::Review;
                 return self.review.turn_to_doubts();
@@ -305,8 +360,29 @@ impl App {
 
     fn act_on_screen(&mut self, action: Action, now: u64) -> Vec<Effect> {
         match self.screen {
-            Screen::Review | Screen::Bronze => {
-                let state = if self.screen == Screen::Review { &mut self.review } else { &mut self.bronze };
+            Screen::Adjudicate if matches!(action, Action::Accept | Action::None) => {
+                let label = if action == Action::None { Ok(Label::none()) } else { self.disputes.leading() };
+                match label {
+                    Ok(label) => return self.settle(label),
+                    Err(why) => self.say(why, Meaning::Warn),
+                }
+                Vec::new()
+            }
+            Screen::Adjudicate if action == Action::Example => {
+                match &self.disputes.settled {
+                    Some((id, text, label)) => {
+                        self.overlay = Some(input(Prompt::Example(*id, label.clone()), text.clone()));
+                    }
+                    None => self.say("settle a case first; then it can become an example", Meaning::Warn),
+                }
+                Vec::new()
+            }
+            Screen::Review | Screen::Bronze | Screen::Adjudicate => {
+                let state = match self.screen {
+                    Screen::Review => &mut self.review,
+                    Screen::Bronze => &mut self.bronze,
+                    _ => &mut self.disputes,
+                };
                 match action {
                     Action::Search => self.overlay = Some(input(Prompt::Search, state.query.clone())),
                     Action::Comment if state.item.is_some() => {
@@ -361,8 +437,13 @@ impl App {
         }
     }
 
-    fn turn(&mut self, by: usize) {
+    fn turn(&mut self, by: usize) -> Vec<Effect> {
         let at = Screen::ALL.iter().position(|(screen, _)| *screen == self.screen).unwrap_or(0);
         self.screen = Screen::ALL[(at + by) % Screen::ALL.len()].0;
+        // What is disputed changes with every decision of others.
+        if self.screen == Screen::Adjudicate && self.disputes.item.is_none() {
+            return vec![self.disputes.fetch(Target::Resume)];
+        }
+        Vec::new()
     }
 }

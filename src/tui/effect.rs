@@ -2,6 +2,7 @@
 //! what is shown as it was.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -10,15 +11,16 @@ use super::jobs::{Offer, Work};
 use super::train::Side;
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::label::{RunId, Source, Stand};
-use crate::domain::queue::{Filter, Progress};
+use crate::domain::queue::Filter;
 use crate::domain::text::visible;
 use crate::formats::project::training::{Method, TrainSettings};
-use crate::store::{Direction, Store};
+use crate::store::{Changes, Direction, Store};
+use crate::workflow::agreement::Report;
 use crate::workflow::dispatch::Ended;
 use crate::workflow::metrics::Board;
 use crate::workflow::project::Project;
-use crate::workflow::review::{self, Item};
-use crate::workflow::{Cancel, WorkflowError, experiment, generate, label, models, train};
+use crate::workflow::review::{self, Desk, Item};
+use crate::workflow::{Cancel, WorkflowError, agreement, experiment, generate, guideline, label, models, queue, train};
 
 /// What the effects work on.
 pub struct World {
@@ -29,8 +31,10 @@ pub struct World {
     training: Cancel,
     experimenting: Cancel,
     jobs: std::collections::BTreeMap<Offer, Cancel>,
-    shown: [Option<SentenceId>; 2],
+    shown: [Option<SentenceId>; 3],
     version: i64,
+    /// Whether the order of the queue is being thought over, or could not be.
+    planning: Arc<AtomicBool>,
 }
 
 /// A filter's matches are counted up to here; beyond, "more than".
@@ -45,10 +49,44 @@ impl World {
         thread::spawn(move || keep_board(&board_project, board_store, &wishes, &board_app));
         let version = store.data_version()?;
         let (training, experimenting, jobs) = Default::default();
-        let shown = [None; 2];
-        let world = Self { project, store, to_app, to_board, training, experimenting, jobs, shown, version };
+        let shown = [None; 3];
+        let world = Self {
+            project,
+            store,
+            to_app,
+            to_board,
+            training,
+            experimenting,
+            jobs,
+            shown,
+            version,
+            planning: Arc::default(),
+        };
         world.refresh();
+        world.plan_if_due();
         Ok(world)
+    }
+
+    /// Thinks the order of the queue over on a thread of its own, once enough has been decided.
+    fn plan_if_due(&self) {
+        let due = || queue::is_due(&self.project, &self.store).unwrap_or(false);
+        if self.planning.load(Ordering::Relaxed) || !due() {
+            return;
+        }
+        self.planning.store(true, Ordering::Relaxed);
+        let (project, app, planning) = (self.project.clone(), self.to_app.clone(), self.planning.clone());
+        thread::spawn(move || {
+            let plan = || queue::plan(&project, &mut project.store()?, &Cancel::default(), &mut |_| {});
+            let message = match plan() {
+                Ok(_) => {
+                    planning.store(false, Ordering::Relaxed);
+                    Message::Planned
+                }
+                // What failed once would fail after every decision.
+                Err(error) => Message::Failed(format!("the queue keeps its order: {error}")),
+            };
+            let _ = app.send(message);
+        });
     }
 
     fn refresh(&self) {
@@ -63,8 +101,8 @@ impl World {
                 self.version = version;
                 self.refresh();
                 let mut messages = Vec::new();
-                for id in self.shown.into_iter().flatten() {
-                    messages.extend(self.item(id, false));
+                for (desk, id) in Desk::ALL.into_iter().zip(self.shown) {
+                    messages.extend(id.map(|id| self.item(desk, id, false)).unwrap_or_default());
                 }
                 messages
             }
@@ -76,8 +114,19 @@ impl World {
     /// Does what an effect asks and says what came of it.
     pub fn fulfil(&mut self, effect: Effect) -> Vec<Message> {
         let done = match effect {
-            Effect::Fetch { target, filter, show } => self.fetch(target, &filter, show),
-            Effect::Decide { item, stand, took, then, filter } => self.decide(&item, stand, took, then, &filter),
+            Effect::Fetch { desk, target, filter, show } => self.fetch(desk, target, &filter, show),
+            Effect::Decide { desk, item, stand, took, then, filter } => {
+                self.decide(desk, &item, stand, took, then, &filter)
+            }
+            Effect::Settle { item, stand, took, filter } => self.settle(&item, stand, took, &filter),
+            Effect::Example { case, label, text } => {
+                guideline::add_example(&self.project, &self.store, case, &label, &text).map(|()| {
+                    let what = self.project.taxonomy.describe(&label);
+                    vec![Message::Saved {
+                        line: format!("an example of {what} in the guideline, from the next start on"),
+                    }]
+                })
+            }
             Effect::Undo => self.turn_back("nothing to undo", review::undo),
             Effect::Redo => self.turn_back("nothing to redo", review::redo),
             Effect::List { title, ids } => self.store.texts(&ids).map_err(Into::into).map(|rows| {
@@ -130,6 +179,7 @@ impl World {
 
     fn decide(
         &mut self,
+        desk: Desk,
         item: &Item,
         stand: Stand,
         took: Option<u32>,
@@ -139,10 +189,29 @@ impl World {
         review::decide(&self.project, &mut self.store, item, stand.clone(), took)?;
         let line = self.saved_line(item, &stand);
         self.refresh();
+        self.plan_if_due();
         // Committed: from here on nothing may claim that the decision failed.
         let mut messages =
-            self.fetch(then, filter, false).unwrap_or_else(|error| vec![Message::Failed(error.to_string())]);
+            self.fetch(desk, then, filter, false).unwrap_or_else(|error| vec![Message::Failed(error.to_string())]);
         messages.push(Message::Saved { line });
+        Ok(messages)
+    }
+
+    fn settle(
+        &mut self,
+        item: &Item,
+        stand: Stand,
+        took: Option<u32>,
+        filter: &Filter,
+    ) -> Result<Vec<Message>, WorkflowError> {
+        review::settle(&self.project, &mut self.store, item, stand.clone(), took)?;
+        let what = stand.label.map(|label| self.project.taxonomy.describe(&label)).unwrap_or_default();
+        self.refresh();
+        let then = Target::OpenAfter(item.sentence.id);
+        let mut messages = self
+            .fetch(Desk::Adjudicate, then, filter, false)
+            .unwrap_or_else(|error| vec![Message::Failed(error.to_string())]);
+        messages.push(Message::Saved { line: format!("settled: {what}") });
         Ok(messages)
     }
 
@@ -163,54 +232,61 @@ impl World {
         format!("saved: {what}{reveal}")
     }
 
-    fn fetch(&mut self, target: Target, filter: &Filter, show: bool) -> Result<Vec<Message>, WorkflowError> {
-        let open = Filter { progress: Progress::Open, ..filter.clone() };
+    fn fetch(
+        &mut self,
+        desk: Desk,
+        target: Target,
+        filter: &Filter,
+        show: bool,
+    ) -> Result<Vec<Message>, WorkflowError> {
         let (project, store) = (&self.project, &self.store);
-        let seek = |filter: &Filter, from, direction| review::seek(project, store, filter, from, direction);
-        let forward = Direction::Forward;
-        // Open sentences are looked for among those of the filter, unless the filter itself asks for another state.
-        let undecided = if filter.progress == Progress::All { &open } else { filter };
+        let seek = |from, direction| review::seek(project, store, filter, from, direction);
         let found = match target {
             Target::Exactly(id) => Some(id),
-            Target::After(id) => seek(filter, Some(id), forward)?,
-            Target::Before(id) => seek(filter, Some(id), Direction::Back)?,
-            Target::Resume => match seek(undecided, None, forward)? {
+            Target::After(id) => seek(Some(id), Direction::Forward)?,
+            Target::Before(id) => seek(Some(id), Direction::Back)?,
+            Target::Resume => match review::next_open(project, store, desk, filter, None)? {
                 Some(id) => Some(id),
-                None => seek(filter, None, forward)?,
+                None => seek(None, Direction::Forward)?,
             },
-            Target::OpenAfter(id) => match seek(undecided, Some(id), forward)? {
-                Some(next) => Some(next),
-                None => seek(undecided, None, forward)?.or(Some(id)),
-            },
+            // What was disputed is no longer once it is settled; then there is nothing to stay on.
+            Target::OpenAfter(id) => {
+                review::next_open(project, store, desk, filter, Some(id))?.or((desk != Desk::Adjudicate).then_some(id))
+            }
         };
         let mut messages = match found {
-            Some(id) => self.item(id, show),
-            None => vec![Message::Nothing { origin: filter.origin, at_all: target == Target::Resume }],
+            Some(id) => self.item(desk, id, show),
+            None => {
+                let at_all =
+                    target == Target::Resume || desk == Desk::Adjudicate && matches!(target, Target::OpenAfter(_));
+                if at_all {
+                    self.shown[desk as usize] = None;
+                }
+                vec![Message::Nothing { desk, at_all }]
+            }
         };
-        messages.push(self.standing(filter)?);
+        messages.push(self.standing(desk, filter)?);
         Ok(messages)
     }
 
-    fn item(&mut self, id: SentenceId, show: bool) -> Vec<Message> {
-        match review::item(&self.project, &self.store, id) {
+    fn item(&mut self, desk: Desk, id: SentenceId, show: bool) -> Vec<Message> {
+        match review::item(&self.project, &self.store, desk, id) {
             Ok(item) => {
-                let at = usize::from(item.document.origin == Origin::Synthetic);
-                self.shown[at] = Some(id);
-                vec![Message::Item { item: Box::new(item), show }]
+                self.shown[desk as usize] = Some(id);
+                vec![Message::Item { desk, item: Box::new(item), show }]
             }
             Err(error) => vec![Message::Failed(error.to_string())],
         }
     }
 
-    fn standing(&self, filter: &Filter) -> Result<Message, WorkflowError> {
-        let (progression, took) = review::progress(&self.project, &self.store, filter.origin)?;
-        let matches = if filter.is_open() {
+    fn standing(&self, desk: Desk, filter: &Filter) -> Result<Message, WorkflowError> {
+        let (progression, took) = review::progress(&self.project, &self.store, desk)?;
+        let matches = if *filter == desk.all(&self.project) {
             None
         } else {
             Some(self.store.count(filter, &self.project.annotator, COUNT_LIMIT)?)
         };
-        let origin = filter.origin;
-        Ok(Message::Standing { origin, decided: progression.decided, total: progression.total, took, matches })
+        Ok(Message::Standing { desk, decided: progression.decided, total: progression.total, took, matches })
     }
 
     fn turn_back(
@@ -222,9 +298,10 @@ impl World {
             return Ok(vec![Message::NothingToUndo(nothing)]);
         };
         self.refresh();
-        let mut messages = self.item(undone.sentence, true);
         let origin = self.store.document(self.store.sentence(undone.sentence)?.document)?.origin;
-        messages.push(self.standing(&Filter { origin, ..Filter::default() })?);
+        let desk = if undone.settlement { Desk::Adjudicate } else { Desk::of(origin) };
+        let mut messages = self.item(desk, undone.sentence, true);
+        messages.push(self.standing(desk, &desk.all(&self.project))?);
         Ok(messages)
     }
 
@@ -357,6 +434,7 @@ enum Wish {
 /// Keeps the board: one refresh, and the last comparison, for however many wishes have come meanwhile.
 fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Sender<Message>) {
     let mut board = Board::default();
+    let mut experts = None;
     let mut lengths: [(SentenceId, Vec<u32>); 2] = [(SentenceId(0), vec![0; 13]), (SentenceId(0), vec![0; 13])];
     while let Ok(first) = wishes.recv() {
         let (mut numbers, mut pair) = (false, None);
@@ -384,12 +462,15 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Se
                 count_lengths(&store, origin, seen)?;
             }
             let score = |source| -> Result<_, WorkflowError> {
-                let scored = board.latest(source).and_then(|run| board.score(project, run, project.file.bootstrap));
+                let mut scored = board.latest(source).and_then(|run| board.score(project, run, project.file.bootstrap));
+                // A list of what others or machines say of a sentence would give it away.
+                scored.iter_mut().for_each(|s| s.pairs.retain(|(id, ..)| !board.is_hidden(project, *id)));
                 scored.map(|s| Ok((store.run(&s.run)?.model, s))).transpose().map(|s| s.map(|(model, s)| (s, model)))
             };
             Ok(Snapshot {
                 silver: score(Source::Llm)?,
                 classifier: score(Source::Classifier)?,
+                experts: measured(project, &board, &mut experts),
                 gold: board.gold_counts(&project.taxonomy, project.file.rule()),
                 bronze: board.bronze_counts(&project.taxonomy),
                 lengths: lengths.clone().map(|(_, bins)| bins),
@@ -404,6 +485,22 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Se
             break;
         }
     }
+}
+
+/// How far experts agree, computed anew only when something has changed.
+fn measured(project: &Project, board: &Board, kept: &mut Option<(Changes, Arc<Report>)>) -> Option<Arc<Report>> {
+    let mark = board.mark();
+    if !board.several() {
+        return None;
+    }
+    if let Some((_, report)) = kept.as_ref().filter(|(seen, _)| *seen == mark) {
+        return Some(report.clone());
+    }
+    let mut report = agreement::live(project, board);
+    for pair in &mut report.confused {
+        pair.sentences.retain(|id| !board.is_hidden(project, *id));
+    }
+    Some(kept.insert((mark, Arc::new(report))).1.clone())
 }
 
 fn compared(

@@ -1,6 +1,6 @@
 //! What is typed into the search line, as a filter.
 
-use crate::domain::corpus::Origin;
+use crate::domain::guideline::Outdated;
 use crate::domain::label::{Annotator, RunId};
 use crate::domain::queue::{Doubted, Filter, Progress, Wanted, Whose};
 use crate::domain::split::{Split, Tier};
@@ -18,22 +18,26 @@ pub const HELP: &[(&str, &str)] = &[
     ("split:test", "train, validation or test"),
     ("run:ID", "proposed or written in this run"),
     ("differs", "silver is not an expert's label"),
+    ("outdated", "decided by you before the guideline changed its meaning"),
     ("doubt:any", "labels that may be wrong, worst first: gold, silver or any"),
 ];
 
 /// What asks for the labels that may be wrong.
 pub const DOUBTED: &str = "doubt:any";
 
-/// Reads a search line; what it cannot mean is said.
-pub fn parse(line: &str, origin: Origin, taxonomy: &Taxonomy) -> Result<Filter, String> {
-    let mut filter = Filter { origin, ..Filter::default() };
+/// Reads a search line, as a filter of what lies on the desk; what it cannot mean is said.
+pub fn parse(line: &str, all: Filter, taxonomy: &Taxonomy, outdated: &[Outdated]) -> Result<Filter, String> {
+    let mut filter = all;
     let mut words = Vec::new();
     for word in line.split_whitespace() {
         let Some((name, value)) = word.split_once(':') else {
-            if word == "differs" {
-                filter.disagreement = true;
-            } else {
-                words.push(word);
+            match word {
+                "differs" => filter.disagreement = true,
+                "outdated" if outdated.is_empty() => {
+                    return Err("no change of the guideline puts a decision in question".into());
+                }
+                "outdated" => filter.outdated = outdated.to_vec(),
+                _ => words.push(word),
             }
             continue;
         };
@@ -92,18 +96,19 @@ mod tests {
     #[test]
     fn words_and_conditions_mix() {
         let taxonomy = small(Selection::Single);
-        let filter = parse("low mood is:flagged silver:mood split:test differs", Origin::Real, &taxonomy).unwrap();
+        let filter =
+            parse("low mood is:flagged silver:mood split:test differs", Filter::default(), &taxonomy, &[]).unwrap();
         assert_eq!(filter.text, "low mood");
         assert_eq!(filter.progress, Progress::Flagged);
         assert_eq!(filter.split, Some(Split::Test));
         assert!(filter.disagreement && filter.category.is_some());
-        assert!(parse("", Origin::Real, &taxonomy).unwrap().is_open());
-        assert_eq!(parse("doubt:any low", Origin::Real, &taxonomy).unwrap().doubted, Some(Doubted::Any));
-        let silver = parse("doubt:silver", Origin::Real, &taxonomy).unwrap();
+        assert!(parse("", Filter::default(), &taxonomy, &[]).unwrap().is_open());
+        assert_eq!(parse("doubt:any low", Filter::default(), &taxonomy, &[]).unwrap().doubted, Some(Doubted::Any));
+        let silver = parse("doubt:silver", Filter::default(), &taxonomy, &[]).unwrap();
         assert_eq!(silver.doubted, Some(Doubted::Tier(Tier::Silver)));
-        assert!(parse("doubt:bronze", Origin::Real, &taxonomy).unwrap_err().contains("gold, silver and any"));
-        assert!(parse("is:lost", Origin::Real, &taxonomy).unwrap_err().contains("open, decided"));
-        assert!(parse("gold:moood", Origin::Real, &taxonomy).unwrap_err().contains("did you mean `mood`"));
-        assert_eq!(parse("BP: 12:30", Origin::Real, &taxonomy).unwrap().text, "BP: 12:30");
+        assert!(parse("doubt:bronze", Filter::default(), &taxonomy, &[]).unwrap_err().contains("gold, silver and any"));
+        assert!(parse("is:lost", Filter::default(), &taxonomy, &[]).unwrap_err().contains("open, decided"));
+        assert!(parse("gold:moood", Filter::default(), &taxonomy, &[]).unwrap_err().contains("did you mean `mood`"));
+        assert_eq!(parse("BP: 12:30", Filter::default(), &taxonomy, &[]).unwrap().text, "BP: 12:30");
     }
 }

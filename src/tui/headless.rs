@@ -30,7 +30,7 @@ impl Headless {
     /// Opens the workbench on a project, as far as the first frame.
     pub fn open(project: Project, width: u16, height: u16) -> Result<Self, WorkflowError> {
         let theme = Theme::resolve(&project.file.theme, false, false)?;
-        let (shared, faults) = shared(&project, theme);
+        let (shared, faults) = shared(&project, theme)?;
         let (to_app, jobs) = channel();
         let mut world = World::open(Arc::new(project), to_app)?;
         let (mut app, effects) = App::new(shared, faults);

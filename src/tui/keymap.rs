@@ -39,6 +39,8 @@ pub enum Action {
     Search,
     /// Go through the labels that may be wrong, or back to all sentences.
     Doubts,
+    /// Make the case just settled an example in the guideline.
+    Example,
     /// Show the guideline.
     Guideline,
     /// Show the keys.
@@ -83,12 +85,13 @@ const ACTIONS: &[Entry] = &[
     Entry(Action::Comment, "comment", &["c"], "comment"),
     Entry(Action::Search, "search", &["/"], "search and filter"),
     Entry(Action::Doubts, "doubts", &["D"], "Review: labels that may be wrong, worst first"),
+    Entry(Action::Example, "example", &["G"], "Adjudicate: what was just settled becomes an example"),
     Entry(Action::Guideline, "guideline", &["g"], "guideline: what each category means"),
     Entry(Action::Help, "help", &["?"], "these keys"),
     Entry(Action::Palette, "palette", &[":", "ctrl-p"], "find an action by name"),
     Entry(Action::NextScreen, "next_screen", &["tab"], "next screen"),
     Entry(Action::PreviousScreen, "previous_screen", &["shift-tab"], "previous screen"),
-    Entry(Action::Toggle, "toggle", &["v"], "the other view: silver or classifier, run or experiment"),
+    Entry(Action::Toggle, "toggle", &["v"], "the next view: silver, classifier, experts; run, experiment"),
     Entry(Action::Start, "start", &["S"], "Train, Jobs: start"),
     Entry(Action::Stop, "stop", &["K"], "Train, Jobs: stop, keep what is done"),
     Entry(Action::Pause, "pause", &["P"], "Jobs: wait, or go on"),

@@ -1,4 +1,4 @@
-//! The state of Metrics: whose scores, and the cell of the confusion matrix under the cursor.
+//! The state of Metrics: whose numbers, and what is under the cursor.
 
 use super::app::{Effect, Snapshot};
 use super::keymap::Action;
@@ -6,41 +6,98 @@ use crate::domain::label::Source;
 use crate::domain::taxonomy::Taxonomy;
 use crate::workflow::metrics::Scored;
 
+/// Whose numbers are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// Silver against gold.
+    #[default]
+    Silver,
+    /// The classifier against held-out gold.
+    Classifier,
+    /// Experts beside each other.
+    Experts,
+}
+
 /// See the module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MetricsState {
-    /// The classifier's scores instead of silver's.
-    pub classifier: bool,
+    /// Whose numbers are shown.
+    pub view: View,
     /// Cell under the cursor: gold, proposed; 0 is *None*.
     pub cell: (usize, usize),
+    /// What experts confuse, by its place.
+    pub confused: usize,
 }
 
 impl MetricsState {
     /// The scores to show.
     pub fn scored<'a>(&self, board: &'a Snapshot) -> Option<&'a (Scored, String)> {
-        if self.classifier { board.classifier.as_ref() } else { board.silver.as_ref() }
+        match self.view {
+            View::Silver => board.silver.as_ref(),
+            View::Classifier => board.classifier.as_ref(),
+            View::Experts => None,
+        }
     }
 
     /// What an action does here.
     pub fn act(&mut self, action: Action, board: &Snapshot, taxonomy: &Taxonomy) -> Option<Effect> {
+        match (action, self.view) {
+            (Action::Toggle, view) => {
+                self.view = match view {
+                    View::Silver => View::Classifier,
+                    View::Classifier => View::Experts,
+                    View::Experts => View::Silver,
+                };
+                None
+            }
+            (_, View::Experts) => self.act_on_experts(action, board, taxonomy),
+            _ => self.act_on_cell(action, board, taxonomy),
+        }
+    }
+
+    fn act_on_cell(&mut self, action: Action, board: &Snapshot, taxonomy: &Taxonomy) -> Option<Effect> {
         let last = taxonomy.categories().len();
         match action {
-            Action::Toggle => self.classifier = !self.classifier,
             Action::Next => self.cell.0 = (self.cell.0 + 1).min(last),
             Action::Previous => self.cell.0 = self.cell.0.saturating_sub(1),
             Action::Right => self.cell.1 = (self.cell.1 + 1).min(last),
             Action::Left => self.cell.1 = self.cell.1.saturating_sub(1),
             Action::Accept => {
                 let (scored, _) = self.scored(board)?;
-                let name = |i: usize| i.checked_sub(1).map_or("None", |i| taxonomy.categories()[i].name.as_str());
                 let whose = if scored.source == Source::Llm { "silver" } else { "classifier" };
-                let title = format!("gold {}, {whose} {}", name(self.cell.0), name(self.cell.1));
-                let mut ids = scored.cell(self.cell.0, self.cell.1);
-                ids.truncate(500);
-                return Some(Effect::List { title, ids });
+                let [gold, proposed] = [self.cell.0, self.cell.1].map(|class| name(taxonomy, class));
+                let title = format!("gold {gold}, {whose} {proposed}");
+                return Some(list(title, scored.cell(self.cell.0, self.cell.1)));
             }
             _ => {}
         }
         None
     }
+
+    fn act_on_experts(&mut self, action: Action, board: &Snapshot, taxonomy: &Taxonomy) -> Option<Effect> {
+        let report = board.experts.as_ref()?;
+        let last = report.confused.len().saturating_sub(1);
+        match action {
+            Action::Next => self.confused = (self.confused + 1).min(last),
+            Action::Previous => self.confused = self.confused.min(last).saturating_sub(1),
+            Action::Accept => {
+                let pair = report.confused.get(self.confused.min(last))?;
+                let [one, other] = [pair.one, pair.other].map(|class| name(taxonomy, class));
+                return Some(list(format!("experts say {one} or {other}"), pair.sentences.clone()));
+            }
+            _ => {}
+        }
+        None
+    }
+}
+
+/// The name of a category by number; 0 is *None*.
+pub fn name(taxonomy: &Taxonomy, class: usize) -> &str {
+    let category = class.checked_sub(1).and_then(|at| taxonomy.categories().get(at));
+    category.map_or("None", |category| category.name.as_str())
+}
+
+fn list(title: String, mut ids: Vec<crate::domain::corpus::SentenceId>) -> Effect {
+    ids.truncate(500);
+    Effect::List { title, ids }
 }

@@ -3,17 +3,21 @@
 use super::app::{Effect, Shared, Target};
 use super::filter::DOUBTED;
 use super::keymap::Action;
-use crate::domain::corpus::Origin;
+use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Label, Stand};
 use crate::domain::queue::{Doubted, Filter};
 use crate::domain::taxonomy::{CategoryKey, Selection};
-use crate::workflow::review::Item;
+use crate::workflow::review::{Desk, Item};
 
 /// What an action leads to, or why it cannot be done.
 pub type Effects = Result<Vec<Effect>, &'static str>;
 
-/// Review of real sentences, or of synthetic ones.
+/// A desk: review of real sentences or of synthetic ones, or of what is disputed.
 pub struct ReviewState {
+    /// Which.
+    pub desk: Desk,
+    /// All that lies on it.
+    pub all: Filter,
     /// What is on the screen.
     pub item: Option<Box<Item>>,
     /// Categories toggled and not yet committed (`multiple`).
@@ -22,14 +26,16 @@ pub struct ReviewState {
     pub filter: Filter,
     /// The filter as typed.
     pub query: String,
-    /// Decided by the annotator.
+    /// Decided by the annotator, or settled.
     pub decided: u64,
-    /// All of the origin.
+    /// All that there is to do here.
     pub total: u64,
     /// How many pass the filter.
     pub matches: Option<u64>,
     /// Milliseconds of the latest decisions.
     pub took: Vec<u32>,
+    /// What was settled last: the sentence, its words and its label.
+    pub settled: Option<(SentenceId, String, Label)>,
     /// Whether the first answer of the store has come.
     pub loaded: bool,
     since: u64,
@@ -40,16 +46,19 @@ const AWAY: u64 = 10 * 60 * 1000;
 
 impl ReviewState {
     /// Nothing on the screen yet.
-    pub fn new(origin: Origin) -> Self {
+    pub fn new(desk: Desk, all: Filter) -> Self {
         Self {
+            desk,
+            filter: all.clone(),
+            all,
             item: None,
             draft: None,
-            filter: Filter { origin, ..Filter::default() },
             query: String::new(),
             decided: 0,
             total: 0,
             matches: None,
             took: Vec::new(),
+            settled: None,
             loaded: false,
             since: 0,
         }
@@ -108,7 +117,10 @@ impl ReviewState {
                 }
             }
             Action::None => self.decide(Label::none(), now),
-            Action::Reject if self.filter.origin == Origin::Synthetic => {
+            Action::Skip | Action::Flag | Action::Comment if self.desk == Desk::Adjudicate => {
+                return Err("here a dispute is settled: press the key of a category, or 0 for None");
+            }
+            Action::Reject if self.desk == Desk::Bronze => {
                 let stand = Stand { label: None, rejected: true, skipped: false, ..item.stand() };
                 self.commit(stand, Target::OpenAfter(id), now)
             }
@@ -134,14 +146,14 @@ impl ReviewState {
         if self.filter.doubted.is_some() {
             return self.show_all();
         }
-        self.filter = Filter { origin: self.filter.origin, doubted: Some(Doubted::Any), ..Filter::default() };
+        self.filter = Filter { doubted: Some(Doubted::Any), ..self.all.clone() };
         self.query = DOUBTED.into();
         vec![self.fetch(Target::Resume)]
     }
 
     fn show_all(&mut self) -> Vec<Effect> {
         self.query.clear();
-        self.filter = Filter { origin: self.filter.origin, ..Filter::default() };
+        self.filter = self.all.clone();
         let target = self.item.as_ref().map_or(Target::Resume, |item| Target::Exactly(item.sentence.id));
         vec![self.fetch(target)]
     }
@@ -153,6 +165,36 @@ impl ReviewState {
         };
         let id = item.sentence.id;
         self.commit(Stand { comment, ..item.stand() }, Target::Exactly(id), now)
+    }
+
+    /// The label that most experts gave; the draft, if there is one.
+    pub fn leading(&self) -> Result<Label, &'static str> {
+        if let Some(draft) = &self.draft {
+            return Ok(draft.clone());
+        }
+        let item = self.item.as_ref().ok_or("nothing is disputed here")?;
+        let labels = || item.others.iter().chain(&item.mine).filter_map(|d| d.stand.label.as_ref());
+        let count = |label: &Label| labels().filter(|other| *other == label).count();
+        let most = labels().map(count).max().unwrap_or(0);
+        let mut leading: Vec<&Label> = labels().filter(|label| count(label) == most).collect();
+        leading.sort_unstable();
+        leading.dedup();
+        match leading[..] {
+            [label] => Ok(label.clone()),
+            _ => Err("no label leads; press the key of the category that settles it, or 0 for None"),
+        }
+    }
+
+    /// Settles what is disputed.
+    pub fn settle(&mut self, label: Label, reason: String, now: u64) -> Vec<Effect> {
+        let took = self.took(now);
+        let Some(item) = self.item.clone() else {
+            return Vec::new();
+        };
+        self.draft = None;
+        self.settled = Some((item.sentence.id, item.text().to_owned(), label.clone()));
+        let stand = Stand { label: Some(label), comment: reason.trim().to_owned(), ..Stand::default() };
+        vec![Effect::Settle { item, stand, took, filter: self.filter.clone() }]
     }
 
     /// Sets a new wording and accepts it under the target label.
@@ -184,17 +226,22 @@ impl ReviewState {
         let Some(item) = &self.item else {
             return Vec::new();
         };
-        let on_screen = now.saturating_sub(self.since);
         let decided = stand.label.is_some() || stand.rejected;
-        let took = (decided && on_screen < AWAY).then(|| u32::try_from(on_screen).unwrap_or(u32::MAX));
+        let took = self.took(now).filter(|_| decided);
         let item = item.clone();
         if decided {
             self.draft = None;
         }
-        vec![Effect::Decide { item, stand, took, then, filter: self.filter.clone() }]
+        vec![Effect::Decide { desk: self.desk, item, stand, took, then, filter: self.filter.clone() }]
     }
 
-    fn fetch(&self, target: Target) -> Effect {
-        Effect::Fetch { target, filter: self.filter.clone(), show: false }
+    fn took(&self, now: u64) -> Option<u32> {
+        let on_screen = now.saturating_sub(self.since);
+        (on_screen < AWAY).then(|| u32::try_from(on_screen).unwrap_or(u32::MAX))
+    }
+
+    /// Asks for a sentence among those of the filter.
+    pub fn fetch(&self, target: Target) -> Effect {
+        Effect::Fetch { desk: self.desk, target, filter: self.filter.clone(), show: false }
     }
 }

@@ -102,7 +102,7 @@ fn keys_of_review() {
         (&["E"], &["a real note stays as it is"], &[]),
         (&["c", "a", "b", "enter"], &["\u{201c}ab\u{201d}", first], &[]),
         (&["?"], &["undo, without limit"], &[]),
-        (&["?", "enter", "j", "j"], &["Cognitive assessment", "Neuropsychiatric symptoms"], &[]),
+        (&["?", "enter", "j", "j", "j"], &["Cognitive assessment", "Neuropsychiatric symptoms"], &[]),
         (&["?", "esc"], &[first], &["undo, without limit"]),
         (&["g"], &["Forgetting recent events"], &[]),
         (&["/", "k", "n", "e", "enter"], &[third, "filter `kne`: 1"], &[]),
@@ -110,7 +110,9 @@ fn keys_of_review() {
         (&["/", "z", "z", "enter", "esc"], &[first], &[]),
         (&["/", "i", "s", ":", "x", "enter"], &["is: knows open, decided"], &[]),
         (&[":", "t", "r", "a", "i", "n", "enter"], &["this run"], &[]),
-        (&["tab", "tab"], &["silver or classifier"], &[]),
+        (&["tab", "tab"], &["nothing is disputed"], &[]),
+        (&["tab", "tab", "tab"], &["silver, classifier, experts"], &[]),
+        (&["tab", "tab", "tab", "v", "v"], &["agreement needs the labels of two experts"], &[]),
         (
             &["S"],
             &[
@@ -167,7 +169,7 @@ fn keys_of_bronze() {
 fn metrics_follow_each_decision_and_lead_to_the_sentences() {
     let (_folder, project) = project("single");
     let mut workbench = Headless::open(project, 120, 40).unwrap();
-    workbench.press(&["enter", "3", "tab", "tab"]);
+    workbench.press(&["enter", "3", "tab", "tab", "tab"]);
     assert!(
         workbench.wait(|text| text.contains("decided blind: 0 %; 2 sentences of 1 patient")),
         "{}",
@@ -181,6 +183,58 @@ fn metrics_follow_each_decision_and_lead_to_the_sentences() {
     assert!(text.contains("gold Requires assistance, silver Coping strategy: 1"), "{text}");
     workbench.press(&["enter"]);
     assert!(workbench.text().contains("\u{258c} Her son fills the pill box."), "{}", workbench.text());
+}
+
+/// Two experts differ on the second sentence, and a third decision changes what is shown.
+#[test]
+fn experts_stand_beside_each_other_and_lead_to_what_they_confuse() {
+    let (_folder, project) = project("single");
+    let bob = Project::read(&project.folder, Some("bob")).unwrap();
+    let mut bench = Headless::open(bob, 80, 24).unwrap();
+    bench.press(&["1", "8", "0"]);
+    let mut bench = Headless::open(project, 80, 24).unwrap();
+    bench.press(&["1", "3", "tab", "tab", "tab", "v", "v"]);
+    assert!(bench.wait(|text| text.contains("2 sentences of 1 patient")), "{}", bench.text());
+    let text = bench.text();
+    let words: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let rows = ["rated by two or more, 1 by one", "raw, % 50.0", "Fleiss, 2 each 0.20", "Coping str\u{2026} 1 100 %"];
+    for said in rows.iter().chain(&["Requires a\u{2026} / Coping", "Whether silver pulls the experts cannot"]) {
+        assert!(words.contains(said), "`{said}` is missing:\n{text}");
+    }
+    bench.press(&["j", "j", "k", "enter"]);
+    assert!(bench.text().contains("experts say Requires assistance or Coping strategy: 1"), "{}", bench.text());
+    bench.press(&["enter"]);
+    assert!(bench.text().contains("\u{258c} Her son fills the pill box."), "{}", bench.text());
+    // They come to agree.
+    bench.press(&["8", "tab", "tab", "tab"]);
+    assert!(bench.wait(|text| text.contains("they never differ")), "{}", bench.text());
+    let words: String = bench.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("raw, % 100.0"), "{}", bench.text());
+    bench.resize(160, 50);
+    assert!(bench.text().contains("each category against the rest"), "{}", bench.text());
+    bench.press(&["v"]);
+    assert!(bench.text().contains("gold down, proposed across"), "{}", bench.text());
+}
+
+#[test]
+fn what_others_say_is_listed_only_to_those_who_have_decided() {
+    let (_folder, project) = project("single");
+    let file = project.folder.join("goldsmith.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("blind = \"test\"", "blind = \"always\"", 1)).unwrap();
+    for (who, key) in [("bob", "3"), ("cat", "8")] {
+        let project = Project::read(&project.folder, Some(who)).unwrap();
+        Headless::open(project, 80, 24).unwrap().press(&[key]);
+    }
+    let mut bench = Headless::open(Project::read(&project.folder, Some("ann")).unwrap(), 80, 24).unwrap();
+    bench.press(&["tab", "tab", "tab", "v", "v"]);
+    assert!(bench.wait(|text| text.contains("1 sentence of 1 patient")), "{}", bench.text());
+    bench.press(&["enter"]);
+    assert!(bench.text().contains("Requires assistance or Coping strategy: 0"), "{}", bench.text());
+    bench.press(&["esc", "shift-tab", "shift-tab", "shift-tab", "0", "tab", "tab", "tab"]);
+    assert!(bench.wait(|text| text.contains("Fleiss, 3 each")), "{}", bench.text());
+    bench.press(&["k", "k", "enter"]);
+    assert!(bench.text().contains("She forgets names and faces."), "{}", bench.text());
 }
 
 /// A search that doubts silver on the second sentence most, and gold on the first.
@@ -251,7 +305,7 @@ fn in_a_blind_project_a_doubt_says_only_that_there_is_one_until_decided() {
     let (_folder, project) = project("single");
     let file = project.folder.join("goldsmith.toml");
     let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replacen("blind = false", "blind = true", 1)).unwrap();
+    std::fs::write(&file, text.replacen("blind = \"test\"", "blind = \"always\"", 1)).unwrap();
     let project = Project::read(&project.folder, Some("ann")).unwrap();
     doubted(&project);
     let mut bench = Headless::open(project, 120, 30).unwrap();
@@ -356,7 +410,13 @@ fn labelled() -> (tempfile::TempDir, Project) {
             text,
         };
         let added = store.insert_documents(&[note], Origin::Real, &project.file.split).unwrap();
-        let item = crate::workflow::review::item(&project, &store, added[0].first_sentence()).unwrap();
+        let item = crate::workflow::review::item(
+            &project,
+            &store,
+            crate::workflow::review::Desk::Bronze,
+            added[0].first_sentence(),
+        )
+        .unwrap();
         let stand = crate::domain::label::Stand { label: Some(Label::parse(label).unwrap()), ..Default::default() };
         crate::workflow::review::decide(&project, &mut store, &item, stand, None).unwrap();
     }
@@ -440,7 +500,7 @@ fn every_key_is_safe_everywhere_at_any_size() {
     let mut workbench = Headless::open(project, 80, 24).unwrap();
     for (width, height) in [(80, 24), (40, 10), (41, 11), (1, 1), (200, 60), (132, 12)] {
         workbench.resize(width, height);
-        for _ in 0..4 {
+        for _ in 0..6 {
             for (action, _, _) in Action::all().filter(|(action, _, _)| !matches!(action, Action::Quit | Action::Start))
             {
                 workbench.press(&[map.key(action)]);
@@ -502,4 +562,82 @@ fn bronze_shows_what_the_gate_said() {
     let shown = bench.text();
     assert!(shown.contains("x length: has 9 words"), "{shown}");
     assert!(shown.contains("Asked for: about 5 words"), "{shown}");
+}
+
+/// Two experts differ; what the adjudicator sees, and what their keys do.
+#[test]
+fn keys_of_adjudicate() {
+    let (_folder, project) = project("single");
+    for (who, keys) in [("ann", ["1", "3", "0"]), ("ben", ["1", "8", "7"])] {
+        let mut desk = Headless::open(Project::read(&project.folder, Some(who)).unwrap(), 120, 30).unwrap();
+        desk.press(&["c", "s", "o", "enter"]);
+        desk.press(&keys);
+        assert!(desk.text().contains("3 of 3 decided"), "{}", desk.text());
+    }
+    let eve = || Headless::open(Project::read(&project.folder, Some("eve")).unwrap(), 120, 30).unwrap();
+    let mut desk = eve();
+    desk.press(&["tab", "tab"]);
+    let text = desk.text();
+    for words in [
+        "Her son fills the pill box",
+        "expert 1    Requires",
+        "expert 2    Coping",
+        "2 disputed, 0 settled",
+        "guideline says",
+    ] {
+        assert!(text.contains(words), "`{words}` is missing:\n{text}");
+    }
+    assert!(!text.contains("ann         ") && !text.contains("ben         "), "experts have no names here:\n{text}");
+    desk.press(&["enter"]);
+    assert!(desk.text().contains("no label leads"), "{}", desk.text());
+    desk.press(&["s"]);
+    assert!(desk.text().contains("press the key of a category"), "{}", desk.text());
+    // Esc leaves it open.
+    desk.press(&["3", "x", "esc"]);
+    assert!(desk.text().contains("2 disputed, 0 settled"), "{}", desk.text());
+    desk.press(&["3", "s", "h", "e", "enter"]);
+    let text = desk.text();
+    assert!(text.contains("settled: Requires") && text.contains("1 disputed, 1 settled"), "{text}");
+    assert!(text.contains("Knee pain") && text.contains("expert 1    None"), "{text}");
+    // It becomes an example in the guideline, but not in the words of the note.
+    desk.press(&["G", "enter"]);
+    assert!(desk.text().contains("say it in"), "{}", desk.text());
+    desk.press(&["G"]);
+    desk.type_text(" He cannot.");
+    desk.press(&["enter"]);
+    assert!(desk.text().contains("an example of Requires assistance"), "{}", desk.text());
+    let guideline = std::fs::read_to_string(&project.file.taxonomy).unwrap();
+    assert!(guideline.contains("\"Her son fills the pill box. He cannot.\""));
+    desk.press(&["0", "enter"]);
+    assert!(desk.text().contains("nothing is disputed; 2 settled so far"), "{}", desk.text());
+    // Undone, it is disputed again; and the experts' labels were never touched.
+    desk.press(&["u"]);
+    assert!(desk.text().contains("1 disputed, 1 settled") && desk.text().contains("Knee pain"), "{}", desk.text());
+    desk.press(&["r", "shift-tab", "shift-tab", "k", "k", "j"]);
+    let text = desk.text();
+    assert!(text.contains("ann         Requires") && text.contains("ben         Coping"), "{text}");
+    assert!(text.contains("settled     Requires") && text.contains("\u{201c}she\u{201d}"), "{text}");
+    for (width, height) in [(80, 24), (40, 10), (200, 60)] {
+        desk.resize(width, height);
+        desk.press(&["tab", "tab", "shift-tab", "shift-tab"]);
+    }
+}
+
+/// After so many decisions the queue is thought over behind the screen, and each sentence says why it is there.
+#[test]
+fn the_queue_is_planned_anew_while_an_expert_decides() {
+    let (_folder, project) = project("single");
+    let file = project.folder.join("goldsmith.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("retrain_every = 25", "retrain_every = 2")).unwrap();
+    let mut bench = Headless::open(Project::read(&project.folder, Some("ann")).unwrap(), 120, 40).unwrap();
+    bench.press(&["1"]);
+    assert!(!bench.text().contains("here:"), "{}", bench.text());
+    bench.press(&["3"]);
+    assert!(bench.wait(|text| text.contains("here: next in its note")), "{}", bench.text());
+    assert!(
+        bench.text().contains("\u{258c} Knee pain.") && bench.text().contains("2 of 3 decided"),
+        "{}",
+        bench.text()
+    );
 }

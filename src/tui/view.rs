@@ -1,5 +1,6 @@
 //! What the state looks like. Rendering reads and never changes anything.
 
+mod adjudicate;
 mod jobs;
 mod metrics;
 mod overlay;
@@ -16,6 +17,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::app::{App, Screen, Shared};
 use super::keymap::Action;
+use super::metrics::View;
 use super::theme::Meaning;
 use crate::domain::text;
 
@@ -38,6 +40,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App) {
     match app.screen {
         Screen::Review => review::draw(frame, body, app, &app.review),
         Screen::Bronze => review::draw(frame, body, app, &app.bronze),
+        Screen::Adjudicate => adjudicate::draw(frame, body, app, &app.disputes),
         Screen::Metrics => metrics::draw(frame, body, app),
         Screen::Train => train::draw(frame, body, app),
         Screen::Jobs => jobs::draw(frame, body, app),
@@ -95,8 +98,24 @@ fn hints(app: &App) -> Line<'static> {
             (Action::NextScreen, "screen"),
             (Action::Help, "keys"),
         ],
+        (Screen::Adjudicate, _) => &[
+            (Action::Accept, "settle as most say"),
+            (Action::None, "None"),
+            (Action::Undo, "undo"),
+            (Action::Next, "next"),
+            (Action::Example, "example"),
+            (Action::Guideline, "guideline"),
+            (Action::Help, "keys"),
+        ],
+        (Screen::Metrics, _) if app.metrics.view == View::Experts => &[
+            (Action::Toggle, "silver, classifier, experts"),
+            (Action::Next, "down"),
+            (Action::Accept, "sentences"),
+            (Action::NextScreen, "screen"),
+            (Action::Help, "keys"),
+        ],
         (Screen::Metrics, _) => &[
-            (Action::Toggle, "silver or classifier"),
+            (Action::Toggle, "silver, classifier, experts"),
             (Action::Accept, "sentences of the cell"),
             (Action::NextScreen, "screen"),
             (Action::Help, "keys"),

@@ -236,6 +236,41 @@ impl Board {
         counts
     }
 
+    /// How far the board has read.
+    pub fn mark(&self) -> Changes {
+        self.mark
+    }
+
+    /// Whether more than one expert has labelled real sentences.
+    pub fn several(&self) -> bool {
+        let real = self.gold.values().filter(|entry| entry.origin == Origin::Real);
+        let mut names = real.flat_map(|entry| &entry.case.votes).map(|vote| &vote.annotator);
+        names.next().is_some_and(|first| names.any(|name| name != first))
+    }
+
+    /// Whether this annotator is still to decide on a sentence without knowing what others and machines say of it.
+    pub fn is_hidden(&self, project: &Project, id: SentenceId) -> bool {
+        let (who, protocol) = (&project.annotator, &project.file.protocol);
+        let Some((entry, patient)) = self.gold.get(&id).and_then(|e| Some((e, self.patients.get(&e.patient)?))) else {
+            return false;
+        };
+        let decided = entry.case.votes.iter().any(|vote| vote.annotator == *who);
+        !decided && protocol.decides(who) && protocol.is_blind(who, id, patient.split)
+    }
+
+    /// What experts say of each real sentence, with its patient's number; in order of sentences.
+    pub fn votes(&self) -> Vec<(SentenceId, u32, &[Vote])> {
+        let real = self.gold.iter().filter(|(_, entry)| entry.origin == Origin::Real && !entry.case.votes.is_empty());
+        let mut all: Vec<_> = real.map(|(id, entry)| (*id, entry.patient, entry.case.votes.as_slice())).collect();
+        all.sort_unstable_by_key(|(id, ..)| *id);
+        all
+    }
+
+    /// All that people say of a sentence.
+    pub fn case(&self, sentence: SentenceId) -> Option<&Case> {
+        self.gold.get(&sentence).map(|entry| &entry.case)
+    }
+
     /// Settled gold as the domain's type, for training and testing.
     pub fn gold(&self, project: &Project) -> Vec<GoldReal> {
         let mut all: Vec<GoldReal> = self

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::WorkflowError;
+use super::{WorkflowError, now};
 use crate::domain::label::Annotator;
 use crate::domain::taxonomy::Taxonomy;
 use crate::formats::project::{self, FILE_NAME, ProjectFile};
@@ -10,7 +10,7 @@ use crate::formats::{FormatError, taxonomy};
 use crate::store::Store;
 
 /// An open project.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Project {
     /// Its folder.
     pub folder: PathBuf,
@@ -18,6 +18,8 @@ pub struct Project {
     pub file: ProjectFile,
     /// Its categories and guideline.
     pub taxonomy: Taxonomy,
+    /// The text of the taxonomy file, which the store keeps with every version of it.
+    pub guideline: String,
     /// Who decides.
     pub annotator: Annotator,
 }
@@ -67,19 +69,21 @@ impl Project {
     /// Reads the project file and the taxonomy of a folder.
     pub fn read(folder: &Path, annotator: Option<&str>) -> Result<Self, WorkflowError> {
         let file = project::read(&folder.join(FILE_NAME))?;
-        let taxonomy = taxonomy::read(&file.taxonomy)?;
+        let guideline = project::read_text(&file.taxonomy)?;
+        let taxonomy = taxonomy::parse(&file.taxonomy, &guideline)?;
         let named = annotator
             .map(str::trim)
             .filter(|a| !a.is_empty())
             .or(Some(file.annotator.trim()).filter(|a| !a.is_empty()));
         let annotator = Annotator(named.map_or_else(login_name, str::to_owned));
-        Ok(Self { folder: folder.into(), file, taxonomy, annotator })
+        Ok(Self { folder: folder.into(), file, taxonomy, guideline, annotator })
     }
 
-    /// Opens the store and brings its splits in line with the project file.
+    /// Opens the store, brings its splits in line with the project file, and keeps the version of the guideline.
     pub fn store(&self) -> Result<Store, WorkflowError> {
         let mut store = Store::open(&self.file.store)?;
         store.apply_splits(&self.file.split)?;
+        store.put_taxonomy(&self.taxonomy.hash(), now(), &self.guideline)?;
         Ok(store)
     }
 

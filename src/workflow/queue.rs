@@ -94,6 +94,12 @@ pub fn plan(
     Ok(Some(Planned { run, rows, note }))
 }
 
+/// Whether enough has been decided since the newest plan for another one, and the order is one that learns from it.
+pub fn is_due(project: &Project, store: &Store) -> Result<bool, WorkflowError> {
+    let QueueSettings { order, retrain_every, .. } = &project.file.queue;
+    Ok(*order != Mix::of(Strategy::Note) && store.decisions_since_ranking(*retrain_every)? >= *retrain_every)
+}
+
 /// What trains while people wait: fine-tuning takes too long, and n-grams stand in for it.
 fn quick(settings: &TrainSettings) -> TrainSettings {
     let settings = match settings.method {

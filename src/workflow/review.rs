@@ -7,9 +7,46 @@ use crate::domain::confident::Doubt;
 use crate::domain::corpus::{Document, Origin, Sentence, SentenceId};
 use crate::domain::label::{Decision, Event, Proposal, Source, Stand};
 use crate::domain::quality::Verdict;
-use crate::domain::queue::Filter;
+use crate::domain::queue::{Assigned, Filter, Progress};
 use crate::domain::split::Split;
 use crate::store::{Direction, Progression, Store, Undone};
+
+/// Where a sentence is looked at, and so what is asked of whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Desk {
+    /// An expert decides on real sentences.
+    Review,
+    /// An expert curates synthetic ones.
+    Bronze,
+    /// An adjudicator settles what experts dispute.
+    Adjudicate,
+}
+
+impl Desk {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Review, Self::Bronze, Self::Adjudicate];
+
+    /// The desk where sentences of an origin are decided.
+    pub fn of(origin: Origin) -> Self {
+        match origin {
+            Origin::Real => Self::Review,
+            Origin::Synthetic => Self::Bronze,
+        }
+    }
+
+    /// All that lies on the desk of the project's annotator.
+    pub fn all(self, project: &Project) -> Filter {
+        let protocol = &project.file.protocol;
+        match self {
+            Self::Review if protocol.is_shared() && protocol.decides(&project.annotator) => {
+                Filter { assigned: Some(Assigned::All), ..Filter::default() }
+            }
+            Self::Review => Filter::default(),
+            Self::Bronze => Filter { origin: Origin::Synthetic, ..Filter::default() },
+            Self::Adjudicate => Filter { disputed: Some(project.file.rule()), ..Filter::default() },
+        }
+    }
+}
 
 /// A sentence with all that its annotator may see.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,8 +69,12 @@ pub struct Item {
     pub doubted: bool,
     /// Which label, and what the classifier says instead.
     pub doubt: Option<Doubt>,
+    /// Why it stands where it does in the order of the queue.
+    pub why: Option<String>,
     /// The standing decisions of others.
     pub others: Vec<Decision>,
+    /// What adjudicators say: one settlement, unless two contradict each other.
+    pub settled: Vec<Decision>,
     /// The annotator's own.
     pub mine: Option<Decision>,
     /// Whether proposals and others' decisions are held back until the annotator has decided.
@@ -64,8 +105,8 @@ impl Item {
 
 /// Fetches a sentence. Where the protocol is blind, what machines and others say is not even read before the annotator has
 /// decided: nothing downstream can show it by mistake. A synthetic sentence's target is always shown: it is what the
-/// verdict is about.
-pub fn item(project: &Project, store: &Store, id: SentenceId) -> Result<Item, WorkflowError> {
+/// verdict is about. An adjudicator sees what the experts say, and of machines only where the protocol is not blind.
+pub fn item(project: &Project, store: &Store, desk: Desk, id: SentenceId) -> Result<Item, WorkflowError> {
     let sentence = store.sentence(id)?;
     let document = store.document(sentence.document)?;
     let context = store.sentences(sentence.document)?;
@@ -74,11 +115,16 @@ pub fn item(project: &Project, store: &Store, id: SentenceId) -> Result<Item, Wo
     let decided = mine.as_ref().is_some_and(|d| d.stand.label.is_some());
     let split = project.file.split.split(&document.patient);
     let blind = project.file.protocol.is_blind(&project.annotator, id, split);
-    let hidden = blind && !decided && document.origin == Origin::Real;
+    let hidden = blind && !decided && document.origin == Origin::Real && desk != Desk::Adjudicate;
+    let without_machines = hidden || (blind && desk == Desk::Adjudicate);
     let (mut silver, mut classifier, mut doubt) = (Vec::new(), None, None);
+    let mut settled = Vec::new();
     if hidden {
         decisions.clear();
     } else {
+        settled = store.settlements(id)?;
+    }
+    if !without_machines {
         doubt = store.doubt_about(id)?;
         for proposal in store.proposals(id)? {
             match proposal.source {
@@ -90,8 +136,25 @@ pub fn item(project: &Project, store: &Store, id: SentenceId) -> Result<Item, Wo
     }
     let verdicts = if document.origin == Origin::Synthetic { store.verdicts(id)? } else { Vec::new() };
     let doubted = store.is_doubted(id)?;
+    // Where someone decides blind, the plan says nothing of what the machine thinks.
+    let why = if desk == Desk::Review { store.ranked_because(id)? } else { None };
     let others = decisions;
-    Ok(Item { sentence, document, context, split, silver, verdicts, classifier, doubted, doubt, others, mine, hidden })
+    Ok(Item {
+        sentence,
+        document,
+        context,
+        split,
+        silver,
+        verdicts,
+        classifier,
+        doubted,
+        doubt,
+        why,
+        others,
+        settled,
+        mine,
+        hidden,
+    })
 }
 
 /// Takes a stand on a sentence that has been on the screen for `took` milliseconds, and commits it.
@@ -104,6 +167,19 @@ pub fn decide(
 ) -> Result<(), WorkflowError> {
     if let Some(label) = &stand.label {
         project.taxonomy.check(label)?;
+    }
+    let (protocol, annotator) = (&project.file.protocol, &project.annotator);
+    if item.document.origin == Origin::Real && protocol.is_shared() {
+        if !protocol.decides(annotator) {
+            return Err(WorkflowError::Refused(format!(
+                "{annotator} is not among the `annotators` of [protocol] in goldsmith.toml; nothing was saved"
+            )));
+        }
+        if !store.is_given(item.sentence.id, annotator)? {
+            return Err(WorkflowError::Refused(format!(
+                "this sentence is not given to {annotator}; nothing was saved - `goldsmith assign` gives out what is left"
+            )));
+        }
     }
     let visible = !item.hidden && (item.proposal().is_some() || item.classifier.is_some() || item.doubt.is_some());
     // A decision that was blind stays so when its comment or flag is changed after the reveal.
@@ -121,6 +197,41 @@ pub fn decide(
         stand,
     };
     Ok(store.append(&[Event::Decide(decision)])?)
+}
+
+/// Settles a sentence as an adjudicator, over whatever the experts say; theirs stays as it is. The reason is the comment of the
+/// stand.
+pub fn settle(
+    project: &Project,
+    store: &mut Store,
+    item: &Item,
+    stand: Stand,
+    took: Option<u32>,
+) -> Result<(), WorkflowError> {
+    let annotator = &project.annotator;
+    if !project.file.protocol.adjudicates(annotator) {
+        return Err(WorkflowError::Refused(format!(
+            "{annotator} is not among the `adjudicators` of [protocol] in goldsmith.toml; nothing was saved"
+        )));
+    }
+    let Some(label) = &stand.label else {
+        return Err(WorkflowError::Refused("a settlement needs a label: a category, or None".into()));
+    };
+    project.taxonomy.check(label)?;
+    let visible = item.proposal().is_some() || item.classifier.is_some() || item.doubt.is_some();
+    let settlement = Decision {
+        id: new_event_id(),
+        at: now(),
+        annotator: annotator.clone(),
+        sentence: item.sentence.id,
+        took,
+        proposal_visible: visible,
+        proposal: item.proposal().filter(|_| visible).map(|proposal| proposal.id),
+        taxonomy: project.taxonomy.hash(),
+        supersedes: None,
+        stand,
+    };
+    Ok(store.append(&[Event::Settle(settlement)])?)
 }
 
 /// The nearest sentence that passes the filter beyond `from`.
@@ -144,9 +255,58 @@ pub fn redo(project: &Project, store: &mut Store) -> Result<Option<Undone>, Work
     Ok(store.redo(&project.annotator, new_event_id(), now())?)
 }
 
+/// Where to go on: the nearest sentence after `from` that is open among those of the filter, from the start again if there is
+/// none. What everyone decides for calibration comes first, then what the plan of the queue puts first, then the order of notes.
+pub fn next_open(
+    project: &Project,
+    store: &Store,
+    desk: Desk,
+    filter: &Filter,
+    from: Option<SentenceId>,
+) -> Result<Option<SentenceId>, WorkflowError> {
+    // Open sentences are looked for among those of the filter, unless the filter itself asks for another state. What is
+    // disputed is open by itself.
+    let open = match (filter.progress, desk) {
+        (Progress::All, Desk::Review | Desk::Bronze) => Filter { progress: Progress::Open, ..filter.clone() },
+        _ => filter.clone(),
+    };
+    let mut stages = vec![open.clone()];
+    if desk == Desk::Review && *filter == desk.all(project) {
+        stages.insert(0, Filter { planned: true, ..open.clone() });
+        if filter.assigned.is_some() {
+            stages.insert(0, Filter { assigned: Some(Assigned::Calibration), ..open });
+        }
+    }
+    for stage in &stages {
+        let further = match from {
+            Some(_) => seek(project, store, stage, from, Direction::Forward)?,
+            None => None,
+        };
+        let found = match further {
+            Some(id) => Some(id),
+            None => seek(project, store, stage, None, Direction::Forward)?.filter(|id| Some(*id) != from),
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
 /// How far the annotator has come, and the times of the latest decisions (oldest first) for the pace.
-pub fn progress(project: &Project, store: &Store, origin: Origin) -> Result<(Progression, Vec<u32>), WorkflowError> {
-    let progression = store.progression(&project.annotator, origin)?;
+pub fn progress(project: &Project, store: &Store, desk: Desk) -> Result<(Progression, Vec<u32>), WorkflowError> {
+    let all = desk.all(project);
+    let progression = match desk {
+        Desk::Review if all.assigned.is_some() => {
+            let given = store.given(&project.annotator)?;
+            Progression { decided: given.decided, total: given.sentences }
+        }
+        Desk::Review | Desk::Bronze => store.progression(&project.annotator, all.origin)?,
+        Desk::Adjudicate => {
+            let (disputed, settled) = (store.count(&all, &project.annotator, i64::MAX as u64)?, store.settled_count()?);
+            Progression { decided: settled, total: settled + disputed }
+        }
+    };
     let mut took: Vec<u32> =
         store.latest_decisions(&project.annotator, 25)?.into_iter().filter_map(|decision| decision.took).collect();
     took.reverse();

@@ -22,12 +22,16 @@ fn help_of_every_verb_has_an_example() {
         "demo",
         "import",
         "metrics",
+        "agreement",
         "train",
         "experiment",
         "score",
         "doubt",
         "predict",
         "runs",
+        "bundle",
+        "merge",
+        "audit",
         "check",
         "completions",
         "man",
@@ -86,6 +90,52 @@ fn notes_come_in_once_and_bad_records_are_reported() {
     assert!(String::from_utf8_lossy(&again.stderr).contains("0 new notes with 0 sentences; 2 were there already"));
     let said = fails(&["import", &notes, "--project", &root, "--on-error", "stop"]);
     assert!(said.contains("notes.csv:3") && said.contains("--on-error skip"), "{said}");
+}
+
+/// Two experts on ten sentences of five patients, eight times the same: kappa is (0.8 - 0.5) / (1 - 0.5).
+#[test]
+fn agreement_of_two_experts_is_a_table_json_and_csv() {
+    let (_folder, root) = project("ad-signs");
+    let said = succeeds(&["agreement", "--json", "--project", &root]);
+    assert!(said.contains("no sentence was rated by two"), "{said}");
+    let import = |who: &str, labelled: &[usize]| {
+        let rows = (0..10).map(|i| {
+            let label = if labelled.contains(&i) { "coping_strategy" } else { "" };
+            format!("s{i},p{},\"Sentence \u{1b}[31m{i}, \u{e9}crit.\",{label}\n", i / 2)
+        });
+        let file = format!("{root}/{who}.csv");
+        fs::write(&file, format!("id,patient,text,label\n{}", rows.collect::<String>())).unwrap();
+        succeeds(&["import", &file, "--unit", "sentence", "--annotator", who, "--project", &root]);
+    };
+    import("ann", &[0, 1, 2, 3, 4]);
+    import("a very long name of an expert", &[0, 1, 2, 3, 9]);
+    let table = succeeds(&["agreement", "--project", &root]);
+    let line = |start: &str| {
+        let line = table.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}:\n{table}"));
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(table.starts_with("2 experts; 10 sentences of 5 patients rated by two or more, 0 by one"), "{table}");
+    assert!(line("raw agreement").starts_with("raw agreement, % 80.0 "), "{table}");
+    assert!(line("Cohen's kappa").starts_with("Cohen's kappa, mean 0.60 ") && line("Cohen").ends_with("of 1 pair"));
+    assert_eq!(line("Diagnostic tests"), "Diagnostic tests - nobody chose it");
+    assert_eq!(line("None / Coping strategy"), "None / Coping strategy 2 100 %");
+    assert!(table.contains("Sentence \u{241b}[31m4, \u{e9}crit."), "{table}");
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    assert!(!succeeds(&["agreement", "--sentences", "0", "--project", &root]).contains("Sentence"));
+
+    let json: serde_json::Value =
+        serde_json::from_str(&succeeds(&["agreement", "--json", "--project", &root])).unwrap();
+    assert_eq!(json["agreement"]["pairs"][0]["first"], "a very long name of an expert");
+    assert!((json["agreement"]["kappa"]["value"].as_f64().unwrap() - 0.6).abs() < 1e-12, "{json:#}");
+    assert_eq!(json["agreement"]["classes"][1]["alpha"]["undefined"], "nobody chose it");
+    assert_eq!(json["confused"][0]["other"], "coping_strategy");
+    assert_eq!(json["anchoring"]["pull"], "unknown");
+    let csv = succeeds(&["agreement", "--csv", "--project", &root]);
+    assert!(
+        csv.starts_with("what,first,second,measure,value,low,high,undefined,left_out,over\nall,,,raw,0.8,"),
+        "{csv}"
+    );
+    assert!(csv.contains("\nconfused,none,coping_strategy,share,1,,,,,2\n"), "{csv}");
 }
 
 #[test]

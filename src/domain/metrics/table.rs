@@ -1,5 +1,7 @@
 //! Counts by cluster of patients, what they come to, and the bootstrap's draws of clusters.
 
+use std::ops::{AddAssign, Mul};
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rustc_hash::FxHashMap;
@@ -8,7 +10,51 @@ use super::{Bootstrap, Counts, Pair, ratio};
 
 /// At most this many bootstrap clusters. Beyond, patients are pooled by number into this many groups: sums of
 /// independent patients are independent, so the intervals stay valid, and their cost stays bounded.
-const MAX_CLUSTERS: usize = 1_024;
+pub(in crate::domain) const MAX_CLUSTERS: usize = 1_024;
+
+/// Patients as clusters, numbered in the order in which they are met.
+pub(in crate::domain) struct Clusters {
+    numbers: FxHashMap<u32, usize>,
+    pub count: usize,
+}
+
+impl Clusters {
+    /// At most `most` clusters of them.
+    pub fn of(patients: impl Iterator<Item = u32>, most: usize) -> Self {
+        let mut numbers: FxHashMap<u32, usize> = FxHashMap::default();
+        for patient in patients {
+            let next = numbers.len();
+            numbers.entry(patient).or_insert(next);
+        }
+        let count = numbers.len().min(most.max(1));
+        Self { numbers, count }
+    }
+
+    /// How many patients there are.
+    pub fn patients(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// The cluster of one of the patients.
+    pub fn at(&self, patient: u32) -> usize {
+        self.numbers[&patient] % self.count
+    }
+}
+
+/// The sum of rows of cells, each as often as it was drawn.
+pub(in crate::domain) fn drawn<T>(cells: &[T], width: usize, times: &[u32], sum: &mut Vec<T>)
+where
+    T: Copy + Default + AddAssign + Mul<Output = T> + From<u32>,
+{
+    sum.clear();
+    sum.resize(width, T::default());
+    for (row, times) in cells.chunks_exact(width.max(1)).zip(times).filter(|(_, times)| **times > 0) {
+        let times = T::from(*times);
+        for (sum, cell) in sum.iter_mut().zip(row) {
+            *sum += times * *cell;
+        }
+    }
+}
 
 /// Which classes there are and which are averaged. Class 0 is *None*, 1.. the categories, the last one "any category".
 #[derive(Clone, Copy, Debug)]
@@ -79,17 +125,12 @@ pub(in crate::domain) struct Table {
 impl Table {
     pub fn of(pairs: impl IntoIterator<Item = Pair> + Clone, categories: usize) -> Self {
         let width = Shape::cells(categories);
-        let mut numbers: FxHashMap<u32, usize> = FxHashMap::default();
-        for pair in pairs.clone() {
-            let next = numbers.len();
-            numbers.entry(pair.patient).or_insert(next);
-        }
-        let patients = numbers.len();
-        let clusters = patients.min(MAX_CLUSTERS);
+        let numbered = Clusters::of(pairs.clone().into_iter().map(|pair| pair.patient), MAX_CLUSTERS);
+        let (clusters, patients) = (numbered.count, numbered.patients());
         let mut cells = vec![0; width * clusters];
         for pair in pairs {
-            let cluster = numbers[&pair.patient] % clusters;
-            let row = &mut cells[cluster * width..(cluster + 1) * width];
+            let at = numbered.at(pair.patient) * width;
+            let row = &mut cells[at..at + width];
             row[0] += 1;
             row[1] += u32::from(pair.gold == pair.predicted);
             let mut class = |class: usize, gold: bool, predicted: bool| {
@@ -120,30 +161,17 @@ impl Table {
 
     /// The sum of the clusters, each as often as it was drawn.
     pub fn drawn(&self, times: &[u32], sum: &mut Vec<u32>) {
-        sum.clear();
-        sum.resize(self.width, 0);
-        for (row, times) in self.cells.chunks_exact(self.width).zip(times).filter(|(_, times)| **times > 0) {
-            for (sum, cell) in sum.iter_mut().zip(row) {
-                *sum += times * cell;
-            }
-        }
+        drawn(&self.cells, self.width, times, sum);
     }
 
-    /// Percentile bootstrap over clusters: `scipy.stats.bootstrap(method="percentile")` with clusters for items. A
-    /// resample in which a value is undefined says nothing about it and is left out of its interval.
+    /// What the bootstrap says of each value; see [`Draws::intervals`].
     pub fn intervals(&self, shape: Shape, bootstrap: Bootstrap) -> Option<Vec<Option<(f64, f64)>>> {
-        let mut draws = Draws::new(self.clusters, bootstrap)?;
-        let mut drawn: Vec<Vec<f32>> = Vec::new();
-        let (mut sum, mut values) = (Vec::new(), Vec::new());
-        while let Some(times) = draws.draw() {
+        let mut sum = Vec::new();
+        let said = Draws::new(self.clusters, bootstrap)?.intervals(|times, values| {
             self.drawn(times, &mut sum);
-            shape.values(&sum, &mut values);
-            drawn.resize(values.len(), Vec::new());
-            for (drawn, value) in drawn.iter_mut().zip(&values) {
-                drawn.extend(value.map(|v| v as f32));
-            }
-        }
-        Some(drawn.into_iter().map(percentiles).collect())
+            shape.values(&sum, values);
+        });
+        Some(said.into_iter().map(|(interval, _)| interval).collect())
     }
 }
 
@@ -175,6 +203,26 @@ impl Draws {
             self.times[self.random.random_range(0..clusters)] += 1;
         }
         Some(&self.times)
+    }
+
+    /// Percentile bootstrap over clusters: `scipy.stats.bootstrap(method="percentile")` with clusters for items. A
+    /// resample in which a value is undefined says nothing about it and is left out of its interval; beside each
+    /// interval stands how many were.
+    pub fn intervals(
+        mut self,
+        mut values_of: impl FnMut(&[u32], &mut Vec<Option<f64>>),
+    ) -> Vec<(Option<(f64, f64)>, usize)> {
+        let resamples = self.left;
+        let mut drawn: Vec<Vec<f32>> = Vec::new();
+        let mut values = Vec::new();
+        while let Some(times) = self.draw() {
+            values_of(times, &mut values);
+            drawn.resize(values.len(), Vec::new());
+            for (drawn, value) in drawn.iter_mut().zip(&values) {
+                drawn.extend(value.map(|v| v as f32));
+            }
+        }
+        drawn.into_iter().map(|drawn| (resamples - drawn.len(), percentiles(drawn))).map(|(n, i)| (i, n)).collect()
     }
 }
 

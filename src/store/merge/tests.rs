@@ -158,7 +158,9 @@ proptest! {
         let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
         let merged = |order: [usize; 3]| {
             let mut hub = site("hub", turn);
-            order.iter().for_each(|at| drop(hub.merge(&bundles[*at], &[]).unwrap()));
+            for at in order {
+                hub.merge(&bundles[at], &[]).unwrap();
+            }
             hub
         };
         let mut first = merged(orders[0]);

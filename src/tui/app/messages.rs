@@ -1,15 +1,18 @@
 //! What can happen to the state, and what the state asks of the world.
 
+use std::sync::Arc;
+
 use crossterm::event::KeyEvent;
 
-use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::label::{Run, RunId, Stand};
+use crate::domain::corpus::SentenceId;
+use crate::domain::label::{Label, Run, RunId, Stand};
 use crate::domain::queue::Filter;
 use crate::formats::project::training::{Method, TrainSettings};
 use crate::tui::jobs::Offer;
 use crate::tui::train::Side;
+use crate::workflow::agreement::Report;
 use crate::workflow::metrics::{GoldCounts, Scored};
-use crate::workflow::review::Item;
+use crate::workflow::review::{Desk, Item};
 use crate::workflow::train::{Event, Trained};
 use crate::workflow::{Progress, experiment};
 
@@ -20,6 +23,8 @@ pub struct Snapshot {
     pub silver: Option<(Scored, String)>,
     /// The newest classifier against held-out gold, with its name.
     pub classifier: Option<(Scored, String)>,
+    /// How far experts agree; `None` with fewer than two.
+    pub experts: Option<Arc<Report>>,
     /// Gold by category.
     pub gold: GoldCounts,
     /// Synthetic sentences by category.
@@ -37,6 +42,8 @@ pub enum Message {
     Key(KeyEvent),
     /// A sentence to show; the screen goes to it if asked for by the user.
     Item {
+        /// Where it is looked at.
+        desk: Desk,
         /// The sentence.
         item: Box<Item>,
         /// Whether its screen comes to the front.
@@ -44,18 +51,18 @@ pub enum Message {
     },
     /// The filter has no sentence where one was asked for.
     Nothing {
-        /// Real or synthetic.
-        origin: Origin,
+        /// Where.
+        desk: Desk,
         /// Whether the filter has none at all.
         at_all: bool,
     },
     /// How far the annotator is and how many pass the filter.
     Standing {
-        /// Real or synthetic.
-        origin: Origin,
-        /// Decided and all.
+        /// Where.
+        desk: Desk,
+        /// Decided or settled.
         decided: u64,
-        /// All of the origin.
+        /// All that there is to do at this desk.
         total: u64,
         /// Milliseconds of the latest decisions.
         took: Vec<u32>,
@@ -92,6 +99,8 @@ pub enum Message {
     Job(Offer, Progress),
     /// A language model's job is over.
     JobEnded(Offer, Result<String, String>),
+    /// The queue has a new order.
+    Planned,
     /// An effect failed; nothing was changed.
     Failed(String),
     /// Leave.
@@ -118,6 +127,8 @@ pub enum Target {
 pub enum Effect {
     /// Fetch a sentence.
     Fetch {
+        /// Where it is looked at.
+        desk: Desk,
         /// Which.
         target: Target,
         /// Among which.
@@ -127,6 +138,8 @@ pub enum Effect {
     },
     /// Commit a decision on the item and then fetch.
     Decide {
+        /// Where.
+        desk: Desk,
         /// On what.
         item: Box<Item>,
         /// What.
@@ -137,6 +150,26 @@ pub enum Effect {
         then: Target,
         /// Among which.
         filter: Filter,
+    },
+    /// Settle the item as an adjudicator and go on to the next dispute.
+    Settle {
+        /// What is disputed.
+        item: Box<Item>,
+        /// The label, with the reason as its comment.
+        stand: Stand,
+        /// Milliseconds on the screen.
+        took: Option<u32>,
+        /// Among which.
+        filter: Filter,
+    },
+    /// Make a settled case an example in the guideline.
+    Example {
+        /// The sentence.
+        case: SentenceId,
+        /// What it is an example of.
+        label: Label,
+        /// In these words.
+        text: String,
     },
     /// Take back the last decision and show where.
     Undo,

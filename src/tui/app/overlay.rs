@@ -3,12 +3,10 @@
 use crossterm::event::KeyCode;
 
 use super::{App, Effect, Overlay, Prompt, Target};
-use crate::domain::corpus::Origin;
-use crate::domain::queue::Filter;
-use crate::tui::app::Screen;
 use crate::tui::filter;
 use crate::tui::keymap::{Action, Key};
 use crate::tui::theme::Meaning;
+use crate::workflow::review::Desk;
 
 impl App {
     pub(super) fn overlay_key(&mut self, overlay: Overlay, key: Key, now: u64) -> Vec<Effect> {
@@ -27,12 +25,10 @@ impl App {
                     Some(Action::Next) => (selected + 1).min(last),
                     Some(Action::Previous) => selected.saturating_sub(1),
                     Some(Action::Accept) => {
-                        let filter = Filter::default();
-                        return rows
-                            .get(selected)
-                            .map(|(id, _)| Effect::Fetch { target: Target::Exactly(*id), filter, show: true })
-                            .into_iter()
-                            .collect();
+                        let (desk, filter) = (Desk::Review, self.review.filter.clone());
+                        let show =
+                            |(id, _): &(_, _)| Effect::Fetch { desk, target: Target::Exactly(*id), filter, show: true };
+                        return rows.get(selected).map(show).into_iter().collect();
                     }
                     Some(Action::Close | Action::Quit) => return Vec::new(),
                     _ => selected,
@@ -127,14 +123,15 @@ impl App {
                 None => Vec::new(),
             };
         }
-        let origin = if self.screen == Screen::Bronze { Origin::Synthetic } else { Origin::Real };
+        let desk = self.screen.desk().unwrap_or(Desk::Review);
         if prompt == Prompt::Search {
-            return match filter::parse(&text, origin, &self.shared.taxonomy) {
+            let all = self.of(desk).all.clone();
+            return match filter::parse(&text, all, &self.shared.taxonomy, &self.shared.outdated) {
                 Ok(filter) => {
-                    let state = self.of(origin);
-                    state.filter = filter.clone();
+                    let state = self.of(desk);
+                    state.filter = filter;
                     state.query = text;
-                    vec![Effect::Fetch { target: Target::Resume, filter, show: false }]
+                    vec![state.fetch(Target::Resume)]
                 }
                 Err(fault) => {
                     let cursor = text.len();
@@ -143,9 +140,11 @@ impl App {
                 }
             };
         }
-        let state = self.of(origin);
+        let state = self.of(desk);
         match prompt {
             Prompt::Comment => state.comment(text, now),
+            Prompt::Reason(label) => state.settle(label, text, now),
+            Prompt::Example(case, label) => vec![Effect::Example { case, label, text }],
             _ => state.reword(&text, now),
         }
     }

@@ -1,4 +1,6 @@
-//! Metrics: scores by category with intervals, and the confusion matrix.
+//! Metrics: scores by category with intervals, and the confusion matrix; or experts beside each other.
+
+mod experts;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -10,14 +12,18 @@ use crate::domain::metrics::{Counts, Estimate};
 use crate::domain::text::visible;
 use crate::formats::tables::{Scores, counted, named_rows, percent};
 use crate::tui::app::App;
+use crate::tui::metrics::{View, name};
 use crate::tui::theme::Meaning;
 use crate::workflow::metrics::Scored;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let shared = &app.shared;
     let theme = &shared.theme;
+    if app.metrics.view == View::Experts {
+        return experts::draw(frame, area, app);
+    }
     let Some((scored, model)) = app.metrics.scored(&app.board) else {
-        let text = if app.metrics.classifier {
+        let text = if app.metrics.view == View::Classifier {
             "  no classifier yet; S trains one"
         } else {
             "  no silver yet; import a model's labels with --model"
@@ -25,9 +31,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
         return frame.render_widget(Paragraph::new(vec![Line::default(), Line::raw(text)]), area);
     };
     let report = &scored.report;
-    let whose = match app.metrics.classifier {
-        true => format!("{} on held-out gold", visible(model).text),
-        false => format!("silver of {} against gold", visible(model).text),
+    let whose = match app.metrics.view {
+        View::Classifier => format!("{} on held-out gold", visible(model).text),
+        _ => format!("silver of {} against gold", visible(model).text),
     };
     let blind = report.blind_share().map_or_else(|| "-".into(), |share| format!("{:.0} %", 100.0 * share));
     let caption = format!(
@@ -103,7 +109,6 @@ fn draw_matrix(frame: &mut Frame<'_>, area: Rect, app: &App, scored: &Scored) {
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let confusion = &scored.confusion;
-    let name = |i: usize| i.checked_sub(1).map_or("None", |i| shared.taxonomy.categories()[i].name.as_str());
     let column = (0..confusion.size).flat_map(|g| (0..confusion.size).map(move |p| confusion.get(g, p)));
     let cell_width = column.max().unwrap_or(0).to_string().len().max(2) + 1;
     let room = usize::from(inner.width).saturating_sub(cell_width * confusion.size);
@@ -119,7 +124,7 @@ fn draw_matrix(frame: &mut Frame<'_>, area: Rect, app: &App, scored: &Scored) {
     let heads: String = columns.clone().map(|i| format!("{:>cell_width$}", key(i))).collect();
     let mut lines = vec![Line::styled(format!(" {:<name_width$} {heads}", ""), theme.style(Meaning::Title))];
     for row in first_row..confusion.size {
-        let label = fit(&format!("{} {}", key(row), name(row)), name_width);
+        let label = fit(&format!("{} {}", key(row), name(&shared.taxonomy, row)), name_width);
         let mut spans = vec![Span::styled(format!(" {label:<name_width$} "), theme.style(Meaning::Text))];
         for at in columns.clone() {
             let count = confusion.get(row, at);

@@ -6,8 +6,9 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Clear, Paragraph};
 
 use super::{fit, middle, styled_lines};
+use crate::domain::taxonomy::Category;
 use crate::domain::text::visible;
-use crate::tui::app::{App, Overlay, Prompt, palette};
+use crate::tui::app::{App, Overlay, Prompt, Shared, palette};
 use crate::tui::filter;
 use crate::tui::theme::Meaning;
 
@@ -69,6 +70,8 @@ fn name(prompt: &Prompt) -> &'static str {
         Prompt::Search => "search: words and conditions, Enter searches",
         Prompt::Comment => "comment, Enter saves",
         Prompt::Edit => "reword, Enter saves and accepts",
+        Prompt::Reason(_) => "why, in a few words; Enter settles, Esc does not",
+        Prompt::Example(..) => "in your own words, without who it is; Enter adds it to the guideline",
         Prompt::Palette => "find an action, Enter does it",
     }
 }
@@ -88,30 +91,46 @@ fn help(app: &App) -> Vec<Line<'static>> {
 }
 
 fn guideline(app: &App, width: usize) -> Vec<Line<'static>> {
-    let theme = &app.shared.theme;
-    let mut lines = Vec::new();
-    let paragraph = |lines: &mut Vec<Line<'static>>, lead: &'static str, text: &str, meaning| {
-        for (i, mut line) in styled_lines(&visible(text).text, width.saturating_sub(6), theme.style(meaning), &[])
-            .into_iter()
-            .enumerate()
-        {
-            line.spans.insert(0, Span::raw(if i == 0 { lead } else { "     " }));
-            lines.push(line);
-        }
-    };
-    for category in app.shared.taxonomy.categories() {
-        lines.push(Line::from(vec![
-            Span::styled(format!(" {} ", category.shortcut), theme.style(Meaning::Key)),
-            Span::styled(category.name.clone(), theme.style(Meaning::Title)),
-        ]));
-        paragraph(&mut lines, "   ", &category.definition, Meaning::Text);
-        category.includes.iter().for_each(|t| paragraph(&mut lines, "   + ", t, Meaning::Text));
-        category.excludes.iter().for_each(|t| paragraph(&mut lines, "   - ", t, Meaning::Dim));
-        category.examples.iter().for_each(|t| paragraph(&mut lines, "   \u{201c} ", t, Meaning::Evidence));
-        lines.push(Line::default());
+    let taxonomy = &app.shared.taxonomy;
+    let mut lines: Vec<Line<'_>> =
+        taxonomy.categories().iter().flat_map(|category| guideline_of(&app.shared, category, width)).collect();
+    for rule in taxonomy.rules() {
+        lines.extend(paragraph(&app.shared, "   * ", rule, Meaning::Text, width));
     }
-    for rule in app.shared.taxonomy.rules() {
-        paragraph(&mut lines, "   * ", rule, Meaning::Text);
+    lines
+}
+
+/// The guideline's words for one category.
+pub(super) fn guideline_of(shared: &Shared, category: &Category, width: usize) -> Vec<Line<'static>> {
+    let theme = &shared.theme;
+    let mut lines = vec![Line::from(vec![
+        Span::styled(format!(" {} ", category.shortcut), theme.style(Meaning::Key)),
+        Span::styled(category.name.clone(), theme.style(Meaning::Title)),
+    ])];
+    let parts = [
+        ("   ", std::slice::from_ref(&category.definition), Meaning::Text),
+        ("   + ", &category.includes, Meaning::Text),
+        ("   - ", &category.excludes, Meaning::Dim),
+        ("   \u{201c} ", &category.examples, Meaning::Evidence),
+    ];
+    for (lead, texts, meaning) in parts {
+        lines.extend(texts.iter().flat_map(|text| paragraph(shared, lead, text, meaning, width)));
+    }
+    lines.push(Line::default());
+    lines
+}
+
+/// A wrapped text behind a lead.
+pub(super) fn paragraph(
+    shared: &Shared,
+    lead: &'static str,
+    text: &str,
+    meaning: Meaning,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let mut lines = styled_lines(&visible(text).text, width.saturating_sub(6), shared.theme.style(meaning), &[]);
+    for (i, line) in lines.iter_mut().enumerate() {
+        line.spans.insert(0, Span::raw(if i == 0 { lead } else { "     " }));
     }
     lines
 }
@@ -158,6 +177,11 @@ fn input(
             for (i, (action, what)) in found.iter().enumerate().skip(from).take(12) {
                 lines.push(pair(app.shared.keymap.key(*action), what, i == chosen));
             }
+        }
+        Prompt::Reason(label) | Prompt::Example(_, label) => {
+            let lead = if matches!(prompt, Prompt::Reason(_)) { "settled as" } else { "an example of" };
+            let said = format!("   {lead} {}", app.shared.taxonomy.describe(label));
+            lines.push(Line::styled(fit(&said, width), theme.style(Meaning::Gold)));
         }
         Prompt::Comment | Prompt::Edit => {}
     }

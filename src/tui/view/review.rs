@@ -5,6 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
+use super::overlay::paragraph;
 use super::{bar, duration, fit, pane, styled_lines};
 use crate::domain::corpus::Origin;
 use crate::domain::label::{Confidence, ConfidenceKind, Decision, Label};
@@ -42,13 +43,16 @@ fn empty(state: &ReviewState, shared: &Shared) -> Vec<Line<'static>> {
             format!("no label is in doubt here: `goldsmith doubt` looks for label errors; {clear} shows all sentences")
         }
         (_, false, _) => format!("nothing passes `{}`; {} clears it", visible(&state.query).text, key(Action::Close)),
+        (_, _, Origin::Real) if state.all.assigned.is_some() => {
+            format!("nothing is given to {} yet; leave and run `goldsmith assign`", visible(&shared.annotator.0).text)
+        }
         (_, _, Origin::Real) => "no sentences yet; leave and run `goldsmith import NOTES`".to_owned(),
         (_, _, Origin::Synthetic) => "no synthetic sentences yet".to_owned(),
     };
     vec![Line::default(), Line::raw(format!("  {text}"))]
 }
 
-fn draw_note(frame: &mut Frame<'_>, area: Rect, shared: &Shared, item: &Item) {
+pub(super) fn draw_note(frame: &mut Frame<'_>, area: Rect, shared: &Shared, item: &Item) {
     let theme = &shared.theme;
     let document = &item.document;
     let parts = [&document.patient.0, &document.title, &document.kind, &document.date];
@@ -190,7 +194,14 @@ fn confidence(confidence: Option<Confidence>) -> String {
     )
 }
 
-fn labelled(shared: &Shared, who: &str, label: &Label, rest: &str, meaning: Meaning, width: usize) -> Line<'static> {
+pub(super) fn labelled(
+    shared: &Shared,
+    who: &str,
+    label: &Label,
+    rest: &str,
+    meaning: Meaning,
+    width: usize,
+) -> Line<'static> {
     let name = shared.taxonomy.describe(label);
     let who = fit(who, 11);
     let room = width.saturating_sub(13 + rest.chars().count());
@@ -204,11 +215,15 @@ fn labelled(shared: &Shared, who: &str, label: &Label, rest: &str, meaning: Mean
 /// Why the sentence is queued for a second look; in a blind project, before the decision, only that it is.
 fn doubt_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> {
     let style = shared.theme.style(Meaning::Warn);
+    let why = item.why.as_ref().filter(|_| item.mine.is_none());
+    let mut lines = why.map_or_else(Vec::new, |why| paragraph(shared, " here: ", why, Meaning::Dim, width));
+    lines.truncate(3);
     if !item.doubted {
-        return Vec::new();
+        return lines;
     }
     let Some(doubt) = &item.doubt else {
-        return vec![Line::styled(" queued for a second look", style)];
+        lines.push(Line::styled(" queued for a second look", style));
+        return lines;
     };
     let said = format!(
         "{} given {}, the classifier says {} with {:.2}; self-confidence {:.2}",
@@ -219,10 +234,11 @@ fn doubt_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>>
         doubt.self_confidence
     );
     let wrapped = styled_lines(&visible(&said).text, width.saturating_sub(4), style, &[]).into_iter();
-    wrapped.take(4).enumerate().map(|(i, line)| prefixed(if i == 0 { " ! " } else { "   " }, line)).collect()
+    lines.extend(wrapped.take(4).enumerate().map(|(i, line)| prefixed(if i == 0 { " ! " } else { "   " }, line)));
+    lines
 }
 
-fn machine_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> {
+pub(super) fn machine_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> {
     let theme = &shared.theme;
     if item.hidden {
         return vec![Line::styled(" blind: shown after you decide", theme.style(Meaning::Warn))];
@@ -302,11 +318,14 @@ fn gold_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> 
     if let Some(mine) = &item.mine {
         line("you", mine);
     }
+    for settlement in &item.settled {
+        line("settled", settlement);
+    }
     lines
 }
 
 /// Each category with its key, a mark where it is chosen, and the classifier's probability.
-fn category_lines(shared: &Shared, state: &ReviewState, item: &Item, width: usize) -> Vec<Line<'static>> {
+pub(super) fn category_lines(shared: &Shared, state: &ReviewState, item: &Item, width: usize) -> Vec<Line<'static>> {
     let theme = &shared.theme;
     let chosen = state.chosen();
     let probabilities = item.classifier.as_ref().map(|p| p.content.probabilities.as_slice()).unwrap_or_default();

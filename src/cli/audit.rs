@@ -1,0 +1,266 @@
+//! `goldsmith audit`: whether the log holds, and what it says, for people, as CSV and as JSON.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::arguments::AuditArgs;
+use super::{Exit, Failure, print, say};
+use crate::domain::corpus::SentenceId;
+use crate::domain::label::{Annotator, EventId};
+use crate::domain::record::EventKind;
+use crate::domain::text::visible;
+use crate::formats::tables::{counted, csv_rows};
+use crate::formats::{FormatError, create_private};
+use crate::workflow::WorkflowError;
+use crate::workflow::audit::{self, Entry, LogFilter, Verdict, iso};
+use crate::workflow::project::Project;
+
+/// So many faults are written out; the rest are counted.
+const FAULTS_SHOWN: usize = 50;
+/// Rows of CSV that are written at once.
+const ROWS_AT_ONCE: usize = 1_000;
+
+pub(super) fn audit(project: &Project, args: &AuditArgs) -> Result<Exit, Failure> {
+    let mut store = project.store()?;
+    let filter = LogFilter {
+        annotator: args.annotator.clone().map(Annotator),
+        sentence: args.sentence.map(SentenceId),
+        since: args.since.as_deref().map(audit::moment).transpose()?,
+        by_sentence: args.by_sentence,
+    };
+    let verdict = audit::look(project, &mut store, args.expect.as_deref())?;
+    if args.json {
+        print(&format!("{}\n", json(&verdict)))?;
+        if args.log {
+            audit::log(project, &filter, args.with_text, &mut |entry| print(&format!("{}\n", json_of(&entry))))?;
+        }
+    } else if let Some(path) = &args.csv {
+        let written = if path == Path::new("-") {
+            let mut out = std::io::stdout().lock();
+            table(project, &filter, args.with_text, Path::new("standard output"), &mut out)?
+        } else {
+            table(project, &filter, args.with_text, path, &mut create_private(path)?)?
+        };
+        say(&format!("{} written as CSV", counted(written as usize, "event")));
+        say(&text(&verdict));
+    } else {
+        if args.log {
+            audit::log(project, &filter, args.with_text, &mut |entry| print(&line(project, &entry)))?;
+            print("\n")?;
+        }
+        print(&text(&verdict))?;
+    }
+    Ok(if verdict.wrong.is_empty() { Exit::Success } else { Exit::Fault })
+}
+
+/// The verdict in words, and what each annotator did.
+fn text(verdict: &Verdict) -> String {
+    let mut out = String::new();
+    for person in &verdict.people {
+        let mut did = vec![counted(person.decisions as usize, "decision")];
+        if person.decisions > 0 {
+            did.push(format!("{} of them blind", person.blind));
+        }
+        if person.settlements > 0 {
+            did.push(counted(person.settlements as usize, "settlement"));
+        }
+        if person.turns > 0 {
+            did.push(format!("{} taken back or restored", person.turns));
+        }
+        if person.from_elsewhere > 0 {
+            did.push(format!("{} from other sites", person.from_elsewhere));
+        }
+        let name = visible(&person.annotator.0).text;
+        out += &format!("{name}: {}; {} to {}\n", did.join(", "), iso(person.first), iso(person.last));
+    }
+    for wrong in verdict.wrong.iter().take(FAULTS_SHOWN) {
+        out += &format!("wrong: {}\n", visible(wrong).text);
+    }
+    if verdict.wrong.len() > FAULTS_SHOWN {
+        out += &format!("and {} more; --json has all\n", verdict.wrong.len() - FAULTS_SHOWN);
+    }
+    let events = counted(verdict.audited.events as usize, "event");
+    if verdict.audited.head.is_empty() && verdict.wrong.is_empty() {
+        return out + "the log is empty\n";
+    }
+    let head = &verdict.audited.head;
+    out + &if verdict.wrong.is_empty() {
+        format!(
+            "all is well: {events}, each as it was written, and nothing is missing\nlast link: {head}\nkeep it where no one who can write the store can change it; `goldsmith audit --expect` with it proves later that the log up to here is still the same\n"
+        )
+    } else {
+        format!(
+            "the log of {events} is not as this program wrote it\nlast link: {head}\nwhat to do: {}\n",
+            visible(&verdict.advice).text
+        )
+    }
+}
+
+fn json(verdict: &Verdict) -> serde_json::Value {
+    let people = verdict.people.iter().map(|person| {
+        serde_json::json!({
+            "annotator": person.annotator, "decisions": person.decisions, "blind": person.blind,
+            "settlements": person.settlements, "taken_back_or_restored": person.turns,
+            "from_other_sites": person.from_elsewhere, "first": iso(person.first), "last": iso(person.last),
+        })
+    });
+    serde_json::json!({
+        "well": verdict.wrong.is_empty(), "events": verdict.audited.events, "last_link": verdict.audited.head,
+        "wrong": verdict.wrong, "what_to_do": verdict.advice, "annotators": people.collect::<Vec<_>>(),
+    })
+}
+
+fn json_of(entry: &Entry) -> serde_json::Value {
+    let row = &entry.row;
+    let mut all = serde_json::json!({
+        "position": row.position, "id": row.id, "note": row.note, "place": row.place, "sentence": row.sentence,
+        "model": row.model, "event": row.record, "link": row.link,
+    });
+    if let (Some(text), Some(map)) = (&entry.text, all.as_object_mut()) {
+        map.insert("text".into(), text.as_str().into());
+    }
+    all
+}
+
+const COLUMNS: [&str; 21] = [
+    "position",
+    "event",
+    "kind",
+    "time",
+    "annotator",
+    "site",
+    "note",
+    "sentence",
+    "place",
+    "label",
+    "comment",
+    "took_seconds",
+    "saw_machine",
+    "seen_run",
+    "seen_model",
+    "seen_label",
+    "taxonomy",
+    "supersedes",
+    "target",
+    "link",
+    "text",
+];
+
+fn table(
+    project: &Project,
+    filter: &LogFilter,
+    with_text: bool,
+    path: &Path,
+    out: &mut dyn Write,
+) -> Result<u64, WorkflowError> {
+    let columns = if with_text { &COLUMNS[..] } else { &COLUMNS[..COLUMNS.len() - 1] };
+    let mut rows: Vec<Vec<String>> = vec![columns.iter().map(|column| (*column).to_owned()).collect()];
+    let mut flush = |rows: &mut Vec<Vec<String>>| {
+        let written = out.write_all(csv_rows(rows).as_bytes());
+        rows.clear();
+        written.map_err(|cause| FormatError::Io { doing: "write", path: path.into(), cause })
+    };
+    let events = audit::log(project, filter, with_text, &mut |entry| {
+        let mut row = cells(&entry);
+        row.truncate(columns.len());
+        rows.push(row);
+        if rows.len() >= ROWS_AT_ONCE { Ok(flush(&mut rows)?) } else { Ok(()) }
+    })?;
+    flush(&mut rows)?;
+    Ok(events)
+}
+
+fn cells(entry: &Entry) -> Vec<String> {
+    let row = &entry.row;
+    let record = row.record.as_ref();
+    let stand = record.and_then(|record| record.stand.as_ref());
+    let seen = record.and_then(|record| record.proposal.as_ref());
+    let id = |id: &EventId| id.0.clone();
+    let label = stand.map_or_else(String::new, |stand| match &stand.label {
+        _ if stand.rejected => "(rejected)".into(),
+        Some(label) if label.is_none() => "None".into(),
+        Some(label) => label.join(),
+        None => String::new(),
+    });
+    vec![
+        row.position.map_or_else(String::new, |position| position.to_string()),
+        row.id.0.clone(),
+        record.map_or("unreadable", |record| record.kind.word()).into(),
+        record.map_or_else(String::new, |record| iso(record.at)),
+        record.map_or_else(String::new, |record| record.annotator.0.clone()),
+        record.and_then(|record| record.site.clone()).unwrap_or_default(),
+        row.note.clone().unwrap_or_default(),
+        row.sentence.map_or_else(String::new, |id| id.0.to_string()),
+        row.place.map_or_else(String::new, |at| format!("{}..{}", at.start, at.end)),
+        label,
+        stand.map_or_else(String::new, |stand| stand.comment.clone()),
+        record.and_then(|record| record.took).map_or_else(String::new, |ms| format!("{:.1}", f64::from(ms) / 1e3)),
+        record.and_then(|record| record.proposal_visible).map_or("", |saw| if saw { "yes" } else { "no" }).into(),
+        seen.map_or_else(String::new, |seen| seen.run.0.clone()),
+        row.model.clone().unwrap_or_default(),
+        seen.map_or_else(String::new, |seen| if seen.label.is_none() { "None".into() } else { seen.label.join() }),
+        record.and_then(|record| record.taxonomy.as_deref()).unwrap_or_default().chars().take(12).collect(),
+        record
+            .and_then(|record| record.supersedes.as_ref())
+            .map_or_else(String::new, |ids| ids.iter().map(id).collect::<Vec<_>>().join(" ")),
+        record.and_then(|record| record.target.as_ref()).map_or_else(String::new, id),
+        row.link.clone(),
+        entry.text.clone().unwrap_or_default(),
+    ]
+}
+
+/// An event in a line, for people.
+fn line(project: &Project, entry: &Entry) -> String {
+    let row = &entry.row;
+    let position = row.position.map_or_else(|| "-".into(), |position| position.to_string());
+    let Some(record) = &row.record else {
+        return format!("{position:>6}  event {} cannot be read\n", visible(&row.id.0).text);
+    };
+    let at = match (&row.note, row.place, row.sentence) {
+        (Some(note), Some(place), Some(id)) => {
+            format!("sentence {} (note {note}, {}..{})", id.0, place.start, place.end)
+        }
+        _ => "a sentence that is not here".into(),
+    };
+    let mut said = match record.kind {
+        EventKind::Decide => format!("decides on {at}"),
+        EventKind::Settle => format!("settles {at}"),
+        EventKind::Undo => format!("takes back what was said on {at}"),
+        EventKind::Redo => format!("restores what was said on {at}"),
+    };
+    if let Some(stand) = &record.stand {
+        let label = match &stand.label {
+            _ if stand.rejected => "rejected".into(),
+            Some(label) => project.taxonomy.describe(label),
+            None if stand.skipped => "put off".into(),
+            None => "no label".into(),
+        };
+        said += &format!(": {label}");
+        if stand.flagged {
+            said += ", flagged";
+        }
+        if !stand.comment.is_empty() {
+            said += &format!(", \"{}\"", stand.comment);
+        }
+        said += &match (record.proposal_visible, &record.proposal) {
+            (Some(false), _) => "; blind".to_owned(),
+            (_, Some(seen)) => format!(
+                "; saw {} from {}",
+                project.taxonomy.describe(&seen.label),
+                row.model.as_deref().unwrap_or("a model")
+            ),
+            (_, None) => "; a machine's label was in sight".into(),
+        };
+        if let Some(took) = record.took {
+            said += &format!("; {:.1} s", f64::from(took) / 1e3);
+        }
+    }
+    if let Some(site) = &record.site {
+        said += &format!("; from {site}");
+    }
+    let mut out = format!("{position:>6}  {}  {} {said}\n", iso(record.at), record.annotator);
+    if let Some(text) = &entry.text {
+        out += &format!("        {text}\n");
+    }
+    out.lines().map(|line| visible(line).text + "\n").collect()
+}

@@ -1,0 +1,64 @@
+//! `goldsmith taxonomy versions` and `diff`: the guideline as it was and as it is.
+
+use super::{Exit, Failure, print, say};
+use crate::domain::guideline::{Change, Part};
+use crate::domain::taxonomy::CategoryKey;
+use crate::domain::text::visible;
+use crate::workflow::guideline;
+use crate::workflow::project::Project;
+
+pub(super) fn versions(project: &Project) -> Result<Exit, Failure> {
+    let store = project.store()?;
+    let mut out = format!("{:<14} {:<17} {:>8}\n", "version", "used since", "labels");
+    for version in guideline::versions(project, &store)? {
+        let since = jiff::Timestamp::from_millisecond(version.since.0).unwrap_or_default();
+        let current = if version.current { "  in use" } else { "" };
+        let (hash, since) = (&version.hash[..version.hash.len().min(12)], since.strftime("%Y-%m-%d %H:%M"));
+        out.push_str(&format!("{hash:<14} {since:<17} {:>8}{current}\n", version.labels));
+    }
+    print(&out)?;
+    Ok(Exit::Success)
+}
+
+pub(super) fn diff(project: &Project, before: Option<&str>, after: Option<&str>, json: bool) -> Result<Exit, Failure> {
+    let compared = guideline::compare(project, &project.store()?, before, after)?;
+    if json {
+        print(&format!("{:#}\n", serde_json::json!(compared)))?;
+        return Ok(Exit::Success);
+    }
+    let name = |hash: &str| if hash.len() == 64 { hash[..12].to_owned() } else { hash.to_owned() };
+    let mut out =
+        format!("--- {}\n+++ {}\n", visible(&name(&compared.before)).text, visible(&name(&compared.after)).text);
+    for change in &compared.changes {
+        out.push_str(&said(change));
+    }
+    print(&out)?;
+    if compared.changes.is_empty() {
+        say("the same guideline");
+    }
+    if compared.outdated > 0 {
+        say(&format!(
+            "{} decisions were made by a guideline that has changed its meaning since; in the workbench `/outdated` shows each expert theirs",
+            compared.outdated
+        ));
+    }
+    Ok(Exit::Success)
+}
+
+fn said(change: &Change) -> String {
+    let lines = |before: &[String], after: &[String]| -> String {
+        let signed = |sign: char, line: &String| format!("  {sign} {}\n", visible(line).text.replace('\n', " "));
+        before.iter().map(|line| signed('-', line)).chain(after.iter().map(|line| signed('+', line))).collect()
+    };
+    let meaning = |part: Part| if part.changes_meaning() { "" } else { " (no change of meaning)" };
+    match change {
+        Change::Added(key) => format!("new category {key}\n"),
+        Change::Removed(key) => format!("category {key} is gone\n"),
+        Change::Changed { category, part, before, after } => {
+            let category = category.as_ref().map_or("None", CategoryKey::as_str);
+            format!("{category}, {}{}\n{}", part.word(), meaning(*part), lines(before, after))
+        }
+        Change::Rules { before, after } => format!("rules\n{}", lines(before, after)),
+        Change::Selection => "how many categories a sentence may carry\n".to_owned(),
+    }
+}

@@ -1,0 +1,92 @@
+//! `goldsmith assign` and `goldsmith status`: who decides on what, and how far all have come.
+
+use super::arguments::{AssignArgs, StatusArgs};
+use super::{Exit, Failure, print, say};
+use crate::domain::agreement::Proportion;
+use crate::domain::text::visible;
+use crate::workflow::project::Project;
+use crate::workflow::protocol::{self, Standing};
+
+pub(super) fn assign(project: &Project, args: &AssignArgs) -> Result<Exit, Failure> {
+    let done = protocol::assign(project, &mut project.store()?, args.plan)?;
+    if args.json {
+        print(&format!("{:#}\n", serde_json::json!(done)))?;
+        return Ok(Exit::Success);
+    }
+    let mut out = format!("{:<24} {:>9} {:>9}\n", "expert", "has", "new");
+    for (who, has, new) in &done.experts {
+        out.push_str(&format!("{:<24} {has:>9} {new:>9}\n", visible(&who.0).text));
+    }
+    print(&out)?;
+    if done.calibration > 0 {
+        say(&format!("{} sentences are for everyone and come first", done.calibration));
+    }
+    if done.taken_back > 0 {
+        say(&format!("{} undecided sentences of people who are no longer named go to others", done.taken_back));
+    }
+    say(if args.plan {
+        "nothing was given out; without --plan it is"
+    } else {
+        "each finds theirs in the workbench: goldsmith --as NAME; `goldsmith status` shows how far all have come"
+    });
+    Ok(Exit::Success)
+}
+
+pub(super) fn status(project: &Project, args: &StatusArgs) -> Result<Exit, Failure> {
+    let status = protocol::status(project, &project.store()?)?;
+    if args.json {
+        print(&format!("{:#}\n", serde_json::json!(status)))?;
+        return Ok(Exit::Success);
+    }
+    let mut out = format!(
+        "{:<14} {:>7} {:>7} {:>6} {:>9} {:>10} {:>10} {:>8}\n",
+        "expert", "decided", "left", "pace", "time left", "as others", "as silver", "as self"
+    );
+    for expert in &status.experts {
+        out.push_str(&line(expert));
+    }
+    print(&out)?;
+    say(&format!(
+        "{} sentences; {} gold, {} disputed, {} settled by adjudicators",
+        status.sentences, status.gold, status.disputed, status.settled
+    ));
+    if status.experts.iter().any(|expert| expert.calibration.0 < expert.calibration.1) {
+        let rows = status.experts.iter().filter(|expert| expert.calibration.1 > 0);
+        let rows: Vec<String> = rows
+            .map(|e| format!("{} {} of {}", visible(&e.annotator.0).text, e.calibration.0, e.calibration.1))
+            .collect();
+        say(&format!("calibration: {}", rows.join(", ")));
+    }
+    if status.disputed > 0 {
+        say("the workbench has what is disputed on its screen Adjudicate");
+    }
+    Ok(Exit::Success)
+}
+
+fn line(expert: &Standing) -> String {
+    let left = expert.given.saturating_sub(expert.decided);
+    let pace = expert.pace.map_or_else(|| "-".to_owned(), |ms| format!("{:.1} s", f64::from(ms) / 1000.0));
+    let time = expert.pace.map_or_else(
+        || "-".to_owned(),
+        |ms| {
+            let minutes = u64::from(ms) * left / 60_000;
+            if minutes < 120 { format!("{minutes} min") } else { format!("{} h", minutes / 60) }
+        },
+    );
+    let share = |proportion: Option<Proportion>| {
+        proportion
+            .and_then(|p| Some(format!("{:.0} % /{}", 100.0 * p.share?, p.whole)))
+            .unwrap_or_else(|| "-".to_owned())
+    };
+    let own = expert.earlier.as_ref().and_then(|earlier| earlier.raw.value());
+    let own = own.map_or_else(|| "-".to_owned(), |raw| format!("{:.0} %", 100.0 * raw));
+    let name = visible(&expert.annotator.0).text;
+    let name = if expert.named { name } else { format!("({name})") };
+    format!(
+        "{name:<14} {:>7} {:>7} {pace:>6} {time:>9} {:>10} {:>10} {own:>8}\n",
+        expert.decided,
+        if expert.named { left.to_string() } else { "-".to_owned() },
+        share(expert.others),
+        share(expert.silver)
+    )
+}

@@ -1,0 +1,169 @@
+//! Whether experts agree more with silver where they saw it: the pull of the machine's label.
+
+use serde::Serialize;
+
+use super::{Measure, Undefined};
+use crate::domain::comparison::{LEVEL, least_p};
+use crate::domain::metrics::{Bootstrap, Clusters, Draws, MAX_CLUSTERS, drawn};
+
+/// Fewer decisions of either kind say nothing.
+const ENOUGH: u64 = 30;
+
+/// One expert's decision on a sentence with silver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// Whose note it is.
+    pub patient: u32,
+    /// Whether a machine's label could be seen before the decision.
+    pub seen: bool,
+    /// Whether the decision is silver's label.
+    pub agrees: bool,
+}
+
+/// A share with its 95 % interval by Wilson.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Proportion {
+    /// How many.
+    pub part: u64,
+    /// Of how many.
+    pub whole: u64,
+    /// `None` of nothing.
+    pub share: Option<f64>,
+    /// `None` of nothing.
+    pub interval: Option<(f64, f64)>,
+}
+
+impl Proportion {
+    /// Of counts.
+    pub fn of(part: u64, whole: u64) -> Self {
+        // The 97.5 % point of the normal distribution.
+        let z = 1.959_963_984_540_054_f64;
+        let (n, share) = (whole as f64, part as f64 / whole as f64);
+        let stretch = 1.0 + z * z / n;
+        let centre = (share + z * z / (2.0 * n)) / stretch;
+        let half = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt() / stretch;
+        let any = whole > 0;
+        Self {
+            part,
+            whole,
+            share: any.then_some(share),
+            interval: any.then_some(((centre - half).max(0.0), (centre + half).min(1.0))),
+        }
+    }
+}
+
+/// What the difference says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pull {
+    /// Experts agree more with silver that they saw, by more than chance.
+    Pulled,
+    /// Chance can explain the difference.
+    Chance,
+    /// Experts agree less with silver that they saw, by more than chance.
+    Against,
+    /// There are too few decisions or patients.
+    Unknown,
+}
+
+/// Agreement with silver where it was seen against where it was not.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Anchoring {
+    /// Decisions with a machine's label in sight.
+    pub seen: Proportion,
+    /// Blind ones.
+    pub hidden: Proportion,
+    /// The share of the first less that of the second, with its interval by patient.
+    pub difference: Measure,
+    /// Patients of the first and of the second.
+    pub patients: (usize, usize),
+}
+
+impl Anchoring {
+    /// Of decisions on sentences that have silver.
+    pub fn of(sights: &[Sight], bootstrap: Bootstrap) -> Self {
+        let clusters = Clusters::of(sights.iter().map(|sight| sight.patient), MAX_CLUSTERS);
+        let mut cells = vec![0u32; 4 * clusters.count];
+        for sight in sights {
+            let at = 4 * clusters.at(sight.patient) + if sight.seen { 0 } else { 2 };
+            cells[at] += u32::from(sight.agrees);
+            cells[at + 1] += 1;
+        }
+        let mut sum = Vec::new();
+        drawn(&cells, 4, &vec![1; clusters.count], &mut sum);
+        let difference = |sum: &[u32]| match sum {
+            [_, 0, ..] => Err(Undefined::NeverSeen),
+            [_, _, _, 0] => Err(Undefined::NeverHidden),
+            [a, seen, b, hidden] => Ok(f64::from(*a) / f64::from(*seen) - f64::from(*b) / f64::from(*hidden)),
+            _ => Err(Undefined::NeverSeen),
+        };
+        let value = difference(&sum);
+        let mut again = Vec::new();
+        let said = Draws::new(clusters.count, bootstrap).filter(|_| value.is_ok()).and_then(|draws| {
+            let all = draws.intervals(|times, values| {
+                drawn(&cells, 4, times, &mut again);
+                values.clear();
+                values.push(difference(&again).ok());
+            });
+            all.first().copied()
+        });
+        let patients = |seen| {
+            let of = sights.iter().filter(|sight| sight.seen == seen).map(|sight| sight.patient);
+            Clusters::of(of, MAX_CLUSTERS).patients()
+        };
+        Self {
+            seen: Proportion::of(sum[0].into(), sum[1].into()),
+            hidden: Proportion::of(sum[2].into(), sum[3].into()),
+            difference: Measure::new(value, said),
+            patients: (patients(true), patients(false)),
+        }
+    }
+
+    /// What the difference says.
+    pub fn pull(&self) -> Pull {
+        let enough =
+            self.seen.whole.min(self.hidden.whole) >= ENOUGH && least_p(self.patients.0.min(self.patients.1)) < LEVEL;
+        match self.difference.estimate.interval {
+            Some((low, _)) if enough && low > 0.0 => Pull::Pulled,
+            Some((_, high)) if enough && high < 0.0 => Pull::Against,
+            Some(_) if enough => Pull::Chance,
+            _ => Pull::Unknown,
+        }
+    }
+
+    /// What it means.
+    pub fn sentence(&self) -> String {
+        let percent = |share: Option<f64>| 100.0 * share.unwrap_or_default();
+        let pull = self.pull();
+        if pull == Pull::Unknown {
+            let patients = (1..).find(|n| least_p(*n) < LEVEL).unwrap_or_default();
+            return format!(
+                "Whether silver pulls the experts cannot be said: {} decisions with silver in sight and {} without, of {} \
+                 and {} patients. It takes {ENOUGH} decisions of {patients} patients each.",
+                self.seen.whole, self.hidden.whole, self.patients.0, self.patients.1
+            );
+        }
+        let (low, high) = self.difference.estimate.interval.unwrap_or_default();
+        let points = percent(self.difference.value());
+        let means = match pull {
+            Pull::Pulled => {
+                "That is more than chance: silver in sight pulls the experts, unless it stood on easier sentences. Score \
+                 silver on blind decisions."
+            }
+            Pull::Against => {
+                "They agree less with what they see, so it does not pull them; its sentences may be harder."
+            }
+            Pull::Chance | Pull::Unknown => "Chance can explain that: no pull is seen.",
+        };
+        format!(
+            "Experts gave silver's label in {:.1} % of the decisions with silver in sight and in {:.1} % without: {:.1} \
+             points {} (95 % interval {:+.1} to {:+.1}). {means}",
+            percent(self.seen.share),
+            percent(self.hidden.share),
+            points.abs(),
+            if points < 0.0 { "less" } else { "more" },
+            100.0 * low,
+            100.0 * high
+        )
+    }
+}

@@ -1,0 +1,226 @@
+//! What changed between two versions of a guideline, and which labels that puts in question.
+
+use serde::{Deserialize, Serialize};
+
+use super::label::Label;
+use super::taxonomy::{Category, CategoryKey, Taxonomy};
+
+/// A part of a guideline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// The name that people read.
+    Name,
+    /// The key that assigns it.
+    Shortcut,
+    /// What it is.
+    Definition,
+    /// What counts.
+    Includes,
+    /// What does not.
+    Excludes,
+    /// Example sentences.
+    Examples,
+}
+
+impl Part {
+    /// Its word in the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Shortcut => "shortcut",
+            Self::Definition => "definition",
+            Self::Includes => "includes",
+            Self::Excludes => "excludes",
+            Self::Examples => "examples",
+        }
+    }
+
+    /// Whether a label given before the change may no longer be right. Names, keys and examples change no meaning.
+    pub fn changes_meaning(self) -> bool {
+        matches!(self, Self::Definition | Self::Includes | Self::Excludes)
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// A category that was not there before.
+    Added(CategoryKey),
+    /// A category that is no longer there.
+    Removed(CategoryKey),
+    /// A part of a category reads otherwise.
+    Changed {
+        /// Which category; `None` for *None*.
+        category: Option<CategoryKey>,
+        /// Which part.
+        part: Part,
+        /// Lines that are gone.
+        before: Vec<String>,
+        /// Lines that are new.
+        after: Vec<String>,
+    },
+    /// The rules between categories read otherwise.
+    Rules {
+        /// Rules that are gone.
+        before: Vec<String>,
+        /// Rules that are new.
+        after: Vec<String>,
+    },
+    /// Sentences may carry one category, and could carry several, or the other way round.
+    Selection,
+}
+
+/// Every difference between two versions, in the order of the later file.
+pub fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if before.selection() != after.selection() {
+        changes.push(Change::Selection);
+    }
+    for category in after.categories() {
+        match before.get(&category.key) {
+            None => changes.push(Change::Added(category.key.clone())),
+            Some(earlier) => changes.extend(between(earlier, category)),
+        }
+    }
+    for category in before.categories().iter().filter(|category| after.get(&category.key).is_none()) {
+        changes.push(Change::Removed(category.key.clone()));
+    }
+    let one = |text: &str| vec![text.to_owned()];
+    let none = [
+        (Part::Definition, one(&before.none().definition), one(&after.none().definition)),
+        (Part::Examples, before.none().examples.clone(), after.none().examples.clone()),
+    ];
+    changes.extend(none.into_iter().filter_map(|(part, before, after)| changed(None, part, before, after)));
+    if let Some((before, after)) = lines(before.rules().to_vec(), after.rules().to_vec()) {
+        changes.push(Change::Rules { before, after });
+    }
+    changes
+}
+
+fn between(before: &Category, after: &Category) -> Vec<Change> {
+    let one = |text: &str| vec![text.to_owned()];
+    let parts = [
+        (Part::Name, one(&before.name), one(&after.name)),
+        (Part::Shortcut, one(&before.shortcut.to_string()), one(&after.shortcut.to_string())),
+        (Part::Definition, one(&before.definition), one(&after.definition)),
+        (Part::Includes, before.includes.clone(), after.includes.clone()),
+        (Part::Excludes, before.excludes.clone(), after.excludes.clone()),
+        (Part::Examples, before.examples.clone(), after.examples.clone()),
+    ];
+    parts.into_iter().filter_map(|(part, b, a)| changed(Some(after.key.clone()), part, b, a)).collect()
+}
+
+fn changed(category: Option<CategoryKey>, part: Part, before: Vec<String>, after: Vec<String>) -> Option<Change> {
+    lines(before, after).map(|(before, after)| Change::Changed { category, part, before, after })
+}
+
+/// What is only in the one and only in the other; `None` where both say the same. The order of lines is no difference.
+fn lines(before: Vec<String>, after: Vec<String>) -> Option<(Vec<String>, Vec<String>)> {
+    let only = |a: &[String], b: &[String]| a.iter().filter(|line| !b.contains(line)).cloned().collect::<Vec<_>>();
+    let (gone, new) = (only(&before, &after), only(&after, &before));
+    (!gone.is_empty() || !new.is_empty()).then_some((gone, new))
+}
+
+/// Labels that were given by a version of the guideline and are in question now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outdated {
+    /// The version, by its hash.
+    pub taxonomy: String,
+    /// All its labels, because what holds for all of them changed: the rules, or how many categories a sentence may carry.
+    pub all: bool,
+    /// Those with one of these categories.
+    pub categories: Vec<CategoryKey>,
+    /// Those without any.
+    pub none: bool,
+}
+
+impl Outdated {
+    /// What changes put in question among the labels of a version; `None` if nothing. A new category puts *None* in question,
+    /// as a sentence may belong to it.
+    pub fn by(taxonomy: &str, changes: &[Change]) -> Option<Self> {
+        let mut outdated = Self { taxonomy: taxonomy.to_owned(), all: false, categories: Vec::new(), none: false };
+        for change in changes {
+            match change {
+                Change::Added(_) => outdated.none = true,
+                Change::Removed(key) => outdated.categories.push(key.clone()),
+                Change::Changed { part, .. } if !part.changes_meaning() => {}
+                Change::Changed { category: Some(key), .. } => outdated.categories.push(key.clone()),
+                Change::Changed { category: None, .. } => outdated.none = true,
+                Change::Rules { .. } | Change::Selection => outdated.all = true,
+            }
+        }
+        outdated.categories.sort();
+        outdated.categories.dedup();
+        (outdated.all || outdated.none || !outdated.categories.is_empty()).then_some(outdated)
+    }
+
+    /// Whether a label of that version is in question.
+    pub fn concerns(&self, label: &Label) -> bool {
+        self.all || (self.none && label.is_none()) || label.keys().iter().any(|key| self.categories.contains(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::taxonomy::tests::small;
+    use crate::domain::taxonomy::{NoneGuide, Selection};
+
+    fn version(edit: impl FnOnce(&mut Vec<Category>)) -> Taxonomy {
+        let base = small(Selection::Single);
+        let mut categories = base.categories().to_vec();
+        edit(&mut categories);
+        Taxonomy::new("small".into(), String::new(), Selection::Single, categories, vec![]).unwrap()
+    }
+
+    fn label(keys: &str) -> Label {
+        Label::parse(keys).unwrap()
+    }
+
+    /// Before, after, and whether labels of `memory`, `mood` and None given before are in question.
+    #[test]
+    fn only_what_changed_its_meaning_is_asked_again() {
+        let base = || version(|_| {});
+        let cases: Vec<(&str, Taxonomy, [bool; 3])> = vec![
+            ("nothing", base(), [false, false, false]),
+            ("a name", version(|c| c[0].name = "Remembering".into()), [false, false, false]),
+            ("an example", version(|c| c[0].examples.push("She forgets.".into())), [false, false, false]),
+            ("a definition", version(|c| c[0].definition.push('!')), [true, false, false]),
+            ("what counts", version(|c| c[1].includes.push("tears".into())), [false, true, false]),
+            ("one is gone", version(|c| drop(c.remove(0))), [true, false, false]),
+            (
+                "one is new",
+                version(|c| c.push(Category { key: CategoryKey::new("new").unwrap(), shortcut: 'n', ..c[0].clone() })),
+                [false, false, true],
+            ),
+            (
+                "None",
+                base().with(NoneGuide { definition: "all else".into(), examples: vec![] }, Default::default()),
+                [false, false, true],
+            ),
+            ("several", small(Selection::Multiple), [true, true, true]),
+        ];
+        for (what, after, expected) in cases {
+            let outdated = Outdated::by("t", &diff(&base(), &after));
+            let concerns = |keys: &str| outdated.as_ref().is_some_and(|o| o.concerns(&label(keys)));
+            assert_eq!([concerns("memory"), concerns("mood"), concerns("")], expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_change_says_what_was_and_what_is() {
+        let after = version(|c| {
+            c[0].includes = vec!["names".into(), "faces".into()];
+            c.swap(1, 2);
+        });
+        let expected = Change::Changed {
+            category: Some(CategoryKey::new("memory").unwrap()),
+            part: Part::Includes,
+            before: vec![],
+            after: vec!["names".into(), "faces".into()],
+        };
+        assert_eq!(diff(&version(|_| {}), &after), [expected]);
+    }
+}

@@ -1,0 +1,101 @@
+//! SQL for what leaves a store in a bundle: which events, the notes that they are on, and how far earlier bundles went.
+
+use rusqlite::types::ToSql;
+use rusqlite::{OptionalExtension, Row};
+
+use super::{Store, StoreError, chain};
+use crate::domain::corpus::DocumentId;
+use crate::domain::label::{Annotator, EventId};
+use crate::domain::record::Record;
+use crate::domain::taxonomy::hex;
+
+/// Which events of the log are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Those with a number above this one.
+    pub after: i64,
+    /// And not above this one: what is decided meanwhile is for the next time.
+    pub upto: i64,
+    /// Of one annotator alone.
+    pub annotator: Option<Annotator>,
+    /// From one site alone; the inner `None` is this store.
+    pub site: Option<Option<String>>,
+    /// Without those that reword a sentence.
+    pub without_rewording: bool,
+}
+
+/// The selection in SQL, and its values in order.
+const SELECTED: &str = "e.seq > ?1 AND e.seq <= ?2 AND (?3 IS NULL OR e.annotator = ?3) AND (NOT ?4 OR e.site IS ?5)
+    AND (NOT ?6 OR json_extract(e.stand, '$.edited') IS NULL)";
+
+impl Selection {
+    fn values<T>(&self, run: impl FnOnce(&[&dyn ToSql]) -> T) -> T {
+        let site = self.site.as_ref().and_then(Option::as_ref);
+        run(&[&self.after, &self.upto, &self.annotator, &self.site.is_some(), &site, &self.without_rewording])
+    }
+}
+
+impl Store {
+    /// The number of the last event and its link in the chain; 0 and nothing where there is none.
+    pub fn log_end(&self) -> Result<(i64, String), StoreError> {
+        self.with(|c| {
+            let last = "SELECT e.seq, c.hash FROM events e JOIN chain c ON c.event = e.id ORDER BY e.seq DESC LIMIT 1";
+            let read = |row: &Row<'_>| Ok((row.get(0)?, hex(&row.get::<_, chain::Link>(1)?)));
+            Ok(c.query_row(last, [], read).optional()?.unwrap_or_default())
+        })
+    }
+
+    /// How many events are meant.
+    pub fn count_selected(&self, selection: &Selection) -> Result<u64, StoreError> {
+        let sql = format!("SELECT count(*) FROM events e WHERE {SELECTED}");
+        self.with(|c| selection.values(|values| c.query_row(&sql, values, |row| row.get(0))))
+    }
+
+    /// The first so many of them in the order of this store, with the number of the last: what to go on after.
+    pub fn selected(&self, selection: &Selection, limit: usize) -> Result<(Vec<Record>, i64), StoreError> {
+        let sql = format!("{} WHERE {SELECTED} ORDER BY e.seq LIMIT {limit}", chain::RECORD);
+        self.with(|c| {
+            let mut last = selection.after;
+            let mut read = c.prepare_cached(&sql)?;
+            let all = selection.values(|values| {
+                let rows = read.query_map(values, |row| {
+                    last = row.get(16)?;
+                    chain::record(row)
+                })?;
+                rows.collect::<Result<_, _>>()
+            })?;
+            Ok((all, last))
+        })
+    }
+
+    /// The notes that they are on, in the order of this store.
+    pub fn notes_of(&self, selection: &Selection) -> Result<Vec<DocumentId>, StoreError> {
+        let sql = format!(
+            "SELECT DISTINCT s.document FROM events e JOIN sentences s ON s.id = e.sentence WHERE {SELECTED} ORDER BY 1"
+        );
+        self.with(|c| {
+            let mut read = c.prepare_cached(&sql)?;
+            selection.values(|values| read.query_map(values, |row| row.get(0))?.collect())
+        })
+    }
+
+    /// How far the last bundle of this kind went: the number of its last event, 0 for none.
+    pub fn bundled(&self, kind: &str) -> Result<i64, StoreError> {
+        self.with(|c| {
+            let known = "SELECT e.seq FROM meta m JOIN events e ON e.id = m.value WHERE m.key = ?";
+            Ok(c.query_row(known, [mark(kind)], |row| row.get(0)).optional()?.unwrap_or(0))
+        })
+    }
+
+    /// Notes how far a bundle went. The event's id is kept, not its number.
+    pub fn mark_bundled(&mut self, kind: &str, upto: i64) -> Result<(), StoreError> {
+        self.write(|c| {
+            let id: EventId = c.query_row("SELECT id FROM events WHERE seq = ?", [upto], |row| row.get(0))?;
+            c.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [mark(kind), id.0]).map(drop)
+        })
+    }
+}
+
+fn mark(kind: &str) -> String {
+    format!("bundled {kind}")
+}

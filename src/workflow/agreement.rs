@@ -1,0 +1,362 @@
+//! How far the experts of a project agree: with each other, with silver, and with what they said before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde::Serialize;
+
+use super::WorkflowError;
+use super::metrics::Board;
+use super::project::Project;
+use crate::domain::agreement::{
+    Agreement, Anchoring, Proportion, Rating, Relook, Repeated, Sight, agreement, confusions,
+};
+use crate::domain::corpus::SentenceId;
+use crate::domain::label::{Annotator, Decision, Event, EventId, RunId, Source};
+use crate::store::Store;
+
+/// A decision on the same sentence is a second look, and no correction, after so many milliseconds: an hour.
+const SECOND_LOOK: i64 = 3_600_000;
+
+/// One expert beside the others, silver, and themselves.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Expert {
+    /// Who.
+    pub annotator: Annotator,
+    /// Real sentences with a label of theirs.
+    pub sentences: usize,
+    /// Of the labels that others gave to these, how many are the same.
+    pub others: Proportion,
+    /// Of the newest silver labels of these, how many are the same.
+    pub silver: Proportion,
+    /// Beside their own earlier labels; `None` where they looked at nothing twice, or where that was not asked for.
+    pub earlier: Option<Repeated>,
+}
+
+/// Two categories that experts choose one for the other; see [`crate::domain::agreement::Confusable`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Confused {
+    /// The one; 0 is *None*.
+    pub one: usize,
+    /// The other.
+    pub other: usize,
+    /// How often two experts of a sentence differ in this.
+    pub count: u64,
+    /// Of all such differences.
+    pub share: f64,
+    /// The sentences, most disputed first.
+    pub sentences: Vec<SentenceId>,
+}
+
+/// How far the experts agree.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// By name. Their places are the experts' numbers in the agreement.
+    pub experts: Vec<Expert>,
+    /// The numbers.
+    pub agreement: Agreement,
+    /// What is confused most, first.
+    pub confused: Vec<Confused>,
+    /// The newest run of a language model, which agreement with silver is about.
+    pub silver: Option<RunId>,
+    /// Agreement with silver where it was seen against where it was not.
+    pub anchoring: Anchoring,
+}
+
+impl Report {
+    /// The name of an expert by number.
+    pub fn name(&self, rater: usize) -> &str {
+        self.experts.get(rater).map_or("?", |expert| expert.annotator.0.as_str())
+    }
+}
+
+/// Measures it all. Labels of an expert who contradicts themselves across sites take no part: which one holds is not known.
+pub fn of(project: &Project, store: &Store, board: &Board) -> Result<Report, WorkflowError> {
+    let mut report = live(project, board);
+    let patients: FxHashMap<SentenceId, u32> =
+        board.votes().into_iter().map(|(id, patient, _)| (id, patient)).collect();
+    let (categories, selection) = (project.taxonomy.categories().len(), project.taxonomy.selection());
+    let bits = |decision: &Decision| decision.stand.label.as_ref().map_or(0, |label| project.taxonomy.bits(label));
+    let mut looks: BTreeMap<Annotator, Vec<Relook>> = BTreeMap::new();
+    for (earlier, later) in looked_again(&store.events()?) {
+        let Some(patient) = patients.get(&later.sentence) else {
+            continue;
+        };
+        let look = Relook { patient: *patient, earlier: bits(earlier), later: bits(later) };
+        looks.entry(later.annotator.clone()).or_default().push(look);
+    }
+    for expert in &mut report.experts {
+        let looks = looks.get(&expert.annotator).map_or(&[][..], Vec::as_slice);
+        expert.earlier = Repeated::of(looks, categories, selection, project.file.bootstrap);
+    }
+    Ok(report)
+}
+
+/// What the board alone can say, without the log: for numbers that follow each decision.
+pub fn live(project: &Project, board: &Board) -> Report {
+    let votes = board.votes();
+    let held = || votes.iter().map(|(id, patient, votes)| (*id, *patient, votes.iter().filter(|vote| !vote.forked)));
+    let names: BTreeSet<&Annotator> = held().flat_map(|(.., votes)| votes.map(|vote| &vote.annotator)).collect();
+    let number: BTreeMap<&Annotator, usize> = names.iter().enumerate().map(|(at, name)| (*name, at)).collect();
+    let silver = board.latest(Source::Llm).cloned();
+    let proposed = silver.as_ref().map_or_else(FxHashMap::default, |run| board.labels(run));
+
+    let (mut ratings, mut sights) = (Vec::new(), Vec::new());
+    // Of each expert: sentences, those with silver, and silver's label.
+    let mut counts = vec![(0, 0, 0); names.len()];
+    for (item, (id, patient, votes)) in (0..).zip(held()) {
+        for vote in votes {
+            let (rater, label) = (number[&vote.annotator], project.taxonomy.bits(&vote.label));
+            ratings.push(Rating { item, patient, rater, label });
+            counts[rater].0 += 1;
+            if let Some(silver) = proposed.get(&id) {
+                let agrees = *silver == label;
+                sights.push(Sight { patient, seen: !vote.blind, agrees });
+                counts[rater].1 += 1;
+                counts[rater].2 += u64::from(agrees);
+            }
+        }
+    }
+    let (categories, bootstrap) = (project.taxonomy.categories().len(), project.file.bootstrap);
+    let agreement = agreement(&ratings, categories, project.taxonomy.selection(), bootstrap);
+    let experts = names.iter().zip(counts).enumerate().map(|(rater, (name, (sentences, with_silver, same)))| {
+        let (mut equal, mut beside) = (0.0, 0);
+        for pair in agreement.pairs.iter().filter(|pair| pair.first == rater || pair.second == rater) {
+            equal += (pair.raw.value().unwrap_or_default() * pair.items as f64).round();
+            beside += pair.items as u64;
+        }
+        Expert {
+            annotator: (*name).clone(),
+            sentences,
+            others: Proportion::of(equal as u64, beside),
+            silver: Proportion::of(same, with_silver),
+            earlier: None,
+        }
+    });
+    let confused = confusions(&ratings).into_iter().map(|pair| Confused {
+        one: pair.one,
+        other: pair.other,
+        count: pair.count,
+        share: pair.share,
+        sentences: pair.items.iter().filter_map(|item| Some(votes.get(*item as usize)?.0)).collect(),
+    });
+    Report {
+        experts: experts.collect(),
+        confused: confused.collect(),
+        silver,
+        anchoring: Anchoring::of(&sights, bootstrap),
+        agreement,
+    }
+}
+
+/// Decisions that their expert has not withdrawn, each with the one that the same expert made on the same sentence before.
+fn looked_again(events: &[Event]) -> Vec<(&Decision, &Decision)> {
+    // Of several turns of a decision the latest holds.
+    let mut turns: BTreeMap<(&EventId, &Annotator), (&EventId, bool)> = BTreeMap::new();
+    let mut turn = |id, annotator, target, withdrawn| {
+        let held = turns.entry((target, annotator)).or_insert((id, withdrawn));
+        if held.0 < id {
+            *held = (id, withdrawn);
+        }
+    };
+    let mut decisions: Vec<&Decision> = Vec::new();
+    for event in events {
+        match event {
+            Event::Decide(decision) if decision.stand.label.is_some() => decisions.push(decision),
+            Event::Undo { id, annotator, target, .. } => turn(id, annotator, target, true),
+            Event::Redo { id, annotator, target, .. } => turn(id, annotator, target, false),
+            Event::Decide(_) | Event::Settle(_) => {}
+        }
+    }
+    let withdrawn: FxHashSet<&EventId> =
+        turns.into_iter().filter(|(_, (_, withdrawn))| *withdrawn).map(|((target, _), _)| target).collect();
+    decisions.retain(|decision| !withdrawn.contains(&decision.id));
+    let order = |d: &Decision| (d.sentence, d.at, d.id.clone());
+    decisions.sort_by(|a, b| a.annotator.cmp(&b.annotator).then_with(|| order(a).cmp(&order(b))));
+    // A comment or a flag put to what was decided is no look at the label.
+    let marks = |d: &Decision| (d.stand.flagged, d.stand.comment.clone());
+    decisions.dedup_by(|later, earlier| {
+        let one = (&later.annotator, later.sentence) == (&earlier.annotator, earlier.sentence);
+        one && later.stand.label == earlier.stand.label && marks(later) != marks(earlier)
+    });
+    let both = decisions.windows(2).map(|two| (two[0], two[1]));
+    both.filter(|(earlier, later)| {
+        (&earlier.annotator, earlier.sentence) == (&later.annotator, later.sentence)
+            && later.at.0 - earlier.at.0 >= SECOND_LOOK
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::agreement::Pull;
+    use crate::domain::corpus::{NewDocument, Origin, PatientKey};
+    use crate::domain::label::{Label, NewProposal, Outcome, Run, RunKind, Stand, Timestamp};
+    use crate::domain::text::Span;
+    use crate::workflow::project::init;
+
+    const HOUR: i64 = 3_600_000;
+
+    /// Eight patients with ten sentences each, silver *None* on all of them.
+    struct Study {
+        _folder: tempfile::TempDir,
+        project: Project,
+        store: Store,
+        sentences: Vec<SentenceId>,
+        events: i64,
+    }
+
+    impl Study {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            init(folder.path(), "ad-signs").unwrap();
+            let project = Project::read(folder.path(), Some("ann")).unwrap();
+            let mut store = project.store().unwrap();
+            let mut sentences = Vec::new();
+            let mut note = |patient: usize, origin| {
+                let note = NewDocument {
+                    patient: PatientKey(format!("patient {patient}")),
+                    external_id: format!("{origin:?} {patient}"),
+                    title: String::new(),
+                    kind: String::new(),
+                    date: String::new(),
+                    source: "test".into(),
+                    text: "A word. ".repeat(10),
+                    sentences: (0..10).map(|i| Span::new(8 * i, 8 * i + 7)).collect(),
+                };
+                let first = store.insert_documents(&[note], origin, &project.file.split).unwrap()[0].first_sentence();
+                sentences.extend((0..10).map(|i| SentenceId(first.0 + i)));
+            };
+            (0..8).for_each(|patient| note(patient, Origin::Real));
+            note(8, Origin::Synthetic);
+            let run = Run {
+                id: RunId("silver".into()),
+                kind: RunKind::Label,
+                model: "some-llm".into(),
+                config: "{}".into(),
+                taxonomy: String::new(),
+                started: Timestamp(0),
+                finished: None,
+                outcome: Outcome::Finished,
+                scores: String::new(),
+            };
+            store.put_run(&run).unwrap();
+            let silver: Vec<NewProposal> =
+                sentences[..80].iter().map(|id| NewProposal::bare(*id, Label::none())).collect();
+            store.propose(&run.id, Source::Llm, &silver).unwrap();
+            Self { _folder: folder, project, store, sentences, events: 0 }
+        }
+
+        fn stand(&mut self, who: &str, sentence: usize, at: i64, seen: bool, stand: Stand) -> EventId {
+            self.events += 1;
+            let decision = Decision {
+                id: EventId(format!("{:08}", self.events)),
+                at: Timestamp(at),
+                annotator: Annotator(who.into()),
+                sentence: self.sentences[sentence],
+                stand,
+                took: None,
+                proposal_visible: seen,
+                proposal: None,
+                taxonomy: String::new(),
+                supersedes: None,
+            };
+            let id = decision.id.clone();
+            self.store.append(&[Event::Decide(decision)]).unwrap();
+            id
+        }
+
+        fn decide(&mut self, who: &str, sentence: usize, at: i64, seen: bool, label: &str) -> EventId {
+            let label = Some(Label::parse(label).unwrap());
+            self.stand(who, sentence, at, seen, Stand { label, ..Stand::default() })
+        }
+
+        fn report(&self) -> Report {
+            let mut board = Board::default();
+            board.refresh(&self.project, &self.store).unwrap();
+            of(&self.project, &self.store, &board).unwrap()
+        }
+    }
+
+    #[test]
+    fn what_experts_decided_is_measured_and_synthetic_sentences_are_not() {
+        let mut study = Study::new();
+        for i in 0..80 {
+            study.decide("ann", i, 0, false, if i % 2 == 0 { "" } else { "coping_strategy" });
+        }
+        for i in 0..20 {
+            study.decide("bob", i, 0, false, if i % 2 == 0 || i == 3 { "" } else { "coping_strategy" });
+        }
+        study.decide("bob", 85, 0, false, "coping_strategy");
+        study.decide("ann", 85, 0, false, "");
+        let report = study.report();
+        let agreement = &report.agreement;
+        assert_eq!((agreement.items, agreement.alone, agreement.patients, agreement.raters), (20, 60, 2, 2));
+        assert_eq!(agreement.raw.value(), Some(0.95));
+        assert_eq!(agreement.pairs[0].kappa.value(), Some(0.9));
+        assert_eq!((report.name(0), report.name(1)), ("ann", "bob"));
+        let [ann, bob] = &report.experts[..] else { panic!("{:?}", report.experts) };
+        assert_eq!((ann.sentences, ann.others.part, ann.others.whole), (80, 19, 20));
+        assert_eq!((ann.silver.part, ann.silver.whole), (40, 80));
+        assert_eq!((bob.sentences, bob.silver.part, &bob.earlier), (20, 11, &None));
+        let [confused] = &report.confused[..] else { panic!("{:?}", report.confused) };
+        let coping = study.project.taxonomy.categories().iter().position(|c| c.key.as_str() == "coping_strategy");
+        assert_eq!((confused.one, confused.other, confused.count), (0, coping.unwrap() + 1, 1));
+        assert_eq!(confused.sentences, [study.sentences[3]]);
+        assert_eq!(report.silver, Some(RunId("silver".into())));
+        assert_eq!(report.anchoring.pull(), Pull::Unknown);
+    }
+
+    #[test]
+    fn silver_in_sight_pulls() {
+        let mut study = Study::new();
+        for i in 0..80 {
+            let seen = i % 2 == 0;
+            study.decide("ann", i, 0, seen, if seen || i % 3 == 0 { "" } else { "coping_strategy" });
+        }
+        let anchoring = study.report().anchoring;
+        assert_eq!((anchoring.seen.part, anchoring.seen.whole, anchoring.hidden.whole), (40, 40, 40));
+        assert_eq!(anchoring.pull(), Pull::Pulled, "{}", anchoring.sentence());
+    }
+
+    #[test]
+    fn a_second_look_is_no_correction_no_mark_and_nothing_withdrawn() {
+        let mut study = Study::new();
+        // Looked at again after a day: once the same, once not.
+        study.decide("ann", 0, 0, false, "");
+        study.decide("ann", 0, 24 * HOUR, false, "");
+        study.decide("ann", 1, 0, false, "");
+        study.decide("ann", 1, 24 * HOUR, false, "coping_strategy");
+        // Corrected a minute later.
+        study.decide("ann", 2, 0, false, "");
+        study.decide("ann", 2, HOUR / 60, false, "coping_strategy");
+        // Flagged a day later.
+        study.decide("ann", 3, 0, false, "");
+        let flagged = Stand { label: Some(Label::none()), flagged: true, ..Stand::default() };
+        study.stand("ann", 3, 24 * HOUR, false, flagged);
+        // Withdrawn.
+        study.decide("ann", 4, 0, false, "");
+        let target = study.decide("ann", 4, 24 * HOUR, false, "coping_strategy");
+        let undo = Event::Undo {
+            id: EventId("99999999".into()),
+            at: Timestamp(25 * HOUR),
+            annotator: Annotator("ann".into()),
+            target,
+        };
+        study.store.append(&[undo]).unwrap();
+        // Another's.
+        study.decide("bob", 5, 0, false, "");
+        study.decide("ann", 5, 24 * HOUR, false, "coping_strategy");
+        let report = study.report();
+        let earlier = report.experts[0].earlier.as_ref().unwrap();
+        assert_eq!((earlier.items, earlier.raw.value(), &report.experts[1].earlier), (2, Some(0.5), &None));
+    }
+
+    #[test]
+    fn without_decisions_nothing_is_said() {
+        let report = Study::new().report();
+        assert_eq!((report.experts.len(), report.agreement.items), (0, 0));
+        assert!(report.agreement.alpha.undefined.is_some() && report.confused.is_empty());
+    }
+}

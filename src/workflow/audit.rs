@@ -1,0 +1,114 @@
+//! Who decided what, when, having seen what; and whether the log is as this program wrote it.
+
+use super::WorkflowError;
+use super::project::Project;
+use crate::domain::label::Timestamp;
+pub use crate::store::LogFilter;
+use crate::store::{Audited, LogRow, Person, Store, StoreError, Tampering};
+
+/// What came of looking through the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What was found.
+    pub audited: Audited,
+    /// The same in plain sentences; empty if all is well.
+    pub wrong: Vec<String>,
+    /// What to do about it; empty if all is well.
+    pub advice: String,
+    /// What each annotator did.
+    pub people: Vec<Person>,
+}
+
+/// An event of the log with the text that it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The event.
+    pub row: LogRow,
+    /// The sentence, where texts are asked for.
+    pub text: Option<String>,
+}
+
+/// Looks through the whole log. `expect` is a link noted earlier, in hexadecimal.
+pub fn look(project: &Project, store: &mut Store, expect: Option<&str>) -> Result<Verdict, WorkflowError> {
+    let expect = expect.map(str::trim);
+    if let Some(link) = expect.filter(|link| link.len() != 64 || !link.bytes().all(|b| b.is_ascii_hexdigit())) {
+        return Err(WorkflowError::Refused(format!(
+            "`{link}` is no link of a chain: 64 hexadecimal digits, as `goldsmith audit` and every bundle say them"
+        )));
+    }
+    let audited = store.audit(expect)?;
+    let mut wrong = audited.tampering.iter().map(|found| sentence(store, found)).collect::<Result<Vec<_>, _>>()?;
+    if !audited.found {
+        wrong.push(
+            "the link that you noted is not in this log: since then the log was made anew, or its end was cut off"
+                .into(),
+        );
+    }
+    let advice = match wrong.is_empty() {
+        true => String::new(),
+        false => format!(
+            "keep {} as it is for whoever looks into it; take the last copy of which `goldsmith audit` says that all is well, and merge into it what was bundled since",
+            project.file.store.display()
+        ),
+    };
+    Ok(Verdict { people: store.people()?, audited, wrong, advice })
+}
+
+fn sentence(store: &Store, found: &Tampering) -> Result<String, StoreError> {
+    Ok(match found {
+        Tampering::Changed { position, event } => format!(
+            "event {position} ({}) was changed after it was written, or the sentence or the proposal that it names was",
+            event.0
+        ),
+        Tampering::Removed { position, event: Some(event) } => format!("event {position} ({}) was removed", event.0),
+        Tampering::Removed { position, event: None } => format!("event {position} was removed, and its link with it"),
+        Tampering::CutOff { events: 1 } => "an event was cut off the end of the log".into(),
+        Tampering::CutOff { events } => format!("{events} events were cut off the end of the log"),
+        Tampering::Unlinked { event } => {
+            format!("event {} was put in without a link: this program did not write it", event.0)
+        }
+        Tampering::Standing { sentence, annotator } => {
+            let whose = annotator.as_ref().map_or_else(|| "the adjudicators".to_owned(), ToString::to_string);
+            let note = store.place_of(*sentence)?.map_or_else(String::new, |note| format!(" (note {note})"));
+            format!(
+                "what is shown as the label that {whose} gave sentence {}{note} is not what the events come to",
+                sentence.0
+            )
+        }
+        Tampering::Text { document } => format!("the text of note {document} is not the one that was imported"),
+    })
+}
+
+/// Hands on every event that passes, in order.
+pub fn log(
+    project: &Project,
+    filter: &LogFilter,
+    with_text: bool,
+    each: &mut dyn FnMut(Entry) -> Result<(), WorkflowError>,
+) -> Result<u64, WorkflowError> {
+    let store = project.store()?;
+    let order = store.log_order(filter)?;
+    for seq in &order {
+        let row = store.log_row(*seq)?;
+        let text = match row.sentence.filter(|_| with_text) {
+            Some(id) => store.texts(&[id])?.pop().map(|row| row.text),
+            None => None,
+        };
+        each(Entry { row, text })?;
+    }
+    Ok(order.len() as u64)
+}
+
+/// A moment as ISO 8601 in UTC.
+pub fn iso(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |moment| moment.to_string())
+}
+
+/// A day (its beginning in UTC) or a moment, as it is typed.
+pub fn moment(typed: &str) -> Result<Timestamp, WorkflowError> {
+    let day = || typed.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
+    let found = typed.parse::<jiff::Timestamp>().ok().or_else(|| Some(day()?.timestamp()));
+    found.map(|moment| Timestamp(moment.as_millisecond())).ok_or_else(|| {
+        WorkflowError::Refused(format!("`{typed}` is no date; write 2026-01-31, or 2026-01-31T14:00:00Z"))
+    })
+}

@@ -1,0 +1,590 @@
+//! Sites that cannot share a database: a bundle of one store's events out, and another store's in.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde_json::json;
+
+use super::project::Project;
+use super::{Cancel, Progress, Watch, WorkflowError, import, new_run_id, now};
+use crate::domain::corpus::{NewDocument, Origin};
+use crate::domain::egress::{Cargo, Gate};
+use crate::domain::label::{Annotator, Outcome, Run, RunId, RunKind, Timestamp};
+use crate::domain::queue::Filter;
+use crate::domain::record::Record;
+use crate::domain::taxonomy::Taxonomy;
+use crate::formats::bundle::seal::{Keys, Seal, Secret};
+use crate::formats::bundle::signature::{self, Signer};
+use crate::formats::bundle::{Bundle, Header, Item, Note, Proposed, Reader, Writer, without_words};
+use crate::formats::{FormatError, taxonomy};
+use crate::store::{Direction, Insert, Merged, Seen, Selection, Store};
+
+/// So many events are read or taken in at once, and so many bytes of notes: what waits in memory, and how long others wait for
+/// the write lock.
+const EVENTS_AT_ONCE: usize = 5_000;
+const BYTES_AT_ONCE: usize = 2 << 20;
+/// A guideline's words are looked for in so many sentences that share them.
+const LOOKED_AT: usize = 200;
+
+/// What to write, for whom.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The file; it must not be there yet.
+    pub out: PathBuf,
+    /// One annotator's events alone.
+    pub annotator: Option<Annotator>,
+    /// One site's events alone; `here` is this store.
+    pub site: Option<String>,
+    /// Only what came after the last bundle that was written so.
+    pub new: bool,
+    /// With the notes that the events are on.
+    pub with_text: bool,
+    /// With comments and reworded sentences.
+    pub comments: bool,
+    /// With the notes although anyone can open the file.
+    pub plain: bool,
+    /// Public keys of age, or files with them; without any, those of the project file.
+    pub to: Vec<String>,
+    /// The environment variable with a passphrase.
+    pub passphrase_env: Option<String>,
+    /// A minisign secret key.
+    pub sign: Option<PathBuf>,
+    /// The environment variable with its password.
+    pub sign_password_env: Option<String>,
+}
+
+/// What was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Events; with none there is no file.
+    pub events: u64,
+    /// Events that stayed because they reword a sentence.
+    pub reworded: u64,
+    /// Comments that stayed.
+    pub withheld: u64,
+    /// Versions of the guideline that stayed because they quote notes.
+    pub quoting: u64,
+    /// Notes with their text, and sentences in them.
+    pub notes: u64,
+    /// Their sentences.
+    pub sentences: u64,
+    /// This store's name elsewhere.
+    pub site: String,
+    /// Notes in it whose terms forbid passing them on; empty for none.
+    pub restricted: String,
+    /// The last link of the chain.
+    pub head: String,
+    /// Whether only those it is for can open it.
+    pub sealed: bool,
+    /// The key that signed it.
+    pub signer: Option<String>,
+}
+
+fn secret(variable: &Option<String>) -> Result<Option<Secret>, FormatError> {
+    variable.as_deref().map(Secret::from_env).transpose()
+}
+
+/// The store's name elsewhere. It gets one when it first needs one: the project's, and letters that no other store has.
+fn site(project: &Project, store: &mut Store) -> Result<String, WorkflowError> {
+    if let Some(site) = store.site()? {
+        return Ok(site);
+    }
+    let name = project.file.name.to_lowercase();
+    let words: Vec<&str> = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let unique = new_run_id().0;
+    let unique = unique.rsplit('-').next().unwrap_or_default();
+    let name: String = words.join("-").chars().take(60).collect();
+    Ok(store.name_site(&format!("{}-{unique}", if name.is_empty() { "site" } else { &name }))?)
+}
+
+/// Writes a bundle.
+pub fn write(
+    project: &Project,
+    store: &mut Store,
+    options: &Options,
+    cancel: &Cancel,
+    watch: &mut Watch<'_>,
+) -> Result<Written, WorkflowError> {
+    let out = options.out.as_path();
+    let settings = &project.file.bundles;
+    // Whoever names a passphrase does not mean the recipients of the project file.
+    let by_default = options.to.is_empty() && options.passphrase_env.is_none() && !options.plain;
+    let to = if by_default { &settings.recipients } else { &options.to };
+    let seal = Seal::of(to, secret(&options.passphrase_env)?)?;
+    if options.with_text && seal.is_open() && !options.plain {
+        return Err(WorkflowError::Refused(
+            "a bundle with text holds whole notes: encrypt it with --to RECIPIENT or --passphrase-env VARIABLE, or pass --plain if whoever gets the file may read them".into(),
+        ));
+    }
+    let password = secret(&options.sign_password_env)?;
+    let signer = options.sign.as_deref().map(|path| Signer::read(path, password.as_ref())).transpose()?;
+    for path in [out.to_path_buf(), signature::beside(out)] {
+        if path.exists() {
+            return Err(WorkflowError::Refused(format!("{} is there already; nothing was written", path.display())));
+        }
+    }
+    let own = site(project, store)?;
+    let words = options.with_text || options.comments;
+    let (upto, head) = store.log_end()?;
+    // What stayed for its words is still new to a bundle with words.
+    let kind = format!(
+        "{} {} {}",
+        options.annotator.as_ref().map_or("", |annotator| &annotator.0),
+        options.site.as_deref().unwrap_or_default(),
+        if options.with_text { "text" } else { ["bare", "comments"][usize::from(options.comments)] }
+    );
+    let all = Selection {
+        after: if options.new { store.bundled(&kind)? } else { 0 },
+        upto,
+        annotator: options.annotator.clone(),
+        site: options.site.clone().map(|site| (site != "here" && site != own).then_some(site)),
+        without_rewording: false,
+    };
+    let selection = Selection { without_rewording: !words, ..all.clone() };
+    let events = store.count_selected(&selection)?;
+    let mut written =
+        Written { events, site: own.clone(), head: head.clone(), sealed: !seal.is_open(), ..Written::default() };
+    written.reworded = store.count_selected(&all)? - events;
+    if events == 0 {
+        return Ok(written);
+    }
+    written.restricted = if options.with_text { store.restricted()? } else { String::new() };
+    let header = Header {
+        site: own.clone(),
+        made: now(),
+        project: project.file.name.clone(),
+        head,
+        events,
+        with_text: options.with_text,
+        with_comments: words,
+        annotator: options.annotator.clone(),
+        taxonomy: project.taxonomy.hash(),
+        restricted: written.restricted.clone(),
+    };
+    let io = |cause| FormatError::Io { doing: "write", path: out.into(), cause };
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A file for its owner alone, which takes its name when it is whole.
+    let staged = tempfile::Builder::new().prefix(".bundle-").tempfile_in(folder).map_err(io)?;
+    let mut writer = Writer::new(staged.as_file().try_clone().map_err(io)?, out, &seal, &header)?;
+    put_taxonomies(store, options.with_text, &mut writer, &mut written)?;
+    if options.with_text {
+        put_notes(store, &selection, out, &mut writer, &mut written, cancel, watch)?;
+    }
+    put_events(store, &selection, options, &own, &mut writer, &mut written, cancel, watch)?;
+    writer.finish()?.sync_all().map_err(io)?;
+    staged.persist_noclobber(out).map_err(|error| io(error.error))?;
+    if let Some(signer) = signer {
+        written.signer = Some(signer.sign(File::open(out).map_err(io)?, out, now())?);
+    }
+    if options.new {
+        store.mark_bundled(&kind, upto)?;
+    }
+    Ok(written)
+}
+
+/// Every version of the guideline that is known here. Its examples may be sentences of notes: without text, a version that
+/// quotes one stays.
+fn put_taxonomies(
+    store: &Store,
+    with_text: bool,
+    writer: &mut Writer<File>,
+    written: &mut Written,
+) -> Result<(), WorkflowError> {
+    for (hash, at, _) in store.taxonomies()? {
+        let Some((hash, content)) = store.taxonomy(&hash)? else { continue };
+        if with_text || !quotes(store, &content)? {
+            writer.put(&Item::Taxonomy { hash, at, content })?;
+        } else {
+            written.quoting += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a guideline's words are those of a note. One that cannot be read may be.
+fn quotes(store: &Store, content: &str) -> Result<bool, WorkflowError> {
+    let Ok(read) = taxonomy::parse(Path::new("taxonomy.toml"), content) else {
+        return Ok(true);
+    };
+    let lists = read.categories().iter().flat_map(|c| [&c.includes, &c.excludes, &c.examples]);
+    let said = lists.flatten().chain(&read.none().examples).chain(read.rules());
+    // A phrase of a few words is everyone's, a whole sentence is not.
+    for said in said.map(|said| said.trim()).filter(|said| said.split_whitespace().count() > 2) {
+        let long = said.split_whitespace().count() > 5;
+        let filter = Filter { text: format!("{said} "), ..Filter::default() };
+        let ids = store.page(&filter, &Annotator(String::new()), None, Direction::Forward, LOOKED_AT)?;
+        if store.texts(&ids)?.iter().any(|row| row.text.trim() == said || long && row.text.contains(said)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The notes that the events are on. That they were written to a file is on record before they are.
+fn put_notes(
+    store: &mut Store,
+    selection: &Selection,
+    out: &Path,
+    writer: &mut Writer<File>,
+    written: &mut Written,
+    cancel: &Cancel,
+    watch: &mut Watch<'_>,
+) -> Result<(), WorkflowError> {
+    let ids = store.notes_of(selection)?;
+    watch(Progress::Started { what: "writing notes".into(), total: Some(ids.len() as u64), unit: "notes" });
+    for chunk in ids.chunks(200) {
+        let mut cargo = Cargo { purpose: "bundle", sentences: Vec::new(), bytes: 0 };
+        let mut notes = Vec::new();
+        for id in chunk {
+            let (document, sentences) = (store.document(*id)?, store.sentences(*id)?);
+            if document.origin == Origin::Real {
+                cargo.sentences.extend(sentences.iter().map(|sentence| sentence.id));
+                cargo.bytes += document.text.len();
+            }
+            written.notes += 1;
+            written.sentences += sentences.len() as u64;
+            notes.push(Note::new(document, &sentences));
+        }
+        if !cargo.sentences.is_empty() {
+            store.record_departures(None, now(), vec![Gate::default().into_file(out, cargo)])?;
+        }
+        notes.into_iter().try_for_each(|note| writer.put(&Item::Note(note)))?;
+        watch(Progress::Advanced(written.notes));
+        stop_if(cancel)?;
+    }
+    watch(Progress::Finished);
+    Ok(())
+}
+
+#[allow(clippy::too_many_arguments)]
+fn put_events(
+    store: &Store,
+    selection: &Selection,
+    options: &Options,
+    own: &str,
+    writer: &mut Writer<File>,
+    written: &mut Written,
+    cancel: &Cancel,
+    watch: &mut Watch<'_>,
+) -> Result<(), WorkflowError> {
+    watch(Progress::Started { what: "writing events".into(), total: Some(written.events), unit: "events" });
+    let (mut rest, mut done) = (selection.clone(), 0);
+    let mut runs: FxHashSet<RunId> = FxHashSet::default();
+    loop {
+        let (records, last) = store.selected(&rest, EVENTS_AT_ONCE)?;
+        if records.is_empty() {
+            break;
+        }
+        rest.after = last;
+        done += records.len() as u64;
+        for (run, proposals) in store.seen(&records)? {
+            let id = run.id.clone();
+            if runs.insert(id.clone()) {
+                writer.put(&Item::Run(if options.with_text { run } else { without_words(run) }))?;
+            }
+            for (at, source, content) in proposals {
+                writer.put(&Item::Proposal(Proposed::new(&id, at, source, content)))?;
+            }
+        }
+        for mut record in records {
+            record.site.get_or_insert_with(|| own.to_owned());
+            let mut withheld = false;
+            if let Some(stand) = record.stand.as_mut().filter(|_| !options.with_text && !options.comments) {
+                withheld = !std::mem::take(&mut stand.comment).is_empty();
+            }
+            written.withheld += u64::from(withheld);
+            writer.put(&Item::Event { record, withheld })?;
+        }
+        watch(Progress::Advanced(done));
+        stop_if(cancel)?;
+    }
+    watch(Progress::Finished);
+    Ok(())
+}
+
+fn stop_if(cancel: &Cancel) -> Result<(), WorkflowError> {
+    if cancel.is_cancelled() { Err(WorkflowError::Stopped) } else { Ok(()) }
+}
+
+/// What to take in, and how it can be opened and trusted.
+#[derive(Clone, Debug, Default)]
+pub struct Taking {
+    /// The bundle.
+    pub file: PathBuf,
+    /// Identity files of age.
+    pub identities: Vec<PathBuf>,
+    /// The environment variable with a passphrase.
+    pub passphrase_env: Option<String>,
+    /// Public keys of minisign, or files with them, of which one must have signed it; without any, those of the project file.
+    pub signed_by: Vec<String>,
+}
+
+/// What came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// What the bundle says of itself.
+    pub header: Header,
+    /// What became of its events.
+    pub merged: Merged,
+    /// Whose events are in it.
+    pub people: BTreeMap<Annotator, u64>,
+    /// Notes that were new here, and their sentences.
+    pub notes: u64,
+    /// Their sentences.
+    pub sentences: u64,
+    /// Events whose comment stayed at their site.
+    pub withheld: u64,
+    /// Labels that this project's taxonomy does not have, with how often.
+    pub unknown_labels: BTreeMap<String, u64>,
+    /// Versions of the guideline that are not what they are called; they were left out.
+    pub misnamed: u64,
+    /// Sentences that are disputed here now.
+    pub disputed: u64,
+    /// The key that signed it.
+    pub signer: Option<String>,
+    /// Whether it was stopped before its end; the same command goes on.
+    pub cancelled: bool,
+}
+
+/// Takes a bundle in. It is read twice: once to know that all of it is there and as it was written, and then to take it in.
+pub fn take_in(
+    project: &Project,
+    store: &mut Store,
+    options: &Taking,
+    cancel: &Cancel,
+    watch: &mut Watch<'_>,
+) -> Result<Taken, WorkflowError> {
+    let by_default = options.signed_by.is_empty();
+    let named = if by_default { &project.file.bundles.require_signature } else { &options.signed_by };
+    let trusted = named.iter().map(|word| signature::public_key(word)).collect::<Result<Vec<_>, _>>()?;
+    let keys = Keys::of(&options.identities, secret(&options.passphrase_env)?)?;
+    let bundle = Bundle::open(&options.file)?;
+    let signer = if trusted.is_empty() { None } else { Some(signature::verify(&bundle, &trusted)?) };
+    let file = bundle.digest()?;
+
+    let mut reader = bundle.read(&keys)?;
+    let mut taken = Taken {
+        header: reader.header().clone(),
+        merged: Merged::default(),
+        people: BTreeMap::new(),
+        notes: 0,
+        sentences: 0,
+        withheld: 0,
+        unknown_labels: BTreeMap::new(),
+        misnamed: 0,
+        disputed: 0,
+        signer,
+        cancelled: false,
+    };
+    survey(&mut reader, &project.taxonomy, &mut taken, cancel, watch)?;
+    let started = now();
+    let restricted = &taken.header.restricted;
+    if !restricted.is_empty() {
+        // The terms of the notes come with them.
+        let known = store.restricted()?;
+        if !known.contains(restricted.as_str()) {
+            store.restrict(
+                &[known.as_str(), restricted].into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(", "),
+            )?;
+        }
+    }
+    let total = taken.header.events;
+    watch(Progress::Started {
+        what: format!("merging {}", options.file.display()),
+        total: Some(total),
+        unit: "events",
+    });
+    let mut reader = bundle.read(&keys)?;
+    store.in_bulk(|store| {
+        let mut intake = Intake::new(project, store, &mut taken);
+        while let Some(item) = reader.next()? {
+            if intake.take(item)? {
+                watch(Progress::Advanced(intake.done));
+                if cancel.is_cancelled() {
+                    intake.taken.cancelled = true;
+                    return Ok::<(), WorkflowError>(());
+                }
+            }
+        }
+        intake.flush()
+    })??;
+    watch(Progress::Finished);
+    import::index(store, cancel, watch)?;
+    let disputed = Filter { disputed: Some(project.file.rule()), ..Filter::default() };
+    taken.disputed = store.count(&disputed, &project.annotator, i64::MAX as u64)?;
+    record_run(project, store, &taken, &file, started)?;
+    Ok(taken)
+}
+
+/// Reads all of it for the first time: faults are found before anything is taken in, and what needs a word is counted.
+fn survey(
+    reader: &mut Reader,
+    taxonomy: &Taxonomy,
+    taken: &mut Taken,
+    cancel: &Cancel,
+    watch: &mut Watch<'_>,
+) -> Result<(), WorkflowError> {
+    let total = Some(taken.header.events);
+    watch(Progress::Started { what: "checking the bundle".into(), total, unit: "events" });
+    let mut done = 0_u64;
+    while let Some(item) = reader.next()? {
+        let Item::Event { record, withheld } = item else { continue };
+        done += 1;
+        if done.is_multiple_of(1 << 12) {
+            watch(Progress::Advanced(done));
+            stop_if(cancel)?;
+        }
+        taken.withheld += u64::from(withheld);
+        match taken.people.get_mut(&record.annotator) {
+            Some(events) => *events += 1,
+            None => drop(taken.people.insert(record.annotator.clone(), 1)),
+        }
+        if let Some(label) = record.stand.and_then(|stand| stand.label)
+            && taxonomy.check(&label).is_err()
+        {
+            *taken.unknown_labels.entry(label.join()).or_default() += 1;
+        }
+    }
+    watch(Progress::Finished);
+    Ok(())
+}
+
+/// Lines on their way into the store.
+struct Intake<'a> {
+    project: &'a Project,
+    store: &'a mut Store,
+    taken: &'a mut Taken,
+    notes: Vec<(NewDocument, Origin)>,
+    bytes: usize,
+    runs: FxHashMap<RunId, Run>,
+    seen: FxHashMap<RunId, Seen>,
+    proposals: usize,
+    records: Vec<Record>,
+    done: u64,
+}
+
+impl<'a> Intake<'a> {
+    fn new(project: &'a Project, store: &'a mut Store, taken: &'a mut Taken) -> Self {
+        let (runs, seen) = (FxHashMap::default(), FxHashMap::default());
+        Self {
+            project,
+            store,
+            taken,
+            notes: Vec::new(),
+            bytes: 0,
+            runs,
+            seen,
+            proposals: 0,
+            records: Vec::new(),
+            done: 0,
+        }
+    }
+
+    /// Takes a line; tells whether something went into the store.
+    fn take(&mut self, item: Item) -> Result<bool, WorkflowError> {
+        match item {
+            Item::Taxonomy { hash, at, content } => {
+                // Whoever asks for a version by its hash must get that version.
+                let read = taxonomy::parse(Path::new("taxonomy.toml"), &content);
+                if read.is_ok_and(|read| read.hash() == hash) {
+                    self.store.put_taxonomy(&hash, at, &content)?;
+                } else {
+                    self.taken.misnamed += 1;
+                }
+            }
+            Item::Note(note) => {
+                let (document, origin) = note.document();
+                self.bytes += document.text.len();
+                self.notes.push((document, origin));
+            }
+            Item::Run(run) => drop(self.runs.insert(run.id.clone(), run)),
+            Item::Proposal(proposed) => {
+                if let Some(run) = self.runs.get(&proposed.run) {
+                    let of_run = self.seen.entry(run.id.clone()).or_insert_with(|| (run.clone(), Vec::new()));
+                    of_run.1.push(proposed.content());
+                    self.proposals += 1;
+                }
+            }
+            Item::Event { record, .. } => self.records.push(record),
+        }
+        let full =
+            self.records.len() >= EVENTS_AT_ONCE || self.proposals >= 4 * EVENTS_AT_ONCE || self.bytes >= BYTES_AT_ONCE;
+        if full {
+            self.flush()?;
+        }
+        Ok(full)
+    }
+
+    /// Notes first, then what machines said of them, then what people did.
+    fn flush(&mut self) -> Result<(), WorkflowError> {
+        self.bytes = 0;
+        for origin in [Origin::Real, Origin::Synthetic] {
+            let (these, others): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut self.notes).into_iter().partition(|(_, of)| *of == origin);
+            self.notes = others;
+            let documents: Vec<NewDocument> = these.into_iter().map(|(document, _)| document).collect();
+            if documents.is_empty() {
+                continue;
+            }
+            let inserts = self.store.insert_documents(&documents, origin, &self.project.file.split)?;
+            for (document, insert) in documents.iter().zip(inserts) {
+                if matches!(insert, Insert::New(..)) {
+                    self.taken.notes += 1;
+                    self.taken.sentences += document.sentences.len() as u64;
+                }
+            }
+        }
+        let seen: Vec<Seen> = self.seen.drain().map(|(_, seen)| seen).collect();
+        self.proposals = 0;
+        let merged = self.store.merge(&self.records, &seen)?;
+        self.done += self.records.len() as u64;
+        self.records.clear();
+        let sum = &mut self.taken.merged;
+        sum.new += merged.new;
+        sum.known += merged.known;
+        sum.without_note += merged.without_note;
+        sum.cut_otherwise += merged.cut_otherwise;
+        Ok(())
+    }
+}
+
+/// A run says what came in, from where, and by whose signature. The same bundle again is no run of its own if it brought nothing.
+fn record_run(
+    project: &Project,
+    store: &mut Store,
+    taken: &Taken,
+    file: &str,
+    started: Timestamp,
+) -> Result<(), WorkflowError> {
+    let Header { site, made, head, events, with_text, .. } = &taken.header;
+    let config = json!({
+        "file": file, "site": site, "made": made, "head": head, "events": events, "with_text": with_text,
+        "signer": taken.signer,
+    })
+    .to_string();
+    if taken.merged.new + taken.notes == 0 && store.find_run(RunKind::Merge, site, &config)?.is_some() {
+        return Ok(());
+    }
+    let Merged { new, known, without_note, cut_otherwise } = taken.merged;
+    let scores = json!({
+        "new": new, "known": known, "without_note": without_note, "cut_otherwise": cut_otherwise, "notes": taken.notes,
+        "disputed": taken.disputed,
+    });
+    let run = Run {
+        id: new_run_id(),
+        kind: RunKind::Merge,
+        model: site.clone(),
+        config,
+        taxonomy: project.taxonomy.hash(),
+        started,
+        finished: Some(now()),
+        outcome: if taken.cancelled { Outcome::Stopped } else { Outcome::Finished },
+        scores: scores.to_string(),
+    };
+    Ok(store.put_run(&run)?)
+}
+
+#[cfg(test)]
+mod tests;

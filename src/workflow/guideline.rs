@@ -1,0 +1,159 @@
+//! The guideline as a living thing: every version is kept by its content, and what a change puts in question is queued again.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::WorkflowError;
+use super::project::Project;
+use crate::domain::corpus::{Origin, SentenceId};
+use crate::domain::guideline::{Change, Outdated, diff};
+use crate::domain::label::{Label, Timestamp};
+use crate::domain::phi;
+use crate::domain::queue::Filter;
+use crate::domain::split::Split;
+use crate::domain::taxonomy::Taxonomy;
+use crate::formats::project::read_text;
+use crate::formats::{replace, taxonomy};
+use crate::store::Store;
+
+/// A version of the guideline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Version {
+    /// SHA-256 of its content, in hexadecimal.
+    pub hash: String,
+    /// When it was first used.
+    pub since: Timestamp,
+    /// Standing labels of experts that were given by it.
+    pub labels: u64,
+    /// Whether it is in use.
+    pub current: bool,
+}
+
+/// All versions that this project has used, oldest first.
+pub fn versions(project: &Project, store: &Store) -> Result<Vec<Version>, WorkflowError> {
+    let current = project.taxonomy.hash();
+    let rows = store.taxonomies()?.into_iter();
+    Ok(rows.map(|(hash, since, labels)| Version { current: hash == current, hash, since, labels }).collect())
+}
+
+/// Two versions and what is between them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Compared {
+    /// What the earlier one is called.
+    pub before: String,
+    /// And the later.
+    pub after: String,
+    /// Every difference.
+    pub changes: Vec<Change>,
+    /// Standing labels of experts, given by any earlier version, that the guideline in use puts in question.
+    pub outdated: u64,
+}
+
+/// Compares two versions, each a file or the beginning of a hash. Without the second it is the one in use, and without the
+/// first the one used before.
+pub fn compare(
+    project: &Project,
+    store: &Store,
+    before: Option<&str>,
+    after: Option<&str>,
+) -> Result<Compared, WorkflowError> {
+    let current = project.taxonomy.hash();
+    let (before, earlier) = match before {
+        Some(name) => find(store, name)?,
+        None => {
+            let all = store.taxonomies()?;
+            let previous = all.iter().rev().find(|(hash, ..)| *hash != current);
+            let Some((hash, ..)) = previous else {
+                return Err(WorkflowError::Refused(
+                    "there is only one version as yet; a change of the taxonomy file makes another".into(),
+                ));
+            };
+            find(store, hash)?
+        }
+    };
+    let (after, later) = match after {
+        Some(name) => find(store, name)?,
+        None => (current, project.taxonomy.clone()),
+    };
+    let filter = Filter { outdated: outdated(project, store)?, ..Filter::default() };
+    let outdated = if filter.outdated.is_empty() { 0 } else { store.outdated_count(&filter.outdated)? };
+    Ok(Compared { before, after, changes: diff(&earlier, &later), outdated })
+}
+
+fn find(store: &Store, name: &str) -> Result<(String, Taxonomy), WorkflowError> {
+    let path = Path::new(name);
+    if path.is_file() {
+        return Ok((name.to_owned(), taxonomy::read(path)?));
+    }
+    match store.taxonomy(name)? {
+        Some((hash, content)) => Ok((hash.clone(), taxonomy::parse(Path::new(&hash), &content)?)),
+        None => Err(WorkflowError::Refused(format!(
+            "`{name}` is neither a file nor the beginning of a version's hash; `goldsmith taxonomy versions` lists them"
+        ))),
+    }
+}
+
+/// What the guideline in use puts in question among labels of earlier versions.
+pub fn outdated(project: &Project, store: &Store) -> Result<Vec<Outdated>, WorkflowError> {
+    let current = project.taxonomy.hash();
+    let mut all = Vec::new();
+    for (hash, _, labels) in store.taxonomies()? {
+        if hash != current && labels > 0 {
+            let (_, earlier) = find(store, &hash)?;
+            all.extend(Outdated::by(&hash, &diff(&earlier, &project.taxonomy)));
+        }
+    }
+    Ok(all)
+}
+
+/// Makes a settled case an example of the guideline, in the words given: writes the taxonomy file, which is a new version of it
+/// from the next start on. Examples stand in prompts, so they must not tell who a patient is; nor may they be a note's own words,
+/// unless the project lets prompts show real sentences, and never those of a patient that machines are scored on.
+pub fn add_example(
+    project: &Project,
+    store: &Store,
+    case: SentenceId,
+    label: &Label,
+    text: &str,
+) -> Result<(), WorkflowError> {
+    let refuse = |why: String| Err(WorkflowError::Refused(why));
+    let text = text.trim();
+    let key = match label.keys() {
+        [] => None,
+        [key] => Some(key),
+        _ => return refuse("an example shows one category; this case has several".into()),
+    };
+    if text.is_empty() {
+        return refuse("an example needs words".into());
+    }
+    let findings = phi::screen(text);
+    if let Some(finding) = findings.first() {
+        let found = &text[finding.span.start..finding.span.end];
+        return refuse(format!("`{found}` looks like a {} of a patient; say it without", finding.kind));
+    }
+    let sentence = store.sentence(case)?;
+    let document = store.document(sentence.document)?;
+    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    if plain(text) == plain(sentence.span.of(&document.text)) && document.origin == Origin::Real {
+        if project.file.split.split(&document.patient) != Split::Train {
+            return refuse(
+                "machines are scored on this patient, and the guideline is in their prompts; say it in other words"
+                    .into(),
+            );
+        }
+        if !project.file.privacy.real_sentences {
+            return refuse(
+                "these are the words of a note, and the guideline is in prompts; say it in your own, or set \
+                 `real_sentences_in_prompts = true` under [privacy]"
+                    .into(),
+            );
+        }
+    }
+    let path = &project.file.taxonomy;
+    // As it is now: another may have added one.
+    let now = read_text(path)?;
+    let written = taxonomy::with_example(path, &now, key, text)?;
+    replace(path, &written)?;
+    Ok(())
+}
