@@ -60,7 +60,7 @@ fn small_text(encoder: &Encoder, train: &Labelled, test: &Labelled) {
         (1..=SEEDS as u64).map(|seed| draw(train.len(), seed).into_iter().take(START).collect()).collect();
     let set = serde_json::json!({ "train": numbers(train), "test": numbers(test), "starts": starts });
     std::fs::write(folder.path().join("set.json"), set.to_string()).expect("the folder is writable");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/reference/small_text.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/reference/breaking_ties.py");
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
     let (batch, share) = (BATCH.to_string(), SHARE.to_string());
     match Command::new(python).arg(script).arg(folder.path()).args([&batch, &share]).output() {

@@ -96,21 +96,21 @@ const STOPS: usize = 14;
 pub fn table(report: &Report) -> String {
     let first = report.orders.first().map_or("", |order| order.order.as_str());
     let wide = report.orders.iter().map(|order| order.order.chars().count()).chain([5]).max().unwrap_or(5);
-    let head = |wide| {
-        let (labels, minutes) = (format!("of {first}"), "minutes");
-        format!("{:<wide$}  {:>7}  {:>14}  {labels:>14}  {minutes:>14}\n", "order", "reached", "labels")
+    let line = |order: &str, reached: &str, cells: [String; 4]| {
+        let [labels, share, of_means, minutes] = cells;
+        format!("{order:<wide$}  {reached:>7}  {labels:>12}  {share:>12}  {of_means:>12}  {minutes:>12}\n")
     };
-    let mut out = head(wide);
-    out.push_str(&format!("{}\n", "-".repeat(wide + 57)));
+    let columns = ["labels".to_owned(), format!("of {first}"), "of its mean".to_owned(), "minutes".to_owned()];
+    let mut out = line("order", "reached", columns);
+    out.push_str(&format!("{}\n", "-".repeat(wide + 65)));
     for order in &report.orders {
-        out.push_str(&format!(
-            "{:<wide$}  {:>7}  {:>14}  {:>14}  {:>14}\n",
-            order.order,
-            format!("{}/{}", order.reached, order.games),
+        let cells = [
             spread(order.decisions, 1.0, 0, ""),
             spread(order.share, 100.0, 0, " %"),
+            spread(order.share_of_means, 100.0, 0, " %"),
             spread(order.minutes, 1.0, 0, ""),
-        ));
+        ];
+        out.push_str(&line(&order.order, &format!("{}/{}", order.reached, order.games), cells));
     }
     let mut stops: Vec<usize> = report.orders.iter().flat_map(|o| o.curve.iter().map(|step| step.sentences)).collect();
     stops.sort_unstable();
@@ -241,7 +241,7 @@ mod tests {
         let report = Report::of(&plan, 200, games);
         let table = table(&report);
         // Half the width: t of one degree of freedom, 12.7062, times the standard error of 40 and 60, 10.
-        assert!(table.contains("margin      2/2        50 ± 127     50 % ± 127"), "{table}");
+        assert!(table.contains("margin      2/2      50 ± 127    50 % ± 127    50 % ± 127        5 ± 13"), "{table}");
         let csv = csv(&report);
         assert!(csv.starts_with("order,seed,sentences,decisions,minutes"), "{csv}");
         assert!(csv.contains("margin,1,40,40,4.000,40,0,0.500000,0.500000,0.500000,true"), "{csv}");

@@ -77,6 +77,9 @@ pub struct Reach {
     pub minutes: Option<Estimate>,
     /// Decisions as a share of what the first order needed with the same seed, over the seeds where both reached it.
     pub share: Option<Estimate>,
+    /// The mean of decisions as a share of the first order's mean, over the same seeds, with the jackknife's interval. The mean
+    /// of shares leans to seeds in which the first order was lucky; this does not.
+    pub share_of_means: Option<Estimate>,
     /// Minutes as a share of what the first order needed.
     pub share_of_minutes: Option<Estimate>,
     /// Macro-F1 of all labels.
@@ -112,13 +115,14 @@ fn reach(plan: &Plan, mix: usize, games: &[Game]) -> Reach {
     let mine: Vec<&Game> = games.iter().filter(|game| game.mix == mix).collect();
     let at: Vec<Point> = mine.iter().filter_map(|game| game.reached).collect();
     let of = |number: fn(&Point) -> f64| estimate(&at.iter().map(number).collect::<Vec<_>>());
-    let share = |number: fn(&Point) -> f64| {
+    let pairs = |number: fn(&Point) -> f64| -> Vec<(f64, f64)> {
         let pairs = mine.iter().filter_map(|game| {
             let first = games.iter().find(|first| first.mix == 0 && first.seed == game.seed)?;
-            Some(number(&game.reached?) / number(&first.reached?))
+            Some((number(&game.reached?), number(&first.reached?)))
         });
-        estimate(&pairs.filter(|share| share.is_finite()).collect::<Vec<_>>())
+        pairs.filter(|(_, first)| *first > 0.0).collect()
     };
+    let share = |number| estimate(&pairs(number).into_iter().map(|(own, first)| own / first).collect::<Vec<_>>());
     let decisions = |point: &Point| point.decisions as f64;
     Reach {
         order: plan.mixes[mix].to_string(),
@@ -127,10 +131,29 @@ fn reach(plan: &Plan, mix: usize, games: &[Game]) -> Reach {
         decisions: of(decisions),
         minutes: of(|point| point.minutes),
         share: share(decisions),
+        share_of_means: ratio(&pairs(decisions)),
         share_of_minutes: share(|point| point.minutes),
         full: estimate(&mine.iter().map(|game| game.full).collect::<Vec<_>>()),
         curve: curve(&mine),
     }
+}
+
+/// The ratio of two means over pairs, with an interval from leaving out each pair in turn.
+fn ratio(pairs: &[(f64, f64)]) -> Option<Estimate> {
+    let without = |left_out: Option<usize>| {
+        let kept = pairs.iter().enumerate().filter(|(i, _)| Some(*i) != left_out);
+        let (own, first) = kept.fold((0.0, 0.0), |sums, (_, pair)| (sums.0 + pair.0, sums.1 + pair.1));
+        own / first
+    };
+    let n = pairs.len();
+    if n == 0 {
+        return None;
+    }
+    let each: Vec<f64> = (0..n).map(|i| without(Some(i))).collect();
+    let middle = each.iter().sum::<f64>() / n as f64;
+    let squares: f64 = each.iter().map(|ratio| (ratio - middle).powi(2)).sum();
+    let either_way = (n > 1).then(|| critical_t(n - 1) * (squares * (n - 1) as f64 / n as f64).sqrt());
+    Some(Estimate { mean: without(None), either_way, seeds: n })
 }
 
 fn curve(games: &[&Game]) -> Vec<Step> {

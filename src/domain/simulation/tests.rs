@@ -55,6 +55,7 @@ fn an_order_that_finds_the_rare_needs_fewer_labels_than_chance() {
     let report = Report::of(&plan, rows.len(), games);
     assert_eq!((report.planned, report.orders.len(), report.games.len()), (6, 2, 6));
     let [random, margin] = &report.orders[..] else { panic!() };
+    assert_eq!(random.share_of_means, random.share);
     assert_eq!(random.share.unwrap(), Estimate { mean: 1.0, either_way: Some(0.0), seeds: 3 });
     // Thirty sentences are of a rare category, and ten were drawn to start with: forty hold them all.
     assert!(margin.decisions.unwrap().mean <= 40.0 && margin.share.unwrap().mean < 0.5, "{margin:?}");

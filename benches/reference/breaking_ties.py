@@ -1,4 +1,4 @@
-"""small-text's breaking ties on features of our making, beside random sampling: python3 small_text.py FOLDER BATCH SHARE
+"""small-text's breaking ties on features of our making, beside random sampling: python3 breaking_ties.py FOLDER BATCH SHARE
 
 FOLDER holds train.npy and test.npy (features, a row for each text), and set.json with the labels of both as numbers and the
 rows that each seed starts from. Prints for each seed the labels until macro-F1 first reaches SHARE of that of all labels, for
