@@ -65,6 +65,7 @@ fn decide(store: &mut Store, id: SentenceId, key: &str) {
         took: None,
         proposal_visible: false,
         proposal: None,
+        supersedes: None,
         taxonomy: "t".into(),
     };
     store.append(&[Event::Decide(decision)]).unwrap();
