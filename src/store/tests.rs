@@ -408,7 +408,8 @@ fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
     let (people, labels, versions) =
         (["ann", "ben", "cay", "dan"], ["", "care", "memory", "memory,mood"], ["v1", "v2"]);
     let mut number = 0;
-    let mut cases: Vec<(i64, Case, Vec<(String, Label)>)> = Vec::new();
+    type Given = Vec<(String, Label)>;
+    let mut cases: Vec<(i64, Case, Given)> = Vec::new();
     for sentence in 1..=120i64 {
         let (mut case, mut by_version) = (Case::default(), Vec::new());
         // Every mix of up to four experts and their labels, by the digits of the number.
@@ -463,7 +464,7 @@ fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
             Outdated { taxonomy: "v2".into(), all: false, categories: keys(&["mood", "car"]), none: true },
         ],
     ] {
-        let concerned = |(_, _, given): &&(i64, Case, Vec<(String, Label)>)| {
+        let concerned = |(_, _, given): &&(i64, Case, Given)| {
             given.iter().any(|(version, label)| outdated.iter().any(|o| o.taxonomy == *version && o.concerns(label)))
         };
         let expected: Vec<i64> = cases.iter().filter(concerned).map(|(sentence, ..)| *sentence).collect();

@@ -227,7 +227,10 @@ fn mixes_are_read_and_written() {
     }
 }
 
-fn any_pool(seed: u64, n: usize) -> (Vec<Vec<f32>>, Vec<Vec<f32>>, Vec<Vec<usize>>) {
+/// Probabilities, places and outputs.
+type Drawn = (Vec<Vec<f32>>, Vec<Vec<f32>>, Vec<Vec<usize>>);
+
+fn any_pool(seed: u64, n: usize) -> Drawn {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let rows = (0..n).map(|_| (0..4).map(|_| random.random::<f32>()).collect()).collect();
     let points = (0..n).map(|_| (0..3).map(|_| random.random::<f32>()).collect()).collect();

@@ -39,13 +39,13 @@ fn event(n: u64, comment: &str) -> Item {
             sentence: Some(sentence),
             stand: Some(Stand { label, comment: comment.into(), ..Stand::default() }),
             took: Some(n as u32),
-            proposal_visible: Some(n % 2 == 0),
+            proposal_visible: Some(n.is_multiple_of(2)),
             proposal: None,
             taxonomy: Some("t1".into()),
             supersedes: Some(Vec::new()),
             target: None,
         },
-        withheld: n % 5 == 0,
+        withheld: n.is_multiple_of(5),
     }
 }
 
@@ -188,7 +188,8 @@ fn faults_are_named_by_place() {
         )
     };
     let (shorter, longer, same) = (changed(7), changed(9), changed(8));
-    let cases: Vec<(&dyn Fn(&mut Vec<String>), &str)> = vec![
+    type Damage<'a> = &'a dyn Fn(&mut Vec<String>);
+    let cases: Vec<(Damage<'_>, &str)> = vec![
         (&|l| drop(l.pop()), "b:8:1: the file ends without its last line: it is torn; fetch it again"),
         (&|l| drop(l.remove(6)), &shorter),
         (&|l| l.insert(6, l[6].clone()), &longer),

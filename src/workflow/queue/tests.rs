@@ -66,7 +66,6 @@ fn decide(store: &mut Store, id: SentenceId, key: &str) {
         proposal_visible: false,
         proposal: None,
         taxonomy: "t".into(),
-        supersedes: None,
     };
     store.append(&[Event::Decide(decision)]).unwrap();
 }
