@@ -66,6 +66,7 @@ fn decide(store: &mut Store, id: SentenceId, key: &str) {
         proposal_visible: false,
         proposal: None,
         taxonomy: "t".into(),
+        supersedes: None,
     };
     store.append(&[Event::Decide(decision)]).unwrap();
 }
