@@ -67,6 +67,7 @@ fn decide(store: &mut Store, id: SentenceId, key: &str) {
         proposal: None,
         supersedes: None,
         taxonomy: "t".into(),
+        supersedes: None,
     };
     store.append(&[Event::Decide(decision)]).unwrap();
 }
