@@ -75,9 +75,14 @@ impl ReviewState {
         self.item = Some(item);
     }
 
-    /// The label that the screen shows as chosen: the draft, or the annotator's own.
+    /// The label that the screen shows as chosen: the draft, or what stands: the annotator's own, or what was settled.
     pub fn chosen(&self) -> Option<Label> {
-        self.draft.clone().or_else(|| self.item.as_ref()?.mine.as_ref()?.stand.label.clone())
+        let stands = || {
+            let item = self.item.as_ref()?;
+            let decision = if self.desk == Desk::Adjudicate { item.settled.last() } else { item.mine.as_ref() };
+            decision?.stand.label.clone()
+        };
+        self.draft.clone().or_else(stands)
     }
 
     /// A category's key: under `single` it decides, under `multiple` it toggles.

@@ -4,6 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Clear, Paragraph};
+use unicode_width::UnicodeWidthStr;
 
 use super::{fit, middle, styled_lines};
 use crate::domain::taxonomy::Category;
@@ -130,7 +131,8 @@ pub(super) fn paragraph(
 ) -> Vec<Line<'static>> {
     let mut lines = styled_lines(&visible(text).text, width.saturating_sub(6), shared.theme.style(meaning), &[]);
     for (i, line) in lines.iter_mut().enumerate() {
-        line.spans.insert(0, Span::raw(if i == 0 { lead } else { "     " }));
+        let lead = if i == 0 { lead.to_owned() } else { " ".repeat(lead.width()) };
+        line.spans.insert(0, Span::raw(lead));
     }
     lines
 }

@@ -65,7 +65,6 @@ fn decide(store: &mut Store, id: SentenceId, key: &str) {
         took: None,
         proposal_visible: false,
         proposal: None,
-        supersedes: None,
         taxonomy: "t".into(),
         supersedes: None,
     };
