@@ -1,6 +1,8 @@
 //! What the command line says: verbs, options and their help.
 
 mod exchange;
+mod experts;
+mod language;
 mod queues;
 
 use std::path::PathBuf;
@@ -13,6 +15,10 @@ use crate::formats::notes::{Columns, Layout};
 use crate::formats::project::training::Method;
 use crate::workflow::experiment;
 pub(super) use exchange::{AuditArgs, BundleArgs, MergeArgs};
+pub(super) use experts::{AgreementArgs, AssignArgs, GoldArgs, StatusArgs};
+pub(super) use language::{
+    AnswerArg, BudgetArgs, ExplainArg, FewShotArg, GenerateArgs, LabelArgs, ModelArgs, QuotaArg, WhichArg,
+};
 pub(super) use queues::{QueueArgs, SimulateArgs};
 
 /// What the command line says.
@@ -276,168 +282,6 @@ pub(super) enum RunsVerb {
     },
 }
 
-#[derive(clap::Args, Debug)]
-pub(super) struct ModelArgs {
-    /// A name of [models] in goldsmith.toml; with --url, the model's name at the server.
-    #[arg(long, value_name = "NAME")]
-    pub(super) model: Option<String>,
-    /// A GGUF file, run in this process.
-    #[arg(long, value_name = "FILE", conflicts_with = "url")]
-    pub(super) gguf: Option<PathBuf>,
-    /// An OpenAI-compatible server's base address.
-    #[arg(long, value_name = "URL")]
-    pub(super) url: Option<String>,
-    /// The environment variable that holds the server's key.
-    #[arg(long, value_name = "VARIABLE", requires = "url")]
-    pub(super) key_env: Option<String>,
-    /// Threads for a GGUF file.
-    #[arg(long, value_name = "N")]
-    pub(super) threads: Option<usize>,
-    /// Requests under way at once.
-    #[arg(long, value_name = "N")]
-    pub(super) concurrency: Option<usize>,
-    /// At most so many requests a minute.
-    #[arg(long, value_name = "N")]
-    pub(super) requests_per_minute: Option<u64>,
-    /// At most so many tokens a minute.
-    #[arg(long, value_name = "N")]
-    pub(super) tokens_per_minute: Option<u64>,
-    /// Seconds for one request.
-    #[arg(long, value_name = "SECONDS")]
-    pub(super) timeout: Option<u64>,
-    /// Attempts of each request while the server is busy or away.
-    #[arg(long, value_name = "N")]
-    pub(super) attempts: Option<u32>,
-}
-
-#[derive(clap::Args, Debug)]
-pub(super) struct BudgetArgs {
-    /// Stop before the run has used more tokens than this.
-    #[arg(long, value_name = "N")]
-    pub(super) budget_tokens: Option<u64>,
-    /// Stop before the run has cost more than this, by the prices in goldsmith.toml.
-    #[arg(long, value_name = "AMOUNT")]
-    pub(super) budget_money: Option<f64>,
-    /// Stop when the run has worked so many seconds.
-    #[arg(long, value_name = "SECONDS")]
-    pub(super) budget_time: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum WhichArg {
-    All,
-    Gold,
-    Open,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum AnswerArg {
-    Choice,
-    Json,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum ExplainArg {
-    None,
-    Doubtful,
-    All,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum FewShotArg {
-    Balanced,
-    Nearest,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum QuotaArg {
-    Equal,
-    Gold,
-    Inverse,
-}
-
-#[derive(clap::Args, Debug)]
-pub(super) struct LabelArgs {
-    #[command(flatten)]
-    pub(super) model: ModelArgs,
-    #[command(flatten)]
-    pub(super) budget: BudgetArgs,
-    /// Which sentences.
-    #[arg(long, default_value = "all")]
-    pub(super) only: WhichArg,
-    /// Label at most so many sentences now.
-    #[arg(long, value_name = "N")]
-    pub(super) limit: Option<u64>,
-    /// Ask only whether any category applies.
-    #[arg(long)]
-    pub(super) binary: bool,
-    /// choice: the model picks a letter; json: it writes label, evidence and reason.
-    #[arg(long)]
-    pub(super) answer: Option<AnswerArg>,
-    /// With choice: ask for evidence and reason.
-    #[arg(long)]
-    pub(super) explain: Option<ExplainArg>,
-    /// Examples of the guideline for each category.
-    #[arg(long, value_name = "N")]
-    pub(super) examples: Option<usize>,
-    /// Gold sentences of training patients in the prompt.
-    #[arg(long, value_name = "N")]
-    pub(super) few_shot: Option<usize>,
-    /// How they are picked.
-    #[arg(long)]
-    pub(super) few_shot_by: Option<FewShotArg>,
-    /// Neighbouring sentences on each side.
-    #[arg(long, value_name = "N")]
-    pub(super) context: Option<usize>,
-    /// Sentences in one request that is answered as json.
-    #[arg(long, value_name = "N")]
-    pub(super) per_request: Option<usize>,
-    /// Answers to each sentence; confidence is the share that agrees.
-    #[arg(long, value_name = "K")]
-    pub(super) samples: Option<usize>,
-    /// Begin a new run although this one was begun before.
-    #[arg(long)]
-    pub(super) fresh: bool,
-    /// Try again what failed.
-    #[arg(long)]
-    pub(super) retry_failed: bool,
-    /// Show rows, tokens, cost, time and one whole prompt, and send nothing.
-    #[arg(long, conflicts_with_all = ["export_batch", "import_batch"])]
-    pub(super) plan: bool,
-    /// Write the requests to a file in OpenAI's batch format.
-    #[arg(long, value_name = "FILE", conflicts_with = "import_batch")]
-    pub(super) export_batch: Option<PathBuf>,
-    /// Read the answers of a batch.
-    #[arg(long, value_name = "FILE")]
-    pub(super) import_batch: Option<PathBuf>,
-}
-
-#[derive(clap::Args, Debug)]
-pub(super) struct GenerateArgs {
-    #[command(flatten)]
-    pub(super) model: ModelArgs,
-    #[command(flatten)]
-    pub(super) budget: BudgetArgs,
-    /// Passed sentences for each category, on average.
-    #[arg(long, value_name = "N")]
-    pub(super) per_category: Option<usize>,
-    /// How they are shared out.
-    #[arg(long)]
-    pub(super) quota: Option<QuotaArg>,
-    /// Only these categories, by key.
-    #[arg(long, value_delimiter = ',', value_name = "KEYS")]
-    pub(super) categories: Vec<String>,
-    /// Seed of everything random.
-    #[arg(long)]
-    pub(super) seed: Option<u64>,
-    /// Begin a new run although this one was begun before.
-    #[arg(long)]
-    pub(super) fresh: bool,
-    /// Show quotas, tokens, cost and one whole prompt, and send nothing.
-    #[arg(long)]
-    pub(super) plan: bool,
-}
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum TaskArg {
     /// Whether any category applies.
@@ -516,33 +360,6 @@ pub(super) enum ExportVerb {
         #[arg(long, value_name = "DIR")]
         model: Option<PathBuf>,
     },
-}
-
-#[derive(clap::Args, Debug)]
-pub(super) struct GoldArgs {
-    /// Each expert's label as a line of its own, settled or not.
-    #[arg(long)]
-    pub(super) votes: bool,
-    /// As CSV.
-    #[arg(long)]
-    pub(super) csv: bool,
-}
-
-#[derive(clap::Args, Debug)]
-pub(super) struct AssignArgs {
-    /// Say what would be given out, and give out nothing.
-    #[arg(long)]
-    pub(super) plan: bool,
-    /// As JSON.
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-#[derive(clap::Args, Debug)]
-pub(super) struct StatusArgs {
-    /// As JSON.
-    #[arg(long)]
-    pub(super) json: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -634,19 +451,6 @@ pub(super) struct DoubtArgs {
     #[arg(long, conflicts_with = "csv")]
     pub(super) json: bool,
     /// All of them as CSV.
-    #[arg(long)]
-    pub(super) csv: bool,
-}
-
-#[derive(clap::Args, Debug)]
-pub(super) struct AgreementArgs {
-    /// Sentences shown of each two categories that are confused.
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub(super) sentences: usize,
-    /// All numbers as JSON.
-    #[arg(long, conflicts_with = "csv")]
-    pub(super) json: bool,
-    /// All numbers as CSV.
     #[arg(long)]
     pub(super) csv: bool,
 }

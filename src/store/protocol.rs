@@ -121,15 +121,23 @@ impl Store {
         })
     }
 
-    /// All versions of the guideline, oldest first: hash, when it was first met, and how many standing decisions were made by it.
-    pub fn taxonomies(&self) -> Result<Vec<(String, Timestamp, u64)>, StoreError> {
+    /// The hashes of all versions of the guideline, oldest first, and when each was first met.
+    pub fn taxonomy_hashes(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached("SELECT hash, at FROM taxonomies ORDER BY at, hash")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+
+    /// How many standing decisions were made by each version of the guideline.
+    pub fn decisions_by_taxonomy(&self) -> Result<Vec<(String, u64)>, StoreError> {
         self.with(|c| {
             c.prepare_cached(
-                "SELECT t.hash, t.at, (SELECT count(*) FROM standing s JOIN events e ON e.seq = s.seq
-                     WHERE e.taxonomy = t.hash AND s.label IS NOT NULL)
-                 FROM taxonomies t ORDER BY t.at, t.hash",
+                "SELECT e.taxonomy, count(*) FROM standing s JOIN events e ON e.seq = s.seq
+                 WHERE s.label IS NOT NULL GROUP BY e.taxonomy",
             )?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect()
         })
     }

@@ -203,7 +203,8 @@ impl App {
             board: Snapshot::default(),
             quit: false,
         };
-        let effects = [&app.review, &app.bronze, &app.disputes].map(|state| state.fetch(Target::Resume)).into();
+        // What is disputed is looked for when its screen is turned to: that takes a look at all decisions.
+        let effects = [&app.review, &app.bronze].map(|state| state.fetch(Target::Resume)).into();
         (app, effects)
     }
 

@@ -192,7 +192,7 @@ fn put_taxonomies(
     writer: &mut Writer<File>,
     written: &mut Written,
 ) -> Result<(), WorkflowError> {
-    for (hash, at, _) in store.taxonomies()? {
+    for (hash, at) in store.taxonomy_hashes()? {
         let Some((hash, content)) = store.taxonomy(&hash)? else { continue };
         if with_text || !quotes(store, &content)? {
             writer.put(&Item::Taxonomy { hash, at, content })?;

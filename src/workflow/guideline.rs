@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::WorkflowError;
@@ -33,8 +34,12 @@ pub struct Version {
 /// All versions that this project has used, oldest first.
 pub fn versions(project: &Project, store: &Store) -> Result<Vec<Version>, WorkflowError> {
     let current = project.taxonomy.hash();
-    let rows = store.taxonomies()?.into_iter();
-    Ok(rows.map(|(hash, since, labels)| Version { current: hash == current, hash, since, labels }).collect())
+    let given: FxHashMap<String, u64> = store.decisions_by_taxonomy()?.into_iter().collect();
+    let version = |(hash, since): (String, _)| {
+        let labels = given.get(&hash).copied().unwrap_or_default();
+        Version { current: hash == current, hash, since, labels }
+    };
+    Ok(store.taxonomy_hashes()?.into_iter().map(version).collect())
 }
 
 /// Two versions and what is between them.
@@ -62,9 +67,9 @@ pub fn compare(
     let (before, earlier) = match before {
         Some(name) => find(store, name)?,
         None => {
-            let all = store.taxonomies()?;
-            let previous = all.iter().rev().find(|(hash, ..)| *hash != current);
-            let Some((hash, ..)) = previous else {
+            let all = store.taxonomy_hashes()?;
+            let previous = all.iter().rev().find(|(hash, _)| *hash != current);
+            let Some((hash, _)) = previous else {
                 return Err(WorkflowError::Refused(
                     "there is only one version as yet; a change of the taxonomy file makes another".into(),
                 ));
@@ -98,8 +103,8 @@ fn find(store: &Store, name: &str) -> Result<(String, Taxonomy), WorkflowError> 
 pub fn outdated(project: &Project, store: &Store) -> Result<Vec<Outdated>, WorkflowError> {
     let current = project.taxonomy.hash();
     let mut all = Vec::new();
-    for (hash, _, labels) in store.taxonomies()? {
-        if hash != current && labels > 0 {
+    for (hash, _) in store.taxonomy_hashes()? {
+        if hash != current {
             let (_, earlier) = find(store, &hash)?;
             all.extend(Outdated::by(&hash, &diff(&earlier, &project.taxonomy)));
         }
