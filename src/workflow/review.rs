@@ -265,9 +265,11 @@ pub fn next_open(
     from: Option<SentenceId>,
 ) -> Result<Option<SentenceId>, WorkflowError> {
     // Open sentences are looked for among those of the filter, unless the filter itself asks for another state. What is
-    // disputed is open by itself.
+    // disputed is open by itself, and so is what was decided by an outdated guideline.
     let open = match (filter.progress, desk) {
-        (Progress::All, Desk::Review | Desk::Bronze) => Filter { progress: Progress::Open, ..filter.clone() },
+        (Progress::All, Desk::Review | Desk::Bronze) if filter.outdated.is_empty() => {
+            Filter { progress: Progress::Open, ..filter.clone() }
+        }
         _ => filter.clone(),
     };
     let mut stages = vec![open.clone()];

@@ -148,3 +148,82 @@ fn ten_at_once_lose_nothing_and_decide_nothing_twice() {
     let status: serde_json::Value = serde_json::from_str(&succeeds(&["status", "--json", "--project", &root])).unwrap();
     assert!(status["experts"].as_array().unwrap().iter().all(|e| e["decided"] == 20 && e["given"] == 20), "{status}");
 }
+
+/// So many labelled sentences of three kinds, a few of them rare.
+fn labelled(path: &str, from: usize, to: usize) {
+    let kinds = [
+        ("She forgets the names of her neighbours", "cognitive_impairment"),
+        ("Her son fills the pill box and drives her", "requires_assistance"),
+        ("Knee pain on stairs, no swelling", "none"),
+        ("MMSE and clock drawing were done", "cognitive_assessment"),
+    ];
+    let mut text = "id,patient,text,label\n".to_owned();
+    for i in from..to {
+        let (said, label) = kinds[if i % 10 == 0 { 3 } else { i % 3 }];
+        text.push_str(&format!("{i},p{},\"{said}, visit {i}.\",{label}\n", i % 20));
+    }
+    fs::write(path, text).unwrap();
+}
+
+#[test]
+fn what_to_label_next_has_reasons_and_a_labelled_set_plays_the_expert() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (root, gold, open) = (at("study"), at("gold.csv"), at("open.csv"));
+    succeeds(&["init", &root]);
+    labelled(&gold, 0, 80);
+    labelled(&open, 80, 200);
+    succeeds(&["import", &gold, "--unit", "sentence", "--annotator", "ann", "--project", &root]);
+    succeeds(&["import", &open, "--unit", "sentence", "--model", "some-llm", "--project", &root]);
+    let order = succeeds(&["queue", "--csv", "--limit", "0", "--project", &root]);
+    assert_eq!(order.lines().count(), 121, "{order}");
+    assert!(order.contains("classifier wavers") && order.contains("drawn at random"), "{order}");
+    assert_eq!(succeeds(&["queue", "--csv", "--limit", "0", "--last", "--project", &root]), order);
+    let again = succeeds(&["queue", "--csv", "--limit", "0", "--project", &root]);
+    assert_eq!(again, order, "the same gold and seed give the same order");
+
+    let (csv, json) = (at("curves.csv"), at("games.json"));
+    let arguments = ["simulate", "--train", &open, "--test", &gold, "--strategies", "random,margin", "--seeds", "2"];
+    let table = succeeds(&[&arguments[..], &["--labels", "60", "--csv", &csv, "--json", &json]].concat());
+    assert!(table.contains("random") && table.contains("margin") && table.contains("macro-F1"), "{table}");
+    let games: serde_json::Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(games["report"]["games"].as_array().unwrap().len(), 4, "{games}");
+    assert!(fs::read_to_string(&csv).unwrap().lines().count() > 8);
+    assert!(fails(&["simulate", "--train", &open, "--test", &gold, "--strategies", "luck"]).contains("--strategies"));
+}
+
+#[test]
+fn a_change_of_the_guideline_says_what_it_puts_in_question() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, gold) = (folder.path().join("study"), folder.path().join("gold.csv"));
+    let (root, gold) = (root.to_str().unwrap().to_owned(), gold.to_str().unwrap().to_owned());
+    succeeds(&["init", &root]);
+    labelled(&gold, 0, 30);
+    succeeds(&["import", &gold, "--unit", "sentence", "--annotator", "ann", "--project", &root]);
+    assert!(fails(&["taxonomy", "diff", "--project", &root]).contains("only one version"));
+    let file = format!("{root}/taxonomy.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let from = text.find("key = \"requires_assistance\"").unwrap();
+    let at = from + text[from..].find("definition = ").unwrap() + "definition = ".len();
+    let quote = text[at..].find('"').unwrap() + at + 1;
+    let quote = quote + text[quote..].chars().take_while(|c| *c == '"').count();
+    fs::write(&file, format!("{}Every day: {}", &text[..quote], &text[quote..])).unwrap();
+    let diff: serde_json::Value =
+        serde_json::from_str(&succeeds(&["taxonomy", "diff", "--json", "--project", &root])).unwrap();
+    assert_eq!(diff["outdated"], 9, "the labels of one category: {diff}");
+    let said = succeeds(&["taxonomy", "diff", "--project", &root]);
+    assert!(said.contains("requires_assistance, definition\n") && said.contains("+ Every day: "), "{said}");
+    let versions = succeeds(&["taxonomy", "versions", "--project", &root]);
+    assert!(versions.lines().count() == 3 && versions.contains("in use"), "{versions}");
+    // Each expert finds theirs, and one that is looked at again leaves the list.
+    let mut ann = desk(&root, "ann");
+    ann.shows("visit");
+    ann.type_keys("/outdated\r");
+    ann.shows("filter `outdated`: 9");
+    ann.type_keys("3");
+    ann.shows("filter `outdated`: 8");
+    ann.type_keys("3");
+    ann.shows("filter `outdated`: 7");
+    ann.type_keys("q");
+    ann.wait();
+}
