@@ -190,6 +190,8 @@ pub enum Outcome {
     Stopped,
     /// Ended in an error.
     Failed,
+    /// Ran at another site; of what it proposed, only what had been seen there by those who decided is here.
+    Elsewhere,
 }
 
 /// One execution of labelling, generation or training: enough to know where every number comes from.

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::{Store, StoreError, chain, ledger};
 use crate::domain::corpus::{DocumentUid, SentenceId};
-use crate::domain::label::{NewProposal, ProposalId, Run, RunId, Source};
+use crate::domain::label::{NewProposal, Outcome, ProposalId, Run, RunId, Source};
 use crate::domain::record::{ProposalRef, Record, SentenceRef};
 
 /// What came of taking events in.
@@ -87,7 +87,7 @@ fn take_run(
 ) -> rusqlite::Result<()> {
     let known = c.prepare_cached("SELECT 1 FROM runs WHERE id = ?")?.exists([&run.id])?;
     if !known {
-        ledger::put_run(c, run)?;
+        ledger::put_run(c, &Run { outcome: Outcome::Elsewhere, ..run.clone() })?;
     }
     for (sentence, source, proposal) in proposals {
         if let Some(sentence) = places.find(c, sentence)? {

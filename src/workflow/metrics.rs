@@ -8,7 +8,7 @@ use super::WorkflowError;
 use super::project::Project;
 use crate::domain::corpus::{Origin, PatientKey, SentenceId};
 use crate::domain::gold::{Case, GoldReal, Rule, Settled, Vote};
-use crate::domain::label::{Label, RunId, Source};
+use crate::domain::label::{Label, Outcome, RunId, Source};
 use crate::domain::metrics::{Bootstrap, Confusion, Pair, Report, confused, report};
 use crate::domain::split::Split;
 use crate::domain::taxonomy::{Selection, Taxonomy};
@@ -31,6 +31,8 @@ struct Proposed {
     source: Option<Source>,
     /// It only says whether there is a category.
     binary: bool,
+    /// It ran at another site and only a part of it is here; `None` until that is looked up.
+    elsewhere: Option<bool>,
     /// Each sentence's patient and label.
     labels: FxHashMap<SentenceId, (u32, u64)>,
 }
@@ -135,6 +137,9 @@ impl Board {
             run.binary |= any;
             run.labels.insert(row.sentence, (row.patient, bits));
         })?;
+        for (id, run) in self.runs.iter_mut().filter(|(_, run)| run.elsewhere.is_none()) {
+            run.elsewhere = Some(store.run(id)?.outcome == Outcome::Elsewhere);
+        }
         if unknown {
             let plan = &project.file.split;
             let keys = store.patient_keys()?.into_iter();
@@ -143,9 +148,14 @@ impl Board {
         Ok(self.mark != before)
     }
 
-    /// The newest run of a source that named categories on real sentences.
+    /// The newest run of a source that named categories on real sentences; one of another site, of which only a part is here,
+    /// if this site has none.
     pub fn latest(&self, source: Source) -> Option<&RunId> {
-        self.runs.iter().rev().find(|(_, run)| run.source == Some(source) && !run.binary).map(|(id, _)| id)
+        let newest = |elsewhere| {
+            let fits = |run: &Proposed| run.source == Some(source) && !run.binary && run.elsewhere == Some(elsewhere);
+            self.runs.iter().rev().find(|(_, run)| fits(run)).map(|(id, _)| id)
+        };
+        newest(false).or_else(|| newest(true))
     }
 
     /// The newest run that only said whether there is a category.
@@ -322,5 +332,61 @@ fn count_bits(bits: u64, counts: &mut [usize]) {
     }
     for (i, count) in counts.iter_mut().skip(1).enumerate() {
         *count += (bits >> i & 1) as usize;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::corpus::{DocumentUid, NewDocument};
+    use crate::domain::label::{NewProposal, Run, RunKind, Timestamp};
+    use crate::domain::record::SentenceRef;
+    use crate::domain::text::Span;
+    use crate::workflow::project::init;
+
+    /// What was seen at another site is no run of this one, however new it is.
+    #[test]
+    fn a_run_of_another_site_stands_behind_those_of_this_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("study");
+        init(&root, "ad-signs").unwrap();
+        let project = Project::read(&root, Some("ann")).unwrap();
+        let mut store = project.store().unwrap();
+        let note = NewDocument {
+            patient: PatientKey("p".into()),
+            external_id: "1".into(),
+            title: String::new(),
+            kind: String::new(),
+            date: String::new(),
+            source: "test".into(),
+            text: "She forgets.".into(),
+            sentences: vec![Span { start: 0, end: 12 }],
+        };
+        let uid = DocumentUid::of("p", "1", &note.text);
+        let sentence = store.insert_documents(&[note], Origin::Real, &project.file.split).unwrap()[0].first_sentence();
+        let run = |id: &str| Run {
+            id: RunId(id.into()),
+            kind: RunKind::Label,
+            model: "some-llm".into(),
+            config: "{}".into(),
+            taxonomy: String::new(),
+            started: Timestamp(0),
+            finished: None,
+            outcome: Outcome::Finished,
+            scores: String::new(),
+        };
+        let proposal = NewProposal::bare(sentence, Label::none());
+        let place = SentenceRef { document: uid, start: 0, end: 12 };
+        store.merge(&[], &[(run("2"), vec![(place, Source::Llm, proposal.clone())])]).unwrap();
+        let latest = |store: &Store| {
+            let mut board = Board::default();
+            board.refresh(&project, store).unwrap();
+            board.latest(Source::Llm).map(|run| run.0.clone())
+        };
+        assert_eq!(latest(&store).as_deref(), Some("2"), "better than none");
+        store.put_run(&run("1")).unwrap();
+        store.propose(&RunId("1".into()), Source::Llm, &[proposal]).unwrap();
+        assert_eq!(latest(&store).as_deref(), Some("1"));
+        assert_eq!(store.run(&RunId("2".into())).unwrap().outcome, Outcome::Elsewhere);
     }
 }

@@ -127,6 +127,7 @@ fn runs(app: &App, width: usize) -> Vec<Line<'static>> {
             Outcome::Finished => "finished",
             Outcome::Stopped => "stopped",
             Outcome::Failed => "failed",
+            Outcome::Elsewhere => "at another site",
         };
         let short: String = run.id.0.chars().skip(run.id.0.chars().count().saturating_sub(6)).collect();
         let text = format!(
