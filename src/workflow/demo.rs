@@ -20,6 +20,8 @@ use crate::domain::quality::Verdict;
 use crate::domain::segment::segment;
 use crate::domain::taxonomy::{CategoryKey, Taxonomy};
 use crate::domain::text::Span;
+use crate::formats::project::read_text;
+use crate::formats::replace;
 use crate::store::{NewBronze, Store};
 
 const NOTES: &str = include_str!("../../data/notes.txt");
@@ -159,7 +161,9 @@ fn untag(tagged: &str) -> (String, Vec<(usize, CategoryKey)>) {
 
 /// Builds the demo project in an empty or new folder and trains the default classifier.
 pub fn build(folder: &Path, watch: &mut dyn FnMut(train::Event)) -> Result<(Project, Trained), WorkflowError> {
-    project::init(folder, "ad-signs")?;
+    let file = project::init(folder, "ad-signs")?;
+    // Whoever looks around sees everywhere what machines say.
+    replace(&file, &read_text(&file)?.replace("blind = \"test\"", "blind = \"never\""))?;
     let project = Project::read(folder, Some("you"))?;
     let mut store = project.store()?;
     fill(&project, &mut store)?;
