@@ -324,7 +324,7 @@ fn spent(spending: &Spending, failed: u64) -> String {
 
 fn export_gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
     let store = project.store()?;
-    let lines = gold::lines(project, &store, args.votes)?;
+    let gold::Exported { lines, disputed } = gold::export(project, &store, args.votes)?;
     let mut out = String::new();
     if args.csv {
         let head = ["id", "patient", "note", "position", "text", "label", "split", "by", "adjudicated", "blind"];
@@ -352,7 +352,6 @@ fn export_gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
         }
     }
     print(&out)?;
-    let disputed = gold::disputed(project, &store)?;
     let what = if args.votes { "labels of experts" } else { "sentences of gold" };
     say(&format!("{} {what}; {disputed} sentences are disputed and not settled", lines.len()));
     Ok(Exit::Success)

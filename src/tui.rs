@@ -31,10 +31,11 @@ use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
+use crate::domain::guideline::Outdated;
 use crate::domain::protocol::Blind;
+use crate::workflow::WorkflowError;
 use crate::workflow::project::Project;
 use crate::workflow::review::Desk;
-use crate::workflow::{WorkflowError, guideline};
 use app::{App, Effect, Message, Shared};
 use effect::World;
 pub use headless::Headless;
@@ -99,11 +100,12 @@ pub fn run(project: Project) -> Result<(), WorkflowError> {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let light = !no_color && terminal_is_light(&project.file.theme);
     let theme = Theme::resolve(&project.file.theme, no_color, light)?;
-    let (shared, faults) = shared(&project, theme)?;
+    let project = Arc::new(project);
     let terminal = |cause: io::Error| WorkflowError::Refused(format!("the terminal failed: {cause}"));
     let (to_main, inbox) = channel::<Wake>();
     let (to_app, from_jobs) = channel::<Message>();
-    let mut world = World::open(Arc::new(project), to_app)?;
+    let mut world = World::open(project.clone(), to_app)?;
+    let (shared, faults) = shared(&project, theme, world.outdated()?);
     let (mut app, effects) = App::new(shared, faults);
     let clock = Instant::now();
     for message in effects.into_iter().flat_map(|effect| world.fulfil(effect)).collect::<Vec<_>>() {
@@ -163,7 +165,7 @@ pub fn run(project: Project) -> Result<(), WorkflowError> {
     Ok(())
 }
 
-fn shared(project: &Project, theme: Theme) -> Result<(Shared, Vec<String>), WorkflowError> {
+fn shared(project: &Project, theme: Theme, outdated: Vec<Outdated>) -> (Shared, Vec<String>) {
     let (keymap, mut faults) = Keymap::new(&project.file.keys);
     for category in project.taxonomy.categories() {
         let key = keymap::Key::parse(&category.shortcut.to_string());
@@ -171,7 +173,6 @@ fn shared(project: &Project, theme: Theme) -> Result<(Shared, Vec<String>), Work
             faults.push(format!("the shortcut `{}` of {} is the key of {action:?}", category.shortcut, category.key));
         }
     }
-    let outdated = guideline::outdated(project, &project.store()?)?;
     let shared = Shared {
         outdated,
         taxonomy: project.taxonomy.clone(),
@@ -184,7 +185,7 @@ fn shared(project: &Project, theme: Theme) -> Result<(Shared, Vec<String>), Work
         keymap,
         theme,
     };
-    Ok((shared, faults))
+    (shared, faults)
 }
 
 /// One message and all that follows from it.

@@ -10,6 +10,7 @@ use super::app::{Effect, Message, Snapshot, Target};
 use super::jobs::{Offer, Work};
 use super::train::Side;
 use crate::domain::corpus::{Origin, SentenceId};
+use crate::domain::guideline::Outdated;
 use crate::domain::label::{RunId, Source, Stand};
 use crate::domain::queue::Filter;
 use crate::domain::text::visible;
@@ -65,6 +66,11 @@ impl World {
         world.refresh();
         world.plan_if_due();
         Ok(world)
+    }
+
+    /// What changes of the guideline put in question.
+    pub fn outdated(&self) -> Result<Vec<Outdated>, WorkflowError> {
+        guideline::outdated(&self.project, &self.store)
     }
 
     /// Thinks the order of the queue over on a thread of its own, once enough has been decided.

@@ -30,9 +30,10 @@ impl Headless {
     /// Opens the workbench on a project, as far as the first frame.
     pub fn open(project: Project, width: u16, height: u16) -> Result<Self, WorkflowError> {
         let theme = Theme::resolve(&project.file.theme, false, false)?;
-        let (shared, faults) = shared(&project, theme)?;
+        let project = Arc::new(project);
         let (to_app, jobs) = channel();
-        let mut world = World::open(Arc::new(project), to_app)?;
+        let mut world = World::open(project.clone(), to_app)?;
+        let (shared, faults) = shared(&project, theme, world.outdated()?);
         let (mut app, effects) = App::new(shared, faults);
         let clock = Instant::now();
         for message in effects.into_iter().flat_map(|effect| world.fulfil(effect)).collect::<Vec<_>>() {

@@ -5,8 +5,7 @@ use serde::Serialize;
 use super::WorkflowError;
 use super::metrics::Board;
 use super::project::Project;
-use crate::domain::corpus::{DocumentUid, SentenceId};
-use crate::domain::gold::Settled;
+use crate::domain::corpus::{Document, DocumentUid, SentenceId};
 use crate::domain::label::Label;
 use crate::domain::split::Split;
 use crate::store::Store;
@@ -36,66 +35,84 @@ pub struct GoldLine {
     pub blind: bool,
 }
 
-/// All gold, in order of sentences; with `votes`, a line for each expert's standing label instead, settled or not.
-pub fn lines(project: &Project, store: &Store, votes: bool) -> Result<Vec<GoldLine>, WorkflowError> {
+/// What goes out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exported {
+    /// In order of sentences.
+    pub lines: Vec<GoldLine>,
+    /// Sentences that experts dispute, which are in no line of gold.
+    pub disputed: usize,
+}
+
+/// All gold; with `votes`, a line for each expert's standing label instead, settled or not.
+pub fn export(project: &Project, store: &Store, votes: bool) -> Result<Exported, WorkflowError> {
     let mut board = Board::default();
     board.refresh(project, store)?;
+    let mut notes = Notes { project, store, last: None };
     let mut lines = Vec::new();
     if votes {
         for (sentence, _, votes) in board.votes() {
             for vote in votes {
                 let by = vec![vote.annotator.0.clone()];
-                lines.push(line(project, store, sentence, vote.label.clone(), by, false, vote.blind)?);
+                lines.push(notes.line(sentence, vote.label.clone(), by, false, vote.blind)?);
             }
         }
-        return Ok(lines);
+    } else {
+        for gold in board.gold(project) {
+            let case = board.case(gold.sentence());
+            let adjudicated = case.is_some_and(|case| case.ruling.is_some());
+            let by: Vec<String> = if adjudicated {
+                store.settlements(gold.sentence())?.into_iter().map(|decision| decision.annotator.0).collect()
+            } else {
+                let votes = case.map_or(&[][..], |case| &case.votes);
+                votes.iter().filter(|vote| vote.label == *gold.label()).map(|vote| vote.annotator.0.clone()).collect()
+            };
+            lines.push(notes.line(gold.sentence(), gold.label().clone(), by, adjudicated, gold.blind())?);
+        }
     }
-    for gold in board.gold(project) {
-        let case = board.case(gold.sentence());
-        let adjudicated = case.is_some_and(|case| case.ruling.is_some());
-        let by: Vec<String> = if adjudicated {
-            store.settlements(gold.sentence())?.into_iter().map(|decision| decision.annotator.0).collect()
-        } else {
-            let votes = case.map_or(&[][..], |case| &case.votes);
-            votes.iter().filter(|vote| vote.label == *gold.label()).map(|vote| vote.annotator.0.clone()).collect()
+    let disputed = board.gold_counts(&project.taxonomy, project.file.rule()).disputed;
+    Ok(Exported { lines, disputed })
+}
+
+/// Where sentences stand. Those of a note come one after the other, so it is read and hashed once.
+struct Notes<'a> {
+    project: &'a Project,
+    store: &'a Store,
+    last: Option<(Document, DocumentUid)>,
+}
+
+impl Notes<'_> {
+    fn line(
+        &mut self,
+        sentence: SentenceId,
+        labels: Label,
+        mut by: Vec<String>,
+        adjudicated: bool,
+        blind: bool,
+    ) -> Result<GoldLine, WorkflowError> {
+        let at = self.store.sentence(sentence)?;
+        let (document, uid) = match self.last.take().filter(|(document, _)| document.id == at.document) {
+            Some(known) => known,
+            None => {
+                let document = self.store.document(at.document)?;
+                let uid = DocumentUid::of(&document.patient.0, &document.external_id, &document.text);
+                (document, uid)
+            }
         };
-        lines.push(line(project, store, gold.sentence(), gold.label().clone(), by, adjudicated, gold.blind())?);
+        by.sort_unstable();
+        let line = GoldLine {
+            id: format!("{}:{}-{}", uid.hex(), at.span.start, at.span.end),
+            patient: document.patient.0.clone(),
+            note: document.external_id.clone(),
+            position: at.position,
+            text: at.span.of(&document.text).to_owned(),
+            labels,
+            split: self.project.file.split.split(&document.patient),
+            by,
+            adjudicated,
+            blind,
+        };
+        self.last = Some((document, uid));
+        Ok(line)
     }
-    Ok(lines)
-}
-
-/// How many sentences experts dispute, which are in no line of gold.
-pub fn disputed(project: &Project, store: &Store) -> Result<usize, WorkflowError> {
-    let mut board = Board::default();
-    board.refresh(project, store)?;
-    let rule = project.file.rule();
-    let cases = board.votes().into_iter().filter_map(|(sentence, ..)| board.case(sentence));
-    Ok(cases.filter(|case| case.settle(rule) == Settled::Disputed).count())
-}
-
-fn line(
-    project: &Project,
-    store: &Store,
-    sentence: SentenceId,
-    labels: Label,
-    mut by: Vec<String>,
-    adjudicated: bool,
-    blind: bool,
-) -> Result<GoldLine, WorkflowError> {
-    let at = store.sentence(sentence)?;
-    let document = store.document(at.document)?;
-    let uid = DocumentUid::of(&document.patient.0, &document.external_id, &document.text);
-    by.sort_unstable();
-    Ok(GoldLine {
-        id: format!("{}:{}-{}", uid.hex(), at.span.start, at.span.end),
-        patient: document.patient.0.clone(),
-        note: document.external_id.clone(),
-        position: at.position,
-        text: at.span.of(&document.text).to_owned(),
-        labels,
-        split: project.file.split.split(&document.patient),
-        by,
-        adjudicated,
-        blind,
-    })
 }

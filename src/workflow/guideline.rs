@@ -11,7 +11,6 @@ use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::guideline::{Change, Outdated, diff};
 use crate::domain::label::{Label, Timestamp};
 use crate::domain::phi;
-use crate::domain::queue::Filter;
 use crate::domain::split::Split;
 use crate::domain::taxonomy::Taxonomy;
 use crate::formats::project::read_text;
@@ -81,8 +80,8 @@ pub fn compare(
         Some(name) => find(store, name)?,
         None => (current, project.taxonomy.clone()),
     };
-    let filter = Filter { outdated: outdated(project, store)?, ..Filter::default() };
-    let outdated = if filter.outdated.is_empty() { 0 } else { store.outdated_count(&filter.outdated)? };
+    let in_question = outdated(project, store)?;
+    let outdated = if in_question.is_empty() { 0 } else { store.outdated_count(&in_question)? };
     Ok(Compared { before, after, changes: diff(&earlier, &later), outdated })
 }
 

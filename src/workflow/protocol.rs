@@ -11,7 +11,7 @@ use crate::domain::agreement::{Proportion, Repeated};
 use crate::domain::corpus::Origin;
 use crate::domain::label::{Annotator, Outcome, Run, RunKind, Timestamp};
 use crate::domain::protocol::Seat;
-use crate::domain::queue::{Filter, pace_ms};
+use crate::domain::queue::pace_ms;
 use crate::store::{Given, Store};
 
 /// What is given out by one call.
@@ -174,12 +174,12 @@ pub fn status(project: &Project, store: &Store) -> Result<Status, WorkflowError>
             earlier: beside.and_then(|expert| expert.earlier.clone()),
         });
     }
-    let disputed = Filter { disputed: Some(project.file.rule()), ..Filter::default() };
+    let counts = board.gold_counts(&project.taxonomy, project.file.rule());
     Ok(Status {
         experts,
         sentences,
-        gold: board.gold_counts(&project.taxonomy, project.file.rule()).settled,
-        disputed: store.count(&disputed, &project.annotator, i64::MAX as u64)?,
+        gold: counts.settled,
+        disputed: counts.disputed as u64,
         settled: store.settled_count()?,
     })
 }
