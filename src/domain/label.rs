@@ -377,3 +377,23 @@ pub enum Event {
         target: EventId,
     },
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A finished run of `some-llm`, for tests.
+    pub(crate) fn run(id: &str, kind: RunKind) -> Run {
+        Run {
+            id: RunId(id.into()),
+            kind,
+            model: "some-llm".into(),
+            config: "{}".into(),
+            taxonomy: String::new(),
+            started: Timestamp(0),
+            finished: None,
+            outcome: Outcome::Finished,
+            scores: String::new(),
+        }
+    }
+}

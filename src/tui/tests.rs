@@ -5,7 +5,8 @@ use ratatui::style::Modifier;
 use super::Headless;
 use super::keymap::{Action, Keymap};
 use crate::domain::corpus::{NewDocument, Origin, PatientKey};
-use crate::domain::label::{Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Timestamp};
+use crate::domain::label::tests::run;
+use crate::domain::label::{Label, NewProposal, Run, RunId, RunKind, Source, Timestamp};
 use crate::domain::segment::segment;
 use crate::workflow::project::{Project, init};
 
@@ -33,17 +34,7 @@ fn project(selection: &str) -> (tempfile::TempDir, Project) {
     let first = store.insert_documents(&real, Origin::Real, &project.file.split).unwrap()[0].first_sentence();
     let synthetic = [document("b1", "He keeps a list by the door."), document("b2", "She is sad.")];
     let bronze = store.insert_documents(&synthetic, Origin::Synthetic, &project.file.split).unwrap();
-    let run = |id: &str, kind| Run {
-        id: RunId(id.into()),
-        kind,
-        model: "some-llm".into(),
-        config: "{}".into(),
-        taxonomy: String::new(),
-        started: Timestamp(0),
-        finished: None,
-        outcome: Outcome::Finished,
-        scores: String::new(),
-    };
+
     store.put_run(&run("silver", RunKind::Label)).unwrap();
     store.put_run(&run("bronze", RunKind::Generate)).unwrap();
     let proposal = |sentence, label: &str, quote: &str| NewProposal {
@@ -244,17 +235,7 @@ fn doubted(project: &Project) {
     use crate::domain::split::Tier;
     let mut store = project.store().unwrap();
     let first = store.sentence_ids(Origin::Real, SentenceId(0), 1).unwrap()[0];
-    let run = Run {
-        id: RunId("search".into()),
-        kind: RunKind::Doubt,
-        model: "confident learning".into(),
-        config: "{}".into(),
-        taxonomy: String::new(),
-        started: Timestamp(0),
-        finished: None,
-        outcome: Outcome::Finished,
-        scores: String::new(),
-    };
+    let run = Run { model: "confident learning".into(), ..run("search", RunKind::Doubt) };
     store.put_run(&run).unwrap();
     let doubt = |sentence, tier, given: &str, suggested: &str, confidence, self_confidence| Doubt {
         sentence,

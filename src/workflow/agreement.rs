@@ -192,7 +192,8 @@ mod tests {
     use super::*;
     use crate::domain::agreement::Pull;
     use crate::domain::corpus::{NewDocument, Origin, PatientKey};
-    use crate::domain::label::{Label, NewProposal, Outcome, Run, RunKind, Stand, Timestamp};
+    use crate::domain::label::tests::run;
+    use crate::domain::label::{Label, NewProposal, RunKind, Stand, Timestamp};
     use crate::domain::text::Span;
     use crate::workflow::project::init;
 
@@ -230,17 +231,7 @@ mod tests {
             };
             (0..8).for_each(|patient| note(patient, Origin::Real));
             note(8, Origin::Synthetic);
-            let run = Run {
-                id: RunId("silver".into()),
-                kind: RunKind::Label,
-                model: "some-llm".into(),
-                config: "{}".into(),
-                taxonomy: String::new(),
-                started: Timestamp(0),
-                finished: None,
-                outcome: Outcome::Finished,
-                scores: String::new(),
-            };
+            let run = run("silver", RunKind::Label);
             store.put_run(&run).unwrap();
             let silver: Vec<NewProposal> =
                 sentences[..80].iter().map(|id| NewProposal::bare(*id, Label::none())).collect();

@@ -284,7 +284,8 @@ fn suspects(
 mod tests {
     use super::*;
     use crate::domain::corpus::{NewDocument, Origin};
-    use crate::domain::label::{Annotator, Decision, Event, EventId, NewProposal, RunId, Stand, Timestamp};
+    use crate::domain::label::tests::run;
+    use crate::domain::label::{Annotator, Decision, Event, EventId, NewProposal, Stand, Timestamp};
     use crate::domain::text::Span;
     use crate::workflow::project::init;
 
@@ -352,17 +353,7 @@ mod tests {
             })
         });
         store.append(&gold.collect::<Vec<_>>()).unwrap();
-        let run = Run {
-            id: RunId("0".into()),
-            kind: RunKind::Label,
-            model: "some-llm".into(),
-            config: "{}".into(),
-            taxonomy: String::new(),
-            started: Timestamp(0),
-            finished: None,
-            outcome: Outcome::Finished,
-            scores: String::new(),
-        };
+        let run = run("0", RunKind::Label);
         store.put_run(&run).unwrap();
         let silver: Vec<NewProposal> = sentences
             .iter()

@@ -339,7 +339,8 @@ fn count_bits(bits: u64, counts: &mut [usize]) {
 mod tests {
     use super::*;
     use crate::domain::corpus::{DocumentUid, NewDocument};
-    use crate::domain::label::{NewProposal, Run, RunKind, Timestamp};
+    use crate::domain::label::tests::run;
+    use crate::domain::label::{NewProposal, RunKind};
     use crate::domain::record::SentenceRef;
     use crate::domain::text::Span;
     use crate::workflow::project::init;
@@ -364,17 +365,7 @@ mod tests {
         };
         let uid = DocumentUid::of("p", "1", &note.text);
         let sentence = store.insert_documents(&[note], Origin::Real, &project.file.split).unwrap()[0].first_sentence();
-        let run = |id: &str| Run {
-            id: RunId(id.into()),
-            kind: RunKind::Label,
-            model: "some-llm".into(),
-            config: "{}".into(),
-            taxonomy: String::new(),
-            started: Timestamp(0),
-            finished: None,
-            outcome: Outcome::Finished,
-            scores: String::new(),
-        };
+        let run = |id: &str| run(id, RunKind::Label);
         let proposal = NewProposal::bare(sentence, Label::none());
         let place = SentenceRef { document: uid, start: 0, end: 12 };
         store.merge(&[], &[(run("2"), vec![(place, Source::Llm, proposal.clone())])]).unwrap();
