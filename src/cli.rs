@@ -10,6 +10,7 @@ mod guideline;
 mod language;
 mod protocol;
 mod queue;
+mod recast;
 mod simulate;
 
 use std::io::{self, IsTerminal, Write};
@@ -34,7 +35,7 @@ use crate::tui;
 use crate::workflow::import::{self, LabelsBy, Options, Unit};
 use crate::workflow::metrics::{Board, Scored};
 use crate::workflow::project::{self, Project};
-use crate::workflow::{Cancel, Progress, WorkflowError, demo, encoders, export, gold, models, predict, train};
+use crate::workflow::{self, Cancel, Progress, WorkflowError, demo, encoders, export, gold, models, predict, train};
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +150,19 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             Ok(Exit::Success)
         }
         Some(Verb::Taxonomy(TaxonomyVerb::Versions)) => guideline::versions(&here()?),
+        Some(Verb::Taxonomy(TaxonomyVerb::Rename { category, key, name, how })) => {
+            recast::run(&here()?, how, |p, store| workflow::recast::rename(p, store, &category, &key, name.as_deref()))
+        }
+        Some(Verb::Taxonomy(TaxonomyVerb::Merge { categories, into, name, how })) => {
+            recast::run(&here()?, how, |p, store| {
+                workflow::recast::merge(p, store, &categories, &into, name.as_deref())
+            })
+        }
+        Some(Verb::Taxonomy(TaxonomyVerb::Split { category, into, how })) => {
+            recast::run(&here()?, how, |p, store| workflow::recast::split(p, store, &category, &into))
+        }
+        Some(Verb::Taxonomy(TaxonomyVerb::Undo { how })) => recast::run(&here()?, how, workflow::recast::undo),
+        Some(Verb::Taxonomy(TaxonomyVerb::Migrate { how })) => recast::by_hand(&here()?, how),
         Some(Verb::Taxonomy(TaxonomyVerb::Diff { before, after, json })) => {
             guideline::diff(&here()?, before.as_deref(), after.as_deref(), json)
         }

@@ -14,6 +14,7 @@ pub mod gold;
 pub mod guideline;
 pub mod heads;
 pub mod label;
+pub mod lineage;
 pub mod metrics;
 pub mod phi;
 pub mod protocol;

@@ -12,6 +12,7 @@ mod corpus;
 mod doubts;
 mod embeddings;
 mod ledger;
+mod lineage;
 mod log;
 mod merge;
 mod predictions;
@@ -28,12 +29,16 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustc_hash::FxHashMap;
 
+use crate::domain::label::EventId;
+use crate::domain::lineage::Lineage;
+
 pub use board::{Changes, GoldRow, ProposalRow, SettledRow};
 pub use bronze::{BronzeRow, NewBronze};
 pub use chain::{Audited, Tampering};
 pub use corpus::{Insert, TextRow};
 pub use embeddings::TextHash;
 pub use ledger::{Progression, Undone};
+pub use lineage::Speaker;
 pub use log::{LogFilter, LogRow, Person};
 pub use merge::{Merged, Seen};
 pub use protocol::Given;
@@ -44,6 +49,11 @@ pub use selection::Selection;
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// Categories were renamed, merged or split since this store was opened.
+    #[error(
+        "the guideline's categories have changed meanwhile; nothing was saved - quit and start again to go on with the new ones"
+    )]
+    Recast,
     /// The file is not there.
     #[error("there is no store at {0}; `goldsmith init` makes one")]
     Missing(PathBuf),
@@ -103,6 +113,10 @@ pub struct Store {
     path: PathBuf,
     /// Numbers of patients met lately; a number never changes, so an import need not ask for it with every row.
     patients: FxHashMap<String, i64>,
+    /// The change of categories that was in force when the store was opened.
+    recast: Option<EventId>,
+    /// How labels are read since.
+    lineage: Lineage,
 }
 
 impl Store {
@@ -129,7 +143,13 @@ impl Store {
     }
 
     fn prepare(connection: Connection, path: &Path) -> Result<Self, StoreError> {
-        let mut store = Self { connection, path: path.into(), patients: FxHashMap::default() };
+        let mut store = Self {
+            connection,
+            path: path.into(),
+            patients: FxHashMap::default(),
+            recast: None,
+            lineage: Lineage::default(),
+        };
         store.with(|c| {
             c.busy_timeout(BUSY)?;
             // Whole notes fit larger pages better than 4 KiB, and a commit writes fewer of them.
@@ -142,6 +162,7 @@ impl Store {
             Ok(())
         })?;
         schema::migrate(&mut store)?;
+        store.read_lineage()?;
         Ok(store)
     }
 

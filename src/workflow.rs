@@ -21,6 +21,7 @@ pub mod predict;
 pub mod project;
 pub mod protocol;
 pub mod queue;
+pub mod recast;
 pub mod review;
 pub mod runs;
 pub mod simulate;

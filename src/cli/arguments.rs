@@ -258,6 +258,70 @@ pub(super) enum TaxonomyVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Give a category another key; labels that have the old one are read with the new one.
+    #[command(
+        after_help = "Examples:\n  goldsmith taxonomy rename mood affect\n  goldsmith taxonomy rename mood affect --name Affect --yes"
+    )]
+    Rename {
+        /// The category, by its key or name.
+        category: String,
+        /// The new key.
+        key: String,
+        /// The name that people read; without it, it stays.
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        how: RecastArgs,
+    },
+    /// Make one category of several; labels that have any of them are read with that one.
+    #[command(after_help = "Example:\n  goldsmith taxonomy merge anger sadness --into mood --name Mood")]
+    Merge {
+        /// The categories, by their keys or names.
+        #[arg(required = true)]
+        categories: Vec<String>,
+        /// The key of the one: one of them, another category, or a new one.
+        #[arg(long, value_name = "KEY")]
+        into: String,
+        /// The name that people read.
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        how: RecastArgs,
+    },
+    /// Make several categories of one; whatever was labelled with it is open again.
+    #[command(after_help = "Example:\n  goldsmith taxonomy split cognition --into memory,orientation")]
+    Split {
+        /// The category, by its key or name.
+        category: String,
+        /// The keys of its parts: new ones, or such as are there already.
+        #[arg(long, value_name = "KEY,KEY", required = true, value_delimiter = ',')]
+        into: Vec<String>,
+        #[command(flatten)]
+        how: RecastArgs,
+    },
+    /// Undo the latest change of categories; labels that were given since go back to what their category came from.
+    #[command(after_help = "Examples:\n  goldsmith taxonomy undo\n  goldsmith taxonomy undo --yes")]
+    Undo {
+        #[command(flatten)]
+        how: RecastArgs,
+    },
+    /// Take over what the taxonomy file says by `was = ["earlier_key"]` of categories that somebody changed by hand.
+    #[command(after_help = "Examples:\n  goldsmith taxonomy migrate\n  goldsmith taxonomy migrate --yes")]
+    Migrate {
+        #[command(flatten)]
+        how: RecastArgs,
+    },
+}
+
+/// Of a change of categories.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(super) struct RecastArgs {
+    /// Do it; without it, what it would do is shown and nothing is done.
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Subcommand, Debug)]

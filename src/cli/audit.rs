@@ -7,7 +7,9 @@ use super::arguments::AuditArgs;
 use super::{Exit, Failure, print, say};
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Annotator, EventId};
+use crate::domain::lineage::Recast;
 use crate::domain::record::EventKind;
+use crate::domain::taxonomy::CategoryKey;
 use crate::domain::text::visible;
 use crate::formats::tables::{counted, csv_rows};
 use crate::formats::{FormatError, create_private};
@@ -64,6 +66,9 @@ fn text(verdict: &Verdict) -> String {
         if person.settlements > 0 {
             did.push(counted(person.settlements as usize, "settlement"));
         }
+        if person.recasts > 0 {
+            did.push(counted(person.recasts as usize, "change") + " of categories");
+        }
         if person.turns > 0 {
             did.push(format!("{} taken back or restored", person.turns));
         }
@@ -100,7 +105,7 @@ fn json(verdict: &Verdict) -> serde_json::Value {
     let people = verdict.people.iter().map(|person| {
         serde_json::json!({
             "annotator": person.annotator, "decisions": person.decisions, "blind": person.blind,
-            "settlements": person.settlements, "taken_back_or_restored": person.turns,
+            "settlements": person.settlements, "taken_back_or_restored": person.turns, "changes_of_categories": person.recasts,
             "from_other_sites": person.from_elsewhere, "first": iso(person.first), "last": iso(person.last),
         })
     });
@@ -209,6 +214,20 @@ fn cells(entry: &Entry) -> Vec<String> {
     ]
 }
 
+/// How categories were changed, in words.
+fn recast(detail: Option<&Recast>) -> String {
+    let Some(Recast { lineage, after, .. }) = detail else {
+        return "changes categories".into();
+    };
+    let became = lineage.earlier().map(|key| {
+        let now: Vec<&str> = lineage.became(key).map(CategoryKey::as_str).collect();
+        format!("{key} is {}", now.join(" or "))
+    });
+    let became: Vec<String> = became.collect();
+    let became = if became.is_empty() { "every category is itself again".into() } else { became.join(", ") };
+    format!("changes categories: from here on {became} (guideline {})", after.get(..12).unwrap_or(after))
+}
+
 /// An event in a line, for people.
 fn line(project: &Project, entry: &Entry) -> String {
     let row = &entry.row;
@@ -223,6 +242,7 @@ fn line(project: &Project, entry: &Entry) -> String {
         _ => "a sentence that is not here".into(),
     };
     let mut said = match record.kind {
+        EventKind::Recast => recast(record.detail.as_ref()),
         EventKind::Decide => format!("decides on {at}"),
         EventKind::Settle => format!("settles {at}"),
         EventKind::Undo => format!("takes back what was said on {at}"),

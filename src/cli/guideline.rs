@@ -45,7 +45,8 @@ pub(super) fn diff(project: &Project, before: Option<&str>, after: Option<&str>,
     Ok(Exit::Success)
 }
 
-fn said(change: &Change) -> String {
+/// A change in words, with the lines that it takes away and adds.
+pub(super) fn said(change: &Change) -> String {
     let lines = |before: &[String], after: &[String]| -> String {
         let signed = |sign: char, line: &String| format!("  {sign} {}\n", visible(line).text.replace('\n', " "));
         before.iter().map(|line| signed('-', line)).chain(after.iter().map(|line| signed('+', line))).collect()
@@ -54,11 +55,26 @@ fn said(change: &Change) -> String {
     match change {
         Change::Added(key) => format!("new category {key}\n"),
         Change::Removed(key) => format!("category {key} is gone\n"),
+        Change::Renamed { from, to } => format!("{from} is now {to}\n"),
+        Change::Merged { from, into } => format!("{} are now one: {into}\n", listed(from)),
+        Change::Split { from, into } => format!("{from} is now {}\n", listed(into)),
         Change::Changed { category, part, before, after } => {
             let category = category.as_ref().map_or("None", CategoryKey::as_str);
             format!("{category}, {}{}\n{}", part.word(), meaning(*part), lines(before, after))
         }
         Change::Rules { before, after } => format!("rules\n{}", lines(before, after)),
         Change::Selection => "how many categories a sentence may carry\n".to_owned(),
+    }
+}
+
+/// Keys in a row: `a, b and c`.
+pub(super) fn listed(keys: &[CategoryKey]) -> String {
+    match keys {
+        [] => String::new(),
+        [one] => one.to_string(),
+        [rest @ .., last] => {
+            let rest: Vec<&str> = rest.iter().map(CategoryKey::as_str).collect();
+            format!("{} and {last}", rest.join(", "))
+        }
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::label::Label;
+use super::lineage::Lineage;
 use super::taxonomy::{Category, CategoryKey, Taxonomy};
 
 /// A part of a guideline.
@@ -50,6 +51,27 @@ pub enum Change {
     Added(CategoryKey),
     /// A category that is no longer there.
     Removed(CategoryKey),
+    /// The same category under another key.
+    Renamed {
+        /// As it was.
+        from: CategoryKey,
+        /// As it is.
+        to: CategoryKey,
+    },
+    /// Several categories became one.
+    Merged {
+        /// Which.
+        from: Vec<CategoryKey>,
+        /// The one.
+        into: CategoryKey,
+    },
+    /// One category became several. Its labels are open again.
+    Split {
+        /// Which.
+        from: CategoryKey,
+        /// The several.
+        into: Vec<CategoryKey>,
+    },
     /// A part of a category reads otherwise.
     Changed {
         /// Which category; `None` for *None*.
@@ -78,14 +100,40 @@ pub fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
     if before.selection() != after.selection() {
         changes.push(Change::Selection);
     }
+    let lineage = Lineage::of(after);
+    let split = |key: &CategoryKey| lineage.became(key).nth(1).is_some();
     for category in after.categories() {
-        match before.get(&category.key) {
-            None => changes.push(Change::Added(category.key.clone())),
-            Some(earlier) => changes.extend(between(earlier, category)),
+        let key = &category.key;
+        let names = |earlier: &Category| earlier.key == *key || category.was.contains(&earlier.key);
+        let (parted, whole): (Vec<&Category>, Vec<_>) =
+            before.categories().iter().filter(|earlier| names(earlier)).partition(|earlier| split(&earlier.key));
+        match whole[..] {
+            [] if parted.is_empty() => changes.push(Change::Added(key.clone())),
+            [] => {}
+            [earlier] => {
+                if earlier.key != *key {
+                    changes.push(Change::Renamed { from: earlier.key.clone(), to: key.clone() });
+                }
+                changes.extend(between(earlier, category));
+            }
+            _ => {
+                let from = whole.iter().map(|earlier| earlier.key.clone()).collect();
+                changes.push(Change::Merged { from, into: key.clone() });
+                // It may be called what it will; what it says is held to all that they said.
+                if let Some(joined) = Category::joined(&whole) {
+                    let joined = Category { name: category.name.clone(), shortcut: category.shortcut, ..joined };
+                    changes.extend(between(&joined, category));
+                }
+            }
         }
     }
     for category in before.categories().iter().filter(|category| after.get(&category.key).is_none()) {
-        changes.push(Change::Removed(category.key.clone()));
+        let into: Vec<CategoryKey> = lineage.became(&category.key).cloned().collect();
+        match into.len() {
+            0 => changes.push(Change::Removed(category.key.clone())),
+            1 => {}
+            _ => changes.push(Change::Split { from: category.key.clone(), into }),
+        }
     }
     let one = |text: &str| vec![text.to_owned()];
     let none = [
@@ -137,14 +185,15 @@ pub struct Outdated {
 }
 
 impl Outdated {
-    /// What changes put in question among the labels of a version; `None` if nothing. A new category puts *None* in question,
-    /// as a sentence may belong to it.
+    /// What changes put in question among the labels of a version, as they are read today; `None` if nothing. A new category puts
+    /// *None* in question, as a sentence may belong to it.
     pub fn by(taxonomy: &str, changes: &[Change]) -> Option<Self> {
         let mut outdated = Self { taxonomy: taxonomy.to_owned(), all: false, categories: Vec::new(), none: false };
         for change in changes {
             match change {
                 Change::Added(_) => outdated.none = true,
                 Change::Removed(key) => outdated.categories.push(key.clone()),
+                Change::Renamed { .. } | Change::Merged { .. } | Change::Split { .. } => {}
                 Change::Changed { part, .. } if !part.changes_meaning() => {}
                 Change::Changed { category: Some(key), .. } => outdated.categories.push(key.clone()),
                 Change::Changed { category: None, .. } => outdated.none = true,
@@ -177,6 +226,56 @@ mod tests {
 
     fn label(keys: &str) -> Label {
         Label::parse(keys).unwrap()
+    }
+
+    fn key(key: &str) -> CategoryKey {
+        CategoryKey::new(key).unwrap()
+    }
+
+    /// What is said of a change, and which of today's categories are asked again.
+    #[test]
+    fn what_was_renamed_merged_or_split_is_no_new_meaning() {
+        let merged = |edit: fn(&mut Category)| {
+            version(|c| {
+                let mut one = Category::joined(&[&c[0], &c[1]]).unwrap();
+                (one.key, one.name, one.was) = (key("mind"), "Mind".into(), vec![key("memory"), key("mood")]);
+                edit(&mut one);
+                c.splice(0..2, [one]);
+            })
+        };
+        let renamed = |edit: fn(&mut Category)| {
+            version(|c| {
+                (c[0].key, c[0].was) = (key("recall"), vec![key("memory")]);
+                edit(&mut c[0]);
+            })
+        };
+        let split = version(|c| {
+            let mut other = c[0].clone();
+            (c[0].key, c[0].was) = (key("recent"), vec![key("memory")]);
+            (other.key, other.was, other.shortcut) = (key("remote"), vec![key("memory")], 'r');
+            c.push(other);
+        });
+        let (memory, mood) = (key("memory"), key("mood"));
+        let to_recall = Change::Renamed { from: memory.clone(), to: key("recall") };
+        let to_mind = Change::Merged { from: vec![memory.clone(), mood], into: key("mind") };
+        let parted = Change::Split { from: memory, into: vec![key("recent"), key("remote")] };
+        for (after, first, asked) in [
+            (renamed(|_| {}), &to_recall, None),
+            (renamed(|c| c.definition.push('!')), &to_recall, Some("recall")),
+            (merged(|_| {}), &to_mind, None),
+            (merged(|c| c.examples.push("She weeps.".into())), &to_mind, None),
+            (merged(|c| c.definition = "Narrower".into()), &to_mind, Some("mind")),
+            (split, &parted, None),
+        ] {
+            let changes = diff(&version(|_| {}), &after);
+            assert_eq!(&changes[0], first, "{changes:?}");
+            let outdated = Outdated::by("t", &changes);
+            assert_eq!(
+                outdated.map(|o| (o.categories, o.none)),
+                asked.map(|asked| (vec![key(asked)], false)),
+                "{first:?}"
+            );
+        }
     }
 
     /// Before, after, and whether labels of `memory`, `mood` and None given before are in question.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::corpus::DocumentUid;
 use super::label::{Annotator, EventId, Label, RunId, Stand, Timestamp};
+use super::lineage::Recast;
 
 /// What an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub enum EventKind {
     Undo,
     /// And restored.
     Redo,
+    /// Categories were renamed, merged or split.
+    Recast,
 }
 
 impl EventKind {
@@ -28,6 +31,7 @@ impl EventKind {
             Self::Settle => "settle",
             Self::Undo => "undo",
             Self::Redo => "redo",
+            Self::Recast => "recast",
         }
     }
 }
@@ -93,6 +97,9 @@ pub struct Record {
     /// What it withdraws or restores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<EventId>,
+    /// How labels are read from here on, at the site that it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Recast>,
 }
 
 /// The last moment of the year 9999.
@@ -119,14 +126,15 @@ impl Record {
             return Err("its sentence ends before it begins".into());
         }
         let of_a_stand = [self.sentence.is_some(), self.stand.is_some(), self.proposal_visible.is_some()];
+        let rest =
+            self.took.is_some() || self.proposal.is_some() || self.supersedes.is_some() || self.taxonomy.is_some();
+        let bare = of_a_stand == [false; 3] && !rest;
         let whole = match self.kind {
             EventKind::Decide | EventKind::Settle => {
-                of_a_stand == [true; 3] && self.taxonomy.is_some() && self.target.is_none()
+                of_a_stand == [true; 3] && self.taxonomy.is_some() && self.target.is_none() && self.detail.is_none()
             }
-            EventKind::Undo | EventKind::Redo => {
-                let rest = self.took.is_some() || self.proposal.is_some() || self.supersedes.is_some();
-                of_a_stand == [false; 3] && !rest && self.taxonomy.is_none() && self.target.is_some()
-            }
+            EventKind::Undo | EventKind::Redo => bare && self.target.is_some() && self.detail.is_none(),
+            EventKind::Recast => bare && self.target.is_none() && self.detail.is_some(),
         };
         if whole { Ok(()) } else { Err(format!("an event of the kind `{}` has other parts", self.kind.word())) }
     }
@@ -136,6 +144,7 @@ impl Record {
 mod tests {
     use super::*;
     use crate::domain::label::Label;
+    use crate::domain::lineage::Lineage;
 
     fn decided() -> Record {
         let sentence = SentenceRef { document: DocumentUid([7; 16]), start: 0, end: 3 };
@@ -153,6 +162,7 @@ mod tests {
             taxonomy: Some("t".into()),
             supersedes: Some(vec![EventId("0197-b".into())]),
             target: None,
+            detail: None,
         }
     }
 
@@ -189,6 +199,12 @@ mod tests {
             spoil(&mut record);
             assert!(record.check().is_err(), "case {at}");
         }
-        assert!(Record { took: Some(1), ..undo }.check().is_err());
+        assert!(Record { took: Some(1), ..undo.clone() }.check().is_err());
+        let detail = Recast { before: "t".into(), after: "u".into(), lineage: Lineage::default() };
+        let recast = Record { kind: EventKind::Recast, target: None, detail: Some(detail), ..undo.clone() };
+        assert_eq!(recast.check(), Ok(()));
+        assert!(Record { detail: None, ..recast.clone() }.check().is_err());
+        assert!(Record { detail: recast.detail.clone(), ..undo }.check().is_err());
+        assert!(Record { detail: recast.detail, ..decided() }.check().is_err());
     }
 }

@@ -96,6 +96,31 @@ pub struct Category {
     pub excludes: Vec<String>,
     /// Example sentences, written for the guideline.
     pub examples: Vec<String>,
+    /// Keys that it took the place of: its own earlier one, or those of categories that were merged into it. A key that several
+    /// categories name was split between them. See [`super::lineage`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub was: Vec<CategoryKey>,
+}
+
+impl Category {
+    /// What several categories are as one: all that each of them says, once. Key, name and shortcut are the first one's.
+    pub fn joined(all: &[&Self]) -> Option<Self> {
+        let (first, rest) = all.split_first()?;
+        let mut one = (*first).clone();
+        let add = |list: &mut Vec<String>, more: &[String]| {
+            let new: Vec<String> = more.iter().filter(|item| !list.contains(item)).cloned().collect();
+            list.extend(new);
+        };
+        let mut definitions = vec![first.definition.trim().to_owned()];
+        for other in rest {
+            add(&mut definitions, &[other.definition.trim().to_owned()]);
+            add(&mut one.includes, &other.includes);
+            add(&mut one.excludes, &other.excludes);
+            add(&mut one.examples, &other.examples);
+        }
+        one.definition = definitions.join(" ");
+        Some(one)
+    }
 }
 
 /// The part of the guideline about sentences that carry no category.
@@ -144,6 +169,9 @@ pub enum TaxonomyError {
     /// The same shortcut twice.
     #[error("the shortcut `{0}` is used by `{1}` and `{2}`")]
     DuplicateShortcut(char, String, String),
+    /// A key that was given up and is in use all the same.
+    #[error("`{0}` is a category, and stands in the `was` of `{1}`; a key that was given up cannot be in use")]
+    NotGivenUp(String, String),
     /// A label with a key that the taxonomy does not have.
     #[error("`{word}` is no category of this taxonomy{}", hint(.nearest))]
     UnknownCategory {
@@ -206,6 +234,12 @@ impl Taxonomy {
                 }
             }
         }
+        for category in &categories {
+            let in_use = |earlier: &&CategoryKey| categories.iter().any(|other| other.key == **earlier);
+            if let Some(earlier) = category.was.iter().find(in_use) {
+                return Err(TaxonomyError::NotGivenUp(earlier.to_string(), category.key.to_string()));
+            }
+        }
         let (none, variety) = Default::default();
         Ok(Self { name, description, selection, categories, rules, none, variety })
     }
@@ -261,12 +295,16 @@ impl Taxonomy {
         self.categories.iter().find(|c| &c.key == key)
     }
 
-    /// Reads one category from a person's or a file's word for it: its key, or its name in any case.
+    /// Reads one category from a person's or a file's word for it: its key, or its name in any case, or a key that it alone took
+    /// the place of.
     pub fn find(&self, word: &str) -> Result<CategoryKey, TaxonomyError> {
         let word = word.trim();
+        let mut heirs = self.categories.iter().filter(|c| c.was.iter().any(|earlier| earlier.as_str() == word));
+        let heir = heirs.next().filter(|_| heirs.next().is_none());
         self.categories
             .iter()
             .find(|c| c.key.as_str() == word)
+            .or(heir)
             .or_else(|| self.categories.iter().find(|c| same_name(&c.name, word) || same_name(c.key.as_str(), word)))
             .map(|c| c.key.clone())
             .ok_or_else(|| TaxonomyError::UnknownCategory { word: word.to_owned(), nearest: self.nearest(word) })
@@ -288,7 +326,13 @@ impl Taxonomy {
         Ok(())
     }
 
-    /// A label as a bit set over category positions; keys of other taxonomies are left out.
+    /// Whether all keys of a label are this taxonomy's.
+    pub fn knows(&self, label: &Label) -> bool {
+        label.keys().iter().all(|key| self.index_of(key).is_some())
+    }
+
+    /// A label as a bit set over category positions. Keys that are not this taxonomy's are left out: a label that it does not
+    /// [know](Taxonomy::knows) must not be taken for one of fewer categories, or for *None*.
     pub fn bits(&self, label: &Label) -> u64 {
         label.keys().iter().filter_map(|k| self.index_of(k)).fold(0, |bits, i| bits | 1 << i)
     }
@@ -332,6 +376,12 @@ impl Taxonomy {
             for list in [&category.includes, &category.excludes, &category.examples] {
                 field(&list.len().to_string());
                 list.iter().for_each(|item| field(item));
+            }
+            // Absent, it counts for nothing, so that versions from before there was such a thing keep their names.
+            if !category.was.is_empty() {
+                field("was");
+                field(&category.was.len().to_string());
+                category.was.iter().for_each(|key| field(key.as_str()));
             }
         }
         field(&self.rules.len().to_string());
@@ -397,6 +447,7 @@ pub(crate) mod tests {
             includes: vec![],
             excludes: vec![],
             examples: vec![],
+            was: vec![],
         };
         let categories =
             vec![category("memory", "Memory", 'm'), category("mood", "Mood", 'o'), category("care", "Care", 'c')];
@@ -408,7 +459,9 @@ pub(crate) mod tests {
         let taxonomy = small(Selection::Multiple);
         for bits in 0..8 {
             assert_eq!(taxonomy.bits(&taxonomy.label(bits)), bits);
+            assert!(taxonomy.knows(&taxonomy.label(bits)));
         }
+        assert!(!taxonomy.knows(&Label::parse("memory,strange").unwrap()));
     }
 
     #[test]
@@ -417,6 +470,21 @@ pub(crate) mod tests {
         assert_eq!(taxonomy.find(" MEMORY ").unwrap().as_str(), "memory");
         let error = taxonomy.find("memry").unwrap_err();
         assert!(error.to_string().ends_with("did you mean `memory`?"), "{error}");
+    }
+
+    #[test]
+    fn an_earlier_key_finds_what_took_its_place_unless_it_was_split() {
+        let key = |key: &str| CategoryKey::new(key).unwrap();
+        let mut categories = small(Selection::Single).categories().to_vec();
+        categories[0].was = vec![key("recall"), key("cognition")];
+        categories[1].was = vec![key("cognition")];
+        let made = |categories| Taxonomy::new("s".into(), String::new(), Selection::Single, categories, vec![]);
+        let taxonomy = made(categories.clone()).unwrap();
+        assert_eq!(taxonomy.find("recall").unwrap().as_str(), "memory");
+        assert!(taxonomy.find("cognition").is_err());
+        assert_ne!(taxonomy.hash(), small(Selection::Single).hash());
+        categories[0].was = vec![key("care")];
+        assert_eq!(made(categories), Err(TaxonomyError::NotGivenUp("care".into(), "memory".into())));
     }
 
     #[test]

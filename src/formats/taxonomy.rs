@@ -1,11 +1,15 @@
 //! Taxonomy files: TOML in, a checked [`Taxonomy`] or every fault with line and column out.
 
+mod edit;
+
 use std::ops::Range;
 use std::path::Path;
 
 use super::toml_source::{Source, Table};
 use super::{FormatError, project};
 use crate::domain::taxonomy::{Category, CategoryKey, NoneGuide, Selection, Taxonomy, Variety};
+
+pub use edit::{merged, renamed, restored, split, with_example};
 
 /// The taxonomies that come with the program, by name.
 pub const SHIPPED: &[(&str, &str)] = &[
@@ -27,7 +31,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
     let words = [("single", Selection::Single), ("multiple", Selection::Multiple)];
     let selection = table.word(&mut source, "selection", &words).unwrap_or(Selection::Single);
     let rules = table.texts(&mut source, "rules").unwrap_or_default();
-    let mut categories: Vec<(Category, Range<usize>, Range<usize>)> = Vec::new();
+    let mut categories: Vec<Placed> = Vec::new();
     let tables = table.tables(&mut source, "category");
     if tables.is_empty() {
         source.fault(0..0, "a taxonomy needs at least one [[category]]");
@@ -40,14 +44,19 @@ pub fn parse(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
             categories.push(read);
         }
     }
-    for (i, (category, key_at, shortcut_at)) in categories.iter().enumerate() {
-        for (earlier, _, _) in &categories[..i] {
+    for (i, Placed { category, key_at, shortcut_at, was_at }) in categories.iter().enumerate() {
+        for Placed { category: earlier, .. } in &categories[..i] {
             if earlier.key == category.key {
                 source.fault(key_at.clone(), format!("the key `{}` is used by an earlier category", category.key));
             }
             if earlier.shortcut == category.shortcut {
                 let message = format!("the shortcut `{}` is used by `{}` already", category.shortcut, earlier.key);
                 source.fault(shortcut_at.clone(), message);
+            }
+        }
+        for (key, at) in category.was.iter().zip(was_at) {
+            if categories.iter().any(|other| other.category.key == *key) {
+                source.fault(at.clone(), format!("`{key}` is a category; a key that was given up cannot be in use"));
             }
         }
     }
@@ -73,41 +82,21 @@ pub fn parse(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
     if !faults.is_empty() {
         return Err(FormatError::Faulty { path: path.into(), faults });
     }
-    let categories = categories.into_iter().map(|(category, _, _)| category).collect();
+    let categories = categories.into_iter().map(|placed| placed.category).collect();
     Taxonomy::new(name, description, selection, categories, rules)
         .map(|taxonomy| taxonomy.with(none, variety))
         .map_err(|error| FormatError::Unfit { path: path.into(), message: error.to_string() })
 }
 
-/// The text of a taxonomy file with one more example in a category (`None`: of sentences without any). All else, comments too,
-/// stays as it is.
-pub fn with_example(path: &Path, text: &str, key: Option<&CategoryKey>, example: &str) -> Result<String, FormatError> {
-    let unfit = |message: String| FormatError::Unfit { path: path.into(), message };
-    let mut document: toml_edit::DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| unfit(e.to_string()))?;
-    let table = match key {
-        None => document.entry("none").or_insert(toml_edit::table()).as_table_like_mut(),
-        Some(key) => document
-            .get_mut("category")
-            .and_then(toml_edit::Item::as_array_of_tables_mut)
-            .and_then(|all| all.iter_mut().find(|t| t.get("key").and_then(|k| k.as_str()) == Some(key.as_str())))
-            .map(|table| table as &mut dyn toml_edit::TableLike),
-    };
-    let table = table.ok_or_else(|| unfit("the category is not written as a [[category]] table of its own".into()))?;
-    let examples = table.entry("examples").or_insert(toml_edit::value(toml_edit::Array::new()));
-    let list = examples.as_array_mut().ok_or_else(|| unfit("`examples` is no list".into()))?;
-    // A list over several lines goes on like its last line.
-    let like = list.get(list.len().wrapping_sub(1)).map(|last| last.decor().clone());
-    list.push(example);
-    let last = list.len() - 1;
-    if let (Some(decor), Some(value)) = (like, list.get_mut(last)) {
-        *value.decor_mut() = decor;
-    }
-    let text = document.to_string();
-    parse(path, &text)?;
-    Ok(text)
+/// A category, and where in the file it says what other categories may contradict.
+struct Placed {
+    category: Category,
+    key_at: Range<usize>,
+    shortcut_at: Range<usize>,
+    was_at: Vec<Range<usize>>,
 }
 
-fn category<'t>(source: &mut Source<'t>, mut table: Table<'_, 't>) -> Option<(Category, Range<usize>, Range<usize>)> {
+fn category<'t>(source: &mut Source<'t>, mut table: Table<'_, 't>) -> Option<Placed> {
     let key = table.required(source, "key").and_then(|(text, at)| match CategoryKey::new(&text) {
         Ok(key) => Some((key, at)),
         Err(error) => {
@@ -130,10 +119,20 @@ fn category<'t>(source: &mut Source<'t>, mut table: Table<'_, 't>) -> Option<(Ca
     let includes = table.texts(source, "includes").unwrap_or_default();
     let excludes = table.texts(source, "excludes").unwrap_or_default();
     let examples = table.texts(source, "examples").unwrap_or_default();
+    let was = table.placed_texts(source, "was").unwrap_or_default().into_iter();
+    let read = |(text, at): (String, Range<usize>)| match CategoryKey::new(&text) {
+        Ok(key) => Some((key, at)),
+        Err(error) => {
+            source.fault(at, error.to_string());
+            None
+        }
+    };
+    let (was, was_at) = was.filter_map(read).unzip();
     table.close(source);
     let ((key, key_at), (shortcut, shortcut_at)) = (key?, shortcut?);
     let (name, definition) = (name?.0, definition?.0);
-    Some((Category { key, name, shortcut, definition, includes, excludes, examples }, key_at, shortcut_at))
+    let category = Category { key, name, shortcut, definition, includes, excludes, examples, was };
+    Some(Placed { category, key_at, shortcut_at, was_at })
 }
 
 #[cfg(test)]
@@ -149,30 +148,6 @@ mod tests {
         }
         assert_eq!(parse(Path::new("x"), SHIPPED[0].1).unwrap().categories().len(), 9);
         assert_eq!(parse(Path::new("x"), SHIPPED[1].1).unwrap().categories().len(), 20);
-    }
-
-    #[test]
-    fn an_example_is_added_and_all_else_stays() {
-        for (name, text) in SHIPPED {
-            let before = parse(Path::new(name), text).unwrap();
-            let key = before.categories()[1].key.clone();
-            let written = with_example(Path::new(name), text, Some(&key), "He \"loses\" the thread.").unwrap();
-            let after = parse(Path::new(name), &written).unwrap();
-            assert_eq!(after.categories()[1].examples.last().unwrap(), "He \"loses\" the thread.");
-            assert_eq!(after.categories()[1].examples.len(), before.categories()[1].examples.len() + 1);
-            assert_ne!(after.hash(), before.hash());
-            // One line is new, and none is lost.
-            let gone = text.lines().filter(|line| !written.contains(line.trim_end_matches(','))).count();
-            assert!(gone <= 1, "{gone} lines of {name} are gone");
-            let none = with_example(Path::new(name), text, None, "Knee pain.").unwrap();
-            assert_eq!(parse(Path::new(name), &none).unwrap().none().examples.last().unwrap(), "Knee pain.");
-        }
-        let bare =
-            "name = \"x\"\n# kept\n[[category]]\nkey = \"a\"\nname = \"A\"\nshortcut = \"a\"\ndefinition = \"d\"\n";
-        let key = CategoryKey::new("a").unwrap();
-        let written = with_example(Path::new("x"), bare, Some(&key), "One.").unwrap();
-        assert_eq!(written, format!("{bare}examples = [\"One.\"]\n"));
-        assert!(with_example(Path::new("x"), bare, Some(&CategoryKey::new("b").unwrap()), "One.").is_err());
     }
 
     #[test]
@@ -203,6 +178,7 @@ key = "good"
 name = "D"
 shortcut = "b"
 definition = "e"
+was = ["Old Key", "good"]
 "#;
         let FormatError::Faulty { faults, .. } = parse(Path::new("t.toml"), text).unwrap_err() else {
             panic!("has faults");
@@ -218,6 +194,8 @@ definition = "e"
             "15:14: `definition` must be a text in quotes, not an integer",
             "23:7: the key `good` is used by an earlier category",
             "25:12: the shortcut `b` is used by `good` already",
+            "27:8: `Old Key` is no category key: use lower-case letters, digits and `_`, starting with a letter, 64 bytes at most",
+            "27:19: `good` is a category; a key that was given up cannot be in use",
         ];
         assert_eq!(said, expected);
     }

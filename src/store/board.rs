@@ -134,7 +134,7 @@ impl Store {
         })
     }
 
-    /// Calls `take` with every proposal numbered above `since`, and returns the new mark.
+    /// Calls `take` with every proposal numbered above `since`, as it is read today, and returns the new mark.
     pub fn proposals_since(&self, since: i64, mut take: impl FnMut(ProposalRow)) -> Result<i64, StoreError> {
         self.with(|c| {
             let mut statement = c.prepare_cached(
@@ -146,13 +146,16 @@ impl Store {
             let mut upto = since;
             while let Some(row) = rows.next()? {
                 upto = row.get(0)?;
+                let Some(label) = self.lineage.read(&row.get(6)?) else {
+                    continue;
+                };
                 take(ProposalRow {
                     sentence: row.get(1)?,
                     patient: row.get(2)?,
                     origin: row.get(3)?,
                     run: row.get(4)?,
                     source: row.get(5)?,
-                    label: row.get(6)?,
+                    label,
                 });
             }
             Ok(upto)

@@ -83,7 +83,8 @@ impl Store {
         })
     }
 
-    /// Calls `take` with every bronze sentence, of one run or of all, in order.
+    /// Calls `take` with every bronze sentence, of one run or of all, in order. One that was written for a category that has been
+    /// split since is left out: which part it shows is not known.
     pub fn bronze_each(&self, run: Option<&RunId>, mut take: impl FnMut(BronzeRow)) -> Result<(), StoreError> {
         self.with(|c| {
             let mut statement = c.prepare_cached(
@@ -97,14 +98,21 @@ impl Store {
             )?;
             let mut rows = statement.query([run])?;
             while let Some(row) = rows.next()? {
+                let Some(target) = self.lineage.read(&row.get(1)?) else {
+                    continue;
+                };
+                let read = |mut stand: Stand| {
+                    stand.label = stand.label.and_then(|label| self.lineage.read(&label));
+                    stand
+                };
                 take(BronzeRow {
                     sentence: row.get(0)?,
-                    target: row.get(1)?,
+                    target,
                     text: row.get(2)?,
                     run: row.get(3)?,
                     external_id: row.get(4)?,
                     passed: row.get(5)?,
-                    verdict: row.get(6)?,
+                    verdict: row.get::<_, Option<Stand>>(6)?.map(read),
                 });
             }
             Ok(())

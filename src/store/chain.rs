@@ -70,7 +70,7 @@ pub struct Audited {
 
 pub(super) const RECORD: &str =
     "SELECT e.id, e.kind, e.at, e.annotator, e.site, d.uid, s.start, s.end, e.stand, e.took,
-        e.proposal_visible, p.run, p.label, e.taxonomy, e.supersedes, e.target, e.seq
+        e.proposal_visible, p.run, p.label, e.taxonomy, e.supersedes, e.target, e.seq, e.detail
     FROM events e LEFT JOIN sentences s ON s.id = e.sentence LEFT JOIN documents d ON d.id = s.document
     LEFT JOIN proposals p ON p.id = e.proposal";
 
@@ -98,6 +98,7 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         taxonomy: row.get(13)?,
         supersedes: row.get::<_, Option<String>>(14)?.as_deref().map(ledger::split),
         target: row.get(15)?,
+        detail: row.get(17)?,
     })
 }
 

@@ -8,6 +8,7 @@ use crate::domain::corpus::{DocumentId, DocumentUid, Origin, PatientKey, Sentenc
 use crate::domain::label::{
     Annotator, ConfidenceKind, EventId, Label, Outcome, ProposalId, RunId, RunKind, Source, Stand, Timestamp,
 };
+use crate::domain::lineage::Recast;
 use crate::domain::record::EventKind;
 use crate::domain::split::{Split, Tier};
 
@@ -57,9 +58,27 @@ macro_rules! word {
     )*};
 }
 
+/// Structures stand as JSON.
+macro_rules! json {
+    ($($name:ident),*) => {$(
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                let text = serde_json::to_string(self);
+                text.map(Into::into).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))
+            }
+        }
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                serde_json::from_str(value.as_str()?).map_err(|e| FromSqlError::Other(e.into()))
+            }
+        }
+    )*};
+}
+
 number!(DocumentId, SentenceId, ProposalId, Timestamp);
 name!(PatientKey, Annotator, RunId, EventId);
 word!(Origin, Source, RunKind, Outcome, ConfidenceKind, Split, Tier, EventKind);
+json!(Stand, Recast);
 
 fn to_word<T: Serialize>(value: &T) -> rusqlite::Result<ToSqlOutput<'static>> {
     match serde_json::to_value(value) {
@@ -89,18 +108,6 @@ impl ToSql for Label {
 impl FromSql for Label {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         Self::parse(value.as_str()?).map_err(|e| FromSqlError::Other(e.into()))
-    }
-}
-
-impl ToSql for Stand {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        serde_json::to_string(self).map(Into::into).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))
-    }
-}
-
-impl FromSql for Stand {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_str(value.as_str()?).map_err(|e| FromSqlError::Other(e.into()))
     }
 }
 

@@ -42,7 +42,8 @@ impl Store {
                 "SELECT sentence, tier, given, suggested, confidence, self_confidence, margin FROM doubts
                  WHERE run = ? ORDER BY rank",
             )?
-            .query_map([run], doubt)?
+            .query_map([run], |row| self.doubt(row))?
+            .filter_map(Result::transpose)
             .collect()
         })
     }
@@ -54,8 +55,9 @@ impl Store {
                 "SELECT sentence, tier, given, suggested, confidence, self_confidence, margin FROM doubts
                  WHERE sentence = ? AND run = {LATEST}"
             ))?
-            .query_row([sentence], doubt)
+            .query_row([sentence], |row| self.doubt(row))
             .optional()
+            .map(Option::flatten)
         })
     }
 
@@ -65,16 +67,21 @@ impl Store {
             c.prepare_cached(&format!("SELECT 1 FROM doubts WHERE sentence = ? AND run = {LATEST}"))?.exists([sentence])
         })
     }
-}
 
-fn doubt(row: &Row<'_>) -> rusqlite::Result<Doubt> {
-    Ok(Doubt {
-        sentence: row.get(0)?,
-        tier: row.get(1)?,
-        given: row.get(2)?,
-        suggested: row.get(3)?,
-        confidence: row.get(4)?,
-        self_confidence: row.get(5)?,
-        margin: row.get(6)?,
-    })
+    /// A doubt with labels as they are read today; none where a category in it was split.
+    fn doubt(&self, row: &Row<'_>) -> rusqlite::Result<Option<Doubt>> {
+        let labels = self.lineage.read(&row.get(2)?).zip(self.lineage.read(&row.get(3)?));
+        let Some((given, suggested)) = labels else {
+            return Ok(None);
+        };
+        Ok(Some(Doubt {
+            sentence: row.get(0)?,
+            tier: row.get(1)?,
+            given,
+            suggested,
+            confidence: row.get(4)?,
+            self_confidence: row.get(5)?,
+            margin: row.get(6)?,
+        }))
+    }
 }

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::convert::{pack, unpack};
+use super::lineage::{in_force, lineage};
 use super::{Store, StoreError, chain};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::heads::{Claim, heads};
@@ -10,6 +11,7 @@ use crate::domain::label::{
     Annotator, Confidence, Decision, Event, EventId, NewProposal, Outcome, Proposal, ProposalId, Run, RunId, RunKind,
     Source, Stand, Timestamp,
 };
+use crate::domain::lineage::Lineage;
 
 /// What undo or redo changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +35,18 @@ pub struct Progression {
 
 impl Store {
     /// Appends events and brings the folds up to date, in one transaction. An event that is there already is skipped, so
-    /// taking in the same log twice changes nothing.
+    /// taking in the same log twice changes nothing. Whoever does not know that categories were changed meanwhile is refused: the
+    /// screen before them shows categories that are no more.
     pub fn append(&mut self, events: &[Event]) -> Result<(), StoreError> {
-        self.write(|c| events.iter().try_for_each(|event| append(c, event)))
+        let known = self.recast.clone();
+        let written = self.write(|c| {
+            let knows = in_force(c)? == known;
+            if knows {
+                events.iter().try_for_each(|event| append(c, event))?;
+            }
+            Ok(knows)
+        })?;
+        if written { Ok(()) } else { Err(StoreError::Recast) }
     }
 
     /// Withdraws the annotator's latest decision that is not withdrawn; `None` when there is none.
@@ -80,7 +91,7 @@ impl Store {
             c.prepare_cached(&format!(
                 "SELECT {DECISION} FROM standing s JOIN events e ON e.seq = s.seq WHERE s.sentence = ? ORDER BY s.annotator"
             ))?
-            .query_map([sentence], decision)?
+            .query_map([sentence], |row| decision(row, &self.lineage))?
             .collect()
         })
     }
@@ -91,7 +102,7 @@ impl Store {
             c.prepare_cached(&format!(
                 "SELECT {DECISION} FROM standing s JOIN events e ON e.seq = s.seq WHERE s.sentence = ? AND s.annotator = ?"
             ))?
-            .query_row(params![sentence, annotator], decision)
+            .query_row(params![sentence, annotator], |row| decision(row, &self.lineage))
             .optional()
         })
     }
@@ -103,7 +114,7 @@ impl Store {
                 "SELECT {DECISION} FROM events e WHERE e.annotator = ? AND e.kind = 'decide'
                    AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator) ORDER BY e.seq DESC LIMIT ?"
             ))?
-            .query_map(params![annotator, limit as i64], decision)?
+            .query_map(params![annotator, limit as i64], |row| decision(row, &self.lineage))?
             .collect()
         })
     }
@@ -133,7 +144,9 @@ impl Store {
         self.with(|c| {
             let known = claims(c, "settle", sentence, None)?;
             let mut read = c.prepare_cached(&format!("SELECT {DECISION} FROM events e WHERE e.seq = ?"))?;
-            standing_claims(&known).map(|claim| read.query_row([claim.seq], decision)).collect()
+            let all =
+                standing_claims(&known).map(|claim| read.query_row([claim.seq], |row| decision(row, &self.lineage)));
+            all.filter(|read| !matches!(read, Ok(Decision { stand: Stand { label: None, .. }, .. }))).collect()
         })
     }
 
@@ -144,16 +157,18 @@ impl Store {
         })
     }
 
-    /// Every event in the order of this store.
+    /// What experts and adjudicators said, as they said it, in the order of this store.
     pub fn events(&self) -> Result<Vec<Event>, StoreError> {
+        let as_said = Lineage::default();
         self.with(|c| {
-            c.prepare(&format!("SELECT {DECISION}, e.kind, e.target FROM events e ORDER BY e.seq"))?
+            let said = "e.kind IN ('decide', 'settle', 'undo', 'redo')";
+            c.prepare(&format!("SELECT {DECISION}, e.kind, e.target FROM events e WHERE {said} ORDER BY e.seq"))?
                 .query_map([], |row| {
                     let kind: String = row.get(10)?;
                     let (id, at, annotator) = (row.get(0)?, row.get(1)?, row.get(2)?);
                     Ok(match kind.as_str() {
-                        "decide" => Event::Decide(decision(row)?),
-                        "settle" => Event::Settle(decision(row)?),
+                        "decide" => Event::Decide(decision(row, &as_said)?),
+                        "settle" => Event::Settle(decision(row, &as_said)?),
                         "undo" => Event::Undo { id, at, annotator, target: row.get(11)? },
                         _ => Event::Redo { id, at, annotator, target: row.get(11)? },
                     })
@@ -213,7 +228,7 @@ impl Store {
         self.write(|c| propose(c, run, source, proposals))
     }
 
-    /// Everything that machines propose for a sentence: the newest run of each source first.
+    /// Everything that machines propose for a sentence, as it is read today: the newest run of each source first.
     pub fn proposals(&self, sentence: SentenceId) -> Result<Vec<Proposal>, StoreError> {
         self.with(|c| {
             c.prepare_cached(
@@ -222,8 +237,15 @@ impl Store {
                  FROM proposals p JOIN runs r ON r.id = p.run WHERE p.sentence = ? ORDER BY p.source DESC, p.run DESC",
             )?
             .query_map([sentence], proposal)?
+            .filter_map(|read| read.map(|proposal| self.read_proposal(proposal)).transpose())
             .collect()
         })
+    }
+
+    /// A proposal as it is read today; none where its category was split.
+    fn read_proposal(&self, mut proposal: Proposal) -> Option<Proposal> {
+        proposal.content.label = self.lineage.read(&proposal.content.label)?;
+        Some(proposal)
     }
 }
 
@@ -392,19 +414,22 @@ struct Taken {
     withdrawn: bool,
 }
 
-/// All events of a kind on a sentence, of one annotator or of all.
+/// All events of a kind on a sentence, of one annotator or of all, with labels as they are read today.
 fn claims(c: &Connection, kind: &str, sentence: SentenceId, by: Option<&Annotator>) -> rusqlite::Result<Vec<Taken>> {
+    let lineage = lineage(c)?;
     c.prepare_cached(
         "SELECT e.seq, e.id, e.annotator, e.stand, e.proposal_visible, e.supersedes,
              EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator)
          FROM events e WHERE e.sentence = ?1 AND e.kind = ?2 AND (?3 IS NULL OR e.annotator = ?3)",
     )?
     .query_map(params![sentence, kind, by], |row| {
+        let mut stand: Stand = row.get(3)?;
+        stand.label = stand.label.and_then(|label| lineage.read(&label));
         Ok(Taken {
             seq: row.get(0)?,
             id: row.get(1)?,
             annotator: row.get(2)?,
-            stand: row.get(3)?,
+            stand,
             visible: row.get(4)?,
             supersedes: row.get::<_, Option<String>>(5)?.as_deref().map(split),
             withdrawn: row.get(6)?,
@@ -423,7 +448,7 @@ fn standing_claims(taken: &[Taken]) -> impl Iterator<Item = &Taken> {
 }
 
 /// Writes the annotator's standing decision on a sentence, and whether others of theirs contradict it.
-fn stand(c: &Connection, sentence: SentenceId, annotator: &Annotator) -> rusqlite::Result<()> {
+pub(super) fn stand(c: &Connection, sentence: SentenceId, annotator: &Annotator) -> rusqlite::Result<()> {
     let decided =
         "SELECT count(*) FROM standing WHERE sentence = ? AND annotator = ? AND (label IS NOT NULL OR rejected)";
     let before: i64 = c.prepare_cached(decided)?.query_row(params![sentence, annotator], |row| row.get(0))?;
@@ -464,11 +489,12 @@ fn stand(c: &Connection, sentence: SentenceId, annotator: &Annotator) -> rusqlit
     Ok(())
 }
 
-/// Writes what the adjudicators say of a sentence: no label where they contradict each other.
-fn settle(c: &Connection, sentence: SentenceId) -> rusqlite::Result<()> {
+/// Writes what the adjudicators say of a sentence: no label where they contradict each other. Where all they named was split
+/// since, they have said nothing.
+pub(super) fn settle(c: &Connection, sentence: SentenceId) -> rusqlite::Result<()> {
     let taken = claims(c, "settle", sentence, None)?;
     let held: Vec<&Taken> = standing_claims(&taken).collect();
-    match held.last() {
+    match held.last().filter(|_| held.iter().any(|taken| taken.stand.label.is_some())) {
         Some(Taken { seq, annotator, stand, visible, .. }) => {
             let agreed = held.iter().all(|other| other.stand.label == stand.label);
             c.prepare_cached(
@@ -503,13 +529,15 @@ fn undone(row: &Row<'_>) -> rusqlite::Result<Undone> {
     Ok(Undone { target: row.get(0)?, sentence: row.get(1)?, settlement: row.get(2)? })
 }
 
-fn decision(row: &Row<'_>) -> rusqlite::Result<Decision> {
+fn decision(row: &Row<'_>, lineage: &Lineage) -> rusqlite::Result<Decision> {
+    let mut stand: Stand = row.get(4)?;
+    stand.label = stand.label.and_then(|label| lineage.read(&label));
     Ok(Decision {
         id: row.get(0)?,
         at: row.get(1)?,
         annotator: row.get(2)?,
         sentence: row.get(3)?,
-        stand: row.get(4)?,
+        stand,
         took: row.get(5)?,
         proposal_visible: row.get(6)?,
         proposal: row.get(7)?,

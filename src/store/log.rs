@@ -55,6 +55,8 @@ pub struct Person {
     pub settlements: u64,
     /// Withdrawals and restorations.
     pub turns: u64,
+    /// Times that categories were renamed, merged or split.
+    pub recasts: u64,
     /// Events that came from other sites.
     pub from_elsewhere: u64,
     /// The first event.
@@ -121,7 +123,8 @@ impl Store {
         self.with(|c| {
             c.prepare(
                 "SELECT annotator, sum(kind = 'decide'), sum(kind = 'decide' AND NOT coalesce(proposal_visible, 1)),
-                     sum(kind = 'settle'), sum(kind IN ('undo', 'redo')), sum(site IS NOT NULL), min(at), max(at)
+                     sum(kind = 'settle'), sum(kind IN ('undo', 'redo')), sum(kind = 'recast'),
+                     sum(site IS NOT NULL), min(at), max(at)
                  FROM events GROUP BY annotator ORDER BY annotator",
             )?
             .query_map([], |row| {
@@ -131,9 +134,10 @@ impl Store {
                     blind: row.get(2)?,
                     settlements: row.get(3)?,
                     turns: row.get(4)?,
-                    from_elsewhere: row.get(5)?,
-                    first: row.get(6)?,
-                    last: row.get(7)?,
+                    recasts: row.get(5)?,
+                    from_elsewhere: row.get(6)?,
+                    first: row.get(7)?,
+                    last: row.get(8)?,
                 })
             })?
             .collect()

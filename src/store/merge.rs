@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::{Store, StoreError, chain, ledger};
 use crate::domain::corpus::{DocumentUid, SentenceId};
 use crate::domain::label::{NewProposal, Outcome, ProposalId, Run, RunId, Source};
-use crate::domain::record::{ProposalRef, Record, SentenceRef};
+use crate::domain::record::{EventKind, ProposalRef, Record, SentenceRef};
 
 /// What came of taking events in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,8 +130,8 @@ fn take(
     let site = record.site.as_deref().filter(|site| own != Some(*site));
     c.prepare_cached(
         "INSERT INTO events (id, kind, at, annotator, sentence, stand, took, proposal_visible, proposal, taxonomy,
-             supersedes, target, site)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             supersedes, target, detail, site)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         record.id,
@@ -146,11 +146,16 @@ fn take(
         record.taxonomy,
         record.supersedes.as_deref().map(ledger::join),
         record.target,
+        record.detail,
         site
     ])?;
     let seq = c.last_insert_rowid();
     chain::link(c, seq)?;
-    ledger::fold(c, seq, record.kind.word(), &record.annotator, sentence, record.target.as_ref())?;
+    match record.kind {
+        // Its own, come back: it may be what holds here.
+        EventKind::Recast if site.is_none() => ledger::rebuild(c)?,
+        _ => ledger::fold(c, seq, record.kind.word(), &record.annotator, sentence, record.target.as_ref())?,
+    }
     merged.new += 1;
     Ok(())
 }

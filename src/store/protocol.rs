@@ -111,6 +111,33 @@ impl Store {
         })
     }
 
+    /// Keeps the version of the guideline that is in use, with its text as it stands now: comments are no part of its hash.
+    pub fn use_taxonomy(&mut self, hash: &str, at: Timestamp, content: &str) -> Result<(), StoreError> {
+        let same = self.with(|c| {
+            c.prepare_cached("SELECT 1 FROM taxonomies WHERE hash = ? AND content = ?")?.exists(params![hash, content])
+        })?;
+        if same && self.taxonomy_in_use()?.as_deref() == Some(hash) {
+            return Ok(());
+        }
+        self.write(|c| {
+            c.prepare_cached(
+                "INSERT INTO taxonomies (hash, at, content) VALUES (?, ?, ?)
+                 ON CONFLICT (hash) DO UPDATE SET content = excluded.content",
+            )?
+            .execute(params![hash, at, content])?;
+            c.execute("INSERT OR REPLACE INTO meta VALUES ('guideline', ?)", [hash]).map(drop)
+        })
+    }
+
+    /// The version of the guideline that was in use when this store was last opened, if that is known.
+    pub fn taxonomy_in_use(&self) -> Result<Option<String>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached("SELECT value FROM meta WHERE key = 'guideline'")?
+                .query_row([], |row| row.get(0))
+                .optional()
+        })
+    }
+
     /// The text of a version of the guideline, by its hash or the beginning of it.
     pub fn taxonomy(&self, hash: &str) -> Result<Option<(String, String)>, StoreError> {
         let begins = format!("{}*", hash.chars().filter(char::is_ascii_hexdigit).collect::<String>());

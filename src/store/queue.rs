@@ -186,22 +186,25 @@ fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
         Progress::Flagged => clause.conditions.push(mine("t.flagged")),
     }
     if let Some((whose, wanted)) = &filter.category {
-        let test = match wanted {
-            Wanted::None => "label = ''".to_owned(),
-            Wanted::Any => "label <> ''".to_owned(),
-            Wanted::Category(key) => {
-                let at = clause.bind(key.as_str().to_owned());
-                // Labels are keys joined by commas.
-                format!("instr(',' || label || ',', ',' || {at} || ',') > 0")
-            }
+        let key = match wanted {
+            Wanted::Category(key) => clause.bind(key.as_str().to_owned()),
+            Wanted::None | Wanted::Any => String::new(),
         };
+        let is = |label: &str| match wanted {
+            Wanted::None => format!("{label} = ''"),
+            Wanted::Any => format!("{label} <> ''"),
+            // Labels are keys joined by commas.
+            Wanted::Category(_) => format!("instr(',' || {label} || ',', ',' || {key} || ',') > 0"),
+        };
+        // Experts' labels are folded as they are read today; what machines proposed stands as it was.
+        let (people, machines) = (is("label"), is("reads_as(label)"));
         clause.conditions.push(match whose {
-            Whose::Mine => mine(&test),
-            Whose::Expert => format!("EXISTS (SELECT 1 FROM standing WHERE sentence = s.id AND {test})"),
+            Whose::Mine => mine(&people),
+            Whose::Expert => format!("EXISTS (SELECT 1 FROM standing WHERE sentence = s.id AND {people})"),
             Whose::Llm => {
-                format!("EXISTS (SELECT 1 FROM proposals WHERE sentence = s.id AND source = 'llm' AND {test})")
+                format!("EXISTS (SELECT 1 FROM proposals WHERE sentence = s.id AND source = 'llm' AND {machines})")
             }
-            Whose::Classifier => format!("{LATEST_CLASSIFIER} AND {test})"),
+            Whose::Classifier => format!("{LATEST_CLASSIFIER} AND {machines})"),
         });
     }
     if let Some(by) = &filter.decided_by {
@@ -231,7 +234,7 @@ fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
     if filter.disagreement {
         clause.conditions.push(
             "EXISTS (SELECT 1 FROM standing t JOIN proposals p ON p.sentence = t.sentence AND p.source = 'llm'
-                     WHERE t.sentence = s.id AND t.label IS NOT NULL AND t.label <> p.label)"
+                     WHERE t.sentence = s.id AND t.label IS NOT NULL AND t.label <> reads_as(p.label))"
                 .into(),
         );
     }

@@ -161,6 +161,12 @@ const MIGRATIONS: &[&str] = &[
     CREATE UNIQUE INDEX ranking_of_sentence ON ranking (sentence, run);
     CREATE TABLE taxonomies (hash TEXT PRIMARY KEY, at INTEGER NOT NULL, content TEXT NOT NULL) WITHOUT ROWID;
     ",
+    // 6: categories renamed, merged and split.
+    //
+    // Events of the kind `recast` say in `detail` how labels are read from there on.
+    "
+    CREATE INDEX recasts ON events (id) WHERE kind = 'recast';
+    ",
 ];
 
 /// The version that chained the events and folds them anew; those of earlier stores are chained when they are met.

@@ -12,6 +12,7 @@ use crate::domain::agreement::{
     Agreement, Anchoring, Proportion, Rating, Relook, Repeated, Sight, agreement, confusions,
 };
 use crate::domain::corpus::SentenceId;
+use crate::domain::gold::Vote;
 use crate::domain::label::{Annotator, Decision, Event, EventId, RunId, Source};
 use crate::store::Store;
 
@@ -70,19 +71,23 @@ impl Report {
     }
 }
 
-/// Measures it all. Labels of an expert who contradicts themselves across sites take no part: which one holds is not known.
+/// Measures it all. Labels of an expert who contradicts themselves across sites take no part: which one holds is not known. Nor do those that name a category of another guideline.
 pub fn of(project: &Project, store: &Store, board: &Board) -> Result<Report, WorkflowError> {
     let mut report = live(project, board);
     let patients: FxHashMap<SentenceId, u32> =
         board.votes().into_iter().map(|(id, patient, _)| (id, patient)).collect();
     let (categories, selection) = (project.taxonomy.categories().len(), project.taxonomy.selection());
-    let bits = |decision: &Decision| decision.stand.label.as_ref().map_or(0, |label| project.taxonomy.bits(label));
+    let bits = |decision: &Decision| {
+        let label = store.lineage().read(decision.stand.label.as_ref()?)?;
+        project.taxonomy.knows(&label).then(|| project.taxonomy.bits(&label))
+    };
     let mut looks: BTreeMap<Annotator, Vec<Relook>> = BTreeMap::new();
     for (earlier, later) in looked_again(&store.events()?) {
-        let Some(patient) = patients.get(&later.sentence) else {
+        let labels = bits(earlier).zip(bits(later));
+        let Some((patient, (earlier, now))) = patients.get(&later.sentence).zip(labels) else {
             continue;
         };
-        let look = Relook { patient: *patient, earlier: bits(earlier), later: bits(later) };
+        let look = Relook { patient: *patient, earlier, later: now };
         looks.entry(later.annotator.clone()).or_default().push(look);
     }
     for expert in &mut report.experts {
@@ -95,7 +100,8 @@ pub fn of(project: &Project, store: &Store, board: &Board) -> Result<Report, Wor
 /// What the board alone can say, without the log: for numbers that follow each decision.
 pub fn live(project: &Project, board: &Board) -> Report {
     let votes = board.votes();
-    let held = || votes.iter().map(|(id, patient, votes)| (*id, *patient, votes.iter().filter(|vote| !vote.forked)));
+    let counts = |vote: &&Vote| !vote.forked && project.taxonomy.knows(&vote.label);
+    let held = || votes.iter().map(|(id, patient, votes)| (*id, *patient, votes.iter().filter(counts)));
     let names: BTreeSet<&Annotator> = held().flat_map(|(.., votes)| votes.map(|vote| &vote.annotator)).collect();
     let number: BTreeMap<&Annotator, usize> = names.iter().enumerate().map(|(at, name)| (*name, at)).collect();
     let silver = board.latest(Source::Llm).cloned();

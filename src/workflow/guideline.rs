@@ -85,7 +85,8 @@ pub fn compare(
     Ok(Compared { before, after, changes: diff(&earlier, &later), outdated })
 }
 
-fn find(store: &Store, name: &str) -> Result<(String, Taxonomy), WorkflowError> {
+/// A version by a file, or by its hash or the beginning of it.
+pub(super) fn find(store: &Store, name: &str) -> Result<(String, Taxonomy), WorkflowError> {
     let path = Path::new(name);
     if path.is_file() {
         return Ok((name.to_owned(), taxonomy::read(path)?));

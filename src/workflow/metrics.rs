@@ -86,6 +86,9 @@ pub struct GoldCounts {
     pub settled: usize,
     /// Sentences that experts dispute.
     pub disputed: usize,
+    /// Sentences that are settled on a category which this guideline does not know: another site's, or one that was taken out.
+    /// They are no gold.
+    pub unknown: usize,
     /// *None* first, then the categories.
     pub by_category: Vec<usize>,
 }
@@ -118,12 +121,16 @@ impl Board {
             if let Some(entry) = gold.get_mut(&sentence) {
                 let patient = PatientKey(String::new());
                 entry.settled = GoldReal::settle(sentence, patient, entry.origin, &entry.case, rule)
+                    .filter(|gold| taxonomy.knows(gold.label()))
                     .map(|gold| (taxonomy.bits(gold.label()), gold.blind()));
             }
         }
         let (runs, synthetic) = (&mut self.runs, &mut self.synthetic);
         self.mark.proposal = store.proposals_since(self.mark.proposal, |row| {
             let any = row.label.is_any();
+            if !any && !taxonomy.knows(&row.label) {
+                return;
+            }
             let bits = if any { ANY } else { taxonomy.bits(&row.label) };
             if row.origin == Origin::Synthetic {
                 if row.source == Source::Llm {
@@ -227,8 +234,11 @@ impl Board {
                     counts.settled += 1;
                     count_bits(bits, &mut counts.by_category);
                 }
-                None if entry.case.settle(rule) == Settled::Disputed => counts.disputed += 1,
-                None => {}
+                None => match entry.case.settle(rule) {
+                    Settled::Disputed => counts.disputed += 1,
+                    Settled::Gold(_) => counts.unknown += 1,
+                    Settled::Undecided | Settled::Waiting => {}
+                },
             }
         }
         counts
@@ -288,6 +298,7 @@ impl Board {
             .iter()
             .filter_map(|(sentence, entry)| {
                 let patient = self.patients.get(&entry.patient)?.key.clone();
+                entry.settled?;
                 GoldReal::settle(*sentence, patient, entry.origin, &entry.case, project.file.rule())
             })
             .collect();

@@ -19,6 +19,7 @@ fn taxonomy() -> Taxonomy {
         includes: Vec::new(),
         excludes: Vec::new(),
         examples: Vec::new(),
+        was: Vec::new(),
     };
     let categories = vec![
         category("requires_assistance", "Requires assistance", 'r'),

@@ -44,6 +44,7 @@ fn event(n: u64, comment: &str) -> Item {
             taxonomy: Some("t1".into()),
             supersedes: Some(Vec::new()),
             target: None,
+            detail: None,
         },
         withheld: n.is_multiple_of(5),
     }

@@ -1,0 +1,94 @@
+//! `goldsmith taxonomy rename`, `merge`, `split`, `undo` and `migrate`: what it would do, and with `--yes` that it is done.
+
+use super::arguments::RecastArgs;
+use super::guideline::{listed, said};
+use super::{Exit, Failure, print, say};
+use crate::domain::guideline::Change;
+use crate::domain::taxonomy::Taxonomy;
+use crate::domain::text::visible;
+use crate::formats::tables::counted;
+use crate::store::Store;
+use crate::workflow::WorkflowError;
+use crate::workflow::project::Project;
+use crate::workflow::recast::{self, Plan, Reading};
+
+/// Shows a change, and makes it if that is asked for.
+pub(super) fn run(
+    project: &Project,
+    how: RecastArgs,
+    plan: impl FnOnce(&Project, &Store) -> Result<Plan, WorkflowError>,
+) -> Result<Exit, Failure> {
+    let mut store = project.store()?;
+    let plan = plan(project, &store)?;
+    finish(project, &mut store, how, &plan)
+}
+
+/// The same for what stands in the taxonomy file already.
+pub(super) fn by_hand(project: &Project, how: RecastArgs) -> Result<Exit, Failure> {
+    let mut store = project.store_as_it_is()?;
+    let plan = recast::by_hand(project, &store)?;
+    finish(project, &mut store, how, &plan)
+}
+
+fn finish(project: &Project, store: &mut Store, how: RecastArgs, plan: &Plan) -> Result<Exit, Failure> {
+    if how.json {
+        print(&format!("{:#}\n", serde_json::json!({ "plan": plan, "done": how.yes })))?;
+    } else {
+        print(&text(project, plan))?;
+    }
+    if !how.yes {
+        say("nothing has been done; the same with --yes does it");
+        return Ok(Exit::Success);
+    }
+    recast::apply(project, store, plan)?;
+    say(&format!("done: {} and the log say so; `goldsmith taxonomy undo` undoes it", project.file.taxonomy.display()));
+    match plan.reopened() {
+        0 => {}
+        open => say(&format!("{} to be given again, each by whoever gave it", counted(open as usize, "label"))),
+    }
+    for change in &plan.changes {
+        match change {
+            Change::Split { into, .. } => {
+                say(&format!(
+                    "next: write in the taxonomy file what tells {} apart; they say the same as yet",
+                    listed(into)
+                ));
+            }
+            Change::Merged { into, .. } => {
+                say(&format!("next: read in the taxonomy file what {into} says now, and what it excludes above all"));
+            }
+            _ => {}
+        }
+    }
+    say("a workbench that is open saves nothing more until it is started again");
+    Ok(Exit::Success)
+}
+
+fn text(project: &Project, plan: &Plan) -> String {
+    let mut out: String = plan.changes.iter().map(said).collect();
+    if plan.moves.is_empty() {
+        return out + "no label is read otherwise\n";
+    }
+    let called = |reading: &Reading, taxonomy: &Taxonomy| match reading {
+        Reading::Label(label) => visible(&taxonomy.describe(label)).text,
+        Reading::Open => "open again".to_owned(),
+        Reading::Unknown(label) => format!("{} (not in the guideline)", label.join()),
+    };
+    let rows: Vec<(String, String)> =
+        plan.moves.iter().map(|m| (called(&m.from, &project.taxonomy), called(&m.to, &plan.taxonomy))).collect();
+    let wide = |column: fn(&(String, String)) -> &String, least: usize| {
+        rows.iter().map(|row| column(row).chars().count()).fold(least, usize::max)
+    };
+    let (from, to) = (wide(|row| &row.0, 10), wide(|row| &row.1, 10));
+    out += &format!(
+        "\n{:<from$}  {:<to$} {:>8} {:>12} {:>9} {:>8}\n",
+        "label now", "read as", "experts", "adjudicators", "machines", "bronze"
+    );
+    for (row, m) in rows.iter().zip(&plan.moves) {
+        out += &format!(
+            "{:<from$}  {:<to$} {:>8} {:>12} {:>9} {:>8}\n",
+            row.0, row.1, m.experts, m.adjudicators, m.machines, m.written
+        );
+    }
+    out
+}

@@ -1,0 +1,104 @@
+//! What became of categories that were renamed, merged or split. A label that was given with an earlier key is read with the key
+//! that took its place; what somebody said is never rewritten.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::label::Label;
+use super::taxonomy::{CategoryKey, Taxonomy};
+
+/// The keys that a taxonomy no longer has, each with those that took its place: one where it was renamed or merged, several
+/// where it was split.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Lineage(BTreeMap<CategoryKey, BTreeSet<CategoryKey>>);
+
+impl Lineage {
+    /// The lineage that the `was` of a taxonomy's categories tells.
+    pub fn of(taxonomy: &Taxonomy) -> Self {
+        let mut became: BTreeMap<CategoryKey, BTreeSet<CategoryKey>> = BTreeMap::new();
+        for category in taxonomy.categories() {
+            for earlier in &category.was {
+                became.entry(earlier.clone()).or_default().insert(category.key.clone());
+            }
+        }
+        Self(became)
+    }
+
+    /// A label as it is read today. `None` where one of its categories was split: which part holds, only people can say.
+    pub fn read(&self, label: &Label) -> Option<Label> {
+        if self.0.is_empty() {
+            return Some(label.clone());
+        }
+        let read = |key: &CategoryKey| match self.0.get(key) {
+            None => Some(key.clone()),
+            Some(became) if became.len() == 1 => became.first().cloned(),
+            Some(_) => None,
+        };
+        label.keys().iter().map(read).collect()
+    }
+
+    /// What became of a key; nothing if it is not one that was given up.
+    pub fn became(&self, key: &CategoryKey) -> impl Iterator<Item = &CategoryKey> {
+        self.0.get(key).into_iter().flatten()
+    }
+
+    /// The keys that were given up.
+    pub fn earlier(&self) -> impl Iterator<Item = &CategoryKey> {
+        self.0.keys()
+    }
+}
+
+/// That categories were renamed, merged or split, or that this was undone: what the log keeps of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recast {
+    /// The hash of the guideline before; empty where none is known.
+    pub before: String,
+    /// And after.
+    pub after: String,
+    /// How labels are read from here on.
+    pub lineage: Lineage,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::taxonomy::Selection;
+    use crate::domain::taxonomy::tests::small;
+
+    /// `memory`, `mood` and `care`, with what each was before.
+    fn lineage(was: [&[&str]; 3]) -> Lineage {
+        let base = small(Selection::Multiple);
+        let mut categories = base.categories().to_vec();
+        for (category, was) in categories.iter_mut().zip(was) {
+            category.was = was.iter().map(|key| CategoryKey::new(key).unwrap()).collect();
+        }
+        Lineage::of(&Taxonomy::new("small".into(), String::new(), Selection::Multiple, categories, vec![]).unwrap())
+    }
+
+    #[test]
+    fn labels_are_read_with_the_keys_that_took_their_place() {
+        let cases: [([&[&str]; 3], &str, Option<&str>); 10] = [
+            ([&[], &[], &[]], "memory,mood", Some("memory,mood")),
+            // Of another site's guideline: nothing is known of it.
+            ([&[], &[], &[]], "strange", Some("strange")),
+            // Renamed.
+            ([&["recall"], &[], &[]], "recall", Some("memory")),
+            ([&["recall"], &[], &[]], "", Some("")),
+            ([&["recall"], &[], &[]], "any", Some("any")),
+            // Merged: both at once are one.
+            ([&[], &["anger", "grief"], &[]], "anger,grief", Some("mood")),
+            ([&[], &["anger"], &[]], "anger,mood,care", Some("care,mood")),
+            // Split: open again, whatever else it said.
+            ([&["cognition"], &[], &["cognition"]], "cognition", None),
+            ([&["cognition"], &[], &["cognition"]], "cognition,mood", None),
+            ([&["cognition"], &[], &["cognition"]], "mood", Some("mood")),
+        ];
+        for (was, given, expected) in cases {
+            let read = lineage(was).read(&Label::parse(given).unwrap());
+            assert_eq!(read, expected.map(|label| Label::parse(label).unwrap()), "{given} under {was:?}");
+        }
+    }
+}

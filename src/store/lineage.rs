@@ -1,0 +1,127 @@
+//! SQL for categories that were renamed, merged or split: how labels are read, and what a change of that would touch.
+
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::ledger::{settle, stand};
+use super::{Store, StoreError, chain};
+use crate::domain::corpus::SentenceId;
+use crate::domain::label::{Annotator, EventId, Label, Source, Timestamp};
+use crate::domain::lineage::{Lineage, Recast};
+use crate::domain::taxonomy::CategoryKey;
+
+/// Who said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Speaker {
+    /// An expert.
+    Expert,
+    /// An adjudicator.
+    Adjudicator,
+    /// A machine, of a sentence of a note.
+    Machine,
+    /// A language model that wrote the sentence for the label.
+    Writer,
+}
+
+/// The change that holds here: the latest that was made here. What other sites did to their categories does not count.
+const IN_FORCE: &str = "SELECT id, detail FROM events WHERE kind = 'recast' AND site IS NULL ORDER BY id DESC LIMIT 1";
+
+/// How labels are read in this store.
+pub(super) fn lineage(c: &Connection) -> rusqlite::Result<Lineage> {
+    let latest = c.prepare_cached(IN_FORCE)?.query_row([], |row| row.get::<_, Recast>(1)).optional()?;
+    Ok(latest.map(|recast| recast.lineage).unwrap_or_default())
+}
+
+/// The event that says how labels are read.
+pub(super) fn in_force(c: &Connection) -> rusqlite::Result<Option<EventId>> {
+    c.prepare_cached(IN_FORCE)?.query_row([], |row| row.get(0)).optional()
+}
+
+impl Store {
+    /// How labels are read in this store, as it was when it was opened.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// Learns how labels are read, and teaches SQLite: `reads_as(label)` is [`Lineage::read`].
+    pub(super) fn read_lineage(&mut self) -> Result<(), StoreError> {
+        (self.recast, self.lineage) = self.with(|c| Ok((in_force(c)?, lineage(c)?)))?;
+        let known = self.lineage.clone();
+        self.with(|c| {
+            let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+            c.create_scalar_function("reads_as", 1, flags, move |context| {
+                Ok(context.get::<Option<Label>>(0)?.and_then(|label| known.read(&label)))
+            })
+        })
+    }
+
+    /// The latest change of categories that was made here.
+    pub fn latest_recast(&self) -> Result<Option<Recast>, StoreError> {
+        self.with(|c| c.prepare_cached(IN_FORCE)?.query_row([], |row| row.get(1)).optional())
+    }
+
+    /// Every label that stands, as it was given.
+    pub fn labels_given(&self) -> Result<Vec<(Speaker, Label, u64)>, StoreError> {
+        let mut all = Vec::new();
+        for (fold, speaker) in [("standing", Speaker::Expert), ("settled", Speaker::Adjudicator)] {
+            self.with(|c| {
+                let given = "json_extract(e.stand, '$.label')";
+                let sql = format!(
+                    "SELECT {given}, count(*) FROM {fold} t JOIN events e ON e.seq = t.seq WHERE {given} IS NOT NULL GROUP BY 1"
+                );
+                let mut read = c.prepare(&sql)?;
+                let mut rows = read.query_map([], |row| Ok((speaker, given_as(row)?, row.get(1)?)))?;
+                rows.try_for_each(|row| row.map(|row| all.push(row)))
+            })?;
+        }
+        self.with(|c| {
+            let sql =
+                "SELECT p.label, count(*), p.source, s.synthetic FROM proposals p JOIN sentences s ON s.id = p.sentence
+                GROUP BY p.label, p.source, s.synthetic";
+            let mut read = c.prepare(sql)?;
+            let mut rows = read.query_map([], |row| {
+                let written = row.get::<_, Source>(2)? == Source::Llm && row.get(3)?;
+                Ok((if written { Speaker::Writer } else { Speaker::Machine }, row.get(0)?, row.get(1)?))
+            })?;
+            rows.try_for_each(|row| row.map(|row| all.push(row)))
+        })?;
+        Ok(all)
+    }
+
+    /// Changes how labels are read, from this event on, and brings the folds up to date. No label is written anew.
+    pub fn recast(
+        &mut self,
+        id: &EventId,
+        at: Timestamp,
+        annotator: &Annotator,
+        recast: &Recast,
+    ) -> Result<(), StoreError> {
+        self.write(|c| {
+            let before = lineage(c)?;
+            c.prepare_cached("INSERT INTO events (id, kind, at, annotator, detail) VALUES (?, 'recast', ?, ?, ?)")?
+                .execute(params![id, at, annotator, recast])?;
+            chain::link(c, c.last_insert_rowid())?;
+            before.earlier().chain(recast.lineage.earlier()).try_for_each(|key| refold(c, key))
+        })?;
+        self.read_lineage()
+    }
+}
+
+fn given_as(row: &Row<'_>) -> rusqlite::Result<Label> {
+    let keys = row.get_ref(0)?.as_str()?;
+    serde_json::from_str(keys).map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, e.into()))
+}
+
+/// Folds anew whatever was said with a key.
+fn refold(c: &Connection, key: &CategoryKey) -> rusqlite::Result<()> {
+    let named = "SELECT DISTINCT sentence, annotator, kind FROM events
+        WHERE kind IN ('decide', 'settle') AND instr(stand, '\"' || ? || '\"') > 0";
+    let mut read = c.prepare_cached(named)?;
+    let named: Vec<(SentenceId, Annotator, String)> =
+        read.query_map([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
+    named.into_iter().try_for_each(|(sentence, annotator, kind)| match kind.as_str() {
+        "settle" => settle(c, sentence),
+        _ => stand(c, sentence, &annotator),
+    })
+}

@@ -1,0 +1,281 @@
+//! Categories renamed, merged or split: what a change of the taxonomy file would do to the labels that there are, shown before it
+//! is done; done in the file and in the log; and undone.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::project::Project;
+use super::{WorkflowError, guideline, new_event_id, now};
+use crate::domain::guideline::{Change, diff};
+use crate::domain::label::Label;
+use crate::domain::lineage::{Lineage, Recast};
+use crate::domain::taxonomy::{CategoryKey, Taxonomy};
+use crate::formats::project::read_text;
+use crate::formats::{replace, taxonomy};
+use crate::store::{Speaker, Store};
+
+/// How a label is read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase", tag = "as", content = "label")]
+pub enum Reading {
+    /// With keys of the guideline.
+    Label(Label),
+    /// Not at all: a category of it was split, and people are asked again.
+    Open,
+    /// With a key that the guideline does not know: it is no gold.
+    Unknown(Label),
+}
+
+impl Reading {
+    fn of(given: &Label, lineage: &Lineage, taxonomy: &Taxonomy) -> Self {
+        match lineage.read(given) {
+            None => Self::Open,
+            Some(label) if label.is_any() || taxonomy.knows(&label) => Self::Label(label),
+            Some(label) => Self::Unknown(label),
+        }
+    }
+}
+
+/// How many labels are read otherwise after a change, in the same way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Move {
+    /// As they are read now.
+    pub from: Reading,
+    /// As they would be read.
+    pub to: Reading,
+    /// Experts' standing labels.
+    pub experts: u64,
+    /// Adjudicators' words that hold.
+    pub adjudicators: u64,
+    /// Machines' labels of sentences in notes.
+    pub machines: u64,
+    /// Sentences that a language model wrote for the label.
+    pub written: u64,
+}
+
+/// A change that has not been made yet.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// The taxonomy file as it would be.
+    #[serde(skip)]
+    text: String,
+    #[serde(skip)]
+    recast: Recast,
+    /// What would be different in the guideline.
+    pub changes: Vec<Change>,
+    /// What would be read otherwise, in the order of how it is read now.
+    pub moves: Vec<Move>,
+    /// The guideline as it would be; for names.
+    #[serde(skip)]
+    pub taxonomy: Taxonomy,
+}
+
+impl Plan {
+    /// Labels of experts and adjudicators that would be open again.
+    pub fn reopened(&self) -> u64 {
+        let opened = self.moves.iter().filter(|one| one.to == Reading::Open);
+        opened.map(|one| one.experts + one.adjudicators).sum()
+    }
+}
+
+/// Gives a category another key, and another name if one is given.
+pub fn rename(
+    project: &Project,
+    store: &Store,
+    old: &str,
+    new: &str,
+    name: Option<&str>,
+) -> Result<Plan, WorkflowError> {
+    let old = known(project, old)?;
+    let new = unused(project, new, std::slice::from_ref(&old))?;
+    let path = &project.file.taxonomy;
+    planned(project, store, taxonomy::renamed(path, &project.guideline, &old, &new, name)?)
+}
+
+/// Makes one category of several: one of them, or a new one.
+pub fn merge(
+    project: &Project,
+    store: &Store,
+    keys: &[String],
+    into: &str,
+    name: Option<&str>,
+) -> Result<Plan, WorkflowError> {
+    let mut keys = keys.iter().map(|key| known(project, key)).collect::<Result<Vec<_>, _>>()?;
+    let into = match project.taxonomy.categories().iter().find(|category| category.key.as_str() == into.trim()) {
+        Some(category) => category.key.clone(),
+        None => unused(project, into, &keys)?,
+    };
+    if project.taxonomy.get(&into).is_some() {
+        keys.push(into.clone());
+    }
+    keys.sort();
+    keys.dedup();
+    if keys.len() < 2 {
+        return Err(WorkflowError::Refused(
+            "one category alone cannot be merged; name at least two, or use `goldsmith taxonomy rename`".into(),
+        ));
+    }
+    let path = &project.file.taxonomy;
+    planned(project, store, taxonomy::merged(path, &project.guideline, &keys, &into, name)?)
+}
+
+/// Makes several categories of one. All that was said with it is open again.
+pub fn split(project: &Project, store: &Store, old: &str, into: &[String]) -> Result<Plan, WorkflowError> {
+    let old = known(project, old)?;
+    let mut parts: Vec<CategoryKey> = Vec::new();
+    for word in into {
+        let there = project.taxonomy.categories().iter().find(|category| category.key.as_str() == word.trim());
+        let part = match there.filter(|category| category.key != old) {
+            Some(category) => category.key.clone(),
+            None => unused(project, word, std::slice::from_ref(&old))?,
+        };
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    if parts.len() < 2 {
+        return Err(WorkflowError::Refused(
+            "a category is split into at least two; `--into` names each (the old key cannot be one of them: labels that have it \
+             would be taken for the new category)"
+                .into(),
+        ));
+    }
+    let path = &project.file.taxonomy;
+    planned(project, store, taxonomy::split(path, &project.guideline, &old, &parts)?)
+}
+
+/// Undoes the latest change: the file as it was before, and labels that were given since read as what their category came from.
+pub fn undo(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
+    let refuse = |why: &str| Err(WorkflowError::Refused(why.into()));
+    let Some(latest) = store.latest_recast()? else {
+        return refuse("no category was renamed, merged or split here; there is nothing to undo");
+    };
+    let Some((hash, before)) = store.taxonomy(&latest.before)?.filter(|_| !latest.before.is_empty()) else {
+        return refuse("the guideline from before that change is not in this store; change the taxonomy file by hand");
+    };
+    let path = &project.file.taxonomy;
+    // The text as it was may have faults only if somebody wrote into the store.
+    taxonomy::parse(Path::new(&hash), &before)?;
+    planned(project, store, taxonomy::restored(path, &before, &project.taxonomy)?)
+}
+
+/// What the taxonomy file says already, by hand.
+pub fn by_hand(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
+    if Lineage::of(&project.taxonomy) == *store.lineage() {
+        return Err(WorkflowError::Refused(format!(
+            "{} says nothing of categories that were renamed, merged or split that is not done already; `was = [\"earlier_key\"]` \
+             in a [[category]] says it",
+            project.file.taxonomy.display()
+        )));
+    }
+    planned(project, store, project.guideline.clone())
+}
+
+/// Makes the change: first in the file, then in the log. Broken off between the two, every other command says so, and
+/// `goldsmith taxonomy migrate` ends it.
+pub fn apply(project: &Project, store: &mut Store, plan: &Plan) -> Result<(), WorkflowError> {
+    let path = &project.file.taxonomy;
+    if read_text(path)? != project.guideline {
+        return Err(WorkflowError::Refused(format!(
+            "{} was changed meanwhile; look at the plan again",
+            path.display()
+        )));
+    }
+    if plan.text != project.guideline {
+        replace(path, &plan.text)?;
+    }
+    let at = now();
+    store.use_taxonomy(&plan.recast.after, at, &plan.text)?;
+    Ok(store.recast(&new_event_id(), at, &project.annotator, &plan.recast)?)
+}
+
+/// Sees to it that labels are read as the taxonomy file says. Where that changes no label that there is, nobody needs to be
+/// asked.
+pub(super) fn agree(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
+    if Lineage::of(&project.taxonomy) == *store.lineage() {
+        return Ok(());
+    }
+    let plan = planned(project, store, project.guideline.clone())?;
+    if plan.moves.is_empty() {
+        return apply(project, store, &plan);
+    }
+    let touched: u64 = plan.moves.iter().map(|m| m.experts + m.adjudicators + m.machines + m.written).sum();
+    Err(WorkflowError::Refused(format!(
+        "{} renames, merges or splits categories, and {touched} labels would be read otherwise; `goldsmith taxonomy migrate` shows \
+         how, `goldsmith taxonomy migrate --yes` does it",
+        project.file.taxonomy.display()
+    )))
+}
+
+fn planned(project: &Project, store: &Store, text: String) -> Result<Plan, WorkflowError> {
+    let taxonomy = taxonomy::parse(&project.file.taxonomy, &text)?;
+    let after = taxonomy.hash();
+    let (before, current) = match in_use(store, &after)? {
+        Some(hash) => guideline::find(store, &hash)?,
+        None => (String::new(), project.taxonomy.clone()),
+    };
+    let lineage = Lineage::of(&taxonomy);
+    let mut moves: BTreeMap<(Reading, Reading), Move> = BTreeMap::new();
+    for (speaker, given, count) in store.labels_given()? {
+        let from = Reading::of(&given, store.lineage(), &current);
+        let to = Reading::of(&given, &lineage, &taxonomy);
+        let same = match (&from, &to) {
+            // Not known before, not known after.
+            (Reading::Unknown(a), Reading::Unknown(b)) => a == b,
+            _ => from == to,
+        };
+        if same {
+            continue;
+        }
+        let nothing = Move { from: from.clone(), to: to.clone(), experts: 0, adjudicators: 0, machines: 0, written: 0 };
+        let one = moves.entry((from, to)).or_insert(nothing);
+        *match speaker {
+            Speaker::Expert => &mut one.experts,
+            Speaker::Adjudicator => &mut one.adjudicators,
+            Speaker::Machine => &mut one.machines,
+            Speaker::Writer => &mut one.written,
+        } += count;
+    }
+    Ok(Plan {
+        changes: diff(&current, &taxonomy),
+        moves: moves.into_values().collect(),
+        recast: Recast { before, after, lineage },
+        taxonomy,
+        text,
+    })
+}
+
+/// The version before `after`: the one in use, or the latest that was met.
+fn in_use(store: &Store, after: &str) -> Result<Option<String>, WorkflowError> {
+    let in_use = store.taxonomy_in_use()?.filter(|hash| hash != after);
+    let met = store.taxonomy_hashes()?.into_iter().map(|(hash, _)| hash);
+    Ok(in_use.or_else(|| met.rev().find(|hash| hash != after)))
+}
+
+fn known(project: &Project, word: &str) -> Result<CategoryKey, WorkflowError> {
+    Ok(project.taxonomy.find(word)?)
+}
+
+/// A key that no category has, nor had, but those that it takes the place of.
+fn unused(project: &Project, word: &str, replaced: &[CategoryKey]) -> Result<CategoryKey, WorkflowError> {
+    let key = CategoryKey::new(word.trim())?;
+    for category in project.taxonomy.categories() {
+        if category.key == key {
+            return Err(WorkflowError::Refused(format!(
+                "there is a category `{key}` already; `goldsmith taxonomy merge` makes one of two"
+            )));
+        }
+        if category.was.contains(&key) && !replaced.contains(&category.key) {
+            return Err(WorkflowError::Refused(format!(
+                "`{key}` was a category before it became `{}`, and labels have it; take another key",
+                category.key
+            )));
+        }
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests;
