@@ -39,8 +39,13 @@ pub(super) fn lead(selection: Selection, row: &[f32], belief: &[f32]) -> f64 {
             let rival = |output: usize| if best.first() == Some(&output) { p(1) } else { p(0) };
             pairs.enumerate().map(|(output, (p, q))| q * (p - rival(output))).sum()
         }
-        Selection::Multiple => pairs.map(|(p, q)| (2.0 * q - 1.0) * (2.0 * p - 1.0)).fold(1.0, f64::min),
+        Selection::Multiple => pairs.map(|(p, q)| yes_or_no(p, q)).fold(1.0, f64::min),
     }
+}
+
+/// The same of one output's yes and no.
+fn yes_or_no(p: f64, q: f64) -> f64 {
+    (2.0 * q - 1.0) * (2.0 * p - 1.0)
 }
 
 /// Candidates by a rising number; those without it are left out.
@@ -81,10 +86,16 @@ pub(super) fn by_contest<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {
     let beliefs = belief::beliefs(pool);
     let order =
         rising(pool, |at| Some(lead(pool.selection, pool.candidates[at].probabilities?, beliefs[at].as_deref()?)));
-    let most = if pool.selection == Selection::Single { 2 } else { 1 };
     Box::new(Sorted::new(order, move |at| {
         let candidate = &pool.candidates[at];
-        let question = question(pool, candidate.probabilities.unwrap_or_default(), most);
+        let row = candidate.probabilities.unwrap_or_default();
+        let belief = beliefs[at].as_deref().unwrap_or_default();
+        let of = |output: usize| yes_or_no(f64::from(row[output]), f64::from(belief[output]));
+        let worst = (0..row.len().min(belief.len())).min_by(|a, b| of(*a).total_cmp(&of(*b)));
+        let question = match (pool.selection, worst) {
+            (Selection::Multiple, Some(worst)) => format!("{} {}", name(pool, worst), percent(row[worst])),
+            _ => question(pool, row, 2),
+        };
         let silver =
             candidate.silver.map_or_else(String::new, |silver| format!("; silver says {}", names(pool, silver)));
         Why::with("the classifier may be wrong", format!("the classifier may be wrong: {question}{silver}"))

@@ -216,6 +216,16 @@ fn each_sentence_says_why_it_is_here() {
         let ranked = order(&pool, &Mix::of(strategy), 1, 3);
         assert!(ranked.iter().all(|r| !names.iter().any(|name| r.why.veiled.contains(name.as_str()))), "{ranked:?}");
     }
+    let [two, none] = [vec![0.45f32, 0.02, 0.97], vec![0.0; 3]];
+    let (rows_of_any, silver_of_two) = ([two, none], [0usize, 1]);
+    let mut any = of_rows(&rows_of_any);
+    any[0].silver = Some(&silver_of_two);
+    let any = Pool { outputs: &names[1..], selection: Selection::Multiple, candidates: &any, labelled: &[] };
+    let why = order(&any, &Mix::of(Strategy::Contested), 1, 1).remove(0).why.to_string();
+    assert_eq!(
+        why, "the classifier may be wrong: Mood 2 %; silver says Memory and Mood",
+        "not the nearest to one half"
+    );
     let bare_rows = of_rows(&rows);
     let without = Pool { candidates: &bare_rows, ..pool };
     let said = |strategy| order(&without, &Mix::of(strategy), 1, 1).remove(0).why.to_string();
