@@ -25,7 +25,7 @@ pub enum Speaker {
 }
 
 /// The change that holds here: the latest that was made here. What other sites did to their categories does not count.
-const IN_FORCE: &str = "SELECT id, detail FROM events WHERE kind = 'recast' AND site IS NULL ORDER BY id DESC LIMIT 1";
+const IN_FORCE: &str = "SELECT id, detail FROM events WHERE kind = 'recast' AND site IS NULL ORDER BY seq DESC LIMIT 1";
 
 /// How labels are read in this store.
 pub(super) fn lineage(c: &Connection) -> rusqlite::Result<Lineage> {
@@ -64,11 +64,14 @@ impl Store {
     /// Every label that stands, as it was given.
     pub fn labels_given(&self) -> Result<Vec<(Speaker, Label, u64)>, StoreError> {
         let mut all = Vec::new();
-        for (fold, speaker) in [("standing", Speaker::Expert), ("settled", Speaker::Adjudicator)] {
+        // A settlement whose category was split is no row of the fold.
+        let settled = "(SELECT max(seq) AS seq FROM events e WHERE kind = 'settle' AND NOT EXISTS
+            (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator) GROUP BY sentence)";
+        for (latest, speaker) in [("standing", Speaker::Expert), (settled, Speaker::Adjudicator)] {
             self.with(|c| {
                 let given = "json_extract(e.stand, '$.label')";
                 let sql = format!(
-                    "SELECT {given}, count(*) FROM {fold} t JOIN events e ON e.seq = t.seq WHERE {given} IS NOT NULL GROUP BY 1"
+                    "SELECT {given}, count(*) FROM {latest} t JOIN events e ON e.seq = t.seq WHERE {given} IS NOT NULL GROUP BY 1"
                 );
                 let mut read = c.prepare(&sql)?;
                 let mut rows = read.query_map([], |row| Ok((speaker, given_as(row)?, row.get(1)?)))?;

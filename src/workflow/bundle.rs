@@ -12,6 +12,7 @@ use super::{Cancel, Progress, Watch, WorkflowError, import, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::egress::{Cargo, Gate};
 use crate::domain::label::{Annotator, Outcome, Run, RunId, RunKind, Timestamp};
+use crate::domain::lineage::Lineage;
 use crate::domain::queue::Filter;
 use crate::domain::record::Record;
 use crate::domain::taxonomy::Taxonomy;
@@ -428,6 +429,7 @@ fn survey(
 ) -> Result<(), WorkflowError> {
     let total = Some(taken.header.events);
     watch(Progress::Started { what: "checking the bundle".into(), total, unit: "events" });
+    let lineage = Lineage::of(taxonomy);
     let mut done = 0_u64;
     while let Some(item) = reader.next()? {
         let Item::Event { record, withheld } = item else { continue };
@@ -442,7 +444,7 @@ fn survey(
             None => drop(taken.people.insert(record.annotator.clone(), 1)),
         }
         if let Some(label) = record.stand.and_then(|stand| stand.label)
-            && taxonomy.check(&label).is_err()
+            && lineage.read(&label).is_some_and(|label| taxonomy.check(&label).is_err())
         {
             *taken.unknown_labels.entry(label.join()).or_default() += 1;
         }

@@ -77,13 +77,16 @@ pub fn merged(
     })
 }
 
+/// What may be the shortcut of a new category: no action of the workbench has one of these keys.
+pub const SHORTCUTS: &str = "123456789abdehimoptwxyz";
+
 /// The text of a taxonomy file in which a category is several: new ones, that say what it said until somebody writes what tells
-/// them apart, or such as are there already. New ones after the first get a digit as shortcut.
+/// them apart, or such as are there already. The first new one has its shortcut, the others get one of [`SHORTCUTS`].
 pub fn split(path: &Path, text: &str, old: &CategoryKey, into: &[CategoryKey]) -> Result<String, FormatError> {
     let taxonomy = parse(path, text)?;
     let earlier: Vec<&str> =
         taxonomy.get(old).into_iter().flat_map(|c| c.was.iter().chain([&c.key])).map(CategoryKey::as_str).collect();
-    let mut digits = ('1'..='9').filter(|digit| taxonomy.categories().iter().all(|c| c.shortcut != *digit));
+    let mut free = SHORTCUTS.chars().filter(|key| taxonomy.categories().iter().all(|c| c.shortcut != *key));
     File { path, text }.edit(|document| {
         let tables = tables(document)?;
         let at = tables.iter().position(|table| is(table, old)).ok_or("the category is not there")?;
@@ -97,8 +100,8 @@ pub fn split(path: &Path, text: &str, old: &CategoryKey, into: &[CategoryKey]) -
             }
             let mut table = like.clone();
             if new > 0 {
-                let digit = digits.next().ok_or("there are no shortcuts left for so many categories")?;
-                set(&mut table, "shortcut", &digit.to_string());
+                let key = free.next().ok_or("there are no shortcuts left for so many categories")?;
+                set(&mut table, "shortcut", &key.to_string());
                 // A comment above it was about the one.
                 table.decor_mut().set_prefix("\n");
             }
