@@ -37,10 +37,13 @@ pub(super) fn run(project: &Project, how: RecastArgs, request: &Request) -> Resu
                 ));
             }
             Change::Merged { into, .. } => {
-                say(&format!("next: read in the taxonomy file what {into} says now, and what it excludes above all"));
+                say(&format!("next: read in the taxonomy file whether {into} says what it should"));
             }
             _ => {}
         }
+    }
+    for line in &plan.stale {
+        say(&format!("next: the guideline speaks of a category that is no more: \"{line}\""));
     }
     say("a workbench that is open saves nothing more until it is started again");
     Ok(Exit::Success)

@@ -123,6 +123,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What would be read otherwise, in the order of how it is read now.
     pub moves: Vec<Move>,
+    /// Lines of the guideline that would still name a key that is given up.
+    pub stale: Vec<String>,
     /// The guideline as it would be; for names.
     #[serde(skip)]
     pub taxonomy: Taxonomy,
@@ -297,10 +299,18 @@ fn planned(project: &Project, store: &Store, text: String) -> Result<Plan, Workf
     Ok(Plan {
         changes: diff(&current, &taxonomy),
         moves: moves.into_values().collect(),
+        stale: stale(&taxonomy, &lineage),
         recast: Recast { before, after, lineage },
         taxonomy,
         text,
     })
+}
+
+fn stale(taxonomy: &Taxonomy, lineage: &Lineage) -> Vec<String> {
+    let of_all = taxonomy.rules().iter().chain([&taxonomy.none().definition]);
+    let of_each =
+        taxonomy.categories().iter().flat_map(|c| [&c.definition].into_iter().chain(&c.includes).chain(&c.excludes));
+    of_all.chain(of_each).filter(|line| !lineage.named_in(line).is_empty()).cloned().collect()
 }
 
 /// The version before `after`: the one in use, or the latest that was met.

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike, value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike, Value, value};
 
 use super::parse;
+use crate::domain::lineage::Lineage;
 use crate::domain::taxonomy::{Category, CategoryKey, Taxonomy};
 use crate::formats::FormatError;
 
@@ -38,6 +39,7 @@ pub fn renamed(
         }
         add(table, "was", &[old.as_str()])?;
         take_out(table, "was", std::slice::from_ref(new));
+        retell(document);
         Ok(())
     })
 }
@@ -70,9 +72,13 @@ pub fn merged(
         {
             add(table, list, &lines.iter().map(String::as_str).collect::<Vec<_>>())?;
         }
+        if let Some(list) = table.get_mut("excludes").and_then(Item::as_array_mut) {
+            list.retain(|item| joined.excludes.iter().any(|line| item.as_str() == Some(line)));
+        }
         let earlier = all.iter().flat_map(|category| category.was.iter().chain([&category.key]));
         add(table, "was", &earlier.map(CategoryKey::as_str).collect::<Vec<_>>())?;
         take_out(table, "was", std::slice::from_ref(into));
+        retell(document);
         Ok(())
     })
 }
@@ -210,6 +216,35 @@ fn take_out(table: &mut Table, list: &str, keys: &[CategoryKey]) {
     }
 }
 
+/// Names categories by their keys of today wherever the guideline speaks of them.
+fn retell(document: &mut DocumentMut) {
+    let Ok(taxonomy) = parse(Path::new(""), &document.to_string()) else {
+        // What is wrong is said when the change is done.
+        return;
+    };
+    let lineage = Lineage::of(&taxonomy);
+    let tell = |value: &mut Value| {
+        let told = value.as_str().map(|text| (lineage.retell(text) != text).then(|| lineage.retell(text)));
+        if let Some(Some(told)) = told {
+            let around = value.decor().clone();
+            *value = told.into();
+            *value.decor_mut() = around;
+        }
+    };
+    let all = |item: &mut Item| match item.as_value_mut() {
+        Some(Value::Array(list)) => list.iter_mut().for_each(tell),
+        Some(value) => tell(value),
+        None => {}
+    };
+    for table in tables(document).into_iter().flat_map(ArrayOfTables::iter_mut) {
+        for part in ["definition", "includes", "excludes"] {
+            table.get_mut(part).into_iter().for_each(all);
+        }
+    }
+    document.get_mut("rules").into_iter().for_each(all);
+    document.get_mut("none").and_then(|none| none.get_mut("definition")).into_iter().for_each(all);
+}
+
 /// A key as a name: `recent_memory` is "Recent memory".
 fn title(key: &CategoryKey) -> String {
     let words = key.as_str().replace('_', " ");
@@ -221,7 +256,6 @@ fn title(key: &CategoryKey) -> String {
 mod tests {
     use super::*;
     use crate::domain::guideline::{Change, diff};
-    use crate::domain::lineage::Lineage;
     use crate::formats::taxonomy::SHIPPED;
 
     fn key(key: &str) -> CategoryKey {
@@ -275,6 +309,7 @@ definition = "Is angry."
 examples = [
     "He shouts.",
 ]
+excludes = ["Tears (sad)"]
 
 # Something else.
 [[category]]
@@ -282,6 +317,7 @@ key = "pain"
 name = "Pain"
 shortcut = "p"
 definition = "Hurts."
+excludes = ["Tears without pain (sad)"] # hard to tell
 "#;
 
     #[test]
@@ -291,7 +327,8 @@ definition = "Hurts."
         let expected = THREE
             .replace("key = \"sad\"", "key = \"grief\"")
             .replace("\"Sad\"", "\"Grief\"")
-            .replace("was = [\"low\"]", "was = [\"low\", \"sad\"]");
+            .replace("was = [\"low\"]", "was = [\"low\", \"sad\"]")
+            .replace("(sad)", "(grief)");
         assert_eq!(written, expected);
         assert!(renamed(x, THREE, &key("sad"), &key("pain"), None).is_err(), "two with one key");
         let back = renamed(x, THREE, &key("sad"), &key("low"), None).unwrap();
