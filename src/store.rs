@@ -100,15 +100,6 @@ pub enum StoreError {
 /// How long a writer waits for another one.
 const BUSY: Duration = Duration::from_secs(20);
 
-/// Between two looks at a busy lock. SQLite's own waiting grows to 100 ms at a time: among many writers one would wait long
-/// after the lock is free, as others take it in between.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
-
-fn wait(looks: i32) -> bool {
-    std::thread::sleep(LOOK_AGAIN);
-    LOOK_AGAIN * looks.unsigned_abs() < BUSY
-}
-
 /// Waits for the disk at every commit: a decision shown as saved survives a power cut, not only a crash.
 const EACH_COMMIT_COUNTS: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 250;
     PRAGMA mmap_size = 1073741824";
@@ -159,8 +150,8 @@ impl Store {
             recast: None,
             lineage: Lineage::default(),
         };
-        store.connection.busy_handler(Some(wait)).map_err(|e| explain(path, e))?;
         store.with(|c| {
+            c.busy_timeout(BUSY)?;
             // Whole notes fit larger pages better than 4 KiB, and a commit writes fewer of them.
             c.pragma_update(None, "page_size", 16_384)?;
             c.pragma_update(None, "journal_mode", "WAL")?;
