@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::ledger::{settle, stand};
 use super::{Store, StoreError, chain};
 use crate::domain::corpus::SentenceId;
-use crate::domain::label::{Annotator, EventId, Label, Source, Timestamp};
+use crate::domain::label::{Annotator, EventId, Label, Source, Stand, Timestamp};
 use crate::domain::lineage::{Lineage, Recast};
 use crate::domain::taxonomy::CategoryKey;
 
@@ -59,6 +59,22 @@ impl Store {
     /// The latest change of categories that was made here.
     pub fn latest_recast(&self) -> Result<Option<Recast>, StoreError> {
         self.with(|c| c.prepare_cached(IN_FORCE)?.query_row([], |row| row.get(1)).optional())
+    }
+
+    /// What an annotator said of a sentence, where that is open again because a category was split.
+    pub fn said_before_a_split(
+        &self,
+        sentence: SentenceId,
+        annotator: &Annotator,
+    ) -> Result<Option<Label>, StoreError> {
+        let said: Option<Stand> = self.with(|c| {
+            c.prepare_cached(
+                "SELECT e.stand FROM standing t JOIN events e ON e.seq = t.seq WHERE t.sentence = ? AND t.annotator = ?",
+            )?
+            .query_row(params![sentence, annotator], |row| row.get(0))
+            .optional()
+        })?;
+        Ok(said.and_then(|stand| stand.label).filter(|label| self.lineage.read(label).is_none()))
     }
 
     /// Every label that stands, as it was given.

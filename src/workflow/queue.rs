@@ -248,8 +248,11 @@ impl Work<'_> {
     /// drawn at random.
     fn pool(&self, store: &Store, settings: &QueueSettings) -> Result<(Vec<(&Open, String)>, String), WorkflowError> {
         let all: Vec<&Open> = self.open.iter().filter(|open| open.split == Split::Train).collect();
-        let drawn =
-            if all.len() <= MOST_ASKED { (0..all.len()).collect() } else { acquisition::draw(all.len(), settings.seed) };
+        let drawn = if all.len() <= MOST_ASKED {
+            (0..all.len()).collect()
+        } else {
+            acquisition::draw(all.len(), settings.seed)
+        };
         let (mut wordings, mut pool) = (FxHashSet::default(), Vec::new());
         for part in drawn.chunks(4_000) {
             let ids: Vec<SentenceId> = part.iter().map(|at| all[*at].id).collect();

@@ -138,8 +138,13 @@ pub fn item(project: &Project, store: &Store, desk: Desk, id: SentenceId) -> Res
     }
     let verdicts = if document.origin == Origin::Synthetic { store.verdicts(id)? } else { Vec::new() };
     let doubted = store.is_doubted(id)?;
-    // Where someone decides blind, the plan says nothing of what the machine thinks.
-    let why = if desk == Desk::Review { store.ranked_because(id)? } else { None };
+    let split_since = store.said_before_a_split(id, &project.annotator)?;
+    let why = match split_since {
+        Some(label) => Some(format!("you said {}, which was split since", label.join())),
+        // Where someone decides blind, the plan says nothing of what the machine thinks.
+        None if desk == Desk::Review => store.ranked_because(id)?,
+        None => None,
+    };
     let others = decisions;
     Ok(Item {
         sentence,

@@ -13,6 +13,7 @@ use crate::domain::text::Span;
 use crate::store::{Direction, StoreError};
 use crate::workflow::metrics::Board;
 use crate::workflow::project::init;
+use crate::workflow::review;
 
 const TAXONOMY: &str = r#"name = "feelings"
 selection = "multiple"
@@ -215,6 +216,8 @@ fn what_was_split_is_asked_again() {
         .unwrap();
     assert_eq!(open, [SentenceId(1), SentenceId(2)]);
     assert_eq!(store.proposals(SentenceId(2)).unwrap(), [], "silver's `anger` says nothing any more");
+    let shown = review::item(&project, &store, review::Desk::Review, SentenceId(2)).unwrap();
+    assert_eq!(shown.why.as_deref(), Some("you said anger,pain, which was split since"));
     let answer = decision(&project, "ann", 1, "irritation");
     store.append(&[Event::Decide(answer)]).unwrap();
     assert_eq!(study.gold(), ["1 irritation", "3 pain"]);
