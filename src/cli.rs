@@ -35,7 +35,8 @@ use crate::tui;
 use crate::workflow::import::{self, LabelsBy, Options, Unit};
 use crate::workflow::metrics::{Board, Scored};
 use crate::workflow::project::{self, Project};
-use crate::workflow::{self, Cancel, Progress, WorkflowError, demo, encoders, export, gold, models, predict, train};
+use crate::workflow::recast::Request;
+use crate::workflow::{Cancel, Progress, WorkflowError, demo, encoders, export, gold, models, predict, train};
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,18 +152,16 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
         }
         Some(Verb::Taxonomy(TaxonomyVerb::Versions)) => guideline::versions(&here()?),
         Some(Verb::Taxonomy(TaxonomyVerb::Rename { category, key, name, how })) => {
-            recast::run(&here()?, how, |p, store| workflow::recast::rename(p, store, &category, &key, name.as_deref()))
+            recast::run(&here()?, how, &Request::Rename { category, key, name })
         }
         Some(Verb::Taxonomy(TaxonomyVerb::Merge { categories, into, name, how })) => {
-            recast::run(&here()?, how, |p, store| {
-                workflow::recast::merge(p, store, &categories, &into, name.as_deref())
-            })
+            recast::run(&here()?, how, &Request::Merge { categories, into, name })
         }
         Some(Verb::Taxonomy(TaxonomyVerb::Split { category, into, how })) => {
-            recast::run(&here()?, how, |p, store| workflow::recast::split(p, store, &category, &into))
+            recast::run(&here()?, how, &Request::Split { category, into })
         }
-        Some(Verb::Taxonomy(TaxonomyVerb::Undo { how })) => recast::run(&here()?, how, workflow::recast::undo),
-        Some(Verb::Taxonomy(TaxonomyVerb::Migrate { how })) => recast::by_hand(&here()?, how),
+        Some(Verb::Taxonomy(TaxonomyVerb::Undo { how })) => recast::run(&here()?, how, &Request::Undo),
+        Some(Verb::Taxonomy(TaxonomyVerb::Migrate { how })) => recast::run(&here()?, how, &Request::ByHand),
         Some(Verb::Taxonomy(TaxonomyVerb::Diff { before, after, json })) => {
             guideline::diff(&here()?, before.as_deref(), after.as_deref(), json)
         }

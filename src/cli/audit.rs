@@ -198,7 +198,10 @@ fn cells(entry: &Entry) -> Vec<String> {
         row.sentence.map_or_else(String::new, |id| id.0.to_string()),
         row.place.map_or_else(String::new, |at| format!("{}..{}", at.start, at.end)),
         label,
-        stand.map_or_else(String::new, |stand| stand.comment.clone()),
+        match record.and_then(|record| record.detail.as_ref()) {
+            Some(detail) => recast(detail),
+            None => stand.map_or_else(String::new, |stand| stand.comment.clone()),
+        },
         record.and_then(|record| record.took).map_or_else(String::new, |ms| format!("{:.1}", f64::from(ms) / 1e3)),
         record.and_then(|record| record.proposal_visible).map_or("", |saw| if saw { "yes" } else { "no" }).into(),
         seen.map_or_else(String::new, |seen| seen.run.0.clone()),
@@ -215,10 +218,7 @@ fn cells(entry: &Entry) -> Vec<String> {
 }
 
 /// How categories were changed, in words.
-fn recast(detail: Option<&Recast>) -> String {
-    let Some(Recast { lineage, after, .. }) = detail else {
-        return "changes categories".into();
-    };
+fn recast(Recast { lineage, after, .. }: &Recast) -> String {
     let became = lineage.earlier().map(|key| {
         let now: Vec<&str> = lineage.became(key).map(CategoryKey::as_str).collect();
         format!("{key} is {}", now.join(" or "))
@@ -242,7 +242,7 @@ fn line(project: &Project, entry: &Entry) -> String {
         _ => "a sentence that is not here".into(),
     };
     let mut said = match record.kind {
-        EventKind::Recast => recast(record.detail.as_ref()),
+        EventKind::Recast => record.detail.as_ref().map_or_else(|| "changes categories".into(), recast),
         EventKind::Decide => format!("decides on {at}"),
         EventKind::Settle => format!("settles {at}"),
         EventKind::Undo => format!("takes back what was said on {at}"),

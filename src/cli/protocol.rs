@@ -57,6 +57,13 @@ pub(super) fn status(project: &Project, args: &StatusArgs) -> Result<Exit, Failu
             .collect();
         say(&format!("calibration: {}", rows.join(", ")));
     }
+    for (label, count) in status.unknown.iter().take(20) {
+        say(&format!(
+            "warning: {count} times `{}` is no label of this project's guideline, and no gold; where it is a category of another name, \
+             say `was = [\"...\"]` in it and run `goldsmith taxonomy migrate`",
+            label.join()
+        ));
+    }
     if status.disputed > 0 {
         say("the workbench has what is disputed on its screen Adjudicate");
     }

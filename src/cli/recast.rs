@@ -7,40 +7,22 @@ use crate::domain::guideline::Change;
 use crate::domain::taxonomy::Taxonomy;
 use crate::domain::text::visible;
 use crate::formats::tables::counted;
-use crate::store::Store;
-use crate::workflow::WorkflowError;
 use crate::workflow::project::Project;
-use crate::workflow::recast::{self, Plan, Reading};
+use crate::workflow::recast::{self, Plan, Reading, Request};
 
 /// Shows a change, and makes it if that is asked for.
-pub(super) fn run(
-    project: &Project,
-    how: RecastArgs,
-    plan: impl FnOnce(&Project, &Store) -> Result<Plan, WorkflowError>,
-) -> Result<Exit, Failure> {
-    let mut store = project.store()?;
-    let plan = plan(project, &store)?;
-    finish(project, &mut store, how, &plan)
-}
-
-/// The same for what stands in the taxonomy file already.
-pub(super) fn by_hand(project: &Project, how: RecastArgs) -> Result<Exit, Failure> {
-    let mut store = project.store_as_it_is()?;
-    let plan = recast::by_hand(project, &store)?;
-    finish(project, &mut store, how, &plan)
-}
-
-fn finish(project: &Project, store: &mut Store, how: RecastArgs, plan: &Plan) -> Result<Exit, Failure> {
+pub(super) fn run(project: &Project, how: RecastArgs, request: &Request) -> Result<Exit, Failure> {
+    let plan = recast::plan(project, request)?;
     if how.json {
         print(&format!("{:#}\n", serde_json::json!({ "plan": plan, "done": how.yes })))?;
     } else {
-        print(&text(project, plan))?;
+        print(&text(project, &plan))?;
     }
     if !how.yes {
         say("nothing has been done; the same with --yes does it");
         return Ok(Exit::Success);
     }
-    recast::apply(project, store, plan)?;
+    recast::apply(project, &plan)?;
     say(&format!("done: {} and the log say so; `goldsmith taxonomy undo` undoes it", project.file.taxonomy.display()));
     match plan.reopened() {
         0 => {}
@@ -55,10 +37,13 @@ fn finish(project: &Project, store: &mut Store, how: RecastArgs, plan: &Plan) ->
                 ));
             }
             Change::Merged { into, .. } => {
-                say(&format!("next: read in the taxonomy file what {into} says now, and what it excludes above all"));
+                say(&format!("next: read in the taxonomy file whether {into} says what it should"));
             }
             _ => {}
         }
+    }
+    for line in &plan.stale {
+        say(&format!("next: the guideline speaks of a category that is no more: \"{line}\""));
     }
     say("a workbench that is open saves nothing more until it is started again");
     Ok(Exit::Success)

@@ -20,6 +20,19 @@ pub enum Policy {
     Unanimous,
 }
 
+/// What goes to adjudication.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Adjudicate {
+    /// What experts dispute.
+    #[default]
+    Disputed,
+    /// And what one of them has flagged, whatever they say.
+    Flagged,
+    /// All that they have decided: gold is what adjudicators say.
+    All,
+}
+
 /// When experts' labels are gold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
@@ -27,11 +40,13 @@ pub struct Rule {
     pub policy: Policy,
     /// How many experts a sentence needs before a majority or unanimity counts; under `any`, one is enough.
     pub experts: usize,
+    /// What is no gold before an adjudicator has spoken.
+    pub adjudicate: Adjudicate,
 }
 
 impl Default for Rule {
     fn default() -> Self {
-        Self { policy: Policy::default(), experts: 1 }
+        Self { policy: Policy::default(), experts: 1, adjudicate: Adjudicate::default() }
     }
 }
 
@@ -44,7 +59,7 @@ pub enum Settled {
     Waiting,
     /// They agree as far as the policy asks, or an adjudicator has spoken.
     Gold(Label),
-    /// They do not; adjudication is due.
+    /// They do not, or the rule asks for an adjudicator all the same: adjudication is due.
     Disputed,
 }
 
@@ -75,18 +90,21 @@ pub struct Ruling {
 pub struct Case {
     /// Each expert's label.
     pub votes: Vec<Vote>,
+    /// Who has flagged it, with a label or without.
+    pub flags: Vec<Annotator>,
     /// The adjudicators'.
     pub ruling: Option<Ruling>,
 }
 
 impl Case {
     /// Settles the sentence. An adjudicator overrides all; where experts differ beyond what the rule allows, or one contradicts
-    /// themselves across sites, it is disputed, and never silently decided.
+    /// themselves across sites, it is disputed, and never silently decided; so is what the rule keeps for adjudicators.
     pub fn settle(&self, rule: Rule) -> Settled {
         if let Some(ruling) = &self.ruling {
             return ruling.label.clone().map_or(Settled::Disputed, Settled::Gold);
         }
-        if self.votes.iter().any(|vote| vote.forked) {
+        let flagged = !self.flags.is_empty() && rule.adjudicate != Adjudicate::Disputed;
+        if flagged || self.votes.iter().any(|vote| vote.forked) {
             return Settled::Disputed;
         }
         let mut counts: BTreeMap<&Label, usize> = BTreeMap::new();
@@ -101,6 +119,7 @@ impl Case {
             Policy::Any | Policy::Unanimous if counts.len() > 1 => Settled::Disputed,
             Policy::Unanimous | Policy::Majority if !all => Settled::Waiting,
             Policy::Majority if 2 * most <= self.votes.len() => Settled::Disputed,
+            _ if rule.adjudicate == Adjudicate::All => Settled::Disputed,
             _ => Settled::Gold((*label).clone()),
         }
     }
@@ -250,7 +269,7 @@ mod tests {
     }
 
     fn case(votes: &[&str]) -> Case {
-        Case { votes: votes.iter().map(|key| vote(key)).collect(), ruling: None }
+        Case { votes: votes.iter().map(|key| vote(key)).collect(), ..Case::default() }
     }
 
     #[test]
@@ -276,7 +295,7 @@ mod tests {
         ];
         for (votes, policy, experts, expected) in cases {
             assert_eq!(
-                case(votes).settle(Rule { policy, experts }),
+                case(votes).settle(Rule { policy, experts, ..Rule::default() }),
                 expected,
                 "{votes:?} under {policy:?} of {experts}"
             );
@@ -285,7 +304,7 @@ mod tests {
 
     #[test]
     fn an_adjudicator_overrides_all_but_not_another_one() {
-        let rule = Rule { policy: Policy::Unanimous, experts: 2 };
+        let rule = Rule { policy: Policy::Unanimous, experts: 2, adjudicate: Adjudicate::All };
         let ruled = |key: Option<&str>| Case {
             ruling: Some(Ruling { label: key.map(label), blind: true }),
             ..case(&["a", "b"])
@@ -294,13 +313,39 @@ mod tests {
         assert_eq!(ruled(None).settle(rule), Settled::Disputed);
     }
 
+    #[test]
+    fn the_rule_says_what_waits_for_an_adjudicator() {
+        use Adjudicate::{All, Disputed, Flagged};
+        let gold = || Settled::Gold(label("a"));
+        let cases: [(&[&str], bool, Adjudicate, Settled); 9] = [
+            (&["a", "a"], false, Disputed, gold()),
+            (&["a", "a"], true, Disputed, gold()),
+            (&["a", "a"], false, Flagged, gold()),
+            (&["a", "a"], true, Flagged, Settled::Disputed),
+            // Whoever flags without a label asks for help.
+            (&[], true, Flagged, Settled::Disputed),
+            (&[], true, Disputed, Settled::Undecided),
+            (&["a", "a"], false, All, Settled::Disputed),
+            (&["a"], false, All, Settled::Waiting),
+            (&[], false, All, Settled::Undecided),
+        ];
+        for (votes, flagged, adjudicate, expected) in cases {
+            let flags = flagged.then(|| Annotator("a".into())).into_iter().collect();
+            let case = Case { flags, ..case(votes) };
+            let rule = Rule { policy: Policy::Majority, experts: 2, adjudicate };
+            assert_eq!(case.settle(rule), expected, "{votes:?} {flagged} {adjudicate:?}");
+            let ruling = Some(Ruling { label: Some(label("b")), blind: true });
+            assert_eq!(Case { ruling, ..case }.settle(rule), Settled::Gold(label("b")));
+        }
+    }
+
     /// Decided otherwise at two desks that did not know of each other: whoever came last does not win.
     #[test]
     fn an_expert_who_contradicts_themselves_across_sites_is_disputed() {
         for policy in [Policy::Any, Policy::Majority, Policy::Unanimous] {
             let mut case = case(&["a", "a", "a"]);
             case.votes[2].forked = true;
-            assert_eq!(case.settle(Rule { policy, experts: 1 }), Settled::Disputed, "{policy:?}");
+            assert_eq!(case.settle(Rule { policy, ..Rule::default() }), Settled::Disputed, "{policy:?}");
         }
     }
 
@@ -329,7 +374,7 @@ mod tests {
         let blind = |votes: &[(bool, &str)], ruling: Option<bool>| {
             let votes = votes.iter().map(|(blind, key)| Vote { blind: *blind, ..vote(key) }).collect();
             let ruling = ruling.map(|blind| Ruling { label: Some(label("a")), blind });
-            let case = Case { votes, ruling };
+            let case = Case { votes, ruling, ..Case::default() };
             GoldReal::settle(SentenceId(1), PatientKey("p".into()), Origin::Real, &case, Rule::default())
                 .unwrap()
                 .blind()

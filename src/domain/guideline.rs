@@ -94,13 +94,23 @@ pub enum Change {
     Selection,
 }
 
-/// Every difference between two versions, in the order of the later file.
+/// Every difference between two versions, in the order of the later file. That a text names another category by the key that it
+/// has now is none.
 pub fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
     let mut changes = Vec::new();
+    let lineage = Lineage::of(after);
+    let told = |category: &Category| {
+        let all = |lines: &[String]| lines.iter().map(|line| lineage.retell(line)).collect();
+        Category {
+            definition: lineage.retell(&category.definition),
+            includes: all(&category.includes),
+            excludes: all(&category.excludes),
+            ..category.clone()
+        }
+    };
     if before.selection() != after.selection() {
         changes.push(Change::Selection);
     }
-    let lineage = Lineage::of(after);
     let split = |key: &CategoryKey| lineage.became(key).nth(1).is_some();
     for category in after.categories() {
         let key = &category.key;
@@ -114,14 +124,14 @@ pub fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
                 if earlier.key != *key {
                     changes.push(Change::Renamed { from: earlier.key.clone(), to: key.clone() });
                 }
-                changes.extend(between(earlier, category));
+                changes.extend(between(&told(earlier), category));
             }
             _ => {
                 let from = whole.iter().map(|earlier| earlier.key.clone()).collect();
                 changes.push(Change::Merged { from, into: key.clone() });
                 // It may be called what it will; what it says is held to all that they said.
                 if let Some(joined) = Category::joined(&whole) {
-                    let joined = Category { name: category.name.clone(), shortcut: category.shortcut, ..joined };
+                    let joined = Category { name: category.name.clone(), shortcut: category.shortcut, ..told(&joined) };
                     changes.extend(between(&joined, category));
                 }
             }
@@ -137,11 +147,13 @@ pub fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
     }
     let one = |text: &str| vec![text.to_owned()];
     let none = [
-        (Part::Definition, one(&before.none().definition), one(&after.none().definition)),
+        (Part::Definition, one(&lineage.retell(&before.none().definition)), one(&after.none().definition)),
         (Part::Examples, before.none().examples.clone(), after.none().examples.clone()),
     ];
     changes.extend(none.into_iter().filter_map(|(part, before, after)| changed(None, part, before, after)));
-    if let Some((before, after)) = lines(before.rules().to_vec(), after.rules().to_vec()) {
+    if let Some((before, after)) =
+        lines(before.rules().iter().map(|rule| lineage.retell(rule)).collect(), after.rules().to_vec())
+    {
         changes.push(Change::Rules { before, after });
     }
     changes

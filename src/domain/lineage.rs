@@ -39,6 +39,27 @@ impl Lineage {
         label.keys().iter().map(read).collect()
     }
 
+    /// A text of the guideline with today's keys: wherever it names one that became another, that other one stands.
+    pub fn retell(&self, text: &str) -> String {
+        if self.0.is_empty() {
+            return text.to_owned();
+        }
+        let mut told = String::with_capacity(text.len());
+        for (word, named, rest) in words(text) {
+            match self.0.iter().find(|(key, became)| named && key.as_str() == word && became.len() == 1) {
+                Some((_, became)) => told.extend(became.iter().map(CategoryKey::as_str)),
+                None => told.push_str(word),
+            }
+            told.push_str(rest);
+        }
+        told
+    }
+
+    /// The keys that were given up and that a text of the guideline names all the same.
+    pub fn named_in(&self, text: &str) -> Vec<&CategoryKey> {
+        self.earlier().filter(|key| names(text, key)).collect()
+    }
+
     /// What became of a key; nothing if it is not one that was given up.
     pub fn became(&self, key: &CategoryKey) -> impl Iterator<Item = &CategoryKey> {
         self.0.get(key).into_iter().flatten()
@@ -48,6 +69,29 @@ impl Lineage {
     pub fn earlier(&self) -> impl Iterator<Item = &CategoryKey> {
         self.0.keys()
     }
+}
+
+/// Whether a text of the guideline names a key.
+pub fn names(text: &str, key: &CategoryKey) -> bool {
+    words(text).any(|(word, named, _)| named && word == key.as_str())
+}
+
+/// The words of a text, such as keys could be; whether each is meant as one, and not as plain English; and what stands between it
+/// and the next one. A key is meant by a word with `_`, or in parentheses or backticks: `Tears alone (mood)`.
+fn words(text: &str) -> impl Iterator<Item = (&str, bool, &str)> {
+    let of_a_key = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let (mut before, mut rest) = ("", text);
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (word, after) = rest.split_at(rest.find(|c| !of_a_key(c)).unwrap_or(rest.len()));
+        let (between, next) = after.split_at(after.find(of_a_key).unwrap_or(after.len()));
+        let within = |open, close| before.ends_with(open) && between.starts_with(close);
+        let named = word.contains('_') || within('(', ')') || within('`', '`');
+        (before, rest) = (between, next);
+        Some((word, named, between))
+    })
 }
 
 /// That categories were renamed, merged or split, or that this was undone: what the log keeps of it.
@@ -68,14 +112,35 @@ mod tests {
     use crate::domain::taxonomy::Selection;
     use crate::domain::taxonomy::tests::small;
 
+    fn key(key: &str) -> CategoryKey {
+        CategoryKey::new(key).unwrap()
+    }
+
     /// `memory`, `mood` and `care`, with what each was before.
     fn lineage(was: [&[&str]; 3]) -> Lineage {
         let base = small(Selection::Multiple);
         let mut categories = base.categories().to_vec();
         for (category, was) in categories.iter_mut().zip(was) {
-            category.was = was.iter().map(|key| CategoryKey::new(key).unwrap()).collect();
+            category.was = was.iter().map(|was| key(was)).collect();
         }
         Lineage::of(&Taxonomy::new("small".into(), String::new(), Selection::Multiple, categories, vec![]).unwrap())
+    }
+
+    #[test]
+    fn the_guideline_speaks_of_categories_by_their_keys_of_today() {
+        let lineage = lineage([&["recall", "cognition"], &["anger", "grief", "low_mood"], &["cognition"]]);
+        for (text, told) in [
+            ("Tears (grief), not `recall`", "Tears (mood), not `memory`"),
+            // Plain English.
+            ("Tears of grief (recall of it)", "Tears of grief (recall of it)"),
+            ("(recall\u{e4}) (recall_2) (Recall) low_mood", "(recall\u{e4}) (recall_2) (Recall) mood"),
+            ("(cognition)", "(cognition)"),
+            ("", ""),
+            ("\u{201e}(anger)", "\u{201e}(mood)"),
+        ] {
+            assert_eq!(lineage.retell(text), told);
+        }
+        assert_eq!(lineage.named_in("(cognition), (grief) and recall"), [&key("cognition"), &key("grief")]);
     }
 
     #[test]

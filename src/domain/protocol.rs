@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::corpus::{PatientKey, SentenceId};
+use super::gold::Adjudicate;
 use super::label::Annotator;
 use super::split::Split;
 
@@ -45,6 +46,8 @@ pub struct Protocol {
     pub annotators: Vec<Annotator>,
     /// Who settles what is disputed; empty: anyone.
     pub adjudicators: Vec<Annotator>,
+    /// What they settle.
+    pub adjudicate: Adjudicate,
     /// How many experts a sentence needs.
     pub overlap: usize,
     /// How sentences are shared out.
@@ -66,6 +69,7 @@ impl Default for Protocol {
         Self {
             annotators: Vec::new(),
             adjudicators: Vec::new(),
+            adjudicate: Adjudicate::default(),
             overlap: 1,
             sharing: Sharing::default(),
             shares: BTreeMap::new(),

@@ -271,7 +271,7 @@ mod tests {
 
     fn gold(id: i64, patient: &str) -> GoldReal {
         let vote = Vote { annotator: Annotator("a".into()), label: Label::none(), blind: true, forked: false };
-        let case = Case { votes: vec![vote], ruling: None };
+        let case = Case { votes: vec![vote], ..Case::default() };
         GoldReal::settle(SentenceId(id), PatientKey(patient.into()), Origin::Real, &case, Rule::default()).unwrap()
     }
 

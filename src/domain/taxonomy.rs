@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::label::Label;
+use super::lineage::names;
 
 /// A category's stable name in data and files, such as `requires_assistance`.
 ///
@@ -103,7 +104,8 @@ pub struct Category {
 }
 
 impl Category {
-    /// What several categories are as one: all that each of them says, once. Key, name and shortcut are the first one's.
+    /// What several categories are as one: all that each of them says, once, but for what tells them from each other. Key, name
+    /// and shortcut are the first one's.
     pub fn joined(all: &[&Self]) -> Option<Self> {
         let (first, rest) = all.split_first()?;
         let mut one = (*first).clone();
@@ -119,6 +121,7 @@ impl Category {
             add(&mut one.examples, &other.examples);
         }
         one.definition = definitions.join(" ");
+        one.excludes.retain(|line| !all.iter().any(|category| names(line, &category.key)));
         Some(one)
     }
 }

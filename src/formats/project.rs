@@ -50,6 +50,8 @@ policy = "majority"
 annotators = []
 # Who settles what they dispute. Empty: anyone.
 adjudicators = []
+# What goes to them: "disputed"; "flagged": also what an expert has flagged; "all": whatever experts have decided.
+adjudicate = "disputed"
 # How many experts a sentence needs; fewer are no majority and no unanimity.
 overlap = 1
 # "round-robin": all have equally many. "patient": all of a patient to the same people. "share": by [protocol.shares].
@@ -258,7 +260,7 @@ pub struct ProjectFile {
 impl ProjectFile {
     /// When experts' labels are gold.
     pub fn rule(&self) -> Rule {
-        Rule { policy: self.policy, experts: self.protocol.overlap }
+        Rule { policy: self.policy, experts: self.protocol.overlap, adjudicate: self.protocol.adjudicate }
     }
 }
 

@@ -9,7 +9,7 @@ use super::toml_source::{Source, Table};
 use super::{FormatError, project};
 use crate::domain::taxonomy::{Category, CategoryKey, NoneGuide, Selection, Taxonomy, Variety};
 
-pub use edit::{merged, renamed, restored, split, with_example};
+pub use edit::{SHORTCUTS, merged, renamed, restored, split, with_example};
 
 /// The taxonomies that come with the program, by name.
 pub const SHIPPED: &[(&str, &str)] = &[

@@ -24,6 +24,8 @@ pub struct GoldRow {
     pub blind: bool,
     /// The annotator decided otherwise at another site, neither knowing of the other.
     pub forked: bool,
+    /// The annotator asks for another look.
+    pub flagged: bool,
 }
 
 /// What adjudicators say of a sentence.
@@ -73,7 +75,7 @@ impl Store {
         if upto == since {
             return Ok(since);
         }
-        let columns = "d.patient, d.origin, t.annotator, t.label, t.blind, t.forked";
+        let columns = "d.patient, d.origin, t.annotator, t.label, t.blind, t.forked, t.flagged";
         // From the start, the fold is shorter than the log; later, the log tells what changed.
         let sql = if since == 0 {
             format!(
@@ -81,7 +83,8 @@ impl Store {
                  CROSS JOIN sentences s ON s.id = t.sentence CROSS JOIN documents d ON d.id = s.document WHERE ?1 <= ?2"
             )
         } else {
-            "SELECT s.id, d.patient, d.origin, e.annotator, t.label, coalesce(t.blind, 1), coalesce(t.forked, 0) FROM
+            "SELECT s.id, d.patient, d.origin, e.annotator, t.label, coalesce(t.blind, 1), coalesce(t.forked, 0),
+                 coalesce(t.flagged, 0) FROM
                      (SELECT DISTINCT coalesce(e.sentence, o.sentence) AS sentence, e.annotator FROM events e
                       LEFT JOIN events o ON o.id = e.target
                       WHERE e.seq > ?1 AND e.seq <= ?2 AND coalesce(o.kind, e.kind) = 'decide') e
@@ -101,6 +104,7 @@ impl Store {
                     label: row.get(4)?,
                     blind: row.get(5)?,
                     forked: row.get(6)?,
+                    flagged: row.get(7)?,
                 });
             }
             Ok(upto)

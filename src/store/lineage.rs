@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::ledger::{settle, stand};
 use super::{Store, StoreError, chain};
 use crate::domain::corpus::SentenceId;
-use crate::domain::label::{Annotator, EventId, Label, Source, Timestamp};
+use crate::domain::label::{Annotator, EventId, Label, Source, Stand, Timestamp};
 use crate::domain::lineage::{Lineage, Recast};
 use crate::domain::taxonomy::CategoryKey;
 
@@ -25,7 +25,7 @@ pub enum Speaker {
 }
 
 /// The change that holds here: the latest that was made here. What other sites did to their categories does not count.
-const IN_FORCE: &str = "SELECT id, detail FROM events WHERE kind = 'recast' AND site IS NULL ORDER BY id DESC LIMIT 1";
+const IN_FORCE: &str = "SELECT id, detail FROM events WHERE kind = 'recast' AND site IS NULL ORDER BY seq DESC LIMIT 1";
 
 /// How labels are read in this store.
 pub(super) fn lineage(c: &Connection) -> rusqlite::Result<Lineage> {
@@ -61,14 +61,33 @@ impl Store {
         self.with(|c| c.prepare_cached(IN_FORCE)?.query_row([], |row| row.get(1)).optional())
     }
 
+    /// What an annotator said of a sentence, where that is open again because a category was split.
+    pub fn said_before_a_split(
+        &self,
+        sentence: SentenceId,
+        annotator: &Annotator,
+    ) -> Result<Option<Label>, StoreError> {
+        let said: Option<Stand> = self.with(|c| {
+            c.prepare_cached(
+                "SELECT e.stand FROM standing t JOIN events e ON e.seq = t.seq WHERE t.sentence = ? AND t.annotator = ?",
+            )?
+            .query_row(params![sentence, annotator], |row| row.get(0))
+            .optional()
+        })?;
+        Ok(said.and_then(|stand| stand.label).filter(|label| self.lineage.read(label).is_none()))
+    }
+
     /// Every label that stands, as it was given.
     pub fn labels_given(&self) -> Result<Vec<(Speaker, Label, u64)>, StoreError> {
         let mut all = Vec::new();
-        for (fold, speaker) in [("standing", Speaker::Expert), ("settled", Speaker::Adjudicator)] {
+        // A settlement whose category was split is no row of the fold.
+        let settled = "(SELECT max(seq) AS seq FROM events e WHERE kind = 'settle' AND NOT EXISTS
+            (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator) GROUP BY sentence)";
+        for (latest, speaker) in [("standing", Speaker::Expert), (settled, Speaker::Adjudicator)] {
             self.with(|c| {
                 let given = "json_extract(e.stand, '$.label')";
                 let sql = format!(
-                    "SELECT {given}, count(*) FROM {fold} t JOIN events e ON e.seq = t.seq WHERE {given} IS NOT NULL GROUP BY 1"
+                    "SELECT {given}, count(*) FROM {latest} t JOIN events e ON e.seq = t.seq WHERE {given} IS NOT NULL GROUP BY 1"
                 );
                 let mut read = c.prepare(&sql)?;
                 let mut rows = read.query_map([], |row| Ok((speaker, given_as(row)?, row.get(1)?)))?;

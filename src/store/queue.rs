@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params_from_iter};
 
 use super::{Store, StoreError, doubts, ranking};
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::gold::{Policy, Rule};
+use crate::domain::gold::{Adjudicate, Policy, Rule};
 use crate::domain::guideline::Outdated;
 use crate::domain::label::Annotator;
 use crate::domain::queue::{Assigned, Doubted, Filter, Progress, Wanted, Whose};
@@ -273,14 +273,20 @@ fn disputed(rule: Rule) -> String {
     let differ = match rule.policy {
         Policy::Any | Policy::Unanimous => "count(DISTINCT label) > 1".to_owned(),
         Policy::Majority => format!(
-            "(count(*) >= {experts} AND 2 * (SELECT max(n) FROM (SELECT count(*) AS n FROM standing v
-                WHERE v.sentence = standing.sentence AND v.label IS NOT NULL GROUP BY v.label)) <= count(*))"
+            "(count(label) >= {experts} AND 2 * (SELECT max(n) FROM (SELECT count(*) AS n FROM standing v
+                WHERE v.sentence = standing.sentence AND v.label IS NOT NULL GROUP BY v.label)) <= count(label))"
         ),
     };
+    let enough = if rule.policy == Policy::Any { 1 } else { experts };
+    let (flagged, agreed) = match rule.adjudicate {
+        Adjudicate::Disputed => ("0", String::new()),
+        Adjudicate::Flagged => ("flagged", String::new()),
+        Adjudicate::All => ("flagged", format!(" OR count(label) >= {enough}")),
+    };
     format!(
-        "SELECT sentence FROM standing WHERE label IS NOT NULL
+        "SELECT sentence FROM standing WHERE (label IS NOT NULL OR {flagged})
              AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.sentence = standing.sentence)
-         GROUP BY sentence HAVING (count(*) > 1 AND {differ}) OR max(forked)
+         GROUP BY sentence HAVING (count(label) > 1 AND {differ}) OR max(forked) OR max({flagged}){agreed}
          UNION SELECT sentence FROM settled WHERE label IS NULL"
     )
 }

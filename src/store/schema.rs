@@ -165,7 +165,7 @@ const MIGRATIONS: &[&str] = &[
     //
     // Events of the kind `recast` say in `detail` how labels are read from there on.
     "
-    CREATE INDEX recasts ON events (id) WHERE kind = 'recast';
+    CREATE INDEX recasts ON events (site) WHERE kind = 'recast';
     ",
 ];
 

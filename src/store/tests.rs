@@ -400,7 +400,7 @@ fn a_store_of_the_first_version_is_brought_up_to_date_with_all_that_it_holds() {
 /// What is disputed, and what a change of the guideline puts in question, is the same in SQL as in the domain.
 #[test]
 fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
-    use crate::domain::gold::{Case, Policy, Rule, Ruling, Settled, Vote};
+    use crate::domain::gold::{Adjudicate, Case, Policy, Rule, Ruling, Settled, Vote};
     use crate::domain::guideline::Outdated;
     let sentences: Vec<String> = (0..120).map(|n| format!("Sentence {n}.")).collect();
     let texts: Vec<&str> = sentences.iter().map(String::as_str).collect();
@@ -417,12 +417,19 @@ fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
         for who in people {
             let (choice, version) = ((digits % 5) as usize, versions[(digits % 2) as usize]);
             digits /= 5;
-            if let Some(label) = labels.get(choice) {
+            let label = labels.get(choice);
+            // Some flag what they have decided, some what they have not.
+            let flagged = who == "ben" && sentence % 7 == 0;
+            if label.is_some() || flagged {
                 number += 1;
-                let Event::Decide(mut d) = decide(number, who, sentence, Some(label)) else { unreachable!() };
+                let Event::Decide(mut d) = decide(number, who, sentence, label.copied()) else { unreachable!() };
                 d.taxonomy = version.into();
-                let given = Label::parse(label).unwrap();
+                d.stand.flagged = flagged;
                 store.append(&[Event::Decide(d)]).unwrap();
+                case.flags.extend(flagged.then(|| Annotator(who.into())));
+            }
+            if let Some(label) = label {
+                let given = Label::parse(label).unwrap();
                 case.votes.push(Vote {
                     annotator: Annotator(who.into()),
                     label: given.clone(),
@@ -443,8 +450,10 @@ fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
         cases.push((sentence, case, by_version));
     }
     for policy in [Policy::Any, Policy::Majority, Policy::Unanimous] {
-        for experts in 1..4 {
-            let rule = Rule { policy, experts };
+        let all =
+            [Adjudicate::Disputed, Adjudicate::Flagged, Adjudicate::All].map(|what| (1..4).map(move |n| (n, what)));
+        for (experts, adjudicate) in all.into_iter().flatten() {
+            let rule = Rule { policy, experts, adjudicate };
             let expected: Vec<i64> = cases
                 .iter()
                 .filter(|(_, case, _)| case.settle(rule) == Settled::Disputed)

@@ -274,6 +274,14 @@ mod tests {
         assert_eq!(event(KeyCode::Char('@'), KeyModifiers::CONTROL | KeyModifiers::ALT).char(), Some('@'));
     }
 
+    #[test]
+    fn shortcuts_of_new_categories_are_free() {
+        let (map, _) = Keymap::new(&BTreeMap::new());
+        for shortcut in crate::formats::taxonomy::SHORTCUTS.chars() {
+            assert_eq!(map.action(Key::parse(&shortcut.to_string()).unwrap()), None, "{shortcut}");
+        }
+    }
+
     /// No shipped taxonomy has a shortcut that is an action's key.
     #[test]
     fn shortcuts_of_shipped_taxonomies_are_free() {

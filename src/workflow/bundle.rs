@@ -12,6 +12,7 @@ use super::{Cancel, Progress, Watch, WorkflowError, import, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::egress::{Cargo, Gate};
 use crate::domain::label::{Annotator, Outcome, Run, RunId, RunKind, Timestamp};
+use crate::domain::lineage::Lineage;
 use crate::domain::queue::Filter;
 use crate::domain::record::Record;
 use crate::domain::taxonomy::Taxonomy;
@@ -167,12 +168,14 @@ pub fn write(
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A file for its owner alone, which takes its name when it is whole.
     let staged = tempfile::Builder::new().prefix(".bundle-").tempfile_in(folder).map_err(io)?;
-    let mut writer = Writer::new(staged.as_file().try_clone().map_err(io)?, out, &seal, &header)?;
-    put_taxonomies(store, options.with_text, &mut writer, &mut written)?;
+    let writer = Writer::new(staged.as_file().try_clone().map_err(io)?, out, &seal, &header)?;
+    let mut outgoing = Outgoing { options, selection, writer, written, cancel };
+    outgoing.taxonomies(store)?;
     if options.with_text {
-        put_notes(store, &selection, out, &mut writer, &mut written, cancel, watch)?;
+        outgoing.notes(store, watch)?;
     }
-    put_events(store, &selection, options, &own, &mut writer, &mut written, cancel, watch)?;
+    outgoing.events(store, watch)?;
+    let Outgoing { writer, mut written, .. } = outgoing;
     writer.finish()?.sync_all().map_err(io)?;
     staged.persist_noclobber(out).map_err(|error| io(error.error))?;
     if let Some(signer) = signer {
@@ -184,23 +187,95 @@ pub fn write(
     Ok(written)
 }
 
-/// Every version of the guideline that is known here. Its examples may be sentences of notes: without text, a version that
-/// quotes one stays.
-fn put_taxonomies(
-    store: &Store,
-    with_text: bool,
-    writer: &mut Writer<File>,
-    written: &mut Written,
-) -> Result<(), WorkflowError> {
-    for (hash, at) in store.taxonomy_hashes()? {
-        let Some((hash, content)) = store.taxonomy(&hash)? else { continue };
-        if with_text || !quotes(store, &content)? {
-            writer.put(&Item::Taxonomy { hash, at, content })?;
-        } else {
-            written.quoting += 1;
+/// Lines on their way into a file.
+struct Outgoing<'a> {
+    options: &'a Options,
+    selection: Selection,
+    writer: Writer<File>,
+    written: Written,
+    cancel: &'a Cancel,
+}
+
+impl Outgoing<'_> {
+    /// Every version of the guideline that is known here. Its examples may be sentences of notes: without text, a version that
+    /// quotes one stays.
+    fn taxonomies(&mut self, store: &Store) -> Result<(), WorkflowError> {
+        for (hash, at) in store.taxonomy_hashes()? {
+            let Some((hash, content)) = store.taxonomy(&hash)? else { continue };
+            if self.options.with_text || !quotes(store, &content)? {
+                self.writer.put(&Item::Taxonomy { hash, at, content })?;
+            } else {
+                self.written.quoting += 1;
+            }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// The notes that the events are on. That they were written to a file is on record before they are.
+    fn notes(&mut self, store: &mut Store, watch: &mut Watch<'_>) -> Result<(), WorkflowError> {
+        let ids = store.notes_of(&self.selection)?;
+        watch(Progress::Started { what: "writing notes".into(), total: Some(ids.len() as u64), unit: "notes" });
+        for chunk in ids.chunks(200) {
+            let mut cargo = Cargo { purpose: "bundle", sentences: Vec::new(), bytes: 0 };
+            let mut notes = Vec::new();
+            for id in chunk {
+                let (document, sentences) = (store.document(*id)?, store.sentences(*id)?);
+                if document.origin == Origin::Real {
+                    cargo.sentences.extend(sentences.iter().map(|sentence| sentence.id));
+                    cargo.bytes += document.text.len();
+                }
+                self.written.notes += 1;
+                self.written.sentences += sentences.len() as u64;
+                notes.push(Note::new(document, &sentences));
+            }
+            if !cargo.sentences.is_empty() {
+                store.record_departures(None, now(), vec![Gate::default().into_file(&self.options.out, cargo)])?;
+            }
+            notes.into_iter().try_for_each(|note| self.writer.put(&Item::Note(note)))?;
+            watch(Progress::Advanced(self.written.notes));
+            stop_if(self.cancel)?;
+        }
+        watch(Progress::Finished);
+        Ok(())
+    }
+
+    fn events(&mut self, store: &Store, watch: &mut Watch<'_>) -> Result<(), WorkflowError> {
+        let (with_text, with_comments) = (self.options.with_text, self.options.with_text || self.options.comments);
+        let total = Some(self.written.events);
+        watch(Progress::Started { what: "writing events".into(), total, unit: "events" });
+        let (mut rest, mut done) = (self.selection.clone(), 0);
+        let mut runs: FxHashSet<RunId> = FxHashSet::default();
+        loop {
+            let (records, last) = store.selected(&rest, EVENTS_AT_ONCE)?;
+            if records.is_empty() {
+                break;
+            }
+            rest.after = last;
+            done += records.len() as u64;
+            for (run, proposals) in store.seen(&records)? {
+                let id = run.id.clone();
+                if runs.insert(id.clone()) {
+                    self.writer.put(&Item::Run(if with_text { run } else { without_words(run) }))?;
+                }
+                for (at, source, content) in proposals {
+                    self.writer.put(&Item::Proposal(Proposed::new(&id, at, source, content)))?;
+                }
+            }
+            for mut record in records {
+                record.site.get_or_insert_with(|| self.written.site.clone());
+                let mut withheld = false;
+                if let Some(stand) = record.stand.as_mut().filter(|_| !with_comments) {
+                    withheld = !std::mem::take(&mut stand.comment).is_empty();
+                }
+                self.written.withheld += u64::from(withheld);
+                self.writer.put(&Item::Event { record, withheld })?;
+            }
+            watch(Progress::Advanced(done));
+            stop_if(self.cancel)?;
+        }
+        watch(Progress::Finished);
+        Ok(())
+    }
 }
 
 /// Whether a guideline's words are those of a note. One that cannot be read may be.
@@ -220,88 +295,6 @@ fn quotes(store: &Store, content: &str) -> Result<bool, WorkflowError> {
         }
     }
     Ok(false)
-}
-
-/// The notes that the events are on. That they were written to a file is on record before they are.
-fn put_notes(
-    store: &mut Store,
-    selection: &Selection,
-    out: &Path,
-    writer: &mut Writer<File>,
-    written: &mut Written,
-    cancel: &Cancel,
-    watch: &mut Watch<'_>,
-) -> Result<(), WorkflowError> {
-    let ids = store.notes_of(selection)?;
-    watch(Progress::Started { what: "writing notes".into(), total: Some(ids.len() as u64), unit: "notes" });
-    for chunk in ids.chunks(200) {
-        let mut cargo = Cargo { purpose: "bundle", sentences: Vec::new(), bytes: 0 };
-        let mut notes = Vec::new();
-        for id in chunk {
-            let (document, sentences) = (store.document(*id)?, store.sentences(*id)?);
-            if document.origin == Origin::Real {
-                cargo.sentences.extend(sentences.iter().map(|sentence| sentence.id));
-                cargo.bytes += document.text.len();
-            }
-            written.notes += 1;
-            written.sentences += sentences.len() as u64;
-            notes.push(Note::new(document, &sentences));
-        }
-        if !cargo.sentences.is_empty() {
-            store.record_departures(None, now(), vec![Gate::default().into_file(out, cargo)])?;
-        }
-        notes.into_iter().try_for_each(|note| writer.put(&Item::Note(note)))?;
-        watch(Progress::Advanced(written.notes));
-        stop_if(cancel)?;
-    }
-    watch(Progress::Finished);
-    Ok(())
-}
-
-#[allow(clippy::too_many_arguments)]
-fn put_events(
-    store: &Store,
-    selection: &Selection,
-    options: &Options,
-    own: &str,
-    writer: &mut Writer<File>,
-    written: &mut Written,
-    cancel: &Cancel,
-    watch: &mut Watch<'_>,
-) -> Result<(), WorkflowError> {
-    watch(Progress::Started { what: "writing events".into(), total: Some(written.events), unit: "events" });
-    let (mut rest, mut done) = (selection.clone(), 0);
-    let mut runs: FxHashSet<RunId> = FxHashSet::default();
-    loop {
-        let (records, last) = store.selected(&rest, EVENTS_AT_ONCE)?;
-        if records.is_empty() {
-            break;
-        }
-        rest.after = last;
-        done += records.len() as u64;
-        for (run, proposals) in store.seen(&records)? {
-            let id = run.id.clone();
-            if runs.insert(id.clone()) {
-                writer.put(&Item::Run(if options.with_text { run } else { without_words(run) }))?;
-            }
-            for (at, source, content) in proposals {
-                writer.put(&Item::Proposal(Proposed::new(&id, at, source, content)))?;
-            }
-        }
-        for mut record in records {
-            record.site.get_or_insert_with(|| own.to_owned());
-            let mut withheld = false;
-            if let Some(stand) = record.stand.as_mut().filter(|_| !options.with_text && !options.comments) {
-                withheld = !std::mem::take(&mut stand.comment).is_empty();
-            }
-            written.withheld += u64::from(withheld);
-            writer.put(&Item::Event { record, withheld })?;
-        }
-        watch(Progress::Advanced(done));
-        stop_if(cancel)?;
-    }
-    watch(Progress::Finished);
-    Ok(())
 }
 
 fn stop_if(cancel: &Cancel) -> Result<(), WorkflowError> {
@@ -428,6 +421,7 @@ fn survey(
 ) -> Result<(), WorkflowError> {
     let total = Some(taken.header.events);
     watch(Progress::Started { what: "checking the bundle".into(), total, unit: "events" });
+    let lineage = Lineage::of(taxonomy);
     let mut done = 0_u64;
     while let Some(item) = reader.next()? {
         let Item::Event { record, withheld } = item else { continue };
@@ -442,7 +436,7 @@ fn survey(
             None => drop(taken.people.insert(record.annotator.clone(), 1)),
         }
         if let Some(label) = record.stand.and_then(|stand| stand.label)
-            && taxonomy.check(&label).is_err()
+            && lineage.read(&label).is_some_and(|label| taxonomy.check(&label).is_err())
         {
             *taken.unknown_labels.entry(label.join()).or_default() += 1;
         }

@@ -99,6 +99,19 @@ pub(super) fn find(store: &Store, name: &str) -> Result<(String, Taxonomy), Work
     }
 }
 
+/// Whether a version of the guideline has the categories of the one in use, in the same order, by whatever keys they went then.
+pub(super) fn has_same_categories(project: &Project, store: &Store, hash: &str) -> Result<bool, WorkflowError> {
+    if hash == project.taxonomy.hash() {
+        return Ok(true);
+    }
+    let Some((hash, content)) = store.taxonomy(hash)?.filter(|_| !hash.is_empty()) else {
+        return Ok(false);
+    };
+    let then = taxonomy::parse(Path::new(&hash), &content)?;
+    let read = then.categories().iter().map(|category| store.lineage().read(&Label::of(category.key.clone())));
+    Ok(read.eq(project.taxonomy.categories().iter().map(|category| Some(Label::of(category.key.clone())))))
+}
+
 /// What the guideline in use puts in question among labels of earlier versions.
 pub fn outdated(project: &Project, store: &Store) -> Result<Vec<Outdated>, WorkflowError> {
     let current = project.taxonomy.hash();

@@ -86,9 +86,6 @@ pub struct GoldCounts {
     pub settled: usize,
     /// Sentences that experts dispute.
     pub disputed: usize,
-    /// Sentences that are settled on a category which this guideline does not know: another site's, or one that was taken out.
-    /// They are no gold.
-    pub unknown: usize,
     /// *None* first, then the categories.
     pub by_category: Vec<usize>,
 }
@@ -104,8 +101,12 @@ impl Board {
         let since = self.mark.event;
         self.mark.event = store.gold_since(since, |row| {
             unknown |= !patients.contains_key(&row.patient);
-            let votes = &mut entry(gold, row.sentence, row.patient, row.origin).case.votes;
+            let Case { votes, flags, .. } = &mut entry(gold, row.sentence, row.patient, row.origin).case;
             votes.retain(|vote| vote.annotator != row.annotator);
+            flags.retain(|annotator| *annotator != row.annotator);
+            if row.flagged {
+                flags.push(row.annotator.clone());
+            }
             if let Some(label) = row.label {
                 votes.push(Vote { annotator: row.annotator, label, blind: row.blind, forked: row.forked });
             }
@@ -234,11 +235,8 @@ impl Board {
                     counts.settled += 1;
                     count_bits(bits, &mut counts.by_category);
                 }
-                None => match entry.case.settle(rule) {
-                    Settled::Disputed => counts.disputed += 1,
-                    Settled::Gold(_) => counts.unknown += 1,
-                    Settled::Undecided | Settled::Waiting => {}
-                },
+                None if entry.case.settle(rule) == Settled::Disputed => counts.disputed += 1,
+                None => {}
             }
         }
         counts

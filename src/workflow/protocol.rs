@@ -6,10 +6,10 @@ use serde_json::json;
 use super::agreement;
 use super::metrics::Board;
 use super::project::Project;
-use super::{WorkflowError, new_run_id, now};
+use super::{WorkflowError, new_run_id, now, recast};
 use crate::domain::agreement::{Proportion, Repeated};
 use crate::domain::corpus::Origin;
-use crate::domain::label::{Annotator, Outcome, Run, RunKind, Timestamp};
+use crate::domain::label::{Annotator, Label, Outcome, Run, RunKind, Timestamp};
 use crate::domain::protocol::Seat;
 use crate::domain::queue::pace_ms;
 use crate::store::{Given, Store};
@@ -133,6 +133,8 @@ pub struct Status {
     pub disputed: u64,
     /// Settled by adjudicators.
     pub settled: u64,
+    /// Labels of people with a category that the guideline does not have, and how often each is given.
+    pub unknown: Vec<(Label, u64)>,
 }
 
 /// Reads how far all have come.
@@ -181,5 +183,6 @@ pub fn status(project: &Project, store: &Store) -> Result<Status, WorkflowError>
         gold: counts.settled,
         disputed: counts.disputed as u64,
         settled: store.settled_count()?,
+        unknown: recast::unknown(project, store)?,
     })
 }

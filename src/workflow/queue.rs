@@ -40,12 +40,11 @@ pub struct Planned {
     pub note: String,
 }
 
-/// An open sentence.
+/// An open sentence. Texts are read of those alone that the classifier is asked about.
 struct Open {
     id: SentenceId,
     patient: PatientKey,
     split: Split,
-    text: String,
 }
 
 /// Puts the open sentences in order and keeps that as the newest plan. Stopped half-way it leaves the plan before it as it
@@ -113,17 +112,9 @@ fn quick(settings: &TrainSettings) -> TrainSettings {
 fn open(project: &Project, store: &Store, board: &Board, gold: &[GoldReal]) -> Result<Vec<Open>, WorkflowError> {
     let settled: FxHashSet<SentenceId> = gold.iter().map(GoldReal::sentence).collect();
     let rule = project.file.rule();
-    let rows: Vec<(SentenceId, PatientKey)> = store
-        .real_sentences()?
-        .into_iter()
-        .filter(|(id, _)| !settled.contains(id) && !board.is_disputed(*id, rule))
-        .collect();
-    let texts = store.texts(&rows.iter().map(|(id, _)| *id).collect::<Vec<_>>())?;
-    let row = |((id, patient), text): ((SentenceId, PatientKey), crate::store::TextRow)| {
-        let split = project.file.split.split(&patient);
-        Open { id, patient, split, text: text.text }
-    };
-    Ok(rows.into_iter().zip(texts).map(row).collect())
+    let all = store.real_sentences()?.into_iter();
+    let open = all.filter(|(id, _)| !settled.contains(id) && !board.is_disputed(*id, rule));
+    Ok(open.map(|(id, patient)| Open { id, split: project.file.split.split(&patient), patient }).collect())
 }
 
 /// An order before it is kept.
@@ -183,9 +174,9 @@ impl Work<'_> {
             );
             return Ok(as_notes_run(&why));
         }
-        let (pool, note) = self.pool(settings);
+        let (pool, note) = self.pool(store, settings)?;
         let examples = train::examples(train_set.rows(), texts.iter().map(String::as_str), positions, self.train);
-        let pool_texts: Vec<&str> = pool.iter().map(|open| open.text.as_str()).collect();
+        let pool_texts: Vec<&str> = pool.iter().map(|(_, text)| text.as_str()).collect();
         let known_texts: Vec<&str> = examples.iter().map(|example| example.text).collect();
         let placed = settings.order.any(Strategy::needs_embeddings);
         let mut probabilities: Vec<Vec<f32>> = Vec::new();
@@ -221,7 +212,7 @@ impl Work<'_> {
         let doubts = self.doubts(store, settings)?;
         let mut numbers: FxHashMap<&PatientKey, u32> = FxHashMap::default();
         let mut candidates = Vec::with_capacity(pool.len());
-        for (at, open) in pool.iter().enumerate() {
+        for (at, (open, _)) in pool.iter().enumerate() {
             let next = numbers.len() as u32;
             candidates.push(Candidate {
                 sentence: open.id,
@@ -255,19 +246,32 @@ impl Work<'_> {
         Ok(Made { asked: pool.len(), rows, note, labels: ids.len(), order: settings.order.clone() })
     }
 
-    /// Open sentences of training patients, each wording once, and at most [`MOST_ASKED`] of them.
-    fn pool(&self, settings: &QueueSettings) -> (Vec<&Open>, String) {
-        let mut seen = FxHashSet::default();
-        let all: Vec<&Open> =
-            self.open.iter().filter(|open| open.split == Split::Train && seen.insert(open.text.trim())).collect();
-        if all.len() <= MOST_ASKED {
-            return (all, String::new());
+    /// Open sentences of training patients with their texts, in note order, each wording once, and at most [`MOST_ASKED`] of them,
+    /// drawn at random.
+    fn pool(&self, store: &Store, settings: &QueueSettings) -> Result<(Vec<(&Open, String)>, String), WorkflowError> {
+        let all: Vec<&Open> = self.open.iter().filter(|open| open.split == Split::Train).collect();
+        let drawn = if all.len() <= MOST_ASKED {
+            (0..all.len()).collect()
+        } else {
+            acquisition::draw(all.len(), settings.seed)
+        };
+        let (mut wordings, mut pool) = (FxHashSet::default(), Vec::new());
+        for part in drawn.chunks(4_000) {
+            let ids: Vec<SentenceId> = part.iter().map(|at| all[*at].id).collect();
+            let read = part.iter().zip(store.texts(&ids)?).map(|(at, row)| (*at, row.text));
+            pool.extend(read.filter(|(_, text)| wordings.insert(text.trim().to_owned())));
+            if pool.len() >= MOST_ASKED {
+                break;
+            }
         }
-        let note = format!("; {MOST_ASKED} of {} open sentences were drawn at random and asked about", all.len());
-        let mut drawn = acquisition::draw(all.len(), settings.seed);
-        drawn.truncate(MOST_ASKED);
-        drawn.sort_unstable();
-        (drawn.into_iter().map(|at| all[at]).collect(), note)
+        pool.truncate(MOST_ASKED);
+        pool.sort_unstable_by_key(|(at, _)| *at);
+        let note = if all.len() <= MOST_ASKED {
+            String::new()
+        } else {
+            format!("; {} of {} open sentences were drawn at random and asked about", pool.len(), all.len())
+        };
+        Ok((pool.into_iter().map(|(at, text)| (all[at], text)).collect(), note))
     }
 
     /// The order of training patients' sentences with those of the other patients among them.

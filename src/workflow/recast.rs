@@ -16,6 +16,62 @@ use crate::formats::project::read_text;
 use crate::formats::{replace, taxonomy};
 use crate::store::{Speaker, Store};
 
+/// What is to be done to categories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// One gets another key, and another name if one is given.
+    Rename {
+        /// The category, by key or name.
+        category: String,
+        /// Its new key.
+        key: String,
+        /// Its new name.
+        name: Option<String>,
+    },
+    /// Several become one: one of them, another one, or a new one.
+    Merge {
+        /// The categories, by key or name.
+        categories: Vec<String>,
+        /// The key of the one.
+        into: String,
+        /// Its name.
+        name: Option<String>,
+    },
+    /// One becomes several: new ones or such as are there. All that was said with it is open again.
+    Split {
+        /// The category, by key or name.
+        category: String,
+        /// The keys of its parts.
+        into: Vec<String>,
+    },
+    /// The latest of these is undone: the file is as it was before, and labels that were given since are read as what their
+    /// category came from.
+    Undo,
+    /// What somebody wrote into the taxonomy file is taken over.
+    ByHand,
+}
+
+/// Says what a request would do, and does nothing.
+pub fn plan(project: &Project, request: &Request) -> Result<Plan, WorkflowError> {
+    let store = match request {
+        Request::ByHand => project.store_as_it_is()?,
+        _ => project.store()?,
+    };
+    match request {
+        Request::Rename { category, key, name } => rename(project, &store, category, key, name.as_deref()),
+        Request::Merge { categories, into, name } => merge(project, &store, categories, into, name.as_deref()),
+        Request::Split { category, into } => split(project, &store, category, into),
+        Request::Undo => undo(project, &store),
+        Request::ByHand => by_hand(project, &store),
+    }
+}
+
+/// Makes the change: first in the file, then in the log. Broken off between the two, every other command says so, and
+/// `goldsmith taxonomy migrate` ends it.
+pub fn apply(project: &Project, plan: &Plan) -> Result<(), WorkflowError> {
+    make(project, &mut project.store_as_it_is()?, plan)
+}
+
 /// How a label is read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase", tag = "as", content = "label")]
@@ -67,6 +123,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What would be read otherwise, in the order of how it is read now.
     pub moves: Vec<Move>,
+    /// Lines of the guideline that would still name a key that is given up.
+    pub stale: Vec<String>,
     /// The guideline as it would be; for names.
     #[serde(skip)]
     pub taxonomy: Taxonomy,
@@ -80,22 +138,14 @@ impl Plan {
     }
 }
 
-/// Gives a category another key, and another name if one is given.
-pub fn rename(
-    project: &Project,
-    store: &Store,
-    old: &str,
-    new: &str,
-    name: Option<&str>,
-) -> Result<Plan, WorkflowError> {
+fn rename(project: &Project, store: &Store, old: &str, new: &str, name: Option<&str>) -> Result<Plan, WorkflowError> {
     let old = known(project, old)?;
     let new = unused(project, new, std::slice::from_ref(&old))?;
     let path = &project.file.taxonomy;
     planned(project, store, taxonomy::renamed(path, &project.guideline, &old, &new, name)?)
 }
 
-/// Makes one category of several: one of them, or a new one.
-pub fn merge(
+fn merge(
     project: &Project,
     store: &Store,
     keys: &[String],
@@ -121,8 +171,7 @@ pub fn merge(
     planned(project, store, taxonomy::merged(path, &project.guideline, &keys, &into, name)?)
 }
 
-/// Makes several categories of one. All that was said with it is open again.
-pub fn split(project: &Project, store: &Store, old: &str, into: &[String]) -> Result<Plan, WorkflowError> {
+fn split(project: &Project, store: &Store, old: &str, into: &[String]) -> Result<Plan, WorkflowError> {
     let old = known(project, old)?;
     let mut parts: Vec<CategoryKey> = Vec::new();
     for word in into {
@@ -146,8 +195,7 @@ pub fn split(project: &Project, store: &Store, old: &str, into: &[String]) -> Re
     planned(project, store, taxonomy::split(path, &project.guideline, &old, &parts)?)
 }
 
-/// Undoes the latest change: the file as it was before, and labels that were given since read as what their category came from.
-pub fn undo(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
+fn undo(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
     let refuse = |why: &str| Err(WorkflowError::Refused(why.into()));
     let Some(latest) = store.latest_recast()? else {
         return refuse("no category was renamed, merged or split here; there is nothing to undo");
@@ -161,8 +209,7 @@ pub fn undo(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
     planned(project, store, taxonomy::restored(path, &before, &project.taxonomy)?)
 }
 
-/// What the taxonomy file says already, by hand.
-pub fn by_hand(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
+fn by_hand(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
     if Lineage::of(&project.taxonomy) == *store.lineage() {
         return Err(WorkflowError::Refused(format!(
             "{} says nothing of categories that were renamed, merged or split that is not done already; `was = [\"earlier_key\"]` \
@@ -173,9 +220,7 @@ pub fn by_hand(project: &Project, store: &Store) -> Result<Plan, WorkflowError> 
     planned(project, store, project.guideline.clone())
 }
 
-/// Makes the change: first in the file, then in the log. Broken off between the two, every other command says so, and
-/// `goldsmith taxonomy migrate` ends it.
-pub fn apply(project: &Project, store: &mut Store, plan: &Plan) -> Result<(), WorkflowError> {
+fn make(project: &Project, store: &mut Store, plan: &Plan) -> Result<(), WorkflowError> {
     let path = &project.file.taxonomy;
     if read_text(path)? != project.guideline {
         return Err(WorkflowError::Refused(format!(
@@ -199,7 +244,7 @@ pub(super) fn agree(project: &Project, store: &mut Store) -> Result<(), Workflow
     }
     let plan = planned(project, store, project.guideline.clone())?;
     if plan.moves.is_empty() {
-        return apply(project, store, &plan);
+        return make(project, store, &plan);
     }
     let touched: u64 = plan.moves.iter().map(|m| m.experts + m.adjudicators + m.machines + m.written).sum();
     Err(WorkflowError::Refused(format!(
@@ -207,6 +252,19 @@ pub(super) fn agree(project: &Project, store: &mut Store) -> Result<(), Workflow
          how, `goldsmith taxonomy migrate --yes` does it",
         project.file.taxonomy.display()
     )))
+}
+
+/// Experts' and adjudicators' labels that name a category which the guideline does not have: another site's, or one that was
+/// taken out. They are no gold.
+pub fn unknown(project: &Project, store: &Store) -> Result<Vec<(Label, u64)>, WorkflowError> {
+    let mut all: BTreeMap<Label, u64> = BTreeMap::new();
+    for (speaker, given, count) in store.labels_given()? {
+        let people = matches!(speaker, Speaker::Expert | Speaker::Adjudicator);
+        if let (true, Reading::Unknown(label)) = (people, Reading::of(&given, store.lineage(), &project.taxonomy)) {
+            *all.entry(label).or_default() += count;
+        }
+    }
+    Ok(all.into_iter().collect())
 }
 
 fn planned(project: &Project, store: &Store, text: String) -> Result<Plan, WorkflowError> {
@@ -241,10 +299,18 @@ fn planned(project: &Project, store: &Store, text: String) -> Result<Plan, Workf
     Ok(Plan {
         changes: diff(&current, &taxonomy),
         moves: moves.into_values().collect(),
+        stale: stale(&taxonomy, &lineage),
         recast: Recast { before, after, lineage },
         taxonomy,
         text,
     })
+}
+
+fn stale(taxonomy: &Taxonomy, lineage: &Lineage) -> Vec<String> {
+    let of_all = taxonomy.rules().iter().chain([&taxonomy.none().definition]);
+    let of_each =
+        taxonomy.categories().iter().flat_map(|c| [&c.definition].into_iter().chain(&c.includes).chain(&c.excludes));
+    of_all.chain(of_each).filter(|line| !lineage.named_in(line).is_empty()).cloned().collect()
 }
 
 /// The version before `after`: the one in use, or the latest that was met.

@@ -2,7 +2,7 @@
 //! sentence is fetched.
 
 use super::project::Project;
-use super::{WorkflowError, new_event_id, now};
+use super::{WorkflowError, guideline, new_event_id, now};
 use crate::domain::confident::Doubt;
 use crate::domain::corpus::{Document, Origin, Sentence, SentenceId};
 use crate::domain::label::{Decision, Event, Proposal, Source, Stand};
@@ -128,7 +128,9 @@ pub fn item(project: &Project, store: &Store, desk: Desk, id: SentenceId) -> Res
         doubt = store.doubt_about(id)?;
         for proposal in store.proposals(id)? {
             match proposal.source {
-                Source::Classifier if classifier.is_none() => classifier = Some(proposal),
+                Source::Classifier if classifier.is_none() => {
+                    classifier = Some(without_foreign_probabilities(project, store, proposal)?);
+                }
                 Source::Classifier | Source::Human => {}
                 Source::Llm => silver.push(proposal),
             }
@@ -136,8 +138,13 @@ pub fn item(project: &Project, store: &Store, desk: Desk, id: SentenceId) -> Res
     }
     let verdicts = if document.origin == Origin::Synthetic { store.verdicts(id)? } else { Vec::new() };
     let doubted = store.is_doubted(id)?;
-    // Where someone decides blind, the plan says nothing of what the machine thinks.
-    let why = if desk == Desk::Review { store.ranked_because(id)? } else { None };
+    let split_since = store.said_before_a_split(id, &project.annotator)?;
+    let why = match split_since {
+        Some(label) => Some(format!("you said {}, which was split since", label.join())),
+        // Where someone decides blind, the plan says nothing of what the machine thinks.
+        None if desk == Desk::Review => store.ranked_because(id)?,
+        None => None,
+    };
     let others = decisions;
     Ok(Item {
         sentence,
@@ -155,6 +162,19 @@ pub fn item(project: &Project, store: &Store, desk: Desk, id: SentenceId) -> Res
         mine,
         hidden,
     })
+}
+
+/// Probabilities stand in the order of the categories that there were; where these are others now, they say nothing.
+fn without_foreign_probabilities(
+    project: &Project,
+    store: &Store,
+    mut proposal: Proposal,
+) -> Result<Proposal, WorkflowError> {
+    let by = store.run(&proposal.run)?.taxonomy;
+    if !guideline::has_same_categories(project, store, &by)? {
+        proposal.content.probabilities.clear();
+    }
+    Ok(proposal)
 }
 
 /// Takes a stand on a sentence that has been on the screen for `took` milliseconds, and commits it.

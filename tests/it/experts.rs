@@ -227,3 +227,52 @@ fn a_change_of_the_guideline_says_what_it_puts_in_question() {
     ann.type_keys("q");
     ann.wait();
 }
+
+/// Ann has the workbench open while the categories are changed behind her.
+#[test]
+fn categories_are_renamed_and_split_and_it_is_undone() {
+    let (_folder, root) = project(4, "annotators = []\n");
+    let run = |arguments: &[&str]| succeeds(&[arguments, &["--project", &root]].concat());
+    let file = format!("{root}/taxonomy.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    let labels = || gold(&root).iter().map(|line| line["labels"].to_string()).collect::<Vec<_>>();
+    let mut ann = desk(&root, "ann");
+    ann.shows("blind: shown after you decide");
+    ann.type_keys("30");
+    ann.shows("2 of 4 decided");
+    let (old, old_name) = {
+        let label = labels()[0].trim_matches(['[', ']', '"']).to_owned();
+        let at = before.find(&format!("key = \"{label}\"")).unwrap();
+        let name = before[at..].split("name = \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        (label, name)
+    };
+
+    let plan = run(&["taxonomy", "rename", &old_name, "needs_help", "--name", "Needs help"]);
+    assert!(plan.contains(&format!("{old} is now needs_help")), "{plan}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), before, "a plan does nothing");
+    run(&["taxonomy", "rename", &old, "needs_help", "--name", "Needs help", "--yes"]);
+    assert_eq!(labels(), ["[\"needs_help\"]", "[]"]);
+    ann.type_keys("3");
+    ann.shows("categories have changed meanwhile");
+    ann.type_keys("q");
+    ann.wait();
+    assert_eq!(gold(&root).len(), 2, "nothing was saved by the old categories");
+    let ann = desk(&root, "ann");
+    ann.shows("2 of 4 decided");
+    ann.shows("Needs help");
+
+    run(&["taxonomy", "split", "needs_help", "--into", "needs_reminders,needs_hands", "--yes"]);
+    assert_eq!(labels(), ["[]"]);
+    let log = run(&["audit", "--log"]);
+    assert!(log.contains("needs_help is needs_hands or needs_reminders") && log.contains("all is well"), "{log}");
+    run(&["taxonomy", "undo", "--yes"]);
+    assert_eq!(labels(), ["[\"needs_help\"]", "[]"]);
+
+    // By hand: nothing else is done before it has been looked at.
+    let by_hand = fs::read_to_string(&file).unwrap().replace("key = \"needs_help\"", "key = \"help\"");
+    let by_hand = by_hand.replacen("was = [", "was = [\"needs_help\", ", 1);
+    fs::write(&file, by_hand).unwrap();
+    assert!(fails(&["status", "--project", &root]).contains("goldsmith taxonomy migrate"));
+    run(&["taxonomy", "migrate", "--yes"]);
+    assert_eq!(labels(), ["[\"help\"]", "[]"]);
+}

@@ -132,8 +132,8 @@ impl Protocol {
             blind: !self.assisted,
             forked: false,
         });
-        let case = Case { votes: votes.collect(), ruling: None };
-        let gold = match case.settle(Rule { policy: self.policy, experts: overlap }) {
+        let case = Case { votes: votes.collect(), ..Case::default() };
+        let gold = match case.settle(Rule { policy: self.policy, experts: overlap, ..Rule::default() }) {
             Settled::Gold(label) => {
                 case.votes.iter().position(|vote| vote.label == label).map(|i| labels.swap_remove(i))
             }

@@ -1,5 +1,6 @@
 //! What `[protocol]` says.
 
+use crate::domain::gold::Adjudicate;
 use crate::domain::label::Annotator;
 use crate::domain::protocol::{Blind, Protocol, Sharing};
 use crate::formats::toml_source::{Source, Table};
@@ -30,6 +31,8 @@ pub(super) fn read<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, protocol: &
     };
     protocol.annotators = people(s, &mut table, "annotators");
     protocol.adjudicators = people(s, &mut table, "adjudicators");
+    let words = [("disputed", Adjudicate::Disputed), ("flagged", Adjudicate::Flagged), ("all", Adjudicate::All)];
+    protocol.adjudicate = table.word(s, "adjudicate", &words).unwrap_or_default();
     protocol.overlap = table.whole(s, "overlap", 1..=50).map_or(protocol.overlap, |n| n as usize);
     if protocol.is_shared() && protocol.overlap > protocol.annotators.len() {
         let message =
@@ -62,10 +65,10 @@ mod tests {
 
     #[test]
     fn a_protocol_is_read_and_its_faults_are_named_by_place() {
-        let text =
-            "[protocol]\nannotators = [\"ann\", \"ben\"]\noverlap = 2\nassign = \"share\"\nshares = { ben = 2 }\n";
+        let text = "[protocol]\nannotators = [\"ann\", \"ben\"]\noverlap = 2\nassign = \"share\"\nshares = { ben = 2 }\nadjudicate = \"flagged\"\n";
         let protocol = parse(Path::new("goldsmith.toml"), text).unwrap().protocol;
         assert_eq!((protocol.overlap, protocol.sharing), (2, Sharing::Share));
+        assert_eq!(protocol.adjudicate, Adjudicate::Flagged);
         assert_eq!(protocol.shares[&Annotator("ben".into())], 2.0);
         let text = "[protocol]\nannotators = [\"ann\", \"ann\"]\noverlap = 3\nassign = \"lot\"\nshares = { eve = -1, x = 1 }\n";
         let said = parse(Path::new("goldsmith.toml"), text).unwrap_err().to_string();

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike, value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike, Value, value};
 
 use super::parse;
+use crate::domain::lineage::Lineage;
 use crate::domain::taxonomy::{Category, CategoryKey, Taxonomy};
 use crate::formats::FormatError;
 
@@ -38,6 +39,7 @@ pub fn renamed(
         }
         add(table, "was", &[old.as_str()])?;
         take_out(table, "was", std::slice::from_ref(new));
+        retell(document);
         Ok(())
     })
 }
@@ -70,20 +72,27 @@ pub fn merged(
         {
             add(table, list, &lines.iter().map(String::as_str).collect::<Vec<_>>())?;
         }
+        if let Some(list) = table.get_mut("excludes").and_then(Item::as_array_mut) {
+            list.retain(|item| joined.excludes.iter().any(|line| item.as_str() == Some(line)));
+        }
         let earlier = all.iter().flat_map(|category| category.was.iter().chain([&category.key]));
         add(table, "was", &earlier.map(CategoryKey::as_str).collect::<Vec<_>>())?;
         take_out(table, "was", std::slice::from_ref(into));
+        retell(document);
         Ok(())
     })
 }
 
+/// What may be the shortcut of a new category: no action of the workbench has one of these keys.
+pub const SHORTCUTS: &str = "123456789abdehimoptwxyz";
+
 /// The text of a taxonomy file in which a category is several: new ones, that say what it said until somebody writes what tells
-/// them apart, or such as are there already. New ones after the first get a digit as shortcut.
+/// them apart, or such as are there already. The first new one has its shortcut, the others get one of [`SHORTCUTS`].
 pub fn split(path: &Path, text: &str, old: &CategoryKey, into: &[CategoryKey]) -> Result<String, FormatError> {
     let taxonomy = parse(path, text)?;
     let earlier: Vec<&str> =
         taxonomy.get(old).into_iter().flat_map(|c| c.was.iter().chain([&c.key])).map(CategoryKey::as_str).collect();
-    let mut digits = ('1'..='9').filter(|digit| taxonomy.categories().iter().all(|c| c.shortcut != *digit));
+    let mut free = SHORTCUTS.chars().filter(|key| taxonomy.categories().iter().all(|c| c.shortcut != *key));
     File { path, text }.edit(|document| {
         let tables = tables(document)?;
         let at = tables.iter().position(|table| is(table, old)).ok_or("the category is not there")?;
@@ -97,8 +106,8 @@ pub fn split(path: &Path, text: &str, old: &CategoryKey, into: &[CategoryKey]) -
             }
             let mut table = like.clone();
             if new > 0 {
-                let digit = digits.next().ok_or("there are no shortcuts left for so many categories")?;
-                set(&mut table, "shortcut", &digit.to_string());
+                let key = free.next().ok_or("there are no shortcuts left for so many categories")?;
+                set(&mut table, "shortcut", &key.to_string());
                 // A comment above it was about the one.
                 table.decor_mut().set_prefix("\n");
             }
@@ -207,6 +216,35 @@ fn take_out(table: &mut Table, list: &str, keys: &[CategoryKey]) {
     }
 }
 
+/// Names categories by their keys of today wherever the guideline speaks of them.
+fn retell(document: &mut DocumentMut) {
+    let Ok(taxonomy) = parse(Path::new(""), &document.to_string()) else {
+        // What is wrong is said when the change is done.
+        return;
+    };
+    let lineage = Lineage::of(&taxonomy);
+    let tell = |value: &mut Value| {
+        let told = value.as_str().map(|text| (lineage.retell(text) != text).then(|| lineage.retell(text)));
+        if let Some(Some(told)) = told {
+            let around = value.decor().clone();
+            *value = told.into();
+            *value.decor_mut() = around;
+        }
+    };
+    let all = |item: &mut Item| match item.as_value_mut() {
+        Some(Value::Array(list)) => list.iter_mut().for_each(tell),
+        Some(value) => tell(value),
+        None => {}
+    };
+    for table in tables(document).into_iter().flat_map(ArrayOfTables::iter_mut) {
+        for part in ["definition", "includes", "excludes"] {
+            table.get_mut(part).into_iter().for_each(all);
+        }
+    }
+    document.get_mut("rules").into_iter().for_each(all);
+    document.get_mut("none").and_then(|none| none.get_mut("definition")).into_iter().for_each(all);
+}
+
 /// A key as a name: `recent_memory` is "Recent memory".
 fn title(key: &CategoryKey) -> String {
     let words = key.as_str().replace('_', " ");
@@ -218,7 +256,6 @@ fn title(key: &CategoryKey) -> String {
 mod tests {
     use super::*;
     use crate::domain::guideline::{Change, diff};
-    use crate::domain::lineage::Lineage;
     use crate::formats::taxonomy::SHIPPED;
 
     fn key(key: &str) -> CategoryKey {
@@ -272,6 +309,7 @@ definition = "Is angry."
 examples = [
     "He shouts.",
 ]
+excludes = ["Tears (sad)"]
 
 # Something else.
 [[category]]
@@ -279,6 +317,7 @@ key = "pain"
 name = "Pain"
 shortcut = "p"
 definition = "Hurts."
+excludes = ["Tears without pain (sad)"] # hard to tell
 "#;
 
     #[test]
@@ -288,7 +327,8 @@ definition = "Hurts."
         let expected = THREE
             .replace("key = \"sad\"", "key = \"grief\"")
             .replace("\"Sad\"", "\"Grief\"")
-            .replace("was = [\"low\"]", "was = [\"low\", \"sad\"]");
+            .replace("was = [\"low\"]", "was = [\"low\", \"sad\"]")
+            .replace("(sad)", "(grief)");
         assert_eq!(written, expected);
         assert!(renamed(x, THREE, &key("sad"), &key("pain"), None).is_err(), "two with one key");
         let back = renamed(x, THREE, &key("sad"), &key("low"), None).unwrap();

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::label::*;
+use crate::domain::lineage::Recast;
 use crate::domain::record::Record;
 use crate::domain::split::SplitPlan;
 use crate::domain::text::Span;
@@ -112,6 +113,22 @@ enum Step {
         from: usize,
         to: usize,
     },
+    /// One site renames, splits or restores categories.
+    Recast {
+        site: usize,
+        lineage: usize,
+    },
+}
+
+/// Nothing; `memory` renamed to `care`; `mood` split into the two others.
+fn recast(lineage: usize) -> Recast {
+    let lineage = ["{}", r#"{"memory":["care"]}"#, r#"{"mood":["care","memory"]}"#][lineage];
+    let lineage = serde_json::from_str(lineage).unwrap();
+    Recast { before: String::new(), after: String::new(), lineage }
+}
+
+fn change(store: &mut Store, id: &str, lineage: usize) {
+    store.recast(&EventId(id.into()), Timestamp(1), &Annotator("ann".into()), &recast(lineage)).unwrap();
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -122,7 +139,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (site.clone(), who.clone(), note, label).prop_map(|(site, who, note, label)| Step::Settle { site, who, note, label }),
         2 => (site.clone(), who.clone()).prop_map(|(site, who)| Step::Undo { site, who }),
         1 => (site.clone(), who).prop_map(|(site, who)| Step::Redo { site, who }),
-        1 => (site.clone(), site).prop_map(|(from, to)| Step::Carry { from, to }),
+        1 => (site.clone(), site.clone()).prop_map(|(from, to)| Step::Carry { from, to }),
+        1 => (site, 0usize..3).prop_map(|(site, lineage)| Step::Recast { site, lineage }),
     ]
 }
 
@@ -130,7 +148,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_order_of_merging_shows_the_same(steps in proptest::collection::vec(step(), 1..40), turn in 0usize..6) {
+    fn every_order_of_merging_shows_the_same(
+        steps in proptest::collection::vec(step(), 1..40),
+        turn in 0usize..6,
+        lineage in 0usize..3,
+    ) {
         let mut sites = [site("a", 0), site("b", 1), site("c", 2)];
         let (people, labels) = (["ann", "ben"], ["", "memory", "mood"]);
         for (n, step) in steps.iter().enumerate() {
@@ -152,25 +174,31 @@ proptest! {
                     let records = bundle(&sites[*from]);
                     sites[*to].merge(&records, &[]).unwrap();
                 }
+                Step::Recast { site, lineage } => change(&mut sites[*site], &id.0, *lineage),
             }
         }
         let bundles: Vec<Vec<Record>> = sites.iter().map(bundle).collect();
         let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
-        let merged = |order: [usize; 3]| {
+        // Each reads labels in the same way in the end, whether it was told so before the others' came or after.
+        let merged = |order: [usize; 3], told: usize| {
             let mut hub = site("hub", turn);
-            for at in order {
+            for (n, at) in order.into_iter().enumerate() {
+                if n == told {
+                    change(&mut hub, "9999", lineage);
+                }
                 hub.merge(&bundles[at], &[]).unwrap();
             }
             hub
         };
-        let mut first = merged(orders[0]);
+        let mut first = merged(orders[0], 0);
         let wanted = shown(&first);
         // Commutative, at an empty hub and at each of the sites themselves.
-        prop_assert_eq!(&shown(&merged(orders[turn])), &wanted);
+        prop_assert_eq!(&shown(&merged(orders[turn], turn % 3)), &wanted);
         for (at, mut store) in sites.into_iter().enumerate() {
             for bundle in bundles.iter().rev() {
                 store.merge(bundle, &[]).unwrap();
             }
+            change(&mut store, "9999", lineage);
             prop_assert_eq!(&shown(&store), &wanted, "at {}", at);
         }
         // Idempotent.
@@ -180,6 +208,7 @@ proptest! {
         prop_assert_eq!(&shown(&first), &wanted);
         // Event by event, backwards: an undo may come before what it withdraws.
         let mut backwards = site("hub", 0);
+        change(&mut backwards, "9999", lineage);
         for record in bundles.iter().flatten().rev() {
             backwards.merge(std::slice::from_ref(record), &[]).unwrap();
         }

@@ -9,6 +9,7 @@ use ratatui::widgets::Paragraph;
 use super::overlay::{guideline_of, paragraph};
 use super::review::{category_lines, draw_note, labelled, machine_lines};
 use super::{fit, pane};
+use crate::domain::gold::Adjudicate;
 use crate::domain::label::{Decision, Label};
 use crate::domain::text::visible;
 use crate::tui::app::App;
@@ -23,7 +24,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewS
         let said = if !state.loaded {
             "reading ...".to_owned()
         } else if state.query.is_empty() {
-            format!("nothing is disputed; {} settled so far", state.decided)
+            format!("nothing is {}; {} settled so far", waiting(state), state.decided)
         } else {
             format!("nothing passes `{}`; {} clears it", visible(&state.query).text, shared.keymap.key(Action::Close))
         };
@@ -40,7 +41,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewS
     frame.render_widget(block, words);
     frame.render_widget(Paragraph::new(disputed(app, item, inner.width.into())), inner);
     let left = state.total.saturating_sub(state.decided);
-    let said = format!(" {left} disputed, {} settled", state.decided);
+    let said = format!(" {left} {}, {} settled", waiting(state), state.decided);
     frame.render_widget(Paragraph::new(Line::styled(said, shared.theme.style(Meaning::Dim))), status);
 
     let width = usize::from(right.width);
@@ -57,17 +58,31 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewS
     frame.render_widget(Paragraph::new(categories), inner);
 }
 
+/// What lies here, in a word: more than disputes, where the protocol says so.
+fn waiting(state: &ReviewState) -> &'static str {
+    match state.all.disputed.map(|rule| rule.adjudicate) {
+        None | Some(Adjudicate::Disputed) => "disputed",
+        Some(Adjudicate::Flagged | Adjudicate::All) => "to settle",
+    }
+}
+
 /// Every expert's label, comment and time, and what was settled; then what machines say, where that may be seen.
 fn experts(app: &App, item: &Item, width: usize) -> Vec<Line<'static>> {
     let shared = &app.shared;
     let mut lines = Vec::new();
     let mut say = |who: &str, decision: &Decision| {
-        let Some(label) = &decision.stand.label else {
-            return;
-        };
-        let took = decision.took.map_or_else(String::new, |ms| format!(" {:.0} s", f64::from(ms) / 1000.0));
-        let saw = if decision.proposal_visible { " saw silver" } else { "" };
-        lines.push(labelled(shared, who, label, &format!("{took}{saw}"), Meaning::Gold, width));
+        let flagged = if decision.stand.flagged { " flagged" } else { "" };
+        match &decision.stand.label {
+            Some(label) => {
+                let took = decision.took.map_or_else(String::new, |ms| format!(" {:.0} s", f64::from(ms) / 1000.0));
+                let saw = if decision.proposal_visible { " saw silver" } else { "" };
+                lines.push(labelled(shared, who, label, &format!("{took}{saw}{flagged}"), Meaning::Gold, width));
+            }
+            None if decision.stand.flagged => {
+                lines.push(Line::styled(format!(" {who:<11} no label,{flagged}"), shared.theme.style(Meaning::Dim)));
+            }
+            None => return,
+        }
         let remark = &decision.stand.comment;
         if !remark.is_empty() {
             lines.extend(paragraph(shared, "   \u{201c} ", remark, Meaning::Text, width).into_iter().take(3));

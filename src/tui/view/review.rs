@@ -212,10 +212,10 @@ pub(super) fn labelled(
     ])
 }
 
-/// Why the sentence is queued for a second look; in a blind project, before the decision, only that it is.
+/// Why the sentence is here, and why it is queued for a second look; in a blind project, before the decision, only that it is.
 fn doubt_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> {
     let style = shared.theme.style(Meaning::Warn);
-    let why = item.why.as_ref().filter(|_| item.mine.is_none());
+    let why = item.why.as_ref().filter(|_| item.stand().label.is_none());
     let mut lines = why.map_or_else(Vec::new, |why| paragraph(shared, " here: ", why, Meaning::Dim, width));
     lines.truncate(3);
     if !item.doubted {
