@@ -22,7 +22,7 @@ const SEEDS: usize = 10;
 const START: usize = 20;
 const BATCH: usize = 20;
 const SHARE: f64 = 0.95;
-const ORDERS: [&str; 4] = ["random", "margin=0.5+balanced=0.4+random=0.1", "margin", "balanced"];
+const ORDERS: [&str; 4] = ["random", "contested=0.5+balanced=0.4+random=0.1", "margin", "balanced"];
 
 type Labelled = Vec<(String, String)>;
 

@@ -2,6 +2,7 @@
 //!
 //! The same pool, mix and seed give the same order. A strategy that lacks what it goes by draws at random and says so.
 
+mod belief;
 mod doubt;
 mod mix;
 mod rare;
@@ -40,6 +41,8 @@ pub struct Candidate<'a> {
 pub struct Labelled<'a> {
     /// The outputs that hold.
     pub outputs: &'a [usize],
+    /// The outputs that a language model named.
+    pub silver: Option<&'a [usize]>,
     /// Where it lies among the others.
     pub embedding: Option<&'a [f32]>,
 }
@@ -183,7 +186,7 @@ fn turn<'p>(pool: &'p Pool<'p>, strategy: Strategy, seed: u64, stream: u64) -> T
     let no_classifier = (!classifier).then_some("no classifier yet");
     let lack = match strategy {
         Strategy::Note | Strategy::Random | Strategy::Stratified => None,
-        Strategy::Entropy | Strategy::Margin => no_classifier,
+        Strategy::Entropy | Strategy::Margin | Strategy::Contested => no_classifier,
         Strategy::Disagreement => no_classifier.or((!silver).then_some("no silver here")),
         Strategy::Balanced | Strategy::Minority => no_classifier.filter(|_| !silver),
         Strategy::Diverse | Strategy::Typical => (!embedding).then_some("no embeddings here"),
@@ -198,6 +201,7 @@ fn turn<'p>(pool: &'p Pool<'p>, strategy: Strategy, seed: u64, stream: u64) -> T
         (None, Strategy::Stratified) => Some(spread::stratified(pool, &mut random)),
         (None, Strategy::Entropy) => Some(doubt::by_entropy(pool)),
         (None, Strategy::Margin) => Some(doubt::by_margin(pool)),
+        (None, Strategy::Contested) => Some(doubt::by_contest(pool)),
         (None, Strategy::Disagreement) => Some(doubt::by_disagreement(pool)),
         (None, Strategy::Doubts) => Some(doubt::by_doubt(pool)),
         (None, Strategy::Balanced) => Some(Box::new(rare::Rare::new(pool, rare::Worth::Doubt))),

@@ -239,8 +239,10 @@ fn choose(
         }
     };
     let candidates: Vec<Candidate<'_>> = open.iter().map(candidate).collect();
-    let labelled =
-        labels.iter().map(|(at, outputs)| Labelled { outputs, embedding: stage.rows[*at].embedding.as_deref() });
+    let labelled = labels.iter().map(|(at, outputs)| {
+        let row = &stage.rows[*at];
+        Labelled { outputs, silver: row.silver.as_deref(), embedding: row.embedding.as_deref() }
+    });
     let labelled: Vec<Labelled<'_>> = labelled.collect();
     let pool =
         Pool { outputs: stage.outputs, selection: stage.selection, candidates: &candidates, labelled: &labelled };

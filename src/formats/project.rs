@@ -115,11 +115,12 @@ oversample = 0.0
 seed = 1
 
 [queue]
-# In which order sentences come for review: "note" as the notes run, "random", "stratified", "entropy", "margin",
-# "balanced" (what the classifier wavers on, rare categories more), "disagreement" (silver against classifier), "minority",
-# "diverse", "typical", "doubts", or "mix" by the shares below. Until the classifier can learn, they come as the notes run.
+# In which order sentences come for review: "note" as the notes run, "random", "stratified", "entropy", "margin", "contested"
+# (where the classifier is likely to be wrong, by what silver says too), "balanced" (what it is likely to miss, rare categories
+# more), "disagreement" (silver against classifier), "minority", "diverse", "typical", "doubts", or "mix" by the shares below.
+# Until the classifier can learn, they come as the notes run.
 order = "mix"
-mix = { margin = 0.5, balanced = 0.4, random = 0.1 }
+mix = { contested = 0.5, balanced = 0.4, random = 0.1 }
 # The order is made anew after so many decisions.
 retrain_every = 25
 # At most so many sentences are put in order.

@@ -225,9 +225,11 @@ impl Work<'_> {
         }
         let labelled: Vec<Known<'_>> = examples
             .iter()
+            .zip(&ids)
             .enumerate()
-            .map(|(at, example)| Known {
+            .map(|(at, (example, id))| Known {
                 outputs: &example.outputs,
+                silver: silver.get(id).map(Vec::as_slice),
                 embedding: known_places.get(at).map(Vec::as_slice),
             })
             .collect();

@@ -1,6 +1,6 @@
 //! Orders by what the classifier is unsure of, and by what it does not believe.
 
-use super::{Picker, Pool, Sorted, Why, leading, name, names, percent, said};
+use super::{Picker, Pool, Sorted, Why, belief, leading, name, names, percent, said};
 use crate::domain::taxonomy::Selection;
 
 /// How far the likeliest output is ahead of the next; where any may hold, how far the nearest is from one half, doubled.
@@ -25,6 +25,27 @@ pub fn entropy(selection: Selection, row: &[f32]) -> f64 {
         Selection::Multiple => part(f64::from(*p)) + part(1.0 - f64::from(*p)),
     };
     row.iter().map(of).sum()
+}
+
+/// How far what holds is ahead in the classifier's eyes, as is to be expected of it: the sum over outputs of
+/// q(y) (p(y) - p(z)), where q is what is believed and z the likeliest of the others; where any may hold, the lowest of
+/// (2q - 1) (2p - 1). It is low where the classifier wavers, and below 0 where it is likely to be wrong.
+pub(super) fn lead(selection: Selection, row: &[f32], belief: &[f32]) -> f64 {
+    let pairs = row.iter().zip(belief).map(|(p, q)| (f64::from(*p), f64::from(*q)));
+    match selection {
+        Selection::Single => {
+            let best = leading(row);
+            let p = |place: usize| best.get(place).map_or(0.0, |output| f64::from(row[*output]));
+            let rival = |output: usize| if best.first() == Some(&output) { p(1) } else { p(0) };
+            pairs.enumerate().map(|(output, (p, q))| q * (p - rival(output))).sum()
+        }
+        Selection::Multiple => pairs.map(|(p, q)| yes_or_no(p, q)).fold(1.0, f64::min),
+    }
+}
+
+/// The same of one output's yes and no.
+fn yes_or_no(p: f64, q: f64) -> f64 {
+    (2.0 * q - 1.0) * (2.0 * p - 1.0)
 }
 
 /// Candidates by a rising number; those without it are left out.
@@ -59,6 +80,26 @@ pub(super) fn by_entropy<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {
 fn wavers(pool: &Pool<'_>, at: usize, most: usize) -> Why {
     let row = pool.candidates[at].probabilities.unwrap_or_default();
     Why::with("the classifier wavers", format!("the classifier wavers: {}", question(pool, row, most)))
+}
+
+pub(super) fn by_contest<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {
+    let beliefs = belief::beliefs(pool);
+    let order =
+        rising(pool, |at| Some(lead(pool.selection, pool.candidates[at].probabilities?, beliefs[at].as_deref()?)));
+    Box::new(Sorted::new(order, move |at| {
+        let candidate = &pool.candidates[at];
+        let row = candidate.probabilities.unwrap_or_default();
+        let belief = beliefs[at].as_deref().unwrap_or_default();
+        let of = |output: usize| yes_or_no(f64::from(row[output]), f64::from(belief[output]));
+        let worst = (0..row.len().min(belief.len())).min_by(|a, b| of(*a).total_cmp(&of(*b)));
+        let question = match (pool.selection, worst) {
+            (Selection::Multiple, Some(worst)) => format!("{} {}", name(pool, worst), percent(row[worst])),
+            _ => question(pool, row, 2),
+        };
+        let silver =
+            candidate.silver.map_or_else(String::new, |silver| format!("; silver says {}", names(pool, silver)));
+        Why::with("the classifier may be wrong", format!("the classifier may be wrong: {question}{silver}"))
+    }))
 }
 
 pub(super) fn by_disagreement<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {

@@ -19,7 +19,10 @@ pub enum Strategy {
     Entropy,
     /// Where the two likeliest outputs are nearest to each other: breaking ties.
     Margin,
-    /// Where the classifier wavers, the more so the fewer labels the categories in question have.
+    /// Where the classifier is likeliest to be wrong, as far as it and silver together can tell.
+    Contested,
+    /// Where the classifier is likely to miss a category, as far as it and silver together can tell, the more so the fewer
+    /// labels that has.
     Balanced,
     /// Where the classifier is surest that silver is wrong.
     Disagreement,
@@ -35,12 +38,13 @@ pub enum Strategy {
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Note,
         Self::Random,
         Self::Stratified,
         Self::Entropy,
         Self::Margin,
+        Self::Contested,
         Self::Balanced,
         Self::Disagreement,
         Self::Minority,
@@ -57,6 +61,7 @@ impl Strategy {
             Self::Stratified => "stratified",
             Self::Entropy => "entropy",
             Self::Margin => "margin",
+            Self::Contested => "contested",
             Self::Balanced => "balanced",
             Self::Disagreement => "disagreement",
             Self::Minority => "minority",
@@ -73,7 +78,10 @@ impl Strategy {
 
     /// Whether it goes by a classifier.
     pub fn needs_classifier(self) -> bool {
-        matches!(self, Self::Entropy | Self::Margin | Self::Balanced | Self::Disagreement | Self::Minority)
+        matches!(
+            self,
+            Self::Entropy | Self::Margin | Self::Contested | Self::Balanced | Self::Disagreement | Self::Minority
+        )
     }
 }
 
@@ -114,10 +122,10 @@ impl Mix {
         Self(vec![(strategy, 1.0)])
     }
 
-    /// The order of a project that does not say otherwise: what the classifier wavers on, seen in two ways, so that the one
-    /// finds what the other does not; and chance, which finds what no classifier knows to ask for.
+    /// The order of a project that does not say otherwise: what the classifier may be wrong on, seen in two ways, so that
+    /// the one finds what the other does not; and chance, which finds what no classifier knows to ask for.
     pub fn usual() -> Self {
-        Self::scaled(vec![(Strategy::Margin, 0.5), (Strategy::Balanced, 0.4), (Strategy::Random, 0.1)])
+        Self::scaled(vec![(Strategy::Contested, 0.5), (Strategy::Balanced, 0.4), (Strategy::Random, 0.1)])
     }
 
     /// Strategies by weights.

@@ -1,16 +1,17 @@
 //! Orders that count each output the more the fewer labels it has.
 //!
-//! The one that is worth most is taken, and its probabilities are added to the counts as if it had been labelled by chance;
-//! so a run of sentences of one rare category does not fill the queue.
+//! The one that is worth most is taken, and what is believed of it is added to the counts as if it had been labelled by
+//! chance; so a run of sentences of one rare category does not fill the queue.
 
-use super::{Picker, Pool, Why, name, percent};
+use super::{Candidate, Picker, Pool, Why, belief, name, percent};
 
 /// What an output of a sentence is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Worth {
-    /// The variance of its yes or no: p (1 - p), over the square root of its labels.
+    /// How likely the classifier misses it: q (1 - p), where q is what is believed and p the classifier's, over the square
+    /// root of its labels. Without silver q is p, and this the variance of its yes or no.
     Doubt,
-    /// Its probability, over its labels.
+    /// How likely it is, over its labels.
     Category,
 }
 
@@ -29,24 +30,20 @@ pub(super) struct Rare<'p> {
 
 impl<'p> Rare<'p> {
     pub(super) fn new(pool: &'p Pool<'p>, worth: Worth) -> Self {
-        let k = pool.outputs.len();
-        let mut labels = vec![0; k];
+        let mut labels = vec![0; pool.outputs.len()];
         for output in pool.labelled.iter().flat_map(|labelled| labelled.outputs) {
             if let Some(count) = labels.get_mut(*output) {
                 *count += 1;
             }
         }
-        let belief = |output: usize, row: Option<&[f32]>, silver: Option<&[usize]>| match row {
-            Some(row) if labels[output] > 0 => row.get(output).copied().unwrap_or(0.0),
-            _ if silver.is_some_and(|silver| silver.contains(&output)) => TOSS,
-            _ => 0.0,
+        let of = |(belief, candidate): (Option<Vec<f32>>, &Candidate<'_>)| {
+            let mut row = belief.unwrap_or_default();
+            for (output, q) in row.iter_mut().enumerate().filter(|(output, _)| labels[*output] == 0) {
+                *q = if candidate.silver.is_some_and(|silver| silver.contains(&output)) { TOSS } else { 0.0 };
+            }
+            row
         };
-        let beliefs = pool.candidates.iter().map(|candidate| {
-            let (row, silver) = (candidate.probabilities, candidate.silver);
-            let known = row.is_some() || silver.is_some();
-            if known { (0..k).map(|output| belief(output, row, silver)).collect() } else { Vec::new() }
-        });
-        let beliefs = beliefs.collect();
+        let beliefs = belief::beliefs(pool).into_iter().zip(pool.candidates).map(of).collect();
         Self { pool, worth, beliefs, counts: labels.iter().map(|n| *n as f64).collect(), labels }
     }
 
@@ -57,17 +54,23 @@ impl<'p> Rare<'p> {
         }
     }
 
-    fn value(&self, p: f32) -> f64 {
-        let p = f64::from(p);
+    /// What the classifier gives an output of a candidate, if it has learned of that output.
+    fn learned(&self, at: usize, output: usize) -> Option<f32> {
+        let row = self.pool.candidates[at].probabilities.filter(|_| self.labels[output] > 0)?;
+        Some(row.get(output).copied().unwrap_or(0.0))
+    }
+
+    fn value(&self, at: usize, output: usize) -> f64 {
+        let q = self.beliefs[at][output];
         match self.worth {
-            Worth::Doubt => p * (1.0 - p),
-            Worth::Category => p,
+            Worth::Doubt => f64::from(q) * (1.0 - f64::from(self.learned(at, output).unwrap_or(q))),
+            Worth::Category => f64::from(q),
         }
     }
 
     fn why(&self, at: usize, weights: &[f64]) -> Why {
         let row = &self.beliefs[at];
-        let worth = |output: usize| self.value(row[output]) * weights[output];
+        let worth = |output: usize| self.value(at, output) * weights[output];
         let Some(most) = (0..row.len()).reduce(|best, i| if worth(i) > worth(best) { i } else { best }) else {
             return Why::plain("rare");
         };
@@ -77,16 +80,22 @@ impl<'p> Rare<'p> {
             n => format!("{n} labels"),
         };
         let category = name(self.pool, most);
-        let seen = self.labels[most] > 0 && self.pool.candidates[at].probabilities.is_some();
-        let (p, so_far) = (percent(row[most]), format!("{category} has {labels} so far"));
-        match (seen, self.worth) {
-            (false, _) => Why::with("rare, by silver", format!("rare: {so_far}, and silver says it")),
-            (true, Worth::Category) => Why::with("rare", format!("rare: {so_far}; {p} here")),
-            (true, Worth::Doubt) => {
+        let silver = self.pool.candidates[at].silver;
+        let (q, so_far) = (percent(row[most]), format!("{category} has {labels} so far"));
+        match (self.learned(at, most), self.worth) {
+            (None, _) if silver.is_some_and(|silver| silver.contains(&most)) => {
+                Why::with("rare, by silver", format!("rare: {so_far}, and silver says it"))
+            }
+            (Some(p), Worth::Doubt) if silver.is_some() => Why::with(
+                "the classifier may be wrong",
+                format!("the classifier may be wrong: {category} {}, with silver {q}; {so_far}", percent(p)),
+            ),
+            (Some(_), Worth::Doubt) => {
                 let rival = (0..row.len()).filter(|i| *i != most).reduce(|a, b| if row[b] > row[a] { b } else { a });
                 let rival = rival.map_or_else(String::new, |i| format!(", {} {}", name(self.pool, i), percent(row[i])));
-                Why::with("the classifier wavers", format!("the classifier wavers: {category} {p}{rival}; {so_far}"))
+                Why::with("the classifier wavers", format!("the classifier wavers: {category} {q}{rival}; {so_far}"))
             }
+            _ => Why::with("rare", format!("rare: {so_far}; {q} here")),
         }
     }
 }
@@ -95,8 +104,8 @@ impl Picker for Rare<'_> {
     fn next(&mut self, free: &[bool]) -> Option<(usize, Why)> {
         let weights: Vec<f64> = self.counts.iter().map(|count| self.weight(*count)).collect();
         let mut best: Option<(f64, usize)> = None;
-        for (at, row) in self.beliefs.iter().enumerate().filter(|(at, row)| free[*at] && !row.is_empty()) {
-            let worth: f64 = row.iter().zip(&weights).map(|(p, weight)| self.value(*p) * weight).sum();
+        for (at, _) in self.beliefs.iter().enumerate().filter(|(at, row)| free[*at] && !row.is_empty()) {
+            let worth: f64 = weights.iter().enumerate().map(|(output, weight)| self.value(at, output) * weight).sum();
             if best.is_none_or(|(most, _)| worth > most) {
                 best = Some((worth, at));
             }
@@ -105,8 +114,8 @@ impl Picker for Rare<'_> {
     }
 
     fn taken(&mut self, at: usize) {
-        for (count, p) in self.counts.iter_mut().zip(&self.beliefs[at]) {
-            *count += f64::from(*p);
+        for (count, q) in self.counts.iter_mut().zip(&self.beliefs[at]) {
+            *count += f64::from(*q);
         }
     }
 }

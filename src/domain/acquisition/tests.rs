@@ -17,7 +17,18 @@ struct Reference {
     labels: Vec<usize>,
     balanced: Vec<usize>,
     minority: Vec<usize>,
+    silver_of_labels: Vec<usize>,
+    silver: Vec<usize>,
+    belief: Vec<Vec<f64>>,
+    contested: Vec<usize>,
+    balanced_with_silver: Vec<usize>,
+    minority_with_silver: Vec<usize>,
     sigmoids: Vec<Vec<f32>>,
+    sigmoid_labels: Vec<Vec<usize>>,
+    sigmoid_silver_of_labels: Vec<Vec<usize>>,
+    sigmoid_silver: Vec<Vec<usize>>,
+    sigmoid_belief: Vec<Vec<f64>>,
+    sigmoids_contested: Vec<usize>,
     sigmoids_by_margin: Vec<usize>,
     sigmoids_by_entropy: Vec<usize>,
     points: Vec<Vec<f32>>,
@@ -53,7 +64,7 @@ fn labels(counts: &[usize]) -> Vec<Vec<usize>> {
 }
 
 fn known(labels: &[Vec<usize>]) -> Vec<Labelled<'_>> {
-    labels.iter().map(|outputs| Labelled { outputs, embedding: None }).collect()
+    labels.iter().map(|outputs| Labelled { outputs, silver: None, embedding: None }).collect()
 }
 
 fn ids(ranked: &[Ranked]) -> Vec<usize> {
@@ -94,13 +105,77 @@ fn orders_are_those_of_small_text_and_numpy() {
     assert_eq!(by(Strategy::Entropy), reference.sigmoids_by_entropy);
 }
 
+/// What is believed, to six digits, and the orders by it.
+#[test]
+fn silver_and_the_classifier_are_heard_together_as_numpy_has_it() {
+    let reference = reference();
+    let near = |beliefs: &[Option<Vec<f32>>], expected: &[Vec<f64>]| {
+        assert_eq!(beliefs.len(), expected.len());
+        for (row, expected) in beliefs.iter().zip(expected) {
+            let row = row.as_ref().unwrap();
+            assert_eq!(row.len(), expected.len());
+            assert!(row.iter().zip(expected).all(|(q, e)| (f64::from(*q) - e).abs() < 1e-6), "{row:?} {expected:?}");
+        }
+    };
+    let names = outputs(&["a", "b", "c", "d", "e", "f"]);
+    let labels = labels(&reference.labels);
+    let said = |outputs: &[usize]| -> Vec<Vec<usize>> { outputs.iter().map(|output| vec![*output]).collect() };
+    let (of_labels, silver) = (said(&reference.silver_of_labels), said(&reference.silver));
+    let labelled: Vec<Labelled<'_>> =
+        known(&labels).into_iter().zip(&of_labels).map(|(l, silver)| Labelled { silver: Some(silver), ..l }).collect();
+    let mut candidates = of_rows(&reference.probabilities);
+    candidates.iter_mut().zip(&silver).for_each(|(candidate, silver)| candidate.silver = Some(silver));
+    let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
+    near(&belief::beliefs(&pool), &reference.belief);
+    let by = |strategy, limit| ids(&order(&pool, &Mix::of(strategy), 1, limit));
+    assert_eq!(by(Strategy::Contested, usize::MAX), reference.contested);
+    assert_eq!(by(Strategy::Balanced, 40), reference.balanced_with_silver);
+    assert_eq!(by(Strategy::Minority, 40), reference.minority_with_silver);
+    assert_eq!(by(Strategy::Margin, usize::MAX), reference.by_margin, "breaking ties asks the classifier alone");
+
+    let names = outputs(&["a", "b", "c", "d"]);
+    let of_labels = reference.sigmoid_labels.iter().zip(&reference.sigmoid_silver_of_labels);
+    let labelled: Vec<Labelled<'_>> =
+        of_labels.map(|(outputs, silver)| Labelled { outputs, silver: Some(silver), embedding: None }).collect();
+    let mut candidates = of_rows(&reference.sigmoids);
+    candidates.iter_mut().zip(&reference.sigmoid_silver).for_each(|(c, silver)| c.silver = Some(silver));
+    let pool = Pool { outputs: &names, selection: Selection::Multiple, candidates: &candidates, labelled: &labelled };
+    near(&belief::beliefs(&pool), &reference.sigmoid_belief);
+    assert_eq!(ids(&order(&pool, &Mix::of(Strategy::Contested), 1, 80)), reference.sigmoids_contested);
+}
+
+/// What silver is worth is learned from the labels: nothing if it speaks at random, much if it errs always in the same way.
+#[test]
+fn silver_counts_for_as_much_as_it_has_been_right() {
+    let names = outputs(&["None", "Memory", "Mood"]);
+    let single = [vec![0], vec![1], vec![2]];
+    let row = [vec![0.5, 0.3, 0.2]];
+    let mood = [2usize];
+    let believed = |silver_of: fn(usize) -> usize| -> Vec<f32> {
+        let labelled: Vec<Labelled<'_>> = (0..900)
+            .map(|i| Labelled { outputs: &single[i % 3], silver: Some(&single[silver_of(i)]), embedding: None })
+            .collect();
+        let mut candidates = of_rows(&row);
+        candidates[0].silver = Some(&mood);
+        let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
+        belief::beliefs(&pool).remove(0).unwrap()
+    };
+    let at_random = believed(|i| i / 3 % 3);
+    assert!(at_random.iter().zip(&row[0]).all(|(q, p)| (q - p).abs() < 0.01), "{at_random:?}");
+    assert!(believed(|i| i % 3)[2] > 0.95, "silver that is always right");
+    assert!(believed(|i| (i + 1) % 3)[1] > 0.95, "silver that says Mood where it is Memory");
+}
+
 #[test]
 fn the_farthest_are_those_of_small_texts_core_set() {
     let reference = reference();
     let candidates: Vec<Candidate<'_>> =
         reference.points.iter().enumerate().map(|(at, row)| Candidate { embedding: Some(row), ..bare(at) }).collect();
-    let labelled: Vec<Labelled<'_>> =
-        reference.known_points.iter().map(|row| Labelled { outputs: &[], embedding: Some(row) }).collect();
+    let labelled: Vec<Labelled<'_>> = reference
+        .known_points
+        .iter()
+        .map(|row| Labelled { outputs: &[], silver: None, embedding: Some(row) })
+        .collect();
     let pool = Pool { outputs: &[], selection: Selection::Single, candidates: &candidates, labelled: &labelled };
     let ranked = order(&pool, &Mix::of(Strategy::Diverse), 1, reference.k_center.len());
     assert_eq!(ids(&ranked), reference.k_center);
@@ -124,13 +199,39 @@ fn each_sentence_says_why_it_is_here() {
     assert_eq!(said(Strategy::Entropy), "the classifier wavers: Memory 41 %, None 38 %, Mood 20 %");
     assert_eq!(said(Strategy::Disagreement), "silver says Mood, the classifier Memory");
     assert_eq!(first(Strategy::Disagreement).sentence, SentenceId(1));
+    assert_eq!(said(Strategy::Note), "next in its note");
+    let contested = "the classifier may be wrong: Memory 41 %, None 38 %; silver says Mood";
+    assert_eq!(said(Strategy::Contested), contested);
+    let balanced = "the classifier may be wrong: Coping 60 %, with silver 51 %; Coping has 4 labels so far";
+    assert_eq!(said(Strategy::Balanced), balanced);
+    let veiled = [
+        Strategy::Margin,
+        Strategy::Contested,
+        Strategy::Disagreement,
+        Strategy::Minority,
+        Strategy::Balanced,
+        Strategy::Stratified,
+    ];
+    for strategy in veiled {
+        let ranked = order(&pool, &Mix::of(strategy), 1, 3);
+        assert!(ranked.iter().all(|r| !names.iter().any(|name| r.why.veiled.contains(name.as_str()))), "{ranked:?}");
+    }
+    let [two, none] = [vec![0.45f32, 0.02, 0.97], vec![0.0; 3]];
+    let (rows_of_any, silver_of_two) = ([two, none], [0usize, 1]);
+    let mut any = of_rows(&rows_of_any);
+    any[0].silver = Some(&silver_of_two);
+    let any = Pool { outputs: &names[1..], selection: Selection::Multiple, candidates: &any, labelled: &[] };
+    let why = order(&any, &Mix::of(Strategy::Contested), 1, 1).remove(0).why.to_string();
+    assert_eq!(
+        why, "the classifier may be wrong: Mood 2 %; silver says Memory and Mood",
+        "not the nearest to one half"
+    );
+    let bare_rows = of_rows(&rows);
+    let without = Pool { candidates: &bare_rows, ..pool };
+    let said = |strategy| order(&without, &Mix::of(strategy), 1, 1).remove(0).why.to_string();
+    assert_eq!(said(Strategy::Contested), "the classifier may be wrong: Memory 41 %, None 38 %");
     assert_eq!(said(Strategy::Minority), "rare: Coping has 4 labels so far; 60 % here");
     assert_eq!(said(Strategy::Balanced), "the classifier wavers: Coping 60 %, None 30 %; Coping has 4 labels so far");
-    assert_eq!(said(Strategy::Note), "next in its note");
-    for strategy in [Strategy::Margin, Strategy::Disagreement, Strategy::Minority, Strategy::Balanced] {
-        let veiled = first(strategy).why.veiled;
-        assert!(!names.iter().any(|name| veiled.contains(name.as_str())), "{veiled}");
-    }
     let doubted = [Candidate { doubt: Some(0.4), ..bare(0) }, Candidate { doubt: Some(0.02), ..bare(1) }, bare(2)];
     let pool = Pool { candidates: &doubted, ..pool };
     let all = order(&pool, &Mix::of(Strategy::Doubts), 1, 9);
@@ -146,6 +247,7 @@ fn what_is_lacking_is_said_and_chance_helps() {
     let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &[] };
     let cases = [
         (Strategy::Margin, "drawn at random: no classifier yet"),
+        (Strategy::Contested, "drawn at random: no classifier yet"),
         (Strategy::Balanced, "drawn at random: no classifier yet"),
         (Strategy::Diverse, "drawn at random: no embeddings here"),
         (Strategy::Doubts, "drawn at random: no label is in doubt"),
@@ -201,7 +303,7 @@ fn typical_ones_come_from_heaps_without_labels() {
     let candidates: Vec<Candidate<'_>> =
         points.iter().enumerate().map(|(at, row)| Candidate { embedding: Some(row), ..bare(at) }).collect();
     let labelled: Vec<Labelled<'_>> =
-        points[..40].iter().map(|row| Labelled { outputs: &[], embedding: Some(row) }).collect();
+        points[..40].iter().map(|row| Labelled { outputs: &[], silver: None, embedding: Some(row) }).collect();
     let pool = Pool { outputs: &[], selection: Selection::Single, candidates: &candidates, labelled: &labelled };
     let ranked = order(&pool, &Mix::of(Strategy::Typical), 1, 2);
     let why = ranked[0].why.to_string();
@@ -211,11 +313,11 @@ fn typical_ones_come_from_heaps_without_labels() {
 
 #[test]
 fn mixes_are_read_and_written() {
-    for text in ["margin", "margin=0.6+random=0.2+minority=0.2", "margin=0.5+balanced=0.4+random=0.1"] {
+    for text in ["margin", "margin=0.6+random=0.2+minority=0.2", "contested=0.5+balanced=0.4+random=0.1"] {
         assert_eq!(text.parse::<Mix>().unwrap().to_string(), text);
     }
     assert_eq!("balanced=4+random=1".parse::<Mix>().unwrap().to_string(), "balanced=0.8+random=0.2");
-    assert_eq!(Mix::usual(), "random=1+balanced=4+margin=5".parse().unwrap());
+    assert_eq!(Mix::usual(), "random=1+balanced=4+contested=5".parse().unwrap());
     for (text, fault) in [
         ("margn", "`margn` is no order; known are note, random, stratified, entropy"),
         ("margin=0+random=1", "the share of `margin` must be a number above 0"),
@@ -243,7 +345,7 @@ proptest! {
 
     /// Every prefix of a mix keeps the shares, a sentence comes once, and the seed is all that chance hangs on.
     #[test]
-    fn a_mix_keeps_its_shares(seed in any::<u64>(), n in 1usize..60, limit in 0usize..80, weights in prop::array::uniform11(0u32..5)) {
+    fn a_mix_keeps_its_shares(seed in any::<u64>(), n in 1usize..60, limit in 0usize..80, weights in prop::array::uniform12(0u32..5)) {
         let weights: Vec<(Strategy, f64)> =
             Strategy::ALL.into_iter().zip(weights.map(f64::from)).filter(|(_, weight)| *weight > 0.0).collect();
         prop_assume!(!weights.is_empty());
@@ -260,7 +362,7 @@ proptest! {
             .collect();
         let names = outputs(&["None", "a", "b", "c"]);
         let selection = if seed % 2 == 0 { Selection::Single } else { Selection::Multiple };
-        let labelled = [Labelled { outputs: &[1], embedding: None }];
+        let labelled = [Labelled { outputs: &[1], silver: Some(&[2]), embedding: None }];
         let pool = Pool { outputs: &names, selection, candidates: &candidates, labelled: &labelled };
         let ranked = order(&pool, &mix, seed, limit);
         prop_assert_eq!(ranked.len(), limit.min(n));
@@ -285,7 +387,7 @@ proptest! {
     fn nothing_makes_it_fall(
         rows in prop::collection::vec(prop::collection::vec(any::<f32>(), 0..5), 1..20),
         outputs_known in prop::collection::vec(0usize..9, 0..4),
-        at in 0usize..11,
+        at in 0usize..12,
     ) {
         let names = outputs(&["None", "a", "b"]);
         let candidates: Vec<Candidate<'_>> = of_rows(&rows)
@@ -293,7 +395,11 @@ proptest! {
             .zip(&rows)
             .map(|(c, row)| Candidate { embedding: Some(row), silver: Some(&outputs_known), ..c })
             .collect();
-        let labelled = [Labelled { outputs: &outputs_known, embedding: rows.last().map(Vec::as_slice) }];
+        let labelled = [Labelled {
+            outputs: &outputs_known,
+            silver: Some(&outputs_known),
+            embedding: rows.last().map(Vec::as_slice),
+        }];
         for selection in [Selection::Single, Selection::Multiple] {
             let pool = Pool { outputs: &names, selection, candidates: &candidates, labelled: &labelled };
             prop_assert_eq!(order(&pool, &Mix::of(Strategy::ALL[at]), 1, 99).len(), rows.len());

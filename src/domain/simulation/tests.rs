@@ -72,6 +72,29 @@ fn an_order_that_finds_the_rare_needs_fewer_labels_than_chance() {
     assert_eq!(starts[0], starts[1], "both orders start from the same sentences");
 }
 
+/// A classifier that knows nothing, and silver that always errs in the same way: what silver says of the labelled sentences
+/// tells what it means on the open ones.
+#[test]
+fn a_game_learns_what_silver_is_worth() {
+    let plain = rows();
+    let rows: Vec<Row> =
+        plain.iter().map(|row| Row { silver: Some(vec![(row.outputs[0] + 1) % 3]), ..row.clone() }).collect();
+    let plan = Plan { start: 30, stop: true, ..plan(&["contested"]) };
+    let outputs = names();
+    let needed = |rows: &[Row]| -> usize {
+        let stage = Stage { outputs: &outputs, selection: Selection::Single, rows };
+        let mut learn = learn(rows);
+        let mut blunt = |lesson: &Lesson<'_>| -> Result<Option<Learnt>, Infallible> {
+            let learnt = learn(lesson)?;
+            Ok(learnt.map(|l| Learnt { probabilities: vec![vec![0.8, 0.1, 0.1]; lesson.open.len()], ..l }))
+        };
+        let games = play(&stage, &plan, &mut blunt, &mut |_| ControlFlow::Continue(())).unwrap();
+        games.iter().map(|game: &Game| game.reached.unwrap().sentences).sum()
+    };
+    let (with, without) = (needed(&rows), needed(&plain));
+    assert!(2 * with < without, "{with} {without}");
+}
+
 #[test]
 fn a_game_ends_where_it_is_told_to() {
     let rows = rows();
