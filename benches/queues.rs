@@ -20,7 +20,7 @@ use goldsmith::workflow::{Cancel, demo};
 
 const SEEDS: usize = 10;
 const START: usize = 20;
-const BATCH: usize = 20;
+const BATCH: usize = 10;
 const SHARE: f64 = 0.95;
 const ORDERS: [&str; 4] = ["random", "contested=0.5+balanced=0.4+random=0.1", "margin", "balanced"];
 

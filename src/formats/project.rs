@@ -122,7 +122,7 @@ seed = 1
 order = "mix"
 mix = { contested = 0.5, balanced = 0.4, random = 0.1 }
 # The order is made anew after so many decisions.
-retrain_every = 25
+retrain_every = 10
 # At most so many sentences are put in order.
 limit = 2000
 seed = 1

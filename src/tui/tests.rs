@@ -610,7 +610,7 @@ fn the_queue_is_planned_anew_while_an_expert_decides() {
     let (_folder, project) = project("single");
     let file = project.folder.join("goldsmith.toml");
     let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("retrain_every = 25", "retrain_every = 2")).unwrap();
+    std::fs::write(&file, text.replace("retrain_every = 10", "retrain_every = 2")).unwrap();
     let mut bench = Headless::open(Project::read(&project.folder, Some("ann")).unwrap(), 120, 40).unwrap();
     bench.press(&["1"]);
     assert!(!bench.text().contains("here:"), "{}", bench.text());

@@ -41,7 +41,7 @@ pub(in crate::cli) struct SimulateArgs {
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub(in crate::cli) start: usize,
     /// Sentences decided between two trainings.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub(in crate::cli) batch: usize,
     /// At most so many sentences in a game; without it, all.
     #[arg(long, value_name = "N")]

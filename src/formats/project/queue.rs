@@ -20,7 +20,7 @@ pub struct QueueSettings {
 
 impl Default for QueueSettings {
     fn default() -> Self {
-        Self { order: Mix::usual(), retrain_every: 25, limit: 2_000, seed: 1 }
+        Self { order: Mix::usual(), retrain_every: 10, limit: 2_000, seed: 1 }
     }
 }
 
