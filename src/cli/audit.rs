@@ -198,7 +198,7 @@ fn cells(entry: &Entry) -> Vec<String> {
         row.sentence.map_or_else(String::new, |id| id.0.to_string()),
         row.place.map_or_else(String::new, |at| format!("{}..{}", at.start, at.end)),
         label,
-        match record.and_then(|record| record.detail.as_ref()) {
+        match record.and_then(|record| record.detail.as_deref()) {
             Some(detail) => recast(detail),
             None => stand.map_or_else(String::new, |stand| stand.comment.clone()),
         },
@@ -242,7 +242,7 @@ fn line(project: &Project, entry: &Entry) -> String {
         _ => "a sentence that is not here".into(),
     };
     let mut said = match record.kind {
-        EventKind::Recast => record.detail.as_ref().map_or_else(|| "changes categories".into(), recast),
+        EventKind::Recast => record.detail.as_deref().map_or_else(|| "changes categories".into(), recast),
         EventKind::Decide => format!("decides on {at}"),
         EventKind::Settle => format!("settles {at}"),
         EventKind::Undo => format!("takes back what was said on {at}"),

@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn labels_are_read_with_the_keys_that_took_their_place() {
-        let cases: [([&[&str]; 3], &str, Option<&str>); 10] = [
+        type Was<'a> = [&'a [&'a str]; 3];
+        let cases: [(Was<'_>, &str, Option<&str>); 10] = [
             ([&[], &[], &[]], "memory,mood", Some("memory,mood")),
             // Of another site's guideline: nothing is known of it.
             ([&[], &[], &[]], "strange", Some("strange")),

@@ -99,7 +99,7 @@ pub struct Record {
     pub target: Option<EventId>,
     /// How labels are read from here on, at the site that it comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<Recast>,
+    pub detail: Option<Box<Recast>>,
 }
 
 /// The last moment of the year 9999.
@@ -200,7 +200,7 @@ mod tests {
             assert!(record.check().is_err(), "case {at}");
         }
         assert!(Record { took: Some(1), ..undo.clone() }.check().is_err());
-        let detail = Recast { before: "t".into(), after: "u".into(), lineage: Lineage::default() };
+        let detail = Box::new(Recast { before: "t".into(), after: "u".into(), lineage: Lineage::default() });
         let recast = Record { kind: EventKind::Recast, target: None, detail: Some(detail), ..undo.clone() };
         assert_eq!(recast.check(), Ok(()));
         assert!(Record { detail: None, ..recast.clone() }.check().is_err());

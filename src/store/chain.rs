@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::{Store, StoreError, ledger};
 use crate::domain::corpus::{DocumentUid, SentenceId};
 use crate::domain::label::{Annotator, EventId, Label};
+use crate::domain::lineage::Recast;
 use crate::domain::record::{ProposalRef, Record, SentenceRef};
 use crate::domain::taxonomy::hex;
 
@@ -98,7 +99,7 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         taxonomy: row.get(13)?,
         supersedes: row.get::<_, Option<String>>(14)?.as_deref().map(ledger::split),
         target: row.get(15)?,
-        detail: row.get(17)?,
+        detail: row.get::<_, Option<Recast>>(17)?.map(Box::new),
     })
 }
 

@@ -136,6 +136,9 @@ struct Work<'a> {
     open: &'a [Open],
 }
 
+/// Sentences that the classifier is asked about, with their texts.
+type Asked<'a> = Vec<(&'a Open, String)>;
+
 /// Numbers of outputs by category, for a label.
 type Positions<'a> = dyn Fn(&Label) -> Vec<usize> + 'a;
 
@@ -248,7 +251,7 @@ impl Work<'_> {
 
     /// Open sentences of training patients with their texts, in note order, each wording once, and at most [`MOST_ASKED`] of them,
     /// drawn at random.
-    fn pool(&self, store: &Store, settings: &QueueSettings) -> Result<(Vec<(&Open, String)>, String), WorkflowError> {
+    fn pool(&self, store: &Store, settings: &QueueSettings) -> Result<(Asked<'_>, String), WorkflowError> {
         let all: Vec<&Open> = self.open.iter().filter(|open| open.split == Split::Train).collect();
         let drawn = if all.len() <= MOST_ASKED {
             (0..all.len()).collect()
