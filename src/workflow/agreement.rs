@@ -78,11 +78,17 @@ pub fn of(project: &Project, store: &Store, board: &Board) -> Result<Report, Wor
         board.votes().into_iter().map(|(id, patient, _)| (id, patient)).collect();
     let (categories, selection) = (project.taxonomy.categories().len(), project.taxonomy.selection());
     let bits = |decision: &Decision| {
-        let label = store.lineage().read(decision.stand.label.as_ref()?)?;
-        project.taxonomy.knows(&label).then(|| project.taxonomy.bits(&label))
+        let label = decision.stand.label.as_ref().filter(|label| project.taxonomy.knows(label))?;
+        Some(project.taxonomy.bits(label))
     };
     let mut looks: BTreeMap<Annotator, Vec<Relook>> = BTreeMap::new();
-    for (earlier, later) in looked_again(&store.events()?) {
+    let mut events = store.events()?;
+    for event in &mut events {
+        if let Event::Decide(Decision { stand, .. }) = event {
+            stand.label = stand.label.take().and_then(|label| store.lineage().read(&label));
+        }
+    }
+    for (earlier, later) in looked_again(&events) {
         let labels = bits(earlier).zip(bits(later));
         let Some((patient, (earlier, now))) = patients.get(&later.sentence).zip(labels) else {
             continue;
