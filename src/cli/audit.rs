@@ -23,7 +23,8 @@ const FAULTS_SHOWN: usize = 50;
 const ROWS_AT_ONCE: usize = 1_000;
 
 pub(super) fn audit(project: &Project, args: &AuditArgs) -> Result<Exit, Failure> {
-    let mut store = project.store()?;
+    // Also where the guideline and the log differ: that is when it is asked for.
+    let mut store = project.store_as_it_is()?;
     let filter = LogFilter {
         annotator: args.annotator.clone().map(Annotator),
         sentence: args.sentence.map(SentenceId),

@@ -13,16 +13,27 @@ use crate::workflow::recast::{self, Plan, Reading, Request};
 /// Shows a change, and makes it if that is asked for.
 pub(super) fn run(project: &Project, how: RecastArgs, request: &Request) -> Result<Exit, Failure> {
     let plan = recast::plan(project, request)?;
+    if how.yes {
+        recast::apply(project, &plan)?;
+    }
     if how.json {
         print(&format!("{:#}\n", serde_json::json!({ "plan": plan, "done": how.yes })))?;
     } else {
         print(&text(project, &plan))?;
     }
+    for line in &plan.lost {
+        say(&format!("written since, and gone then: {line}"));
+    }
+    if plan.unsure > 0 {
+        say(&format!(
+            "{} given since may belong to what was merged: they stay as they are, and `/outdated` shows them to each expert",
+            counted(plan.unsure as usize, "label")
+        ));
+    }
     if !how.yes {
         say("nothing has been done; the same with --yes does it");
         return Ok(Exit::Success);
     }
-    recast::apply(project, &plan)?;
     say(&format!("done: {} and the log say so; `goldsmith taxonomy undo` undoes it", project.file.taxonomy.display()));
     match plan.reopened() {
         0 => {}
@@ -45,7 +56,7 @@ pub(super) fn run(project: &Project, how: RecastArgs, request: &Request) -> Resu
     for line in &plan.stale {
         say(&format!("next: the guideline speaks of a category that is no more: \"{line}\""));
     }
-    say("a workbench that is open saves nothing more until it is started again");
+    say("a workbench that is open saves no decision until it is started again; classifiers are to be trained anew");
     Ok(Exit::Success)
 }
 

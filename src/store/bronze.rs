@@ -84,7 +84,7 @@ impl Store {
     }
 
     /// Calls `take` with every bronze sentence, of one run or of all, in order. One that was written for a category that has been
-    /// split since is left out: which part it shows is not known.
+    /// split since, or that an expert gave such a one, is left out: which part it shows is not known.
     pub fn bronze_each(&self, run: Option<&RunId>, mut take: impl FnMut(BronzeRow)) -> Result<(), StoreError> {
         self.with(|c| {
             let mut statement = c.prepare_cached(
@@ -101,10 +101,14 @@ impl Store {
                 let Some(target) = self.lineage.read(&row.get(1)?) else {
                     continue;
                 };
-                let read = |mut stand: Stand| {
-                    stand.label = stand.label.and_then(|label| self.lineage.read(&label));
-                    stand
-                };
+                let mut verdict: Option<Stand> = row.get(6)?;
+                if let Some(label) = verdict.as_mut().and_then(|stand| stand.label.as_mut()) {
+                    // What an expert made of it is open again: neither theirs nor the model's word holds.
+                    let Some(read) = self.lineage.read(label) else {
+                        continue;
+                    };
+                    *label = read;
+                }
                 take(BronzeRow {
                     sentence: row.get(0)?,
                     target,
@@ -112,7 +116,7 @@ impl Store {
                     run: row.get(3)?,
                     external_id: row.get(4)?,
                     passed: row.get(5)?,
-                    verdict: row.get::<_, Option<Stand>>(6)?.map(read),
+                    verdict,
                 });
             }
             Ok(())

@@ -38,20 +38,19 @@ impl Store {
     /// taking in the same log twice changes nothing. Whoever does not know that categories were changed meanwhile is refused: the
     /// screen before them shows categories that are no more.
     pub fn append(&mut self, events: &[Event]) -> Result<(), StoreError> {
+        self.write_knowing(|c| events.iter().try_for_each(|event| append(c, event)))
+    }
+
+    /// Writes what somebody says who knows the categories of today.
+    fn write_knowing<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let known = self.recast.clone();
-        let written = self.write(|c| {
-            let knows = in_force(c)? == known;
-            if knows {
-                events.iter().try_for_each(|event| append(c, event))?;
-            }
-            Ok(knows)
-        })?;
-        if written { Ok(()) } else { Err(StoreError::Recast) }
+        let written = self.write(|c| if in_force(c)? == known { work(c).map(Some) } else { Ok(None) })?;
+        written.ok_or(StoreError::Recast)
     }
 
     /// Withdraws the annotator's latest decision that is not withdrawn; `None` when there is none.
     pub fn undo(&mut self, annotator: &Annotator, id: EventId, at: Timestamp) -> Result<Option<Undone>, StoreError> {
-        self.write(|c| {
+        self.write_knowing(|c| {
             let target = c
                 .prepare_cached(
                     "SELECT id, sentence, kind = 'settle' FROM events e WHERE annotator = ?1 AND kind IN ('decide', 'settle')
@@ -68,7 +67,7 @@ impl Store {
 
     /// Restores the decision that was withdrawn last, unless the annotator has decided something since.
     pub fn redo(&mut self, annotator: &Annotator, id: EventId, at: Timestamp) -> Result<Option<Undone>, StoreError> {
-        self.write(|c| {
+        self.write_knowing(|c| {
             let target = c
                 .prepare_cached(
                     "SELECT e.id, e.sentence, e.kind = 'settle' FROM undone u JOIN events e ON e.id = u.target WHERE u.annotator = ?1

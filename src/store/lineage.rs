@@ -2,10 +2,11 @@
 
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::ledger::{settle, stand};
-use super::{Store, StoreError, chain};
+use super::protocol::use_taxonomy;
+use super::{Store, StoreError, chain, explain};
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Annotator, EventId, Label, Source, Stand, Timestamp};
 use crate::domain::lineage::{Lineage, Recast};
@@ -29,8 +30,14 @@ const IN_FORCE: &str = "SELECT id, detail FROM events WHERE kind = 'recast' AND 
 
 /// How labels are read in this store.
 pub(super) fn lineage(c: &Connection) -> rusqlite::Result<Lineage> {
-    let latest = c.prepare_cached(IN_FORCE)?.query_row([], |row| row.get::<_, Recast>(1)).optional()?;
-    Ok(latest.map(|recast| recast.lineage).unwrap_or_default())
+    Ok(latest(c)?.map(|recast| recast.lineage).unwrap_or_default())
+}
+
+/// None also where it cannot be read: then it was changed behind the program's back. The audit names it, and whoever holds the
+/// guideline to what is read here finds that they differ.
+fn latest(c: &Connection) -> rusqlite::Result<Option<Recast>> {
+    let detail: Option<Option<String>> = c.prepare_cached(IN_FORCE)?.query_row([], |row| row.get(1)).optional()?;
+    Ok(detail.flatten().and_then(|detail| serde_json::from_str(&detail).ok()))
 }
 
 /// The event that says how labels are read.
@@ -58,7 +65,7 @@ impl Store {
 
     /// The latest change of categories that was made here.
     pub fn latest_recast(&self) -> Result<Option<Recast>, StoreError> {
-        self.with(|c| c.prepare_cached(IN_FORCE)?.query_row([], |row| row.get(1)).optional())
+        self.with(latest)
     }
 
     /// What an annotator said of a sentence, where that is open again because a category was split.
@@ -108,22 +115,31 @@ impl Store {
         Ok(all)
     }
 
-    /// Changes how labels are read, from this event on, and brings the folds up to date. No label is written anew.
-    pub fn recast(
+    /// Changes how labels are read, from this event on, brings the folds up to date, and keeps the texts of versions of the
+    /// guideline, by their hashes; the last of them is in use from now on. No label is written anew. `publish` is called while
+    /// the store is held and before any of this is final: if it fails, nothing has happened.
+    pub fn recast<E: From<StoreError>>(
         &mut self,
-        id: &EventId,
-        at: Timestamp,
-        annotator: &Annotator,
+        (id, at, annotator): (&EventId, Timestamp, &Annotator),
         recast: &Recast,
-    ) -> Result<(), StoreError> {
-        self.write(|c| {
+        versions: &[(&str, &str)],
+        publish: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        let path = self.path.clone();
+        let fail = |error| E::from(explain(&path, error));
+        let write = |c: &Connection| {
             let before = lineage(c)?;
             c.prepare_cached("INSERT INTO events (id, kind, at, annotator, detail) VALUES (?, 'recast', ?, ?, ?)")?
                 .execute(params![id, at, annotator, recast])?;
             chain::link(c, c.last_insert_rowid())?;
-            before.earlier().chain(recast.lineage.earlier()).try_for_each(|key| refold(c, key))
-        })?;
-        self.read_lineage()
+            before.earlier().chain(recast.lineage.earlier()).try_for_each(|key| refold(c, key))?;
+            versions.iter().try_for_each(|(hash, text)| use_taxonomy(c, hash, at, text, true))
+        };
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        write(&transaction).map_err(fail)?;
+        publish()?;
+        transaction.commit().map_err(fail)?;
+        Ok(self.read_lineage()?)
     }
 }
 

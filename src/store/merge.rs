@@ -126,8 +126,10 @@ fn take(
         (Some(proposal), Some(sentence)) => find_proposal(c, proposal, sentence)?,
         _ => None,
     };
-    // What left this store and comes back, its file having been lost meanwhile, is its own again.
-    let site = record.site.as_deref().filter(|site| own != Some(*site));
+    // What left this store and comes back, its file having been lost meanwhile, is its own again. But how labels are read here
+    // is for this store's guideline to say.
+    let its_own = |site: &&str| own == Some(*site) && record.kind != EventKind::Recast;
+    let site = record.site.as_deref().filter(|site| !its_own(site));
     c.prepare_cached(
         "INSERT INTO events (id, kind, at, annotator, sentence, stand, took, proposal_visible, proposal, taxonomy,
              supersedes, target, detail, site)
@@ -151,11 +153,7 @@ fn take(
     ])?;
     let seq = c.last_insert_rowid();
     chain::link(c, seq)?;
-    match record.kind {
-        // Its own, come back: it may be what holds here.
-        EventKind::Recast if site.is_none() => ledger::rebuild(c)?,
-        _ => ledger::fold(c, seq, record.kind.word(), &record.annotator, sentence, record.target.as_ref())?,
-    }
+    ledger::fold(c, seq, record.kind.word(), &record.annotator, sentence, record.target.as_ref())?;
     merged.new += 1;
     Ok(())
 }

@@ -111,21 +111,20 @@ impl Store {
         })
     }
 
-    /// Keeps the version of the guideline that is in use, with its text as it stands now: comments are no part of its hash.
+    /// Keeps the version of the guideline that is in use.
     pub fn use_taxonomy(&mut self, hash: &str, at: Timestamp, content: &str) -> Result<(), StoreError> {
-        let same = self.with(|c| {
-            c.prepare_cached("SELECT 1 FROM taxonomies WHERE hash = ? AND content = ?")?.exists(params![hash, content])
-        })?;
-        if same && self.taxonomy_in_use()?.as_deref() == Some(hash) {
+        if self.taxonomy_in_use()?.as_deref() == Some(hash) {
             return Ok(());
         }
-        self.write(|c| {
-            c.prepare_cached(
-                "INSERT INTO taxonomies (hash, at, content) VALUES (?, ?, ?)
-                 ON CONFLICT (hash) DO UPDATE SET content = excluded.content",
-            )?
-            .execute(params![hash, at, content])?;
-            c.execute("INSERT OR REPLACE INTO meta VALUES ('guideline', ?)", [hash]).map(drop)
+        self.write(|c| use_taxonomy(c, hash, at, content, false))
+    }
+
+    /// The version that this store's latest decision was made by.
+    pub fn taxonomy_of_latest_decision(&self) -> Result<Option<String>, StoreError> {
+        self.with(|c| {
+            let latest =
+                "SELECT taxonomy FROM events WHERE site IS NULL AND taxonomy IS NOT NULL ORDER BY seq DESC LIMIT 1";
+            c.query_row(latest, [], |row| row.get(0)).optional()
         })
     }
 
@@ -168,4 +167,21 @@ impl Store {
             .collect()
         })
     }
+}
+
+/// Makes a version of the guideline the one in use; `anew` takes its text as it stands now, of which comments are no part of the
+/// hash.
+pub(super) fn use_taxonomy(
+    c: &rusqlite::Connection,
+    hash: &str,
+    at: Timestamp,
+    content: &str,
+    anew: bool,
+) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "INSERT INTO taxonomies (hash, at, content) VALUES (?1, ?2, ?3)
+         ON CONFLICT (hash) DO UPDATE SET content = excluded.content WHERE ?4",
+    )?
+    .execute(params![hash, at, content, anew])?;
+    c.execute("INSERT OR REPLACE INTO meta VALUES ('guideline', ?)", [hash]).map(drop)
 }

@@ -86,7 +86,7 @@ pub fn log(
     with_text: bool,
     each: &mut dyn FnMut(Entry) -> Result<(), WorkflowError>,
 ) -> Result<u64, WorkflowError> {
-    let store = project.store()?;
+    let store = project.store_as_it_is()?;
     let order = store.log_order(filter)?;
     for seq in &order {
         let row = store.log_row(*seq)?;

@@ -153,7 +153,9 @@ fn classifier(project: &Project, store: &Store, settings: &GenerateSettings) -> 
     }
     // A project without a classifier yet is no fault; the check is left out, and the verdicts show that.
     let folder = train::latest_model(project, store, None).ok()?;
-    classifier::load(&folder).ok().map(|(model, _)| model)
+    let (model, _) = classifier::load(&folder).ok()?;
+    // One that was trained for other categories says nothing of these.
+    (model.outputs() == train::outputs(&project.taxonomy).0).then_some(model)
 }
 
 /// Generates.

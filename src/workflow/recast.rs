@@ -1,14 +1,14 @@
 //! Categories renamed, merged or split: what a change of the taxonomy file would do to the labels that there are, shown before it
 //! is done; done in the file and in the log; and undone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::project::Project;
 use super::{WorkflowError, guideline, new_event_id, now};
-use crate::domain::guideline::{Change, diff};
+use crate::domain::guideline::{Change, Outdated, diff};
 use crate::domain::label::Label;
 use crate::domain::lineage::{Lineage, Recast};
 use crate::domain::taxonomy::{CategoryKey, Taxonomy};
@@ -66,7 +66,7 @@ pub fn plan(project: &Project, request: &Request) -> Result<Plan, WorkflowError>
     }
 }
 
-/// Makes the change: first in the file, then in the log. Broken off between the two, every other command says so, and
+/// Makes the change in the file and in the log. Should the power fail between the two, every other command says so, and
 /// `goldsmith taxonomy migrate` ends it.
 pub fn apply(project: &Project, plan: &Plan) -> Result<(), WorkflowError> {
     make(project, &mut project.store_as_it_is()?, plan)
@@ -125,6 +125,10 @@ pub struct Plan {
     pub moves: Vec<Move>,
     /// Lines of the guideline that would still name a key that is given up.
     pub stale: Vec<String>,
+    /// Lines of the taxonomy file that were written since the change that is undone, and would be lost.
+    pub lost: Vec<String>,
+    /// Experts' labels that were given since to a category which others had been merged into and which stays: they stay too.
+    pub unsure: u64,
     /// The guideline as it would be; for names.
     #[serde(skip)]
     pub taxonomy: Taxonomy,
@@ -206,7 +210,21 @@ fn undo(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
     let path = &project.file.taxonomy;
     // The text as it was may have faults only if somebody wrote into the store.
     taxonomy::parse(Path::new(&hash), &before)?;
-    planned(project, store, taxonomy::restored(path, &before, &project.taxonomy)?)
+    let mut plan = planned(project, store, taxonomy::restored(path, &before, &project.taxonomy)?)?;
+    if let Some((_, then)) = store.taxonomy(&latest.after)? {
+        let then: BTreeSet<&str> = then.lines().collect();
+        let since = project.guideline.lines().filter(|line| !line.trim().is_empty() && !then.contains(line));
+        plan.lost = since.map(str::to_owned).collect();
+    }
+    // A category that took others in and stays one: which of the labels given since are of those others is not known.
+    let back = |key: &CategoryKey| plan.taxonomy.get(key).is_some();
+    let kept = project.taxonomy.categories().iter().filter(|c| back(&c.key) && c.was.iter().any(back));
+    let categories: Vec<CategoryKey> = kept.map(|category| category.key.clone()).collect();
+    if !categories.is_empty() {
+        let since = Outdated { taxonomy: project.taxonomy.hash(), all: false, categories, none: false };
+        plan.unsure = store.outdated_count(&[since])?;
+    }
+    Ok(plan)
 }
 
 fn by_hand(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
@@ -222,18 +240,23 @@ fn by_hand(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
 
 fn make(project: &Project, store: &mut Store, plan: &Plan) -> Result<(), WorkflowError> {
     let path = &project.file.taxonomy;
-    if read_text(path)? != project.guideline {
-        return Err(WorkflowError::Refused(format!(
-            "{} was changed meanwhile; look at the plan again",
-            path.display()
-        )));
+    let Plan { text, recast, .. } = plan;
+    let mut versions = vec![(recast.after.as_str(), text.as_str())];
+    if project.taxonomy.hash() == recast.before {
+        // With its comments as they stand, for whoever undoes this.
+        versions.insert(0, (&recast.before, &project.guideline));
     }
-    if plan.text != project.guideline {
-        replace(path, &plan.text)?;
-    }
-    let at = now();
-    store.use_taxonomy(&plan.recast.after, at, &plan.text)?;
-    Ok(store.recast(&new_event_id(), at, &project.annotator, &plan.recast)?)
+    // The file changes while the store is held, and nothing has happened if one of them cannot be written.
+    store.recast((&new_event_id(), now(), &project.annotator), recast, &versions, || {
+        if read_text(path)? != project.guideline {
+            let said = format!("{} was changed meanwhile; look at the plan again", path.display());
+            return Err(WorkflowError::Refused(said));
+        }
+        if *text != project.guideline {
+            replace(path, text)?;
+        }
+        Ok(())
+    })
 }
 
 /// Sees to it that labels are read as the taxonomy file says. Where that changes no label that there is, nobody needs to be
@@ -249,7 +272,7 @@ pub(super) fn agree(project: &Project, store: &mut Store) -> Result<(), Workflow
     let touched: u64 = plan.moves.iter().map(|m| m.experts + m.adjudicators + m.machines + m.written).sum();
     Err(WorkflowError::Refused(format!(
         "{} renames, merges or splits categories, and {touched} labels would be read otherwise; `goldsmith taxonomy migrate` shows \
-         how, `goldsmith taxonomy migrate --yes` does it",
+         how, `goldsmith taxonomy migrate --yes` does it; if nobody has changed that file, begin with `goldsmith audit`",
         project.file.taxonomy.display()
     )))
 }
@@ -300,6 +323,8 @@ fn planned(project: &Project, store: &Store, text: String) -> Result<Plan, Workf
         changes: diff(&current, &taxonomy),
         moves: moves.into_values().collect(),
         stale: stale(&taxonomy, &lineage),
+        lost: Vec::new(),
+        unsure: 0,
         recast: Recast { before, after, lineage },
         taxonomy,
         text,
@@ -313,11 +338,19 @@ fn stale(taxonomy: &Taxonomy, lineage: &Lineage) -> Vec<String> {
     of_all.chain(of_each).filter(|line| !lineage.named_in(line).is_empty()).cloned().collect()
 }
 
-/// The version before `after`: the one in use, or the latest that was met.
+/// The version before `after`: the one in use, or where that is not known the one that this store's latest decision was made by.
 fn in_use(store: &Store, after: &str) -> Result<Option<String>, WorkflowError> {
-    let in_use = store.taxonomy_in_use()?.filter(|hash| hash != after);
-    let met = store.taxonomy_hashes()?.into_iter().map(|(hash, _)| hash);
-    Ok(in_use.or_else(|| met.rev().find(|hash| hash != after)))
+    let other = |hash: &String| hash != after;
+    let in_use = store.taxonomy_in_use()?.filter(other);
+    let known = match in_use {
+        Some(hash) => Some(hash),
+        None => store.taxonomy_of_latest_decision()?.filter(other),
+    };
+    // A decision may name a version whose text is not here.
+    match known.filter(|hash| !hash.is_empty()) {
+        Some(hash) => Ok(store.taxonomy(&hash)?.map(|(hash, _)| hash)),
+        None => Ok(None),
+    }
 }
 
 fn known(project: &Project, word: &str) -> Result<CategoryKey, WorkflowError> {

@@ -10,7 +10,7 @@ use crate::domain::lineage::Recast;
 use crate::domain::record::Record;
 use crate::domain::split::SplitPlan;
 use crate::domain::text::Span;
-use crate::store::{Store, Tampering};
+use crate::store::{Store, StoreError, Tampering};
 
 const NOTES: [&str; 3] = ["one", "two", "three"];
 
@@ -128,7 +128,8 @@ fn recast(lineage: usize) -> Recast {
 }
 
 fn change(store: &mut Store, id: &str, lineage: usize) {
-    store.recast(&EventId(id.into()), Timestamp(1), &Annotator("ann".into()), &recast(lineage)).unwrap();
+    let (id, ann) = (EventId(id.into()), Annotator("ann".into()));
+    store.recast::<StoreError>((&id, Timestamp(1), &ann), &recast(lineage), &[], || Ok(())).unwrap();
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -292,5 +293,33 @@ fn whatever_is_changed_behind_the_programs_back_is_named() {
         let audited = store.audit(Some(&head)).unwrap();
         assert_eq!(audited.tampering, expected, "{sql}");
         assert_eq!(audited.found, !sql.contains("event = '3'"), "{sql}");
+    }
+}
+
+/// How labels are read is for each site to say: neither another's change nor one of its own that comes back holds.
+#[test]
+fn a_change_of_categories_that_comes_in_changes_nothing_here() {
+    let mut ward = site("ward", 0);
+    change(&mut ward, "2", 1);
+    let mut lost = site("ward", 0);
+    lost.append(&[Event::Decide(decision("1", "ann", sentence(&lost, "one"), "memory"))]).unwrap();
+    let before = shown(&lost);
+    assert_eq!(lost.merge(&bundle(&ward), &[]).unwrap().new, 1);
+    assert_eq!((lost.latest_recast().unwrap(), shown(&lost)), (None, before));
+    assert_eq!(lost.merge(&bundle(&ward), &[]).unwrap().new, 0);
+    assert_eq!(lost.audit(None).unwrap().tampering, vec![]);
+}
+
+/// A change that cannot be read any more stops nobody from finding out.
+#[test]
+fn a_changed_change_of_categories_is_named() {
+    for detail in ["x", r#"{"before":"","after":"","lineage":{"mood":["care"]}}"#] {
+        let mut store = site("ward", 0);
+        store.append(&[Event::Decide(decision("1", "ann", SentenceId(1), "memory"))]).unwrap();
+        change(&mut store, "2", 1);
+        tamper(&store, &format!("UPDATE events SET detail = '{detail}' WHERE id = '2'"));
+        let found = store.audit(None).unwrap().tampering;
+        assert_eq!(found[0], Tampering::Changed { position: 2, event: EventId("2".into()) }, "{detail}");
+        store.read_lineage().unwrap();
     }
 }

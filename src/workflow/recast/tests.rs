@@ -9,11 +9,13 @@ use crate::domain::gold::Policy;
 use crate::domain::label::tests::run;
 use crate::domain::label::{Annotator, Decision, Event, NewProposal, RunId, RunKind, Source, Stand};
 use crate::domain::queue::{Filter, Progress, Wanted, Whose};
+use crate::domain::split::Tier;
 use crate::domain::text::Span;
-use crate::store::{Direction, StoreError};
+use crate::store::{Direction, NewBronze, StoreError};
 use crate::workflow::metrics::Board;
 use crate::workflow::project::init;
 use crate::workflow::review;
+use crate::workflow::train::Labelled;
 
 const TAXONOMY: &str = r#"name = "feelings"
 selection = "multiple"
@@ -236,6 +238,7 @@ fn whoever_does_not_know_of_the_change_saves_nothing() {
     let late = decision(&before, "ann", 1, "anger");
     let refused = open.append(&[Event::Decide(late.clone())]).unwrap_err();
     assert!(matches!(refused, StoreError::Recast), "{refused}");
+    assert!(matches!(open.undo(&late.annotator, new_event_id(), now()), Err(StoreError::Recast)));
     assert_eq!(study.shown(), Vec::<String>::new());
     study.store().append(&[Event::Decide(late)]).unwrap();
     assert_eq!(study.shown(), ["1 ann rage"]);
@@ -264,6 +267,80 @@ fn a_change_by_hand_is_looked_at_first() {
     let other = std::fs::read_to_string(&file).unwrap().replace("key = \"pain\"", "key = \"ache\"\nwas = [\"pain\"]");
     std::fs::write(&file, other).unwrap();
     assert!(study.project().store().is_ok());
+    study.sound();
+}
+
+/// What she said since of the one that stays may be of the other: that is said, and found.
+#[test]
+fn labels_given_to_a_category_that_others_had_joined_are_pointed_out() {
+    let study = Study::new();
+    study.decide("ann", 1, "anger");
+    study.change(|p, s| merge(p, s, &["anger".to_owned()], "sadness", None));
+    study.decide("ann", 2, "sadness");
+    let file = study.project().file.taxonomy;
+    let with_words = std::fs::read_to_string(&file).unwrap() + "\n# A remark.\n";
+    std::fs::write(&file, with_words).unwrap();
+    let plan = study.change(undo);
+    assert_eq!((plan.unsure, plan.lost), (1, vec!["# A remark.".to_owned()]));
+    assert_eq!(study.gold(), ["1 anger", "2 sadness"]);
+    let (project, store) = (study.project(), study.store());
+    let outdated = Filter { outdated: guideline::outdated(&project, &store).unwrap(), ..Filter::default() };
+    let page = store.page(&outdated, &project.annotator, None, Direction::Forward, 9).unwrap();
+    assert_eq!(page, [SentenceId(2)]);
+    let again = study.change(undo);
+    assert!(again.lost.is_empty() && std::fs::read_to_string(&file).unwrap().contains("# A remark."));
+}
+
+/// A sentence that was written for a category says nothing of what became of it, nor of a category that nobody here knows.
+#[test]
+fn bronze_is_trained_on_for_categories_that_there_are() {
+    let study = Study::new();
+    let (project, mut store) = (study.project(), study.store());
+    let run = run("2", RunKind::Generate);
+    store.put_run(&run).unwrap();
+    let made = |id: &str, target: &str| NewBronze {
+        document: NewDocument {
+            patient: PatientKey(id.into()),
+            external_id: id.into(),
+            title: String::new(),
+            kind: String::new(),
+            date: String::new(),
+            source: "test".into(),
+            text: format!("Made {id}."),
+            sentences: vec![Span { start: 0, end: 6 + id.len() }],
+        },
+        target: Label::parse(target).unwrap(),
+        brief: String::new(),
+        verdicts: vec![],
+    };
+    let all = [made("a", "anger"), made("b", "pain"), made("c", "pain"), made("d", "grief"), made("e", "sadness")];
+    store.add_bronze(&run.id, &all, &project.file.split).unwrap();
+    // Ann finds anger in the second one.
+    study.decide("ann", SENTENCES as i64 + 2, "anger");
+    let trained = || {
+        let (project, store) = (study.project(), study.store());
+        let mut board = Board::default();
+        board.refresh(&project, &store).unwrap();
+        let labels = Labelled::read(&project, &store, &board, &[Tier::Bronze]).unwrap();
+        let set = labels.train_set(&[Tier::Bronze], |_| true);
+        set.rows().iter().map(|row| row.label.join()).collect::<Vec<_>>()
+    };
+    assert_eq!(trained(), ["anger", "anger", "pain", "sadness"]);
+    study.change(|p, s| split(p, s, "anger", &["rage".to_owned(), "spite".to_owned()]));
+    assert_eq!(trained(), ["pain", "sadness"]);
+    study.change(undo);
+    assert_eq!(trained(), ["anger", "anger", "pain", "sadness"]);
+}
+
+/// The file and the log change together or not at all.
+#[test]
+fn a_change_that_cannot_be_written_is_none() {
+    let study = Study::new();
+    let (project, store) = (study.project(), study.store());
+    let plan = rename(&project, &store, "anger", "rage", None).unwrap();
+    std::fs::write(&project.file.taxonomy, format!("{TAXONOMY}# meanwhile\n")).unwrap();
+    assert!(apply(&project, &plan).unwrap_err().to_string().contains("changed meanwhile"));
+    assert_eq!(study.store().latest_recast().unwrap(), None);
     study.sound();
 }
 
