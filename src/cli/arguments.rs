@@ -299,8 +299,8 @@ pub(super) enum TaxonomyVerb {
         #[command(flatten)]
         how: RecastArgs,
     },
-    /// Undo the latest change of categories (or do again what was undone); labels that were given since go back to what their
-    /// category came from.
+    /// Undo the latest change of categories that is not undone; labels that were given since go back to what their category came
+    /// from.
     #[command(after_help = "Examples:\n  goldsmith taxonomy undo\n  goldsmith taxonomy undo --yes")]
     Undo {
         #[command(flatten)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::label::Label;
+use super::label::{EventId, Label};
 use super::taxonomy::{CategoryKey, Taxonomy};
 
 /// The keys that a taxonomy no longer has, each with those that took its place: one where it was renamed or merged, several
@@ -104,6 +104,9 @@ pub struct Recast {
     pub after: String,
     /// How labels are read from here on.
     pub lineage: Lineage,
+    /// The change that it undoes, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<EventId>,
 }
 
 #[cfg(test)]

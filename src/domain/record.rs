@@ -200,7 +200,8 @@ mod tests {
             assert!(record.check().is_err(), "case {at}");
         }
         assert!(Record { took: Some(1), ..undo.clone() }.check().is_err());
-        let detail = Box::new(Recast { before: "t".into(), after: "u".into(), lineage: Lineage::default() });
+        let detail =
+            Box::new(Recast { before: "t".into(), after: "u".into(), lineage: Lineage::default(), undoes: None });
         let recast = Record { kind: EventKind::Recast, target: None, detail: Some(detail), ..undo.clone() };
         assert_eq!(recast.check(), Ok(()));
         assert!(Record { detail: None, ..recast.clone() }.check().is_err());

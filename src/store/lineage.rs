@@ -68,6 +68,23 @@ impl Store {
         self.with(latest)
     }
 
+    /// The latest change of categories that was made here and has not been undone.
+    pub fn recast_to_undo(&self) -> Result<Option<(EventId, Recast)>, StoreError> {
+        let all: Vec<(EventId, Recast)> = self.with(|c| {
+            c.prepare("SELECT id, detail FROM events WHERE kind = 'recast' AND site IS NULL ORDER BY seq")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })?;
+        let mut standing: Vec<(EventId, Recast)> = Vec::new();
+        for (id, recast) in all {
+            match &recast.undoes {
+                Some(undone) => standing.retain(|(id, _)| id != undone),
+                None => standing.push((id, recast)),
+            }
+        }
+        Ok(standing.pop())
+    }
+
     /// What an annotator said of a sentence, where that is open again because a category was split.
     pub fn said_before_a_split(
         &self,

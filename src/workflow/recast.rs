@@ -201,8 +201,8 @@ fn split(project: &Project, store: &Store, old: &str, into: &[String]) -> Result
 
 fn undo(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
     let refuse = |why: &str| Err(WorkflowError::Refused(why.into()));
-    let Some(latest) = store.latest_recast()? else {
-        return refuse("no category was renamed, merged or split here; there is nothing to undo");
+    let Some((undone, latest)) = store.recast_to_undo()? else {
+        return refuse("no category was renamed, merged or split here that is not undone; there is nothing to undo");
     };
     let Some((hash, before)) = store.taxonomy(&latest.before)?.filter(|_| !latest.before.is_empty()) else {
         return refuse("the guideline from before that change is not in this store; change the taxonomy file by hand");
@@ -211,7 +211,9 @@ fn undo(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
     // The text as it was may have faults only if somebody wrote into the store.
     taxonomy::parse(Path::new(&hash), &before)?;
     let mut plan = planned(project, store, taxonomy::restored(path, &before, &project.taxonomy)?)?;
-    if let Some((_, then)) = store.taxonomy(&latest.after)? {
+    plan.recast.undoes = Some(undone);
+    let now = store.latest_recast()?.map(|recast| recast.after).unwrap_or_default();
+    if let Some((_, then)) = store.taxonomy(&now)?.filter(|_| !now.is_empty()) {
         let then: BTreeSet<&str> = then.lines().collect();
         let since = project.guideline.lines().filter(|line| !line.trim().is_empty() && !then.contains(line));
         plan.lost = since.map(str::to_owned).collect();
@@ -325,7 +327,7 @@ fn planned(project: &Project, store: &Store, text: String) -> Result<Plan, Workf
         stale: stale(&taxonomy, &lineage),
         lost: Vec::new(),
         unsure: 0,
-        recast: Recast { before, after, lineage },
+        recast: Recast { before, after, lineage, undoes: None },
         taxonomy,
         text,
     })

@@ -122,18 +122,29 @@ pub fn split(path: &Path, text: &str, old: &CategoryKey, into: &[CategoryKey]) -
     })
 }
 
-/// An earlier text of a taxonomy file, `before`, put back in place of what is there `now`: a category that has only now its key
-/// is read as what it came from.
+/// An earlier text of a taxonomy file, `before`, put back in place of what is there `now`: a key that is known only now is read
+/// as what its category came from.
 pub fn restored(path: &Path, before: &str, now: &Taxonomy) -> Result<String, FormatError> {
     let taxonomy = parse(path, before)?;
-    let new: Vec<&Category> = now.categories().iter().filter(|c| taxonomy.get(&c.key).is_none()).collect();
+    let (then, since) = (Lineage::of(&taxonomy), Lineage::of(now));
+    let is_known = |key: &CategoryKey| taxonomy.get(key).is_some() || then.became(key).next().is_some();
+    let came_from = |key: &CategoryKey| -> Vec<CategoryKey> {
+        match taxonomy.get(key) {
+            Some(category) => vec![category.key.clone()],
+            None => {
+                let was = now.get(key).map_or(&[][..], |category| &category.was);
+                was.iter().filter(|key| taxonomy.get(key).is_some()).cloned().collect()
+            }
+        }
+    };
+    let new = now.categories().iter().map(|category| (&category.key, came_from(&category.key)));
+    let earlier = since.earlier().map(|key| (key, since.became(key).flat_map(came_from).collect()));
+    let back: Vec<(&CategoryKey, Vec<CategoryKey>)> = new.chain(earlier).filter(|(key, _)| !is_known(key)).collect();
     File { path, text: before }.edit(|document| {
         let tables = tables(document)?;
-        for category in taxonomy.categories() {
-            let back = new.iter().filter(|c| c.was.contains(&category.key)).map(|c| c.key.as_str());
-            let back: Vec<&str> = back.collect();
-            if !back.is_empty() {
-                add(find(tables, &category.key)?, "was", &back)?;
+        for (key, origins) in &back {
+            for origin in origins {
+                add(find(tables, origin)?, "was", &[key.as_str()])?;
             }
         }
         Ok(())

@@ -124,7 +124,7 @@ enum Step {
 fn recast(lineage: usize) -> Recast {
     let lineage = ["{}", r#"{"memory":["care"]}"#, r#"{"mood":["care","memory"]}"#][lineage];
     let lineage = serde_json::from_str(lineage).unwrap();
-    Recast { before: String::new(), after: String::new(), lineage }
+    Recast { before: String::new(), after: String::new(), lineage, undoes: None }
 }
 
 fn change(store: &mut Store, id: &str, lineage: usize) {
