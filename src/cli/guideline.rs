@@ -3,7 +3,7 @@
 use super::{Exit, Failure, print, say};
 use crate::domain::guideline::{Change, Part};
 use crate::domain::taxonomy::CategoryKey;
-use crate::domain::text::visible;
+use crate::domain::text::{listed, visible};
 use crate::workflow::guideline;
 use crate::workflow::project::Project;
 
@@ -64,17 +64,5 @@ pub(super) fn said(change: &Change) -> String {
         }
         Change::Rules { before, after } => format!("rules\n{}", lines(before, after)),
         Change::Selection => "how many categories a sentence may carry\n".to_owned(),
-    }
-}
-
-/// Keys in a row: `a, b and c`.
-pub(super) fn listed(keys: &[CategoryKey]) -> String {
-    match keys {
-        [] => String::new(),
-        [one] => one.to_string(),
-        [rest @ .., last] => {
-            let rest: Vec<&str> = rest.iter().map(CategoryKey::as_str).collect();
-            format!("{} and {last}", rest.join(", "))
-        }
     }
 }

@@ -1,11 +1,11 @@
 //! `goldsmith taxonomy rename`, `merge`, `split`, `undo` and `migrate`: what it would do, and with `--yes` that it is done.
 
 use super::arguments::RecastArgs;
-use super::guideline::{listed, said};
+use super::guideline::said;
 use super::{Exit, Failure, print, say};
 use crate::domain::guideline::Change;
 use crate::domain::taxonomy::Taxonomy;
-use crate::domain::text::visible;
+use crate::domain::text::{listed, visible};
 use crate::formats::tables::counted;
 use crate::workflow::project::Project;
 use crate::workflow::recast::{self, Plan, Reading, Request};

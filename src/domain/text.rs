@@ -78,6 +78,21 @@ enum Before {
     Joiner,
 }
 
+/// Things in a row as people say them.
+///
+/// ```
+/// use goldsmith::domain::text::listed;
+/// assert_eq!([listed(&["a", "b", "c"]), listed(&["a"])], ["a, b and c", "a"]);
+/// ```
+pub fn listed(things: &[impl std::fmt::Display]) -> String {
+    let words: Vec<String> = things.iter().map(ToString::to_string).collect();
+    match words.split_last() {
+        None => String::new(),
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}
+
 /// Shows `text` as one line in which nothing can drive a terminal or mislead its reader.
 ///
 /// ```

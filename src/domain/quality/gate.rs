@@ -3,6 +3,7 @@
 use super::super::label::Label;
 use super::super::phi::{PhiKind, screen};
 use super::super::taxonomy::Taxonomy;
+use super::super::text::listed;
 use super::reference::Index;
 use super::{Check, Limits, Reference, Verdict, percent, words};
 
@@ -140,11 +141,10 @@ fn phi(text: &str) -> Verdict {
     let mut kinds: Vec<PhiKind> = found.iter().map(|finding| finding.kind).collect();
     kinds.sort();
     kinds.dedup();
-    let kinds: Vec<String> = kinds.iter().map(PhiKind::to_string).collect();
-    let reason = match kinds.split_last() {
-        None => "nothing in it looks like protected health information".to_owned(),
-        Some((last, [])) => format!("may tell who a patient is: {last}"),
-        Some((last, others)) => format!("may tell who a patient is: {} and {last}", others.join(", ")),
+    let reason = if kinds.is_empty() {
+        "nothing in it looks like protected health information".to_owned()
+    } else {
+        format!("may tell who a patient is: {}", listed(&kinds))
     };
     Verdict { check: Check::Phi, passed: found.is_empty(), reason, value: Some(found.len() as f64) }
 }
