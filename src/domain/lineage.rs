@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::label::{EventId, Label};
+use super::label::{EventId, Label, Stand};
 use super::taxonomy::{CategoryKey, Taxonomy};
 
 /// The keys that a taxonomy no longer has, each with those that took its place: one where it was renamed or merged, several
@@ -37,6 +37,11 @@ impl Lineage {
             Some(_) => None,
         };
         label.keys().iter().map(read).collect()
+    }
+
+    /// A stand with its label as it is read today.
+    pub fn read_stand(&self, stand: Stand) -> Stand {
+        Stand { label: stand.label.and_then(|label| self.read(&label)), ..stand }
     }
 
     /// A text of the guideline with today's keys: wherever it names one that became another, that other one stands.

@@ -422,13 +422,11 @@ fn claims(c: &Connection, kind: &str, sentence: SentenceId, by: Option<&Annotato
          FROM events e WHERE e.sentence = ?1 AND e.kind = ?2 AND (?3 IS NULL OR e.annotator = ?3)",
     )?
     .query_map(params![sentence, kind, by], |row| {
-        let mut stand: Stand = row.get(3)?;
-        stand.label = stand.label.and_then(|label| lineage.read(&label));
         Ok(Taken {
             seq: row.get(0)?,
             id: row.get(1)?,
             annotator: row.get(2)?,
-            stand,
+            stand: lineage.read_stand(row.get(3)?),
             visible: row.get(4)?,
             supersedes: row.get::<_, Option<String>>(5)?.as_deref().map(split),
             withdrawn: row.get(6)?,
@@ -529,14 +527,12 @@ fn undone(row: &Row<'_>) -> rusqlite::Result<Undone> {
 }
 
 fn decision(row: &Row<'_>, lineage: &Lineage) -> rusqlite::Result<Decision> {
-    let mut stand: Stand = row.get(4)?;
-    stand.label = stand.label.and_then(|label| lineage.read(&label));
     Ok(Decision {
         id: row.get(0)?,
         at: row.get(1)?,
         annotator: row.get(2)?,
         sentence: row.get(3)?,
-        stand,
+        stand: lineage.read_stand(row.get(4)?),
         took: row.get(5)?,
         proposal_visible: row.get(6)?,
         proposal: row.get(7)?,

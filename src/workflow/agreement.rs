@@ -85,7 +85,7 @@ pub fn of(project: &Project, store: &Store, board: &Board) -> Result<Report, Wor
     let mut events = store.events()?;
     for event in &mut events {
         if let Event::Decide(Decision { stand, .. }) = event {
-            stand.label = stand.label.take().and_then(|label| store.lineage().read(&label));
+            *stand = store.lineage().read_stand(std::mem::take(stand));
         }
     }
     for (earlier, later) in looked_again(&events) {

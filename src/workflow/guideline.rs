@@ -85,18 +85,26 @@ pub fn compare(
     Ok(Compared { before, after, changes: diff(&earlier, &later), outdated })
 }
 
+/// A version by its hash or the beginning of it, if it is kept here.
+pub(super) fn version(store: &Store, hash: &str) -> Result<Option<(String, Taxonomy)>, WorkflowError> {
+    let Some((hash, content)) = store.taxonomy(hash)? else {
+        return Ok(None);
+    };
+    let read = taxonomy::parse(Path::new(&hash), &content)?;
+    Ok(Some((hash, read)))
+}
+
 /// A version by a file, or by its hash or the beginning of it.
-pub(super) fn find(store: &Store, name: &str) -> Result<(String, Taxonomy), WorkflowError> {
+fn find(store: &Store, name: &str) -> Result<(String, Taxonomy), WorkflowError> {
     let path = Path::new(name);
     if path.is_file() {
         return Ok((name.to_owned(), taxonomy::read(path)?));
     }
-    match store.taxonomy(name)? {
-        Some((hash, content)) => Ok((hash.clone(), taxonomy::parse(Path::new(&hash), &content)?)),
-        None => Err(WorkflowError::Refused(format!(
+    version(store, name)?.ok_or_else(|| {
+        WorkflowError::Refused(format!(
             "`{name}` is neither a file nor the beginning of a version's hash; `goldsmith taxonomy versions` lists them"
-        ))),
-    }
+        ))
+    })
 }
 
 /// Whether a version of the guideline has the categories of the one in use, in the same order, by whatever keys they went then.
@@ -104,10 +112,12 @@ pub(super) fn has_same_categories(project: &Project, store: &Store, hash: &str) 
     if hash == project.taxonomy.hash() {
         return Ok(true);
     }
-    let Some((hash, content)) = store.taxonomy(hash)?.filter(|_| !hash.is_empty()) else {
+    if hash.is_empty() {
+        return Ok(false);
+    }
+    let Some((_, then)) = version(store, hash)? else {
         return Ok(false);
     };
-    let then = taxonomy::parse(Path::new(&hash), &content)?;
     let read = then.categories().iter().map(|category| store.lineage().read(&Label::of(category.key.clone())));
     Ok(read.eq(project.taxonomy.categories().iter().map(|category| Some(Label::of(category.key.clone())))))
 }

@@ -143,7 +143,7 @@ impl Plan {
 }
 
 fn rename(project: &Project, store: &Store, old: &str, new: &str, name: Option<&str>) -> Result<Plan, WorkflowError> {
-    let old = known(project, old)?;
+    let old = project.taxonomy.find(old)?;
     let new = unused(project, new, std::slice::from_ref(&old))?;
     let path = &project.file.taxonomy;
     planned(project, store, taxonomy::renamed(path, &project.guideline, &old, &new, name)?)
@@ -156,14 +156,14 @@ fn merge(
     into: &str,
     name: Option<&str>,
 ) -> Result<Plan, WorkflowError> {
-    let mut keys = keys.iter().map(|key| known(project, key)).collect::<Result<Vec<_>, _>>()?;
-    let into = match project.taxonomy.categories().iter().find(|category| category.key.as_str() == into.trim()) {
-        Some(category) => category.key.clone(),
+    let mut keys = keys.iter().map(|key| project.taxonomy.find(key)).collect::<Result<Vec<_>, _>>()?;
+    let into = match in_the_guideline(project, into) {
+        Some(key) => {
+            keys.push(key.clone());
+            key
+        }
         None => unused(project, into, &keys)?,
     };
-    if project.taxonomy.get(&into).is_some() {
-        keys.push(into.clone());
-    }
     keys.sort();
     keys.dedup();
     if keys.len() < 2 {
@@ -176,12 +176,11 @@ fn merge(
 }
 
 fn split(project: &Project, store: &Store, old: &str, into: &[String]) -> Result<Plan, WorkflowError> {
-    let old = known(project, old)?;
+    let old = project.taxonomy.find(old)?;
     let mut parts: Vec<CategoryKey> = Vec::new();
     for word in into {
-        let there = project.taxonomy.categories().iter().find(|category| category.key.as_str() == word.trim());
-        let part = match there.filter(|category| category.key != old) {
-            Some(category) => category.key.clone(),
+        let part = match in_the_guideline(project, word).filter(|key| *key != old) {
+            Some(key) => key,
             None => unused(project, word, std::slice::from_ref(&old))?,
         };
         if !parts.contains(&part) {
@@ -295,21 +294,13 @@ pub fn unknown(project: &Project, store: &Store) -> Result<Vec<(Label, u64)>, Wo
 fn planned(project: &Project, store: &Store, text: String) -> Result<Plan, WorkflowError> {
     let taxonomy = taxonomy::parse(&project.file.taxonomy, &text)?;
     let after = taxonomy.hash();
-    let (before, current) = match in_use(store, &after)? {
-        Some(hash) => guideline::find(store, &hash)?,
-        None => (String::new(), project.taxonomy.clone()),
-    };
+    let (before, current) = in_use(store, &after)?.unwrap_or_else(|| (String::new(), project.taxonomy.clone()));
     let lineage = Lineage::of(&taxonomy);
     let mut moves: BTreeMap<(Reading, Reading), Move> = BTreeMap::new();
     for (speaker, given, count) in store.labels_given()? {
         let from = Reading::of(&given, store.lineage(), &current);
         let to = Reading::of(&given, &lineage, &taxonomy);
-        let same = match (&from, &to) {
-            // Not known before, not known after.
-            (Reading::Unknown(a), Reading::Unknown(b)) => a == b,
-            _ => from == to,
-        };
-        if same {
+        if from == to {
             continue;
         }
         let nothing = Move { from: from.clone(), to: to.clone(), experts: 0, adjudicators: 0, machines: 0, written: 0 };
@@ -341,7 +332,7 @@ fn stale(taxonomy: &Taxonomy, lineage: &Lineage) -> Vec<String> {
 }
 
 /// The version before `after`: the one in use, or where that is not known the one that this store's latest decision was made by.
-fn in_use(store: &Store, after: &str) -> Result<Option<String>, WorkflowError> {
+fn in_use(store: &Store, after: &str) -> Result<Option<(String, Taxonomy)>, WorkflowError> {
     let other = |hash: &String| hash != after;
     let in_use = store.taxonomy_in_use()?.filter(other);
     let known = match in_use {
@@ -350,13 +341,14 @@ fn in_use(store: &Store, after: &str) -> Result<Option<String>, WorkflowError> {
     };
     // A decision may name a version whose text is not here.
     match known.filter(|hash| !hash.is_empty()) {
-        Some(hash) => Ok(store.taxonomy(&hash)?.map(|(hash, _)| hash)),
+        Some(hash) => guideline::version(store, &hash),
         None => Ok(None),
     }
 }
 
-fn known(project: &Project, word: &str) -> Result<CategoryKey, WorkflowError> {
-    Ok(project.taxonomy.find(word)?)
+/// The key, if a category has it.
+fn in_the_guideline(project: &Project, word: &str) -> Option<CategoryKey> {
+    CategoryKey::new(word.trim()).ok().filter(|key| project.taxonomy.get(key).is_some())
 }
 
 /// A key that no category has, nor had, but those that it takes the place of.

@@ -138,7 +138,10 @@ pub fn item(project: &Project, store: &Store, desk: Desk, id: SentenceId) -> Res
     }
     let verdicts = if document.origin == Origin::Synthetic { store.verdicts(id)? } else { Vec::new() };
     let doubted = store.is_doubted(id)?;
-    let split_since = store.said_before_a_split(id, &project.annotator)?;
+    let split_since = match &mine {
+        Some(mine) if mine.stand.label.is_none() => store.said_before_a_split(id, &project.annotator)?,
+        _ => None,
+    };
     let why = match split_since {
         Some(label) => Some(format!("you said {}, which was split since", label.join())),
         // Where someone decides blind, the plan says nothing of what the machine thinks.

@@ -188,12 +188,16 @@ fn find<'t>(tables: &'t mut ArrayOfTables, key: &CategoryKey) -> Result<&'t mut 
 
 /// Writes a text where one stands, with what stands around it.
 fn set(table: &mut Table, key: &str, text: &str) {
-    let around = table.get(key).and_then(Item::as_value).map(|value| value.decor().clone());
-    let mut item = value(text);
-    if let (Some(around), Some(value)) = (around, item.as_value_mut()) {
-        *value.decor_mut() = around;
+    match table.get_mut(key).and_then(Item::as_value_mut) {
+        Some(there) => rewrite(there, text),
+        None => drop(table.insert(key, value(text))),
     }
-    table.insert(key, item);
+}
+
+fn rewrite(value: &mut Value, text: &str) {
+    let around = value.decor().clone();
+    *value = text.into();
+    *value.decor_mut() = around;
 }
 
 /// Adds to a list of texts those that it does not have. A list over several lines goes on like its last line.
@@ -235,11 +239,9 @@ fn retell(document: &mut DocumentMut) {
     };
     let lineage = Lineage::of(&taxonomy);
     let tell = |value: &mut Value| {
-        let told = value.as_str().map(|text| (lineage.retell(text) != text).then(|| lineage.retell(text)));
-        if let Some(Some(told)) = told {
-            let around = value.decor().clone();
-            *value = told.into();
-            *value.decor_mut() = around;
+        let told = value.as_str().map(|text| lineage.retell(text)).filter(|told| value.as_str() != Some(told));
+        if let Some(told) = told {
+            rewrite(value, &told);
         }
     };
     let all = |item: &mut Item| match item.as_value_mut() {
