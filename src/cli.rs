@@ -36,6 +36,7 @@ use crate::workflow::import::{self, LabelsBy, Options, Unit};
 use crate::workflow::metrics::{Board, Scored};
 use crate::workflow::project::{self, Project};
 use crate::workflow::recast::Request;
+use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::{Cancel, Progress, WorkflowError, demo, encoders, export, gold, models, predict, train};
 
 /// How the program ends.
@@ -55,11 +56,11 @@ pub fn run(cli: Cli) -> Exit {
         Ok(exit) => exit,
         Err(Failure::Closed) => Exit::Success,
         Err(Failure::Workflow(error @ WorkflowError::Stopped)) => {
-            say(&error.to_string());
+            complain(&error);
             Exit::Stopped
         }
         Err(Failure::Workflow(error)) => {
-            say(&format!("error: {error}"));
+            complain(&error);
             Exit::Fault
         }
     }
@@ -274,6 +275,19 @@ fn say(text: &str) {
     }
 }
 
+/// What went wrong and, apart from it, what to try next.
+fn complain(error: &WorkflowError) {
+    let stopped = matches!(error, WorkflowError::Stopped);
+    say(&if stopped { error.words() } else { format!("error: {}", error.words()) });
+    let hints = error.hints();
+    if !hints.is_empty() {
+        say("\n");
+    }
+    for hint in hints {
+        say(&format!("hint: {hint}"));
+    }
+}
+
 fn cancel_on_signal() -> Cancel {
     let cancel = Cancel::default();
     let shared = cancel.clone();
@@ -372,11 +386,9 @@ fn export_gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
 
 fn open(project: Project) -> Result<Exit, Failure> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        return Err(WorkflowError::Refused(
-            "the workbench needs a terminal; `goldsmith metrics` prints numbers, `goldsmith --help` lists the verbs"
-                .into(),
-        )
-        .into());
+        return Err(Refusal::new(RefusalKind::Unsupported { with: "pipe" }, "the workbench needs a terminal")
+            .hint("`goldsmith metrics` prints numbers, `goldsmith --help` lists the verbs")
+            .into());
     }
     tui::run(project)?;
     Ok(Exit::Success)
@@ -582,7 +594,9 @@ fn check(project: &Project) -> Result<Exit, Failure> {
     let said = store.integrity_check()?;
     print(&format!("{}\n", said.join("\n")))?;
     if said != ["ok"] {
-        return Err(WorkflowError::Refused(format!("{} is damaged; restore a copy", store.path().display())).into());
+        let what = store.path().display().to_string();
+        let said = format!("{what} is damaged");
+        return Err(Refusal::new(RefusalKind::Damaged { what }, said).hint("restore a copy").into());
     }
     store.rebuild()?;
     say("the file is sound; `goldsmith audit` finds what someone may have changed in it");

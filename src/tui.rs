@@ -35,6 +35,7 @@ use crate::domain::guideline::Outdated;
 use crate::domain::protocol::Blind;
 use crate::workflow::WorkflowError;
 use crate::workflow::project::Project;
+use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::review::Desk;
 use app::{App, Effect, Message, Shared};
 use effect::World;
@@ -101,7 +102,8 @@ pub fn run(project: Project) -> Result<(), WorkflowError> {
     let light = !no_color && terminal_is_light(&project.file.theme);
     let theme = Theme::resolve(&project.file.theme, no_color, light)?;
     let project = Arc::new(project);
-    let terminal = |cause: io::Error| WorkflowError::Refused(format!("the terminal failed: {cause}"));
+    let terminal =
+        |cause: io::Error| WorkflowError::from(Refusal::new(RefusalKind::Failed, "the terminal failed").because(cause));
     let (to_main, inbox) = channel::<Wake>();
     let (to_app, from_jobs) = channel::<Message>();
     let mut world = World::open(project.clone(), to_app)?;

@@ -22,6 +22,7 @@ pub mod project;
 pub mod protocol;
 pub mod queue;
 pub mod recast;
+pub mod refusal;
 pub mod review;
 pub mod runs;
 pub mod simulate;
@@ -38,6 +39,7 @@ use crate::domain::taxonomy::TaxonomyError;
 use crate::formats::FormatError;
 use crate::llm::LlmError;
 use crate::store::StoreError;
+use refusal::Refusal;
 
 /// What a long job says of itself. A progress bar and a panel render the same events.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,19 +104,18 @@ impl Cancel {
 #[derive(Debug, thiserror::Error)]
 pub enum WorkflowError {
     /// No project here or above.
-    #[error(
-        "there is no goldsmith.toml in {0} or any folder above it; `goldsmith init` makes a project, `goldsmith demo` shows one"
-    )]
+    #[error("there is no goldsmith.toml in {0} or any folder above it")]
     NoProject(PathBuf),
     /// A folder that has a project already.
     #[error("{0} is a project already; nothing was changed")]
     AlreadyProject(PathBuf),
     /// A folder that cannot be made.
-    #[error("cannot make {path}: {cause}")]
+    #[error("cannot make {path}")]
     Folder {
         /// Which.
         path: PathBuf,
         /// The system's word for it.
+        #[source]
         cause: std::io::Error,
     },
     /// Files.
@@ -133,9 +134,7 @@ pub enum WorkflowError {
     #[error(transparent)]
     Taxonomy(#[from] TaxonomyError),
     /// A bad record, where the user wants to stop at one.
-    #[error(
-        "{path}:{line}: {message}; what came before is imported - mend the line and run the same command again, or pass --on-error skip"
-    )]
+    #[error("{path}:{line}: {message}; what came before it is done")]
     Record {
         /// The file.
         path: PathBuf,
@@ -145,11 +144,45 @@ pub enum WorkflowError {
         message: String,
     },
     /// Stopped by a person before there was anything to show; the same command goes on.
-    #[error("stopped; the same command goes on where it was")]
+    #[error("stopped")]
     Stopped,
     /// Something that the user asked for and cannot have.
-    #[error("{0}")]
-    Refused(String),
+    #[error(transparent)]
+    Refused(Box<Refusal>),
+}
+
+impl From<Refusal> for WorkflowError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
+
+impl WorkflowError {
+    /// What is wrong and what is behind it, in one line.
+    pub fn words(&self) -> String {
+        let behind = std::iter::successors(std::error::Error::source(self), |error| error.source());
+        behind.fold(self.to_string(), |said, error| format!("{said}: {error}"))
+    }
+
+    /// What to try next, the likeliest first.
+    pub fn hints(&self) -> Vec<String> {
+        let hints: &[&str] = match self {
+            Self::Refused(refusal) => return refusal.hints.clone(),
+            Self::NoProject(_) => &["`goldsmith init` makes a project, `goldsmith demo` shows one"],
+            Self::Record { .. } => {
+                &["mend the line and run the same command again", "pass --on-error skip to leave it out"]
+            }
+            Self::Stopped => &["the same command goes on where it was"],
+            _ => &[],
+        };
+        hints.iter().map(|hint| (*hint).to_owned()).collect()
+    }
+
+    /// What is wrong and the first hint, for where there is room for one line.
+    pub fn line(&self) -> String {
+        let hint = self.hints().into_iter().next();
+        hint.map_or_else(|| self.words(), |hint| format!("{}; {hint}", self.words()))
+    }
 }
 
 /// Milliseconds since 1970.

@@ -6,15 +6,16 @@ use crate::domain::confident::Doubt;
 use crate::domain::corpus::SentenceId;
 use crate::domain::text::visible;
 use crate::formats::tables;
-use crate::workflow::WorkflowError;
 use crate::workflow::doubt::{self, Found, Looked, Options};
 use crate::workflow::project::Project;
+use crate::workflow::refusal::Refusal;
 
 pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure> {
     let mut store = project.store()?;
     let found = if args.last {
         doubt::last(&store)?.ok_or_else(|| {
-            WorkflowError::Refused("no label has been looked at yet; `goldsmith doubt` looks at all".into())
+            Refusal::too_early("a search for label errors", "no label has been looked at yet")
+                .hint("`goldsmith doubt` looks at all")
         })?
     } else {
         let options = Options { folds: args.folds, seed: args.seed.unwrap_or(project.file.train.seed) };

@@ -15,6 +15,7 @@ use crate::formats::tables::percent;
 use crate::workflow::dispatch::Ended;
 use crate::workflow::label::{self, Options, Which};
 use crate::workflow::project::Project;
+use crate::workflow::refusal::Refusal;
 use crate::workflow::{WorkflowError, egress, generate, models, runs};
 
 /// The model that the command line and the project file name.
@@ -44,10 +45,9 @@ pub(super) fn model(project: &Project, args: &ModelArgs, default: &str) -> Resul
 /// The budget that the command line gives. Money needs prices: without them nothing could hold it.
 pub(super) fn budget(args: &BudgetArgs, model: &ModelSettings) -> Result<Budget, WorkflowError> {
     if args.budget_money.is_some() && !models::prices(model).known() {
-        return Err(WorkflowError::Refused(
-            "--budget-money needs prices: write price_in and price_out for the model under [models] in goldsmith.toml"
-                .into(),
-        ));
+        return Err(Refusal::unset("price_in", "--budget-money needs prices")
+            .hint("write price_in and price_out for the model under [models] in goldsmith.toml")
+            .into());
     }
     Ok(Budget { tokens: args.budget_tokens, money: args.budget_money, seconds: args.budget_time })
 }

@@ -10,6 +10,7 @@ use crate::formats::project::training::TrainSettings;
 use crate::formats::{FormatError, create_private, simulation};
 use crate::workflow::WorkflowError;
 use crate::workflow::project::Project;
+use crate::workflow::refusal::Refusal;
 use crate::workflow::simulate::{Data, Options, Simulated, simulate};
 
 pub(super) fn run(here: impl FnOnce() -> Result<Project, WorkflowError>, args: SimulateArgs) -> Result<Exit, Failure> {
@@ -68,7 +69,7 @@ fn mixes(asked: Option<&[String]>, usual: &Mix) -> Result<Vec<Mix>, WorkflowErro
     };
     let one = |text: &String| match text.as_str() {
         "mix" => Ok(usual.clone()),
-        other => other.parse().map_err(|error| WorkflowError::Refused(format!("--strategies: {error}"))),
+        other => other.parse().map_err(|error| Refusal::invalid("--strategies", "--strategies").because(error).into()),
     };
     asked.iter().map(one).collect()
 }

@@ -89,7 +89,7 @@ impl World {
                     Message::Planned
                 }
                 // What failed once would fail after every decision.
-                Err(error) => Message::Failed(format!("the queue keeps its order: {error}")),
+                Err(error) => Message::Failed(format!("the queue keeps its order: {}", error.line())),
             };
             let _ = app.send(message);
         });
@@ -113,7 +113,7 @@ impl World {
                 messages
             }
             Ok(_) => Vec::new(),
-            Err(error) => vec![Message::Failed(error.to_string())],
+            Err(error) => vec![Message::Failed(WorkflowError::from(error).line())],
         }
     }
 
@@ -180,7 +180,7 @@ impl World {
                 Ok(Vec::new())
             }
         };
-        done.unwrap_or_else(|error| vec![Message::Failed(error.to_string())])
+        done.unwrap_or_else(|error| vec![Message::Failed(error.line())])
     }
 
     fn decide(
@@ -198,7 +198,7 @@ impl World {
         self.plan_if_due();
         // Committed: from here on nothing may claim that the decision failed.
         let mut messages =
-            self.fetch(desk, then, filter, false).unwrap_or_else(|error| vec![Message::Failed(error.to_string())]);
+            self.fetch(desk, then, filter, false).unwrap_or_else(|error| vec![Message::Failed(error.line())]);
         messages.push(Message::Saved { line });
         Ok(messages)
     }
@@ -216,7 +216,7 @@ impl World {
         let then = Target::OpenAfter(item.sentence.id);
         let mut messages = self
             .fetch(Desk::Adjudicate, then, filter, false)
-            .unwrap_or_else(|error| vec![Message::Failed(error.to_string())]);
+            .unwrap_or_else(|error| vec![Message::Failed(error.line())]);
         messages.push(Message::Saved { line: format!("settled: {what}") });
         Ok(messages)
     }
@@ -281,7 +281,7 @@ impl World {
                 self.shown[desk as usize] = Some(id);
                 vec![Message::Item { desk, item: Box::new(item), show }]
             }
-            Err(error) => vec![Message::Failed(error.to_string())],
+            Err(error) => vec![Message::Failed(error.line())],
         }
     }
 
@@ -319,7 +319,7 @@ impl World {
         thread::spawn(move || {
             // The workbench may have been left while the job goes on to its next safe point.
             let mut watch = |progress| drop(app.send(Message::Job(offer.clone(), progress)));
-            let done = work(&project, &offer, &cancel, &mut watch).map_err(|error| error.to_string());
+            let done = work(&project, &offer, &cancel, &mut watch).map_err(|error| error.line());
             let _ = board.send(Wish::Refresh);
             let _ = app.send(Message::JobEnded(offer, done.and_then(|done| done)));
         });
@@ -337,7 +337,7 @@ impl World {
                     drop(app.send(Message::Training(event)))
                 })
             };
-            let result = run().map_err(|error| error.to_string());
+            let result = run().map_err(|error| error.line());
             let _ = board.send(Wish::Refresh);
             let _ = app.send(Message::Trained(Box::new(result)));
         });
@@ -358,7 +358,7 @@ impl World {
                     drop(app.send(Message::Experiment(event)))
                 })
             };
-            let result = run().map_err(|error| error.to_string());
+            let result = run().map_err(|error| error.line());
             let _ = board.send(Wish::Refresh);
             let _ = app.send(Message::Experimented(Box::new(result)));
         });
@@ -377,7 +377,7 @@ impl World {
             };
             let message = match read() {
                 Ok(report) => Message::Experiment(experiment::Event::Planned { report: Box::new(report), jobs: 0 }),
-                Err(error) => Message::Failed(format!("experiment: {error}")),
+                Err(error) => Message::Failed(format!("experiment: {}", error.line())),
             };
             let _ = app.send(message);
         });
@@ -454,7 +454,7 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Se
         if let (Some(pair), Ok(_)) = (pair, &refreshed) {
             let message = match compared(project, &store, &board, pair) {
                 Ok(sides) => Message::Compared(Box::new(sides)),
-                Err(error) => Message::Failed(format!("comparison: {error}")),
+                Err(error) => Message::Failed(format!("comparison: {}", error.line())),
             };
             if app.send(message).is_err() {
                 break;
@@ -485,7 +485,7 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Se
         });
         let message = match made {
             Ok(snapshot) => Message::Board(Box::new(snapshot)),
-            Err(error) => Message::Failed(format!("metrics: {error}")),
+            Err(error) => Message::Failed(format!("metrics: {}", error.line())),
         };
         if app.send(message).is_err() {
             break;

@@ -5,6 +5,7 @@ use super::project::Project;
 use crate::domain::label::Timestamp;
 pub use crate::store::LogFilter;
 use crate::store::{Audited, LogRow, Person, Store, StoreError, Tampering};
+use crate::workflow::refusal::Refusal;
 
 /// What came of looking through the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +33,12 @@ pub struct Entry {
 pub fn look(project: &Project, store: &mut Store, expect: Option<&str>) -> Result<Verdict, WorkflowError> {
     let expect = expect.map(str::trim);
     if let Some(link) = expect.filter(|link| link.len() != 64 || !link.bytes().all(|b| b.is_ascii_hexdigit())) {
-        return Err(WorkflowError::Refused(format!(
-            "`{link}` is no link of a chain: 64 hexadecimal digits, as `goldsmith audit` and every bundle say them"
-        )));
+        return Err(Refusal::invalid(
+            "--expect",
+            format!("`{link}` is no link of a chain: it has 64 hexadecimal digits"),
+        )
+        .hint("`goldsmith audit` and every bundle say the link")
+        .into());
     }
     let audited = store.audit(expect)?;
     let mut wrong = audited.tampering.iter().map(|found| sentence(store, found)).collect::<Result<Vec<_>, _>>()?;
@@ -109,6 +113,8 @@ pub fn moment(typed: &str) -> Result<Timestamp, WorkflowError> {
     let day = || typed.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
     let found = typed.parse::<jiff::Timestamp>().ok().or_else(|| Some(day()?.timestamp()));
     found.map(|moment| Timestamp(moment.as_millisecond())).ok_or_else(|| {
-        WorkflowError::Refused(format!("`{typed}` is no date; write 2026-01-31, or 2026-01-31T14:00:00Z"))
+        Refusal::invalid("date", format!("`{typed}` is no date"))
+            .hint("write 2026-01-31, or 2026-01-31T14:00:00Z")
+            .into()
     })
 }

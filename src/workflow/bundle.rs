@@ -21,6 +21,7 @@ use crate::formats::bundle::signature::{self, Signer};
 use crate::formats::bundle::{Bundle, Header, Item, Note, Proposed, Reader, Writer, without_words};
 use crate::formats::{FormatError, taxonomy};
 use crate::store::{Direction, Insert, Merged, Seen, Selection, Store};
+use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// So many events are read or taken in at once, and so many bytes of notes: what waits in memory, and how long others wait for
 /// the write lock.
@@ -115,15 +116,20 @@ pub fn write(
     let to = if by_default { &settings.recipients } else { &options.to };
     let seal = Seal::of(to, secret(&options.passphrase_env)?)?;
     if options.with_text && seal.is_open() && !options.plain {
-        return Err(WorkflowError::Refused(
-            "a bundle with text holds whole notes: encrypt it with --to RECIPIENT or --passphrase-env VARIABLE, or pass --plain if whoever gets the file may read them".into(),
-        ));
+        return Err(Refusal::new(
+            RefusalKind::Protected,
+            "a bundle with text holds whole notes, and this one is not encrypted",
+        )
+        .hint("encrypt it with --to RECIPIENT or --passphrase-env VARIABLE")
+        .hint("pass --plain if whoever gets the file may read them")
+        .into());
     }
     let password = secret(&options.sign_password_env)?;
     let signer = options.sign.as_deref().map(|path| Signer::read(path, password.as_ref())).transpose()?;
     for path in [out.to_path_buf(), signature::beside(out)] {
         if path.exists() {
-            return Err(WorkflowError::Refused(format!("{} is there already; nothing was written", path.display())));
+            let said = format!("{} is there already; nothing was written", path.display());
+            return Err(Refusal::exists(path.display().to_string(), said).into());
         }
     }
     let own = site(project, store)?;

@@ -23,6 +23,7 @@ use crate::domain::text::Span;
 use crate::formats::project::read_text;
 use crate::formats::replace;
 use crate::store::{NewBronze, Store};
+use crate::workflow::refusal::{Refusal, RefusalKind};
 
 const NOTES: &str = include_str!("../../data/notes.txt");
 const SECOND: &str = include_str!("../../data/second-reader.jsonl");
@@ -95,8 +96,12 @@ fn lines(text: &str) -> Result<Vec<Line>, WorkflowError> {
     text.lines()
         .filter(|line| !line.trim().is_empty())
         .map(|line| {
-            serde_json::from_str(line)
-                .map_err(|e| WorkflowError::Refused(format!("the demo's data is damaged: {e}: {line}")))
+            serde_json::from_str(line).map_err(|cause| {
+                let what = "the demo's data".to_owned();
+                Refusal::new(RefusalKind::Damaged { what }, format!("the demo's data is damaged: {line}"))
+                    .because(cause)
+                    .into()
+            })
         })
         .collect()
 }

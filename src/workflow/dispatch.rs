@@ -23,6 +23,7 @@ use crate::domain::label::RunId;
 use crate::domain::spending::{Budget, Prices, Spending};
 use crate::llm::{Choice, Choose, LlmError, Model, Reply, Request, Role, Sampling, Shape, Turn, Usage};
 use crate::store::Store;
+use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// How hard a model may be asked.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -191,7 +192,7 @@ pub fn dispatch<J: Job>(
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|cause| WorkflowError::Refused(format!("no worker threads can be had: {cause}")))?;
+        .map_err(|cause| Refusal::new(RefusalKind::Failed, "no worker threads can be had").because(cause))?;
     // Twice the slots may be out: as many under way and as many ready behind them.
     let (to_workers, parcels) = tokio::sync::mpsc::channel::<Parcel>(2 * setup.limits.concurrency.max(1));
     let parcels = Arc::new(tokio::sync::Mutex::new(parcels));

@@ -25,6 +25,7 @@ use crate::domain::label::{Label, Outcome, Run, RunKind, Source};
 use crate::domain::split::{Split, SplitPlan, Tier, fold};
 use crate::domain::taxonomy::Taxonomy;
 use crate::store::Store;
+use crate::workflow::refusal::Refusal;
 
 /// How to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,13 +183,16 @@ impl Work<'_> {
             parts.entry(part).or_default().push(*sentence);
         }
         if parts.keys().flatten().count() < 2 {
-            let why = if with_gold.len() < 2 {
-                "each label is looked at by a classifier that has not seen its patient, so gold of at least two patients is needed; \
-                 decide more sentences"
+            let (said, hint) = if with_gold.len() < 2 {
+                (
+                    "each label is looked at by a classifier that has not seen its patient, so gold of at least two patients is \
+                     needed",
+                    "decide more sentences",
+                )
             } else {
-                "all gold fell in one part; another --seed or more --folds share the patients out anew"
+                ("all gold fell in one part", "another --seed or more --folds share the patients out anew")
             };
-            return Err(WorkflowError::Refused(why.into()));
+            return Err(Refusal::too_early("gold of two patients", said).hint(hint).into());
         }
         let all: Vec<SentenceId> = asked.keys().copied().collect();
         let texts: FxHashMap<SentenceId, String> =

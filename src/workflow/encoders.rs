@@ -11,6 +11,7 @@ use super::{Cancel, Progress, Watch, WorkflowError};
 use crate::classifier::{Encoder, Learner, Threads};
 use crate::formats::project::training::TrainSettings;
 use crate::store::Store;
+use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// The encoder that was opened last. Reading one takes as long as training a head on it, so a head that is trained again
 /// while an expert annotates must not pay for it.
@@ -45,10 +46,9 @@ pub fn open(project: &Project, settings: &TrainSettings) -> Result<Arc<Encoder>,
 /// The folder that a setting names: a folder, from the project's on; or what the hub's cache holds under a name.
 fn folder(project: &Project, named: &str) -> Result<PathBuf, WorkflowError> {
     if named.is_empty() {
-        return Err(WorkflowError::Refused(
-            "this way to train needs an encoder; name its folder with --encoder DIR, or as `encoder` under [train] in goldsmith.toml"
-                .into(),
-        ));
+        return Err(Refusal::unset("encoder", "this way to train needs an encoder")
+            .hint("name its folder with --encoder DIR, or as `encoder` under [train] in goldsmith.toml")
+            .into());
     }
     let folder = project.folder.join(named);
     if folder.is_dir() {
@@ -57,11 +57,14 @@ fn folder(project: &Project, named: &str) -> Result<PathBuf, WorkflowError> {
     if let Some(cached) = cached(&hub_cache(), named) {
         return Ok(cached);
     }
-    Err(WorkflowError::Refused(format!(
-        "there is no folder {}, and nothing named `{named}` in the hub's cache ({}); where there is a network, `goldsmith encoder fetch {named}` puts it there",
+    let said = format!(
+        "there is no folder {}, and nothing named `{named}` in the hub's cache ({})",
         folder.display(),
         hub_cache().display()
-    )))
+    );
+    Err(Refusal::not_found("encoder", named, said)
+        .hint(format!("where there is a network, `goldsmith encoder fetch {named}` puts it there"))
+        .into())
 }
 
 /// Where the hub's tools keep what they have fetched.
@@ -95,16 +98,17 @@ const WELCOME: [&str; 4] = ["tokenizer_config.json", "special_tokens_map.json", 
 /// for another hub, `HF_HOME` and `HF_HUB_CACHE` for the cache, `HF_HUB_OFFLINE`.
 pub fn fetch(name: &str, watch: &mut Watch<'_>) -> Result<PathBuf, WorkflowError> {
     if std::env::var_os("HF_HUB_OFFLINE").is_some_and(|value| value == "1") {
-        return Err(WorkflowError::Refused(format!("HF_HUB_OFFLINE is set, so `{name}` is not fetched")));
+        let said = format!("HF_HUB_OFFLINE is set, so `{name}` is not fetched");
+        return Err(Refusal::new(RefusalKind::Unsupported { with: "HF_HUB_OFFLINE" }, said).into());
     }
     fetch_from(ApiBuilder::from_env(), &hub_cache(), name, watch)
 }
 
 fn fetch_from(builder: ApiBuilder, cache: &Path, name: &str, watch: &mut Watch<'_>) -> Result<PathBuf, WorkflowError> {
     let fail = |error: ApiError| {
-        WorkflowError::Refused(format!(
-            "`{name}` cannot be fetched: {error}; check the name (owner/model) and the network, or copy the folder here and name it"
-        ))
+        Refusal::new(RefusalKind::Failed, format!("`{name}` cannot be fetched"))
+            .hint("check the name (owner/model) and the network, or copy the folder here and name it")
+            .because(error)
     };
     let builder = builder.with_cache_dir(cache.into()).with_progress(false).with_retries(2);
     let repository = builder.build().map_err(fail)?.model(name.to_owned());
@@ -123,7 +127,9 @@ fn fetch_from(builder: ApiBuilder, cache: &Path, name: &str, watch: &mut Watch<'
         // Many repositories lack one or another of them, and none is needed.
         let _ = get(file);
     }
-    cached(cache, name).ok_or_else(|| WorkflowError::Refused(format!("`{name}` was fetched and is not in the cache")))
+    cached(cache, name).ok_or_else(|| {
+        Refusal::new(RefusalKind::Failed, format!("`{name}` was fetched and is not in the cache")).into()
+    })
 }
 
 /// The hub's progress as ours.

@@ -18,6 +18,7 @@ use crate::domain::label::{Label, RunId, Timestamp};
 use crate::domain::metrics::Bootstrap;
 use crate::formats::project::training::{Method, TrainSettings};
 use crate::store::Store;
+use crate::workflow::refusal::{Refusal, RefusalKind};
 use grid::Grid;
 
 /// A way to train that takes part.
@@ -196,7 +197,7 @@ pub fn experiment(
     if done.is_empty()
         && let Some(first) = failed.first()
     {
-        return Err(WorkflowError::Refused(first.clone()));
+        return Err(Refusal::new(RefusalKind::Failed, first.clone()).into());
     }
     grid.subject.warnings.append(&mut failed);
     let stopped = cancel.is_cancelled() && done.len() < cells.len();

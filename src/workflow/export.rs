@@ -13,6 +13,7 @@ use crate::domain::label::RunId;
 use crate::domain::metrics::{Estimate, Report, Row};
 use crate::formats::tables::percent;
 use crate::store::Store;
+use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// The files of a model's folder that go out, where they are there.
 const FILES: [&str; 8] = [
@@ -39,20 +40,30 @@ struct Card<'a> {
 pub fn model(project: &Project, store: &Store, folder: &Path, out: &Path) -> Result<PathBuf, WorkflowError> {
     let (model, card) = classifier::load(folder)?;
     if !folder.join("config.json").is_file() {
-        return Err(WorkflowError::Refused(format!(
-            "the model in {} is no fine-tuned encoder, and transformers has no form for any other; `goldsmith train --method finetune --encoder DIR` trains one (with `--last-layers 0` its head alone), and `goldsmith predict` labels texts with this one",
+        let said = format!(
+            "the model in {} is no fine-tuned encoder, and transformers has no form for any other",
             folder.display()
-        )));
+        );
+        return Err(Refusal::new(RefusalKind::Unsupported { with: "transformers" }, said)
+            .hint(
+                "`goldsmith train --method finetune --encoder DIR` trains one (with `--last-layers 0` its head alone)",
+            )
+            .hint("`goldsmith predict` labels texts with this one")
+            .into());
     }
     let described = model.describe();
     if described["loads_elsewhere"] == false {
-        return Err(WorkflowError::Refused(format!(
-            "the model in {} sees the mean of all positions, and transformers has no class of this encoder that does; train one with `mean_pooling = false` under [train]",
+        let said = format!(
+            "the model in {} sees the mean of all positions, and transformers has no class of this encoder that does",
             folder.display()
-        )));
+        );
+        return Err(Refusal::new(RefusalKind::Unsupported { with: "transformers" }, said)
+            .hint("train one with `mean_pooling = false` under [train]")
+            .into());
     }
     if out.exists() {
-        return Err(WorkflowError::Refused(format!("{} is there already; nothing was written", out.display())));
+        let said = format!("{} is there already; nothing was written", out.display());
+        return Err(Refusal::exists(out.display().to_string(), said).into());
     }
     let mut board = Board::default();
     board.refresh(project, store)?;

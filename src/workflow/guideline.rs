@@ -16,6 +16,7 @@ use crate::domain::taxonomy::Taxonomy;
 use crate::formats::project::read_text;
 use crate::formats::{replace, taxonomy};
 use crate::store::Store;
+use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// A version of the guideline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -69,9 +70,9 @@ pub fn compare(
             let all = store.taxonomy_hashes()?;
             let previous = all.iter().rev().find(|(hash, _)| *hash != current);
             let Some((hash, _)) = previous else {
-                return Err(WorkflowError::Refused(
-                    "there is only one version as yet; a change of the taxonomy file makes another".into(),
-                ));
+                return Err(Refusal::too_early("another version", "there is only one version as yet")
+                    .hint("a change of the taxonomy file makes another")
+                    .into());
             };
             find(store, hash)?
         }
@@ -101,9 +102,10 @@ fn find(store: &Store, name: &str) -> Result<(String, Taxonomy), WorkflowError> 
         return Ok((name.to_owned(), taxonomy::read(path)?));
     }
     version(store, name)?.ok_or_else(|| {
-        WorkflowError::Refused(format!(
-            "`{name}` is neither a file nor the beginning of a version's hash; `goldsmith taxonomy versions` lists them"
-        ))
+        let said = format!("`{name}` is neither a file nor the beginning of a version's hash");
+        Refusal::not_found("version of the guideline", name, said)
+            .hint("`goldsmith taxonomy versions` lists them")
+            .into()
     })
 }
 
@@ -145,37 +147,34 @@ pub fn add_example(
     label: &Label,
     text: &str,
 ) -> Result<(), WorkflowError> {
-    let refuse = |why: String| Err(WorkflowError::Refused(why));
     let text = text.trim();
     let key = match label.keys() {
         [] => None,
         [key] => Some(key),
-        _ => return refuse("an example shows one category; this case has several".into()),
+        _ => return Err(Refusal::invalid("label", "an example shows one category; this case has several").into()),
     };
     if text.is_empty() {
-        return refuse("an example needs words".into());
+        return Err(Refusal::invalid("text", "an example needs words").into());
     }
     let findings = phi::screen(text);
     if let Some(finding) = findings.first() {
         let found = &text[finding.span.start..finding.span.end];
-        return refuse(format!("`{found}` looks like a {} of a patient; say it without", finding.kind));
+        let said = format!("`{found}` looks like a {} of a patient", finding.kind);
+        return Err(Refusal::new(RefusalKind::Protected, said).hint("say it without").into());
     }
     let sentence = store.sentence(case)?;
     let document = store.document(sentence.document)?;
     let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     if plain(text) == plain(sentence.span.of(&document.text)) && document.origin == Origin::Real {
         if project.file.split.split(&document.patient) != Split::Train {
-            return refuse(
-                "machines are scored on this patient, and the guideline is in their prompts; say it in other words"
-                    .into(),
-            );
+            let said = "machines are scored on this patient, and the guideline is in their prompts";
+            return Err(Refusal::new(RefusalKind::Protected, said).hint("say it in other words").into());
         }
         if !project.file.privacy.real_sentences {
-            return refuse(
-                "these are the words of a note, and the guideline is in prompts; say it in your own, or set \
-                 `real_sentences_in_prompts = true` under [privacy]"
-                    .into(),
-            );
+            let said = "these are the words of a note, and the guideline is in prompts";
+            return Err(Refusal::new(RefusalKind::Protected, said)
+                .hint("say it in your own, or set `real_sentences_in_prompts = true` under [privacy]")
+                .into());
         }
     }
     let path = &project.file.taxonomy;

@@ -18,6 +18,7 @@ use crate::domain::taxonomy::{Taxonomy, TaxonomyError};
 use crate::domain::text::Span;
 use crate::formats::notes::{self, BadRecord, Columns, Layout, Notes, Record};
 use crate::store::{Insert, Store};
+use crate::workflow::refusal::Refusal;
 
 /// What one record of a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,9 +101,9 @@ pub fn import(
     watch: &mut Watch<'_>,
 ) -> Result<Report, WorkflowError> {
     if options.labels.is_some() && options.unit == Unit::Document {
-        return Err(WorkflowError::Refused(
-            "labels belong to sentences: pass --unit sentence with --annotator or --model, or import the notes without labels".into(),
-        ));
+        return Err(Refusal::invalid("--unit", "labels belong to sentences, and these are whole notes")
+            .hint("pass --unit sentence with --annotator or --model, or import the notes without labels")
+            .into());
     }
     store.in_bulk(|store| {
         let mut importer = Importer { project, store, options, report: Report::default(), run: None };

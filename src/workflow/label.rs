@@ -26,6 +26,7 @@ use crate::formats::project::language::{
 use crate::llm::prompt::{LabelPrompt, Shot, Style, Task, guideline_shots};
 use crate::llm::{Card, Shape, chat};
 use crate::store::Store;
+use crate::workflow::refusal::{Refusal, RefusalKind};
 use job::LabelJob;
 
 /// Which sentences are labelled.
@@ -208,9 +209,11 @@ pub fn label(
     let settings = &options.settings;
     let letters = plan.prompt.options().iter().all(|option| option.chars().count() == 1);
     if plan.prompt.by_choice() && model.host().is_some() && !letters {
-        return Err(WorkflowError::Refused(
-            "a server gives the probability of one token, which is too little to choose several categories or among more than 52; use --answer json, or a GGUF file".into(),
-        ));
+        let said = "a server gives the probability of one token, which is too little to choose several categories or \
+                    among more than 52";
+        return Err(Refusal::new(RefusalKind::Unsupported { with: "server" }, said)
+            .hint("use --answer json, or a GGUF file")
+            .into());
     }
     let kind = if settings.binary { RunKind::Screen } else { RunKind::Label };
     let config = config(model.card(), &plan, settings);
@@ -385,9 +388,12 @@ pub fn export_batch(
 ) -> Result<(RunId, u64), WorkflowError> {
     use std::io::Write;
     let Provider::Chat { url, model, .. } = &options.model.provider else {
-        return Err(WorkflowError::Refused(
-            "a batch is for a server: pass --url URL and the model's name there".into(),
-        ));
+        return Err(Refusal::new(
+            RefusalKind::Unsupported { with: "model in this process" },
+            "a batch is for a server",
+        )
+        .hint("pass --url URL and the model's name there")
+        .into());
     };
     let settings =
         LabelSettings { answer: AnswerBy::Json, samples: 1, sentences_per_request: 1, ..options.settings.clone() };

@@ -14,6 +14,7 @@ use crate::llm::egress::Endpoint;
 use crate::llm::embedded::{self, Embedded};
 use crate::llm::{LlmError, Model};
 use crate::store::Store;
+use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// The wait before a second attempt.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -36,19 +37,20 @@ pub fn settings<'a>(project: &'a Project, name: &str) -> Result<(&'a str, &'a Mo
         let found = models.get_key_value(name).map(|(name, model)| (name.as_str(), model));
         return found.ok_or_else(|| {
             let known = if models.is_empty() { "none".into() } else { known() };
-            WorkflowError::Refused(format!(
-                "[models] in goldsmith.toml has no `{name}` (it has {known}); or pass --gguf FILE or --url URL"
-            ))
+            Refusal::not_found("language model", name, format!("[models] in goldsmith.toml has no `{name}`"))
+                .hint(format!("it has {known}; or pass --gguf FILE or --url URL"))
+                .into()
         });
     }
     let mut all = models.iter();
     match (all.next(), all.next()) {
         (Some((name, model)), None) => Ok((name, model)),
-        (None, _) => Err(WorkflowError::Refused(
-            "no language model is named: pass --gguf FILE or --url URL, or write one under [models] in goldsmith.toml"
-                .into(),
-        )),
-        _ => Err(WorkflowError::Refused(format!("several models are there: pass --model with one of {}", known()))),
+        (None, _) => Err(Refusal::unset("models", "no language model is named")
+            .hint("pass --gguf FILE or --url URL, or write one under [models] in goldsmith.toml")
+            .into()),
+        _ => Err(Refusal::ambiguous("language model", "", "several language models are there, and none is named")
+            .hint(format!("pass --model with one of {}", known()))
+            .into()),
     }
 }
 
@@ -77,7 +79,7 @@ pub fn open(
 ) -> Result<Arc<dyn Model>, WorkflowError> {
     let Some(endpoint) = endpoint(settings) else {
         let Provider::Embedded { file, threads, context } = &settings.provider else {
-            return Err(WorkflowError::Refused("a model is neither a file nor a server".into()));
+            return Err(Refusal::unset("models", "a model is neither a file nor a server").into());
         };
         let settings = embedded::Settings { threads: *threads, context: *context, ..embedded::Settings::default() };
         return Ok(Arc::new(Embedded::load(file, settings)?));
@@ -94,7 +96,7 @@ pub fn open(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|cause| WorkflowError::Refused(format!("no thread for requests can be had: {cause}")))?;
+        .map_err(|cause| Refusal::new(RefusalKind::Failed, "no thread for requests can be had").because(cause))?;
     let Some(departure) = departure else {
         return Err(LlmError::Fatal("the store gave no number to a request".into()).into());
     };

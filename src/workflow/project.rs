@@ -8,6 +8,7 @@ use crate::domain::taxonomy::Taxonomy;
 use crate::formats::project::{self, FILE_NAME, ProjectFile};
 use crate::formats::{FormatError, taxonomy};
 use crate::store::Store;
+use crate::workflow::refusal::Refusal;
 
 /// An open project.
 #[derive(Clone, Debug)]
@@ -36,10 +37,10 @@ pub fn init(folder: &Path, taxonomy_name: &str) -> Result<PathBuf, WorkflowError
             let path = Path::new(taxonomy_name);
             if !path.is_file() {
                 let known: Vec<&str> = taxonomy::SHIPPED.iter().map(|(name, _)| *name).collect();
-                let known = known.join(", ");
-                return Err(WorkflowError::Refused(format!(
-                    "`{taxonomy_name}` is neither a file nor a taxonomy that comes with goldsmith ({known})"
-                )));
+                let said = format!("`{taxonomy_name}` is neither a file nor a taxonomy that comes with goldsmith");
+                return Err(Refusal::not_found("taxonomy", taxonomy_name, said)
+                    .hint(format!("taxonomies that come with goldsmith: {}", known.join(", ")))
+                    .into());
             }
             let text = project::read_text(path)?;
             taxonomy::parse(path, &text)?;

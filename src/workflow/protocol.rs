@@ -13,6 +13,7 @@ use crate::domain::label::{Annotator, Label, Outcome, Run, RunKind, Timestamp};
 use crate::domain::protocol::Seat;
 use crate::domain::queue::pace_ms;
 use crate::store::{Given, Store};
+use crate::workflow::refusal::Refusal;
 
 /// What is given out by one call.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,11 +31,9 @@ pub struct Assignment {
 pub fn assign(project: &Project, store: &mut Store, plan: bool) -> Result<Assignment, WorkflowError> {
     let protocol = &project.file.protocol;
     if !protocol.is_shared() {
-        return Err(WorkflowError::Refused(
-            "nobody is named: write `annotators = [\"ann\", \"ben\"]` under [protocol] in goldsmith.toml; \
-             without names anyone decides on all sentences"
-                .into(),
-        ));
+        return Err(Refusal::unset("annotators", "nobody is named; without names anyone decides on all sentences")
+            .hint("write `annotators = [\"ann\", \"ben\"]` under [protocol] in goldsmith.toml")
+            .into());
     }
     let mut given = store.seats()?;
     let mut gone: Vec<Annotator> = given.iter().map(|seat| seat.annotator.clone()).collect();

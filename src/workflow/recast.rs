@@ -15,6 +15,7 @@ use crate::domain::taxonomy::{CategoryKey, Taxonomy};
 use crate::formats::project::read_text;
 use crate::formats::{replace, taxonomy};
 use crate::store::{Speaker, Store};
+use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// What is to be done to categories.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,9 +168,9 @@ fn merge(
     keys.sort();
     keys.dedup();
     if keys.len() < 2 {
-        return Err(WorkflowError::Refused(
-            "one category alone cannot be merged; name at least two, or use `goldsmith taxonomy rename`".into(),
-        ));
+        return Err(Refusal::invalid("CATEGORY", "one category alone cannot be merged")
+            .hint("name at least two, or use `goldsmith taxonomy rename`")
+            .into());
     }
     let path = &project.file.taxonomy;
     planned(project, store, taxonomy::merged(path, &project.guideline, &keys, &into, name)?)
@@ -188,23 +189,24 @@ fn split(project: &Project, store: &Store, old: &str, into: &[String]) -> Result
         }
     }
     if parts.len() < 2 {
-        return Err(WorkflowError::Refused(
-            "a category is split into at least two; `--into` names each (the old key cannot be one of them: labels that have it \
-             would be taken for the new category)"
-                .into(),
-        ));
+        return Err(Refusal::invalid("--into", "a category is split into at least two; `--into` names each")
+            .hint("the old key cannot be one of them: labels that have it would be taken for the new category")
+            .into());
     }
     let path = &project.file.taxonomy;
     planned(project, store, taxonomy::split(path, &project.guideline, &old, &parts)?)
 }
 
 fn undo(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
-    let refuse = |why: &str| Err(WorkflowError::Refused(why.into()));
     let Some((undone, latest)) = store.recast_to_undo()? else {
-        return refuse("no category was renamed, merged or split here that is not undone; there is nothing to undo");
+        let said = "no category was renamed, merged or split here that is not undone; there is nothing to undo";
+        return Err(Refusal::new(RefusalKind::NothingToDo, said).into());
     };
     let Some((hash, before)) = store.taxonomy(&latest.before)?.filter(|_| !latest.before.is_empty()) else {
-        return refuse("the guideline from before that change is not in this store; change the taxonomy file by hand");
+        let said = "the guideline from before that change is not in this store";
+        return Err(Refusal::not_found("version of the guideline", &latest.before, said)
+            .hint("change the taxonomy file by hand")
+            .into());
     };
     let path = &project.file.taxonomy;
     // The text as it was may have faults only if somebody wrote into the store.
@@ -230,11 +232,13 @@ fn undo(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
 
 fn by_hand(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
     if Lineage::of(&project.taxonomy) == *store.lineage() {
-        return Err(WorkflowError::Refused(format!(
-            "{} says nothing of categories that were renamed, merged or split that is not done already; `was = [\"earlier_key\"]` \
-             in a [[category]] says it",
+        let said = format!(
+            "{} says nothing of categories that were renamed, merged or split that is not done already",
             project.file.taxonomy.display()
-        )));
+        );
+        return Err(Refusal::new(RefusalKind::NothingToDo, said)
+            .hint("`was = [\"earlier_key\"]` in a [[category]] says what a category was before")
+            .into());
     }
     planned(project, store, project.guideline.clone())
 }
@@ -250,8 +254,10 @@ fn make(project: &Project, store: &mut Store, plan: &Plan) -> Result<(), Workflo
     // The file changes while the store is held, and nothing has happened if one of them cannot be written.
     store.recast((&new_event_id(), now(), &project.annotator), recast, &versions, || {
         if read_text(path)? != project.guideline {
-            let said = format!("{} was changed meanwhile; look at the plan again", path.display());
-            return Err(WorkflowError::Refused(said));
+            let said = format!("{} was changed meanwhile; nothing was changed here", path.display());
+            return Err(Refusal::new(RefusalKind::OutOfDate { path: path.clone() }, said)
+                .hint("look at the plan again")
+                .into());
         }
         if *text != project.guideline {
             replace(path, text)?;
@@ -271,11 +277,15 @@ pub(super) fn agree(project: &Project, store: &mut Store) -> Result<(), Workflow
         return make(project, store, &plan);
     }
     let touched: u64 = plan.moves.iter().map(|m| m.experts + m.adjudicators + m.machines + m.written).sum();
-    Err(WorkflowError::Refused(format!(
-        "{} renames, merges or splits categories, and {touched} labels would be read otherwise; `goldsmith taxonomy migrate` shows \
-         how, `goldsmith taxonomy migrate --yes` does it; if nobody has changed that file, begin with `goldsmith audit`",
-        project.file.taxonomy.display()
-    )))
+    let path = project.file.taxonomy.clone();
+    let said = format!(
+        "{} renames, merges or splits categories, and {touched} labels would be read otherwise",
+        path.display()
+    );
+    Err(Refusal::new(RefusalKind::OutOfDate { path }, said)
+        .hint("`goldsmith taxonomy migrate` shows how, `goldsmith taxonomy migrate --yes` does it")
+        .hint("if nobody has changed that file, begin with `goldsmith audit`")
+        .into())
 }
 
 /// Experts' and adjudicators' labels that name a category which the guideline does not have: another site's, or one that was
@@ -356,15 +366,14 @@ fn unused(project: &Project, word: &str, replaced: &[CategoryKey]) -> Result<Cat
     let key = CategoryKey::new(word.trim())?;
     for category in project.taxonomy.categories() {
         if category.key == key {
-            return Err(WorkflowError::Refused(format!(
-                "there is a category `{key}` already; `goldsmith taxonomy merge` makes one of two"
-            )));
+            let said = format!("there is a category `{key}` already");
+            return Err(Refusal::exists(key.to_string(), said)
+                .hint("`goldsmith taxonomy merge` makes one of two")
+                .into());
         }
         if category.was.contains(&key) && !replaced.contains(&category.key) {
-            return Err(WorkflowError::Refused(format!(
-                "`{key}` was a category before it became `{}`, and labels have it; take another key",
-                category.key
-            )));
+            let said = format!("`{key}` was a category before it became `{}`, and labels have it", category.key);
+            return Err(Refusal::exists(key.to_string(), said).hint("take another key").into());
         }
     }
     Ok(key)

@@ -10,6 +10,7 @@ use crate::domain::quality::Verdict;
 use crate::domain::queue::{Assigned, Filter, Progress};
 use crate::domain::split::Split;
 use crate::store::{Direction, Progression, Store, Undone};
+use crate::workflow::refusal::Refusal;
 
 /// Where a sentence is looked at, and so what is asked of whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,14 +195,12 @@ pub fn decide(
     let (protocol, annotator) = (&project.file.protocol, &project.annotator);
     if item.document.origin == Origin::Real && protocol.is_shared() {
         if !protocol.decides(annotator) {
-            return Err(WorkflowError::Refused(format!(
-                "{annotator} is not among the `annotators` of [protocol] in goldsmith.toml; nothing was saved"
-            )));
+            let said = format!("{annotator} is not among the `annotators` of [protocol] in goldsmith.toml");
+            return Err(Refusal::not_allowed(annotator, format!("{said}; nothing was saved")).into());
         }
         if !store.is_given(item.sentence.id, annotator)? {
-            return Err(WorkflowError::Refused(format!(
-                "this sentence is not given to {annotator}; nothing was saved - `goldsmith assign` gives out what is left"
-            )));
+            let said = format!("this sentence is not given to {annotator}; nothing was saved");
+            return Err(Refusal::not_allowed(annotator, said).hint("`goldsmith assign` gives out what is left").into());
         }
     }
     let visible = !item.hidden && (item.proposal().is_some() || item.classifier.is_some() || item.doubt.is_some());
@@ -233,12 +232,11 @@ pub fn settle(
 ) -> Result<(), WorkflowError> {
     let annotator = &project.annotator;
     if !project.file.protocol.adjudicates(annotator) {
-        return Err(WorkflowError::Refused(format!(
-            "{annotator} is not among the `adjudicators` of [protocol] in goldsmith.toml; nothing was saved"
-        )));
+        let said = format!("{annotator} is not among the `adjudicators` of [protocol] in goldsmith.toml");
+        return Err(Refusal::not_allowed(annotator, format!("{said}; nothing was saved")).into());
     }
     let Some(label) = &stand.label else {
-        return Err(WorkflowError::Refused("a settlement needs a label: a category, or None".into()));
+        return Err(Refusal::invalid("label", "a settlement needs a label: a category, or None").into());
     };
     project.taxonomy.check(label)?;
     let visible = item.proposal().is_some() || item.classifier.is_some() || item.doubt.is_some();

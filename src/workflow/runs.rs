@@ -11,6 +11,7 @@ use crate::domain::label::{Label, Outcome, Run, RunKind};
 use crate::domain::metrics::Bootstrap;
 use crate::domain::taxonomy::Taxonomy;
 use crate::store::Store;
+use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// Finds a run by its id, or by the beginning or the end of it.
 pub fn find(store: &Store, word: &str) -> Result<Run, WorkflowError> {
@@ -19,8 +20,12 @@ pub fn find(store: &Store, word: &str) -> Result<Run, WorkflowError> {
         runs.into_iter().filter(|run| run.id.0.starts_with(word) || run.id.0.ends_with(word)).collect();
     match (found.pop(), found.is_empty()) {
         (Some(run), true) => Ok(run),
-        (None, _) => Err(WorkflowError::Refused(format!("there is no run `{word}`; `goldsmith runs` lists them"))),
-        (Some(_), false) => Err(WorkflowError::Refused(format!("`{word}` fits several runs; write more of the id"))),
+        (None, _) => Err(Refusal::not_found("run", word, format!("there is no run `{word}`"))
+            .hint("`goldsmith runs` lists them")
+            .into()),
+        (Some(_), false) => Err(Refusal::ambiguous("run", word, format!("`{word}` fits several runs"))
+            .hint("write more of the id")
+            .into()),
     }
 }
 
@@ -132,13 +137,14 @@ pub struct Diff {
 /// Compares two runs that labelled real sentences.
 pub fn diff(project: &Project, store: &Store, before: &Run, after: &Run) -> Result<Diff, WorkflowError> {
     for run in [before, after] {
-        let why = match run.kind {
-            RunKind::Generate => "wrote sentences; `goldsmith bronze --run` shows it",
-            RunKind::Experiment => "is a cell of an experiment; `goldsmith experiment` compares them",
-            RunKind::Doubt => "looked for label errors and labelled nothing; `goldsmith doubt --last` shows it",
+        let (why, hint) = match run.kind {
+            RunKind::Generate => ("wrote sentences", "`goldsmith bronze --run` shows it"),
+            RunKind::Experiment => ("is a cell of an experiment", "`goldsmith experiment` compares them"),
+            RunKind::Doubt => ("looked for label errors and labelled nothing", "`goldsmith doubt --last` shows it"),
             _ => continue,
         };
-        return Err(WorkflowError::Refused(format!("run {} {why}", run.id)));
+        let said = format!("run {} {why}", run.id);
+        return Err(Refusal::new(RefusalKind::Unsupported { with: "kind of run" }, said).hint(hint).into());
     }
     let taxonomy = &project.taxonomy;
     let mut board = Board::default();

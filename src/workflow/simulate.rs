@@ -25,6 +25,7 @@ use crate::domain::taxonomy::Selection;
 use crate::formats::notes::{self, Columns};
 use crate::formats::project::training::{Method, TrainSettings};
 use crate::formats::simulation;
+use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// What is played on.
 #[derive(Clone)]
@@ -105,12 +106,14 @@ pub fn simulate(
         Data::Files { train, test, columns } => (of_files(train, test, columns)?, learner(&options.train)?),
     };
     if set.rows.is_empty() || set.truth.is_empty() {
-        return Err(WorkflowError::Refused(format!(
-            "there are {} labelled sentences to play with and {} to score on; both are needed (a project takes the gold of its \
-             training and of its test patients)",
+        let said = format!(
+            "there are {} labelled sentences to play with and {} to score on; both are needed",
             set.rows.len(),
             set.truth.len()
-        )));
+        );
+        return Err(Refusal::too_early("labelled sentences", said)
+            .hint("a project takes the gold of its training and of its test patients")
+            .into());
     }
     let protocol = match &options.experts {
         Some(file) => simulation::read(file, &set.outputs)?,
@@ -215,10 +218,13 @@ fn learner(settings: &TrainSettings) -> Result<Learner, WorkflowError> {
             let encoder = Encoder::open(Path::new(&settings.encoder), settings.max_tokens, Threads::available())?;
             Ok(Learner::frozen(Arc::new(encoder), HeadConfig::default()))
         }
-        Method::Frozen => Err(WorkflowError::Refused("the method `frozen` needs an encoder: --encoder DIR".into())),
-        Method::Finetune | Method::Vote => Err(WorkflowError::Refused(
-            "a game trains hundreds of times, so the method must be `ngram` or `frozen`: --method ngram".into(),
-        )),
+        Method::Frozen => {
+            Err(Refusal::unset("encoder", "the method `frozen` needs an encoder").hint("pass --encoder DIR").into())
+        }
+        Method::Finetune | Method::Vote => {
+            let said = "a game trains hundreds of times, so the method must be `ngram` or `frozen`";
+            Err(Refusal::new(RefusalKind::Unsupported { with: "method" }, said).hint("pass --method ngram").into())
+        }
     }
 }
 
@@ -349,10 +355,9 @@ fn labelled(path: &Path, columns: &Columns) -> Result<Vec<LabelledText>, Workflo
         all.extend(record.labels.map(|labels| (record.text, labels, record.patient)));
     }
     if all.is_empty() {
-        return Err(WorkflowError::Refused(format!(
-            "no line of {} has a label; --label-column names the column",
-            path.display()
-        )));
+        return Err(Refusal::too_early("labels", format!("no line of {} has a label", path.display()))
+            .hint("--label-column names the column")
+            .into());
     }
     Ok(all)
 }

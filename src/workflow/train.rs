@@ -21,6 +21,7 @@ use crate::domain::split::{Leak, Split, TestSet, Tier, TrainSet, leaks};
 use crate::domain::taxonomy::{CategoryKey, Selection, Taxonomy};
 use crate::formats::project::training::{Method, TrainSettings, Weights};
 use crate::store::Store;
+use crate::workflow::refusal::{Refusal, RefusalKind};
 pub use sets::bronze_label;
 pub(super) use sets::{Labelled, data_hash, examples, held_out_examples};
 
@@ -383,7 +384,9 @@ pub fn latest_model(
         .map(|run| project.models().join(run.id.0))
         .find(|folder| folder.is_dir())
         .ok_or_else(|| {
-            WorkflowError::Refused("no model has been trained here yet; `goldsmith train` trains one".into())
+            Refusal::too_early("a trained model", "no model has been trained here yet")
+                .hint("`goldsmith train` trains one")
+                .into()
         })
 }
 
@@ -401,11 +404,14 @@ pub fn score(
     let taxonomy = &project.taxonomy;
     let (expected, _) = outputs(taxonomy);
     if model.outputs() != expected {
-        return Err(WorkflowError::Refused(format!(
-            "the model in {} was trained for other categories ({}); train one for this project's taxonomy",
+        let said = format!(
+            "the model in {} was trained for other categories ({})",
             folder.display(),
             model.outputs().join(", ")
-        )));
+        );
+        return Err(Refusal::new(RefusalKind::Unsupported { with: "taxonomy" }, said)
+            .hint("train one for this project's taxonomy")
+            .into());
     }
     let ids: Vec<SentenceId> = test.gold().iter().map(GoldReal::sentence).collect();
     let texts = store.texts(&ids)?;

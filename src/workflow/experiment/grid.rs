@@ -21,6 +21,7 @@ use crate::formats::project::training::TrainSettings;
 use crate::store::Store;
 use crate::workflow::metrics::Board;
 use crate::workflow::project::Project;
+use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::train::{self, Labelled, NONE, data_hash, examples, held_out_examples};
 use crate::workflow::{WorkflowError, new_run_id, now};
 
@@ -63,9 +64,8 @@ impl<'a> Grid<'a> {
         let labels = Labelled::read(project, store, &board, &tiers)?;
         let (validation, test) = (labels.held_out(Split::Validation), labels.held_out(Split::Test));
         if test.gold().is_empty() {
-            return Err(WorkflowError::Refused(
-                "no gold of test patients yet, so there is nothing to test on; decide more sentences".into(),
-            ));
+            let said = "no gold of test patients yet, so there is nothing to test on";
+            return Err(Refusal::too_early("gold of test patients", said).hint("decide more sentences").into());
         }
         let all = labels.train_set(&[Tier::Gold, Tier::Silver, Tier::Bronze], |_| true);
         let mut ids: Vec<SentenceId> = all.rows().iter().map(|row| row.sentence).collect();
@@ -128,7 +128,8 @@ impl<'a> Grid<'a> {
             return Ok(());
         }
         let names: Vec<&str> = shared.into_iter().collect();
-        Err(WorkflowError::Refused(format!("patients both train and are held out: {}", names.join(", "))))
+        let said = format!("patients both train and are held out: {}", names.join(", "));
+        Err(Refusal::new(RefusalKind::Protected, said).into())
     }
 
     /// What must be known before the numbers are read.
@@ -294,7 +295,10 @@ impl<'a> Grid<'a> {
     /// What trains a cell.
     pub fn learner(&self, cell: &Cell) -> Result<&Learner, WorkflowError> {
         let found = self.learners.get(&cell.model).map(|(learner, _)| learner);
-        found.ok_or_else(|| WorkflowError::Refused(format!("there is no model `{}` in this experiment", cell.model)))
+        found.ok_or_else(|| {
+            let said = format!("there is no model `{}` in this experiment", cell.model);
+            Refusal::not_found("model", &cell.model, said).into()
+        })
     }
 
     /// A label as the task's bits.

@@ -14,6 +14,7 @@ use crate::domain::text::Span;
 use crate::store::{Direction, NewBronze, StoreError};
 use crate::workflow::metrics::Board;
 use crate::workflow::project::init;
+use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::review;
 use crate::workflow::train::Labelled;
 
@@ -146,6 +147,13 @@ fn decision(project: &Project, who: &str, sentence: i64, keys: &str) -> Decision
     }
 }
 
+fn refusal(error: WorkflowError) -> Refusal {
+    match error {
+        WorkflowError::Refused(refusal) => *refusal,
+        other => panic!("no refusal: {other}"),
+    }
+}
+
 #[test]
 fn a_renamed_category_keeps_all_that_was_said() {
     let study = Study::new();
@@ -250,8 +258,10 @@ fn a_change_by_hand_is_looked_at_first() {
     let file = study.project().file.taxonomy;
     let by_hand_text = TAXONOMY.replace("key = \"anger\"", "key = \"rage\"\nwas = [\"anger\"]");
     std::fs::write(&file, &by_hand_text).unwrap();
-    let refused = study.project().store().err().unwrap().to_string();
-    assert!(refused.contains("3 labels") && refused.contains("goldsmith taxonomy migrate"), "{refused}");
+    let refused = refusal(study.project().store().err().unwrap());
+    assert_eq!(refused.kind, RefusalKind::OutOfDate { path: file.clone() });
+    assert!(refused.to_string().contains("3 labels"), "{refused}");
+    assert!(refused.hints[0].contains("goldsmith taxonomy migrate"), "{:?}", refused.hints);
     let project = study.project();
     let plan = plan(&project, &Request::ByHand).unwrap();
     assert_eq!(
@@ -338,7 +348,8 @@ fn a_change_that_cannot_be_written_is_none() {
     let (project, store) = (study.project(), study.store());
     let plan = rename(&project, &store, "anger", "rage", None).unwrap();
     std::fs::write(&project.file.taxonomy, format!("{TAXONOMY}# meanwhile\n")).unwrap();
-    assert!(apply(&project, &plan).unwrap_err().to_string().contains("changed meanwhile"));
+    let refused = refusal(apply(&project, &plan).unwrap_err());
+    assert_eq!(refused.kind, RefusalKind::OutOfDate { path: project.file.taxonomy.clone() });
     assert_eq!(study.store().latest_recast().unwrap(), None);
     study.sound();
 }
@@ -418,7 +429,7 @@ proptest! {
                 Step::Rename(at) => rename(project, store, &key(at), &format!("renamed_{n}"), None),
                 Step::Merge(a, b) => merge(project, store, &[key(a), key(b)], &format!("merged_{n}"), None),
                 Step::Split(at) => split(project, store, &key(at), &[format!("one_{n}"), format!("other_{n}")]),
-                Step::Decide(..) => Err(WorkflowError::Refused("no change".into())),
+                Step::Decide(..) => Err(Refusal::new(RefusalKind::NothingToDo, "no change").into()),
             };
             if let Step::Decide(who, at, label) = step {
                 let label = if label == 0 { String::new() } else { key(label) };

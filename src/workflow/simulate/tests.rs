@@ -92,6 +92,7 @@ fn what_cannot_be_played_says_what_is_missing() {
     let bare = folder.path().join("bare.csv");
     std::fs::write(&bare, "text,other\nx,y\n").unwrap();
     let data = Data::Files { train: bare.clone(), test: bare, columns: Columns::default() };
-    let said = simulate(&data, &options(&["random"]), &Cancel::default(), &mut |_| {}).unwrap_err().to_string();
-    assert!(said.contains("--label-column names the column"), "{said}");
+    let error = simulate(&data, &options(&["random"]), &Cancel::default(), &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("has a label"), "{error}");
+    assert_eq!(error.hints(), ["--label-column names the column"]);
 }
