@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Classifier, ClassifierError, FrozenModel, Mode, NgramModel, TunedModel, VoteModel};
-use crate::domain::taxonomy::hex;
 
 /// The file with the weights.
 pub(super) const WEIGHTS: &str = "model.safetensors";
@@ -114,7 +113,7 @@ pub(super) fn tensors(folder: &Path, description: &Description) -> Result<HashMa
 pub(super) fn weights(folder: &Path, description: &Description) -> Result<Vec<u8>, ClassifierError> {
     let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
     let bytes = std::fs::read(folder.join(WEIGHTS)).map_err(|e| fail(format!("{WEIGHTS}: {e}")))?;
-    if hex(&Sha256::digest(&bytes)) != description.weights {
+    if hex::encode(Sha256::digest(&bytes)) != description.weights {
         return Err(fail(format!("{WEIGHTS} is not the file that model.json describes")));
     }
     Ok(bytes)
@@ -136,7 +135,7 @@ pub(super) fn save(
     let file = staged.path().join(WEIGHTS);
     weights(&mut description, &file)?;
     let bytes = std::fs::read(&file).map_err(|e| fail(&e))?;
-    let fingerprint = hex(&Sha256::digest(&bytes));
+    let fingerprint = hex::encode(Sha256::digest(&bytes));
     description.weights.clone_from(&fingerprint);
     let text = serde_json::to_string_pretty(&description).map_err(|e| fail(&e))?;
     std::fs::write(staged.path().join("model.json"), text + "\n").map_err(|e| fail(&e))?;

@@ -71,7 +71,7 @@ impl Encoder {
         }
         hasher.update(std::fs::read(folder.join("tokenizer.json")).map_err(|e| fail(format!("tokenizer.json: {e}")))?);
         hasher.update(most.to_le_bytes());
-        let fingerprint = crate::domain::taxonomy::hex(&hasher.finalize());
+        let fingerprint = hex::encode(hasher.finalize());
         Ok(Self {
             folder: folder.into(),
             architecture,

@@ -19,7 +19,6 @@ pub use self::model::TunedModel;
 use super::encoder::{Batch, Dropout, Encoder, Network, Parameters, Pass, Rows, reading_order};
 use super::targets::{class_weights, f1};
 use super::{ClassWeights, ClassifierError, Epoch, Example, Heard, Listen, Mode, TokenBatch, calibrate};
-use crate::domain::taxonomy::hex;
 
 /// How to fine-tune.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -368,7 +367,7 @@ pub(super) fn fingerprint(
         hasher.update(example.text);
         hasher.update(format!("{:?} {}", example.outputs, example.weight));
     }
-    hex(&hasher.finalize())
+    hex::encode(hasher.finalize())
 }
 
 /// Where the state of a run under way is kept: beside the models, known by its fingerprint.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::taxonomy::hex;
 use super::text::Span;
 
 /// A document's number in one store. Across stores a document is known by its [`DocumentUid`].
@@ -46,15 +45,10 @@ impl TryFrom<String> for DocumentUid {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         let mut uid = [0; 16];
-        let digits = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        if !digits {
-            return Err(format!("`{text}` is no id of a note: 32 hexadecimal digits"));
+        match hex::decode_to_slice(&text, &mut uid) {
+            Ok(()) => Ok(Self(uid)),
+            Err(_) => Err(format!("`{text}` is no id of a note: 32 hexadecimal digits")),
         }
-        for (byte, pair) in uid.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let digit = |b: u8| (b as char).to_digit(16).unwrap_or(0) as u8;
-            *byte = digit(pair[0]) << 4 | digit(pair[1]);
-        }
-        Ok(Self(uid))
     }
 }
 
@@ -73,7 +67,7 @@ impl DocumentUid {
 
     /// In hexadecimal.
     pub fn hex(&self) -> String {
-        hex(&self.0)
+        hex::encode(self.0)
     }
 }
 

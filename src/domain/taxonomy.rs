@@ -391,49 +391,24 @@ impl Taxonomy {
         self.rules.iter().for_each(|rule| field(rule));
         field(&self.none.definition);
         self.none.examples.iter().for_each(|example| field(example));
-        hex(&hasher.finalize())
+        hex::encode(hasher.finalize())
     }
 
     fn nearest(&self, word: &str) -> Option<String> {
         let word = word.to_lowercase();
         self.categories
             .iter()
-            .map(|c| (edit_distance(&word, c.key.as_str()), c.key.to_string()))
+            .map(|c| (strsim::levenshtein(&word, c.key.as_str()), c.key.to_string()))
             .min()
             .filter(|(distance, key)| *distance <= key.len() / 3)
             .map(|(_, key)| key)
     }
 }
 
-/// Bytes as lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
-}
-
 fn same_name(name: &str, word: &str) -> bool {
     let plain =
         |s: &str| -> String { s.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
     !word.is_empty() && plain(name) == plain(word)
-}
-
-/// Levenshtein's distance over characters, for "did you mean".
-pub fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(80).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().take(80).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

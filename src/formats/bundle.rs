@@ -29,7 +29,6 @@ use super::{Fault, FormatError};
 use crate::domain::corpus::{Document, NewDocument, Origin, PatientKey, Sentence, SentenceId};
 use crate::domain::label::{Annotator, Confidence, Label, NewProposal, Run, RunId, RunKind, Source, Timestamp};
 use crate::domain::record::{Record, SentenceRef};
-use crate::domain::taxonomy::hex;
 use crate::domain::text::Span;
 use seal::{Keys, Seal, Sealed};
 
@@ -145,7 +144,7 @@ impl Proposed {
 
 /// A run without its configuration, by whose hash it can still be told from others.
 pub fn without_words(run: Run) -> Run {
-    let config = serde_json::json!({ "kept_at_its_site": hex(&Sha256::digest(&run.config)) }).to_string();
+    let config = serde_json::json!({ "kept_at_its_site": hex::encode(Sha256::digest(&run.config)) }).to_string();
     Run { config, scores: String::new(), ..run }
 }
 
@@ -235,7 +234,7 @@ impl<W: Write> Writer<W> {
 
     /// Writes the last line and everything that is still on its way.
     pub fn finish(mut self) -> Result<W, FormatError> {
-        let end = Sum { lines: self.lines, sha256: hex(&self.hash.clone().finalize()) };
+        let end = Sum { lines: self.lines, sha256: hex::encode(self.hash.clone().finalize()) };
         self.line(&Last { end })?;
         let sealed = match self.out {
             Pressed::No(out) => Ok(out),
@@ -290,7 +289,7 @@ impl Bundle {
         let mut buffer = vec![0; 1 << 16];
         loop {
             match file.read(&mut buffer) {
-                Ok(0) => return Ok(hex(&hash.finalize())),
+                Ok(0) => return Ok(hex::encode(hash.finalize())),
                 Ok(n) => hash.update(&buffer[..n]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.unreadable(error)),
@@ -465,7 +464,7 @@ impl Reader {
 
     fn end(&mut self) -> Result<(), FormatError> {
         let Last { end } = serde_json::from_slice(&self.line).map_err(|e| self.unfit(&e))?;
-        let sum = hex(&self.hash.clone().finalize());
+        let sum = hex::encode(self.hash.clone().finalize());
         if end.lines + 1 != self.lines as u64 || end.sha256 != sum || self.events != self.header.events {
             return Err(self.fault(
                 "the lines before this one are not those that were written: the file was changed; fetch it again",

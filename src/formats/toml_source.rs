@@ -6,7 +6,6 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Fault, place};
-use crate::domain::taxonomy::edit_distance;
 
 /// A TOML text under reading, with the faults found so far.
 pub(super) struct Source<'t> {
@@ -249,7 +248,7 @@ impl<'a, 't> Table<'a, 't> {
             if self.taken.contains(&key_text) {
                 continue;
             }
-            let near = self.taken.iter().map(|known| (edit_distance(key_text, known), *known)).min();
+            let near = self.taken.iter().map(|known| (strsim::levenshtein(key_text, known), *known)).min();
             let hint = match near {
                 Some((distance, known)) if distance <= 1 + known.len() / 4 => format!("; did you mean `{known}`?"),
                 _ => format!("; known are {}", self.taken.join(", ")),

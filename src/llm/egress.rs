@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
@@ -223,7 +225,7 @@ fn wait_asked(headers: &HeaderMap) -> Option<Duration> {
     // A date counts from the server's own clock, where it tells it.
     let at = http_date(after)?;
     let now = text("date").and_then(http_date)?;
-    Some(Duration::from_secs(at.saturating_sub(now)))
+    duration(at.duration_since(now).as_secs_f64())
 }
 
 /// Nobody waits longer than an hour on a server's word.
@@ -231,24 +233,10 @@ fn duration(seconds: f64) -> Option<Duration> {
     seconds.is_finite().then(|| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0)))
 }
 
-/// Seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, the form that servers must send).
-fn http_date(text: &str) -> Option<u64> {
-    let words: Vec<&str> = text.split([' ', ':']).collect();
-    let [_, day, month, year, hour, minute, second, "GMT"] = words.as_slice() else {
-        return None;
-    };
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = MONTHS.iter().position(|name| name == month)? as i64 + 1;
-    let number = |text: &str| text.parse::<i64>().ok();
-    let (day, year) = (number(day)?, number(year)?);
-    // Days from civil: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-    let shifted = if month <= 2 { year - 1 } else { year };
-    let era = shifted.div_euclid(400);
-    let of_era = shifted.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    let seconds = days * 86_400 + number(hour)? * 3_600 + number(minute)? * 60 + number(second)?;
-    u64::try_from(seconds).ok()
+/// A date as HTTP writes it, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7: a form of RFC 2822's). The name of the day
+/// says nothing that the date does not, so that a wrong one does no harm.
+fn http_date(text: &str) -> Option<Timestamp> {
+    DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok()
 }
 
 #[cfg(test)]
@@ -267,10 +255,13 @@ mod tests {
         let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(seconds(&[date, ("retry-after", "Sun, 06 Nov 1994 08:50:00 GMT")]), Some(23.0));
         assert_eq!(seconds(&[date, ("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")]), Some(0.0));
+        assert_eq!(seconds(&[date, ("retry-after", "Mon, 07 Nov 1994 08:00:00 GMT")]), Some(3600.0));
         assert_eq!(seconds(&[("retry-after", "soon")]), None);
         assert_eq!(seconds(&[("retry-after", "1e9")]), Some(3600.0));
-        assert_eq!(http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        assert_eq!(http_date("Tue, 29 Feb 2000 12:00:00 GMT"), Some(951_825_600));
+        let at = |date: &str| http_date(date).map(Timestamp::as_second);
+        assert_eq!(at("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(at("Mon, 29 Feb 2000 12:00:00 GMT"), Some(951_825_600), "a Tuesday, in truth");
+        assert_eq!(at("2000-02-29"), None);
     }
 
     #[test]

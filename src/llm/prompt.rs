@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::reply::NONE;
 use super::{Choose, Field, FieldKind, Request, Role, Sampling, Shape, Turn};
 use crate::domain::label::Label;
-use crate::domain::taxonomy::{Category, CategoryKey, Selection, Taxonomy, hex};
+use crate::domain::taxonomy::{Category, CategoryKey, Selection, Taxonomy};
 
 /// What is asked of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -339,7 +339,7 @@ impl LabelPrompt {
     /// SHA-256 over what all requests share and how they are answered.
     pub fn hash(&self) -> String {
         let shared = serde_json::json!([self.task, self.style, self.turns, self.options(), self.fields()]);
-        hex(&Sha256::digest(shared.to_string().as_bytes()))
+        hex::encode(Sha256::digest(shared.to_string().as_bytes()))
     }
 
     /// Whether it is answered by a letter.
@@ -505,7 +505,7 @@ impl WritePrompt {
         let brief = Brief::draw(taxonomy, None, 0, 0);
         let like = self.write(taxonomy, &brief, Sampling::greedy(1));
         let shared = serde_json::json!([like, self.real, taxonomy.variety()]);
-        hex(&Sha256::digest(shared.to_string().as_bytes()))
+        hex::encode(Sha256::digest(shared.to_string().as_bytes()))
     }
 }
 

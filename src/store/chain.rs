@@ -13,7 +13,6 @@ use crate::domain::corpus::{DocumentUid, SentenceId};
 use crate::domain::label::{Annotator, EventId, Label};
 use crate::domain::lineage::Recast;
 use crate::domain::record::{ProposalRef, Record, SentenceRef};
-use crate::domain::taxonomy::hex;
 
 /// Something that the program cannot have written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +150,7 @@ impl Store {
         self.with(|c| {
             let last = "SELECT hash FROM chain ORDER BY position DESC LIMIT 1";
             let head = c.prepare_cached(last)?.query_row([], |row| row.get::<_, Link>(0)).optional()?;
-            Ok(head.map(|link| hex(&link)).unwrap_or_default())
+            Ok(head.map(hex::encode).unwrap_or_default())
         })
     }
 
@@ -203,7 +202,7 @@ fn walk(c: &Connection, expect: Option<&str>) -> rusqlite::Result<Audited> {
             _ => {}
         }
         audited.events += 1;
-        audited.head = hex(&hash);
+        audited.head = hex::encode(hash);
         audited.found |= expect == Some(&audited.head);
         (before, expected) = (Some(hash), position + 1);
     }

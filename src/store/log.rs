@@ -6,7 +6,6 @@ use super::{Store, StoreError, chain};
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Annotator, EventId, Timestamp};
 use crate::domain::record::{Record, SentenceRef};
-use crate::domain::taxonomy::hex;
 
 /// Which events to show, and in which order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,7 +106,7 @@ impl Store {
                 Ok(LogRow {
                     id: row.get(0)?,
                     position: row.get(1)?,
-                    link: link.as_deref().map(hex).unwrap_or_default(),
+                    link: link.as_deref().map(hex::encode).unwrap_or_default(),
                     record,
                     sentence: row.get(3)?,
                     note: row.get(4)?,

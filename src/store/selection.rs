@@ -7,7 +7,6 @@ use super::{Store, StoreError, chain};
 use crate::domain::corpus::DocumentId;
 use crate::domain::label::{Annotator, EventId};
 use crate::domain::record::Record;
-use crate::domain::taxonomy::hex;
 
 /// Which events of the log are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +39,7 @@ impl Store {
     pub fn log_end(&self) -> Result<(i64, String), StoreError> {
         self.with(|c| {
             let last = "SELECT e.seq, c.hash FROM events e JOIN chain c ON c.event = e.id ORDER BY e.seq DESC LIMIT 1";
-            let read = |row: &Row<'_>| Ok((row.get(0)?, hex(&row.get::<_, chain::Link>(1)?)));
+            let read = |row: &Row<'_>| Ok((row.get(0)?, hex::encode(row.get::<_, chain::Link>(1)?)));
             Ok(c.query_row(last, [], read).optional()?.unwrap_or_default())
         })
     }

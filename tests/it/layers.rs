@@ -10,7 +10,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     (
         "llm",
         &["domain"],
-        &["reqwest", "rustls", "tokio", "candle_core", "tokenizers", "minijinja", "rayon", "serde_json"],
+        &["reqwest", "rustls", "tokio", "candle_core", "tokenizers", "minijinja", "rayon", "serde_json", "jiff"],
     ),
     ("classifier", &["domain"], &["candle_core", "tokenizers", "safetensors", "gemm", "pulp", "rayon", "serde_json"]),
     (

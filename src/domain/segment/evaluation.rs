@@ -164,7 +164,7 @@ fn sentences_of_public_notes_are_found() {
             let mut table = csv::Reader::from_path(data.join(&note.file)).unwrap();
             let column = table.headers().unwrap().iter().position(|name| name == note.column).unwrap();
             let text = table.records().nth(note.row).unwrap().unwrap()[column].to_owned();
-            let hash: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+            let hash = hex::encode(Sha256::digest(&text));
             assert_eq!(hash, note.sha256, "{} row {} is not the text that was marked", note.file, note.row);
             let dataset = note.file.split('/').next().unwrap();
             Note { name: format!("{dataset} {}", note.row), text, marked: note.boundaries }

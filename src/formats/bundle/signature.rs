@@ -110,5 +110,5 @@ pub fn verify(bundle: &Bundle, keys: &[PublicKey]) -> Result<String, FormatError
 
 /// A key's id as minisign prints it.
 fn id(number: &[u8]) -> String {
-    number.iter().rev().map(|byte| format!("{byte:02X}")).collect()
+    hex::encode_upper(number.iter().rev().copied().collect::<Vec<u8>>())
 }

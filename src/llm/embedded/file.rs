@@ -141,7 +141,7 @@ pub(super) fn hash(path: &Path) -> Result<String, LlmError> {
     let mut buffer = vec![0; 1 << 20];
     loop {
         match file.read(&mut buffer).map_err(wrong)? {
-            0 => return Ok(sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => return Ok(hex::encode(sum.finalize())),
             n => sum.update(&buffer[..n]),
         }
     }

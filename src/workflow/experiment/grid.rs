@@ -16,7 +16,7 @@ use crate::domain::gold::GoldReal;
 use crate::domain::label::{Label, Outcome, Run, RunId, RunKind};
 use crate::domain::metrics::{Bootstrap, Pair, report};
 use crate::domain::split::{Split, TestSet, Tier, TrainSet, leaks};
-use crate::domain::taxonomy::{Selection, hex};
+use crate::domain::taxonomy::Selection;
 use crate::formats::project::training::TrainSettings;
 use crate::store::Store;
 use crate::workflow::metrics::Board;
@@ -107,7 +107,7 @@ impl<'a> Grid<'a> {
         grid.configs = grid.configurations();
         let mut hasher = Sha256::new();
         grid.configs.iter().for_each(|config| hasher.update(config.as_bytes()));
-        grid.subject.id = hex(&hasher.finalize()[..4]);
+        grid.subject.id = hex::encode(&hasher.finalize()[..4]);
         Ok(grid)
     }
 
@@ -190,7 +190,7 @@ impl<'a> Grid<'a> {
             hasher.update(id.0.to_le_bytes());
             hasher.update(self.text(id).as_bytes());
         }
-        let test = hex(&hasher.finalize());
+        let test = hex::encode(hasher.finalize());
         // With all of the gold the data is the same for every seed.
         let mut hashes: BTreeMap<(&str, Task, &Mix, u32, u64), String> = BTreeMap::new();
         let of = |cell: &'_ Cell| {

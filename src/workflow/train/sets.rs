@@ -9,7 +9,6 @@ use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::{Bronze, GoldReal, Silver};
 use crate::domain::label::{Label, Source};
 use crate::domain::split::{Split, SplitPlan, TestSet, Tier, TrainRow, TrainSet};
-use crate::domain::taxonomy::hex;
 use crate::formats::project::training::TrainSettings;
 use crate::store::{BronzeRow, Store};
 use crate::workflow::WorkflowError;
@@ -111,5 +110,5 @@ pub(in crate::workflow) fn data_hash(train: &[Example<'_>], validation: &[Exampl
         hasher.update(example.weight.to_le_bytes());
         hasher.update([0xff]);
     }
-    hex(&hasher.finalize())
+    hex::encode(hasher.finalize())
 }
