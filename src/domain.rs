@@ -29,3 +29,4 @@ pub mod spending;
 pub mod split;
 pub mod taxonomy;
 pub mod text;
+mod words;

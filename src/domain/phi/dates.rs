@@ -1,33 +1,10 @@
 //! Dates: in figures, and with the month's name.
 
 use super::super::text::Span;
+use super::super::words::{WordList, entries};
 use super::scan::Scan;
 
-const MONTHS: [&str; 23] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-    "jan",
-    "feb",
-    "mar",
-    "apr",
-    "jun",
-    "jul",
-    "aug",
-    "sept",
-    "sep",
-    "oct",
-    "nov",
-];
+static MONTHS: WordList = WordList::new(|| entries(include_str!("../../../data/phi/months.txt")));
 
 /// Words after which `03/15` is a day and no score.
 const ON: [&str; 6] = ["on", "since", "dated", "until", "till", "dob"];
@@ -120,7 +97,7 @@ fn month_first(scan: Scan<'_>, at: usize) -> Option<usize> {
 
 /// The end of a month's name.
 fn month(scan: Scan<'_>, at: usize) -> Option<usize> {
-    scan.any_word(at, &MONTHS).or_else(|| scan.word(at, "dec"))
+    scan.any_word(at, &MONTHS)
 }
 
 /// The end of a day with or without its ordinal ending.

@@ -1,56 +1,22 @@
 //! Names of people, where a title, a form's field or a degree gives them away.
 
 use super::super::text::Span;
+use super::super::words::{WordList, entries};
 use super::scan::Scan;
 
 /// Titles as they are written. Case tells `Ms` from multiple sclerosis and `Mr` from magnetic resonance; in capitals they
 /// need their stop.
-const TITLES: [&str; 16] = [
-    "Mr",
-    "Mrs",
-    "Ms",
-    "Miss",
-    "Mx",
-    "Dr",
-    "Prof",
-    "Professor",
-    "Doctor",
-    "Rev",
-    "Mister",
-    "mr",
-    "mrs",
-    "dr",
-    "prof",
-    "Sister",
-];
+static TITLES: WordList = WordList::new(|| entries(include_str!("../../../data/phi/titles.txt")));
 const CAPITAL_TITLES: [&str; 5] = ["MR.", "MRS.", "MS.", "DR.", "PROF."];
 
 /// A form's fields, before a colon.
-const FIELDS: [&str; 13] = [
-    "patient name",
-    "patient's name",
-    "pt name",
-    "name of patient",
-    "first name",
-    "last name",
-    "family name",
-    "full name",
-    "surname",
-    "next of kin",
-    "dictated by",
-    "signed by",
-    "signed electronically by",
-];
+static FIELDS: WordList = WordList::new(|| entries(include_str!("../../../data/phi/name-fields.txt")));
 
 /// Degrees after a comma. Two are states as well, and a town before a state is an identifier too.
-const DEGREES: [&str; 13] = ["MD", "M.D", "DO", "D.O", "PhD", "Ph.D", "RN", "R.N", "NP", "PA", "MBBS", "FRCP", "PsyD"];
+static DEGREES: WordList = WordList::new(|| entries(include_str!("../../../data/phi/degrees.txt")));
 
 /// Capitalised words that start a new sentence after "the Dr." or "Miss", or stand for a name that was removed.
-const NO_NAMES: [&str; 44] = [
-    "The", "A", "An", "He", "She", "They", "It", "We", "I", "You", "His", "Her", "Their", "This", "That", "These",
-    "There", "Patient", "Pt", "Will", "Was", "Is", "Has", "Had", "No", "Not", "And", "Or", "On", "In", "At", "To",
-    "For", "With", "Without", "After", "Before", "When", "Also", "Name", "Unknown", "None", "Advised", "Please",
-];
+static NO_NAMES: WordList = WordList::new(|| entries(include_str!("../../../data/phi/no-names.txt")));
 
 /// `Mr. Smith`, `Dr J. de la Cruz`, `Patient name: Ann Other`.
 pub(super) fn announced(scan: Scan<'_>, at: usize) -> Option<Span> {
@@ -147,8 +113,7 @@ fn name(scan: Scan<'_>, at: usize, most: usize) -> Option<Span> {
 
 /// The start of the word after `van der`, `de la` and the like, if a capital follows them.
 fn particles(scan: Scan<'_>, at: usize) -> usize {
-    const PARTICLES: [&str; 14] =
-        ["van", "von", "der", "den", "de", "la", "le", "du", "di", "da", "del", "bin", "al", "ter"];
+    static PARTICLES: WordList = WordList::new(|| entries(include_str!("../../../data/phi/name-particles.txt")));
     let mut start = at;
     for _ in 0..2 {
         let lower = PARTICLES.iter().find(|p| scan.rest(start).starts_with(**p)).map(|p| start + p.len());

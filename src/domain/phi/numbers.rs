@@ -1,34 +1,14 @@
 //! Numbers that lead to a person: records, accounts, telephones, and ages over 89.
 
 use super::super::text::Span;
+use super::super::words::{WordList, entries};
 use super::scan::Scan;
 
 /// Words that announce an identifier by themselves.
 const IDENTIFIERS: [&str; 5] = ["mrn", "ssn", "medical record number", "social security number", "nhs number"];
 
 /// Things that have a number; the word for it, or `#`, must follow.
-const NUMBERED: [&str; 20] = [
-    "medical record",
-    "record",
-    "account",
-    "acct",
-    "hospital",
-    "nhs",
-    "chi",
-    "social security",
-    "mr",
-    "unit",
-    "policy",
-    "medicare",
-    "medicaid",
-    "insurance",
-    "member",
-    "patient",
-    "case",
-    "accession",
-    "license",
-    "beneficiary",
-];
+static NUMBERED: WordList = WordList::new(|| entries(include_str!("../../../data/phi/numbered.txt")));
 
 /// An identifier has at least this many digits; "patient no. 12" of a study has fewer.
 const DIGITS: usize = 4;
@@ -74,8 +54,7 @@ pub(super) fn social_security(scan: Scan<'_>, at: usize) -> Option<Span> {
 }
 
 /// What announces a number that has no telephone's form.
-const TELEPHONE: [&str; 12] =
-    ["phone", "telephone", "tel", "call", "cell", "mobile", "fax", "pager", "ph", "number is", "phone number", "ext"];
+static TELEPHONE: WordList = WordList::new(|| entries(include_str!("../../../data/phi/telephone.txt")));
 
 /// `(555) 123-4567`, `+44 20 7946 0958`, `07700 900123`; after a telephone's word also `555-1234` and ten plain digits.
 /// The forms are those of the North American plan, where no area starts with 0 or 1 (nor, in life, does an exchange; an

@@ -1,50 +1,18 @@
 //! Where a person lives or can be written to: addresses, email, the web.
 
 use super::super::text::Span;
+use super::super::words::{WordList, entries};
 use super::names::title_case;
 use super::scan::Scan;
 
-const STREETS: [&str; 26] = [
-    "Street",
-    "St",
-    "Avenue",
-    "Ave",
-    "Road",
-    "Rd",
-    "Lane",
-    "Ln",
-    "Drive",
-    "Boulevard",
-    "Blvd",
-    "Court",
-    "Place",
-    "Way",
-    "Terrace",
-    "Close",
-    "Crescent",
-    "Parkway",
-    "Pkwy",
-    "Highway",
-    "Hwy",
-    "Square",
-    "Circle",
-    "Trail",
-    "Gardens",
-    "Grove",
-];
+/// Kinds of street.
+static STREETS: WordList = WordList::new(|| entries(include_str!("../../../data/phi/streets.txt")));
 
-const STATES: &str = " AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM \
-    NY NC ND OH OK OR PA PR RI SC SD TN TX UT VT VA WA WV WI WY ";
+/// American states and territories.
+static STATES: WordList = WordList::new(|| entries(include_str!("../../../data/phi/states.txt")));
 
-/// The areas of British postcodes.
-const AREAS: &str = " AB AL B BA BB BD BH BL BN BR BS BT CA CB CF CH CM CO CR CT CV CW DA DD DE DG DH DL DN DT DY E EC \
-    EH EN EX FK FY G GL GU HA HD HG HP HR HS HU HX IG IP IV KA KT KW KY L LA LD LE LL LN LS LU M ME MK ML N NE NG NN \
-    NP NR NW OL OX PA PE PH PL PO PR RG RH RM S SA SE SG SK SL SM SN SO SP SR SS ST SW SY TA TD TF TN TQ TR TS TW UB \
-    W WA WC WD WF WN WR WS WV YO ZE ";
-
-fn listed(list: &str, code: &str) -> bool {
-    code.len() <= 2 && list.split(' ').any(|entry| !entry.is_empty() && entry == code)
-}
+/// Areas of British postcodes.
+static AREAS: WordList = WordList::new(|| entries(include_str!("../../../data/phi/postcode-areas.txt")));
 
 /// `http://...`, `https://...`, `www....`.
 pub(super) fn url(scan: Scan<'_>, at: usize) -> Option<Span> {
@@ -112,7 +80,7 @@ fn post_box(scan: Scan<'_>, at: usize) -> Option<usize> {
 fn zip(scan: Scan<'_>, at: usize) -> Option<usize> {
     let state = scan.letters(at)?;
     let start = scan.skip_spaces(state);
-    if start == state || !listed(STATES, scan.slice(at, state)) {
+    if start == state || !STATES.contains(&scan.slice(at, state)) {
         return None;
     }
     let end = scan.run(start, |c| c.is_ascii_digit()).filter(|end| end - start == 5)?;
@@ -125,7 +93,7 @@ fn zip(scan: Scan<'_>, at: usize) -> Option<usize> {
 /// of the inward code, which are never C, I, K, M, O or V: so `8AM` and `5MG` are none.
 fn postcode(scan: Scan<'_>, at: usize) -> Option<usize> {
     let area = scan.run(at, |c| c.is_ascii_uppercase())?;
-    if !listed(AREAS, scan.slice(at, area)) {
+    if !AREAS.contains(&scan.slice(at, area)) {
         return None;
     }
     let district = scan.run(area, |c| c.is_ascii_digit()).filter(|end| end - area <= 2)?;

@@ -1,5 +1,7 @@
 //! What the word before a full stop says about it.
 
+use super::super::words::{WordList, entries};
+
 /// How a full stop after an abbreviation is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Abbreviation {
@@ -13,37 +15,10 @@ pub(super) enum Abbreviation {
     Closes,
 }
 
-const OPENS: &[&str] = &[
-    // Titles stand before a name, and names have capitals.
-    "dr", "drs", "mr", "mrs", "ms", "mx", "prof", "rev", "hon", "capt", "sgt", "lt", "col", "messrs", "fr", "sen",
-    "gov", // These announce an example, a contrast or an amount.
-    "e.g", "eg", "i.e", "ie", "vs", "v.s", "cf", "approx", "appx", "incl", "excl", "esp", "viz", "ca", "vit",
-    "avg",
-    // "et al." is left out: it ends sentences too.
-];
-
-const COUNTS: &[&str] =
-    &["no", "nos", "fig", "figs", "ext", "vol", "ch", "sec", "rm", "apt", "tel", "max", "min", "p", "pp", "para", "eq"];
-
-const LEADS: &[&str] = &[
-    "st", "mt", "ft", "pt", "pts", "hx", "pmhx", "fhx", "shx", "wt", "ht", "temp", "resp", "y.o", "y/o", "dept",
-    "hosp", "univ", "asst", "assoc",
-];
-
-const CLOSES: &[&str] = &[
-    // Doses, as dotted Latin and as units.
-    "b.i.d", "bid", "t.i.d", "tid", "q.i.d", "qid", "q.d", "qd", "q.h.s", "qhs", "h.s", "p.r.n", "prn", "p.o", "i.v",
-    "i.m", "s.c", "o.d", "a.c", "p.c", "stat", "mg", "mcg", "ml", "cc", "gm", "kg", "lb", "lbs", "oz", "cm", "mm",
-    "in", "tab", "tabs", "cap", "caps", "gtt", "inj", // Time.
-    "a.m", "am", "p.m", "pm", "hr", "hrs", "h", "mins", "wk", "wks", "mo", "mos", "yr", "yrs", "jan", "feb", "mar",
-    "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "mon", "tue", "tues", "wed", "thu", "thur",
-    "thurs", "fri", "sat", "sun", "yest", // Clinical shorthand.
-    "dx", "ddx", "rx", "tx", "sx", "fx", "bx", "cx", "abd", "gen", "neuro", "exam", "eval", "appt", "appts", "bilat",
-    "neg", "pos", "abn", "nl", "wnl", "n.a.d", "meds", "rehab", "freq", "cont", "prev", "hosp", "lat", "med", "inf",
-    "sup", "post", "ant", "dist", "prox", // Of names and of writing.
-    "jr", "sr", "inc", "ltd", "co", "corp", "bros", "rd", "ave", "blvd", "etc", "al", "ed", "ph.d", "m.d", "r.n",
-    "d.o",
-];
+static OPENS: WordList = WordList::new(|| entries(include_str!("../../../data/segment/opens.txt")));
+static COUNTS: WordList = WordList::new(|| entries(include_str!("../../../data/segment/counts.txt")));
+static LEADS: WordList = WordList::new(|| entries(include_str!("../../../data/segment/leads.txt")));
+static CLOSES: WordList = WordList::new(|| entries(include_str!("../../../data/segment/closes.txt")));
 
 /// How `word`, as written before its full stop, abbreviates; nothing if it is an ordinary word.
 pub(super) fn abbreviation(word: &str) -> Option<Abbreviation> {
@@ -61,10 +36,10 @@ pub(super) fn abbreviation(word: &str) -> Option<Abbreviation> {
     let lower = word.to_lowercase();
     let last = lower.rsplit('-').next().unwrap_or(&lower);
     for (list, kind) in [
-        (OPENS, Abbreviation::Opens),
-        (COUNTS, Abbreviation::Counts),
-        (LEADS, Abbreviation::Leads),
-        (CLOSES, Abbreviation::Closes),
+        (&OPENS, Abbreviation::Opens),
+        (&COUNTS, Abbreviation::Counts),
+        (&LEADS, Abbreviation::Leads),
+        (&CLOSES, Abbreviation::Closes),
     ] {
         if list.contains(&lower.as_str()) || list.contains(&last) {
             return Some(kind);
@@ -80,99 +55,7 @@ pub(super) fn abbreviation(word: &str) -> Option<Abbreviation> {
 }
 
 /// Words that begin sentences and hardly ever names.
-const STARTERS: &[&str] = &[
-    "a",
-    "add",
-    "after",
-    "also",
-    "an",
-    "and",
-    "as",
-    "at",
-    "before",
-    "but",
-    "can",
-    "continue",
-    "could",
-    "currently",
-    "denies",
-    "did",
-    "do",
-    "does",
-    "during",
-    "family",
-    "follow",
-    "for",
-    "had",
-    "has",
-    "have",
-    "he",
-    "her",
-    "his",
-    "how",
-    "however",
-    "husband",
-    "i",
-    "if",
-    "in",
-    "is",
-    "it",
-    "its",
-    "may",
-    "mother",
-    "mr",
-    "mrs",
-    "ms",
-    "my",
-    "no",
-    "not",
-    "on",
-    "one",
-    "our",
-    "patient",
-    "per",
-    "please",
-    "pt",
-    "reports",
-    "returns",
-    "she",
-    "should",
-    "since",
-    "so",
-    "some",
-    "son",
-    "start",
-    "states",
-    "stop",
-    "that",
-    "the",
-    "their",
-    "then",
-    "there",
-    "these",
-    "they",
-    "this",
-    "those",
-    "today",
-    "two",
-    "unable",
-    "was",
-    "we",
-    "were",
-    "what",
-    "when",
-    "where",
-    "which",
-    "while",
-    "who",
-    "why",
-    "wife",
-    "will",
-    "with",
-    "would",
-    "you",
-    "your",
-];
+static STARTERS: WordList = WordList::new(|| entries(include_str!("../../../data/segment/starters.txt")));
 
 /// Whether a sentence is likely to begin with `word`.
 pub(super) fn is_starter(word: &str) -> bool {
@@ -180,7 +63,7 @@ pub(super) fn is_starter(word: &str) -> bool {
 }
 
 /// Words that begin a sentence even where haste left out its capital.
-const CARELESS: &[&str] = &["denies", "he", "it", "no", "patient", "pt", "she", "the", "there", "they", "we", "will"];
+static CARELESS: WordList = WordList::new(|| entries(include_str!("../../../data/segment/careless-starters.txt")));
 
 /// Whether `word`, in small letters after a full stop, is likely to begin a sentence.
 pub(super) fn is_careless_starter(word: &str) -> bool {
@@ -188,43 +71,7 @@ pub(super) fn is_careless_starter(word: &str) -> bool {
 }
 
 /// After a dose or a time, these go on with it despite their capitals: "9 a.m. Monday", "5 mg. PO BID".
-const GOES_ON: &[&str] = &[
-    "PO",
-    "BID",
-    "TID",
-    "QID",
-    "QD",
-    "QHS",
-    "PRN",
-    "IV",
-    "IM",
-    "SC",
-    "SL",
-    "EST",
-    "EDT",
-    "PST",
-    "GMT",
-    "UTC",
-    "CT",
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-    "January",
-    "February",
-    "March",
-    "April",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
+static GOES_ON: WordList = WordList::new(|| entries(include_str!("../../../data/segment/goes-on.txt")));
 
 /// Whether `word` carries on a dose or a time.
 pub(super) fn goes_on(word: &str) -> bool {
@@ -232,44 +79,25 @@ pub(super) fn goes_on(word: &str) -> bool {
 }
 
 /// "vitamin C." and "Part A." name things with one capital, which then is no initial.
-const LETTERED: &[&str] = &[
-    "vitamin",
-    "hepatitis",
-    "grade",
-    "type",
-    "part",
-    "stage",
-    "trial",
-    "group",
-    "protein",
-    "class",
-    "bed",
-    "ward",
-    "plan",
-    "option",
-];
+static LETTERED: WordList = WordList::new(|| entries(include_str!("../../../data/segment/lettered.txt")));
 
 /// Whether `word` makes the single capital after it a name of a thing.
 pub(super) fn takes_a_letter(word: &str) -> bool {
     word.len() <= 9 && LETTERED.contains(&word.to_lowercase().as_str())
 }
 
+static NUMBERED: WordList = WordList::new(|| entries(include_str!("../../../data/segment/numbered.txt")));
+
 /// Words that a number belongs to: "day 2.", "and 2.".
 pub(super) fn takes_a_number(word: &str) -> bool {
-    const NUMBERED: &[&str] = &[
-        "about", "above", "age", "aged", "and", "approx", "around", "at", "bed", "below", "by", "chart", "class",
-        "cycle", "day", "days", "dose", "every", "factor", "for", "from", "grade", "in", "is", "level", "line",
-        "month", "nearly", "number", "of", "only", "or", "over", "page", "past", "phase", "room", "scale", "score",
-        "scored", "scores", "stage", "step", "than", "times", "to", "type", "under", "unit", "visit", "was", "week",
-        "were", "with", "year",
-    ];
     NUMBERED.binary_search(&word.to_lowercase().as_str()).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn starters_are_sorted_for_the_search() {
+    fn lists_that_are_searched_are_sorted() {
         assert!(super::STARTERS.is_sorted());
+        assert!(super::NUMBERED.is_sorted());
     }
 }
