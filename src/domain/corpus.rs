@@ -151,3 +151,21 @@ pub struct Sentence {
     /// Where in the document's text.
     pub span: Span,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ids of notes are on users' disks, in stores and bundles: these values are never edited.
+    #[test]
+    fn the_id_of_a_note_is_the_same_for_ever() {
+        for (patient, external_id, text, uid) in [
+            ("p1", "n1", "She forgets names.\n", "f4483e26c7c226a68e152c99982d74b8"),
+            ("", "Größe/7", "漢字\r\n", "45a91b0de37aa7eb564e8307693360fd"),
+            ("p", "1n", "1", "2f6eb9dceb4e1e02aa70e35be3b2de0c"),
+        ] {
+            assert_eq!(DocumentUid::of(patient, external_id, text).hex(), uid, "{external_id}");
+            assert_eq!(DocumentUid::try_from(uid.to_owned()), Ok(DocumentUid::of(patient, external_id, text)));
+        }
+    }
+}

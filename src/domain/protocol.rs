@@ -315,4 +315,50 @@ mod tests {
         let never = Protocol { blind: Blind::Never, ..Protocol::default() };
         assert!((0..100).all(|id| !never.is_blind(&ann, SentenceId(id), Split::Test)));
     }
+
+    /// Who decides on what, and blind or not, is drawn anew from the seed at every start: another draw would change running
+    /// studies. These values are never edited.
+    #[test]
+    fn what_a_seed_draws_it_draws_for_ever() {
+        let protocol = Protocol {
+            annotators: people(&["ann", "ben", "cay"]),
+            overlap: 2,
+            calibration: 6,
+            blind_share: 0.3,
+            ..Protocol::default()
+        };
+        let all: Vec<(SentenceId, PatientKey)> = sentences(41).split_off(1);
+        let blind = |who: &str| -> Vec<i64> {
+            let who = Annotator(who.into());
+            (1..=40).filter(|id| protocol.is_blind(&who, SentenceId(*id), Split::Train)).collect()
+        };
+        assert_eq!(blind("ann"), [3, 5, 6, 7, 9, 13, 16, 18, 22, 27, 29, 34, 39]);
+        assert_eq!(blind("ben"), [1, 8, 19, 26, 30, 32, 36, 39]);
+        // A letter for each who decides on a sentence, in order; `*` is the calibration set.
+        let drawn = |protocol: &Protocol| -> String {
+            let seats = protocol.assign(&all, &[]);
+            let word = |(id, _): &(SentenceId, PatientKey)| {
+                let of: Vec<&Seat> = seats.iter().filter(|seat| seat.sentence == *id).collect();
+                if of.iter().all(|seat| seat.calibration) {
+                    return "*".to_owned();
+                }
+                let mut letters: Vec<&str> = of.iter().map(|seat| &seat.annotator.0[..1]).collect();
+                letters.sort_unstable();
+                letters.concat()
+            };
+            all.iter().map(word).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            drawn(&protocol),
+            "bc ab * ac ac ab bc ac * * ab bc ac ab bc bc ab ac ab ac bc ab ac bc * ab bc ac ac bc * ab bc * ab ac bc ab ac ab"
+        );
+        let by_patient = Protocol { sharing: Sharing::Patient, calibration: 0, seed: 7, ..protocol.clone() };
+        assert_eq!(
+            drawn(&by_patient),
+            "ab ab ab ab ab ab ac ac ac ac ac ac ac bc bc bc bc bc bc bc ab ab ab ab ab ab ab bc bc bc bc bc bc bc ac ac ac ac ac ac"
+        );
+        let shares = BTreeMap::from([(Annotator("ann".into()), 3.0)]);
+        let by_share = Protocol { sharing: Sharing::Share, shares, overlap: 1, ..protocol.clone() };
+        assert_eq!(drawn(&by_share), "a a * b a c a a * * b c a a a c b a a a a b c a * a c a b a * a c * a b a a a b");
+    }
 }

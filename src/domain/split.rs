@@ -339,4 +339,24 @@ mod tests {
         let found = leaks(train, test, 5);
         assert_eq!(found, [Leak { test: SentenceId(3), train: SentenceId(1), tier: Tier::Bronze }]);
     }
+
+    /// The splits of patients are on users' disks, and every score was made by them: these values are never edited.
+    #[test]
+    fn twenty_patients_fall_where_they_always_fell() {
+        let keys: Vec<PatientKey> = (1..=20).map(|i| PatientKey(format!("patient-{i}"))).collect();
+        let splits = |plan: SplitPlan| -> String {
+            keys.iter()
+                .map(|key| match plan.split(key) {
+                    Split::Train => '.',
+                    Split::Validation => 'V',
+                    Split::Test => 'T',
+                })
+                .collect()
+        };
+        assert_eq!(splits(SplitPlan::default()), "....V.TVV.....T.V.V.");
+        assert_eq!(splits(SplitPlan { seed: 7, ..SplitPlan::default() }), "..V...V.VT.VV.....V.");
+        assert_eq!(splits(SplitPlan { seed: 1, validation: 0.3, test: 0.3 }), "...VTVTVTV...VT.TVT.");
+        let folds = |seed| keys.iter().map(|key| fold(key, 5, seed).to_string()).collect::<String>();
+        assert_eq!((folds(1).as_str(), folds(7).as_str()), ("13220314110423323134", "21142214221110211221"));
+    }
 }

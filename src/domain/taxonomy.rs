@@ -480,4 +480,24 @@ pub(crate) mod tests {
         other.categories[0].definition.push('!');
         assert_ne!(one.hash(), other.hash());
     }
+
+    /// Runs and decisions remember the guideline by its hash: these values are on users' disks and never edited.
+    #[test]
+    fn a_guideline_has_the_hash_that_it_always_had() {
+        let plain = small(Selection::Single);
+        assert_eq!(plain.hash(), "1ded814c721606d19953037430d07849c50efc2a82f868093e757a1512993f81");
+        let mut full = small(Selection::Multiple);
+        full.categories[1] = Category {
+            includes: vec!["Tears".into(), "Low spirits".into()],
+            excludes: vec!["Tiredness (care)".into()],
+            examples: vec!["She wept.".into()],
+            was: vec![CategoryKey::new("affect").unwrap()],
+            ..full.categories[1].clone()
+        };
+        full.rules = vec!["What is told of others does not count.".into()];
+        full.description = "counts for nothing".into();
+        full.none = NoneGuide { definition: "All else".into(), examples: vec!["Größe 1,80 m.".into()] };
+        full.variety.styles = vec!["counts for nothing".into()];
+        assert_eq!(full.hash(), "403861f628b0c64a021fd4008ede608d48aed38c9a205544d1f55335f8d2e307");
+    }
 }

@@ -256,3 +256,6 @@ fn standings(c: &Connection) -> rusqlite::Result<Standings> {
         .query_map([], |row| Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?, row.get(4)?))))?
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,3 +120,72 @@ pub(super) fn pack(values: &[f32]) -> Vec<u8> {
 pub(super) fn unpack(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(value: &impl ToSql) -> String {
+        match value.to_sql().unwrap() {
+            ToSqlOutput::Borrowed(value) => value.as_str().unwrap().to_owned(),
+            ToSqlOutput::Owned(rusqlite::types::Value::Text(text)) => text,
+            other => panic!("{other:?} is no text"),
+        }
+    }
+
+    /// What stands in columns is on users' disks: these words are never edited. A new one is added.
+    #[test]
+    fn a_value_is_written_as_it_always_was() {
+        fn all<T: ToSql + FromSql + PartialEq + std::fmt::Debug>(values: &[T], words: &[&str]) {
+            assert_eq!(values.iter().map(column).collect::<Vec<_>>(), words);
+            for (value, word) in values.iter().zip(words) {
+                assert_eq!(T::column_result(ValueRef::Text(word.as_bytes())).as_ref(), Ok(value));
+            }
+        }
+        all(&[Origin::Real, Origin::Synthetic], &["real", "synthetic"]);
+        all(&[Source::Human, Source::Llm, Source::Classifier], &["human", "llm", "classifier"]);
+        all(
+            &[
+                RunKind::Label,
+                RunKind::Screen,
+                RunKind::Generate,
+                RunKind::Train,
+                RunKind::Doubt,
+                RunKind::Experiment,
+                RunKind::Queue,
+                RunKind::Assign,
+                RunKind::Merge,
+            ],
+            &["label", "screen", "generate", "train", "doubt", "experiment", "queue", "assign", "merge"],
+        );
+        all(
+            &[Outcome::Running, Outcome::Finished, Outcome::Stopped, Outcome::Failed, Outcome::Elsewhere],
+            &["running", "finished", "stopped", "failed", "elsewhere"],
+        );
+        all(
+            &[
+                ConfidenceKind::TokenProbability,
+                ConfidenceKind::Stated,
+                ConfidenceKind::SelfConsistency,
+                ConfidenceKind::Calibrated,
+                ConfidenceKind::Unknown,
+            ],
+            &["token_probability", "stated", "self_consistency", "calibrated", "unknown"],
+        );
+        all(&Split::ALL, &["train", "validation", "test"]);
+        all(&[Tier::Gold, Tier::Silver, Tier::Bronze], &["gold", "silver", "bronze"]);
+        all(
+            &[EventKind::Decide, EventKind::Settle, EventKind::Undo, EventKind::Redo, EventKind::Recast],
+            &["decide", "settle", "undo", "redo", "recast"],
+        );
+        assert_eq!(column(&Label::parse("mood,memory").unwrap()), "memory,mood");
+        assert_eq!(column(&Label::none()), "");
+        assert_eq!(
+            column(&Stand::default()),
+            r#"{"label":null,"rejected":false,"edited":null,"skipped":false,"flagged":false,"comment":""}"#
+        );
+        let vector = [0.5, -1.25, f32::MIN_POSITIVE];
+        assert_eq!(pack(&vector), [0, 0, 0, 63, 0, 0, 160, 191, 0, 0, 128, 0]);
+        assert_eq!(unpack(&pack(&vector)), vector);
+    }
+}

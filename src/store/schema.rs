@@ -212,3 +212,26 @@ pub(super) fn earlier_version(c: &rusqlite::Connection, version: usize) -> rusql
     c.pragma_update(None, "user_version", version as i64)?;
     c.pragma_update(None, "application_id", APPLICATION_ID)
 }
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::MIGRATIONS;
+
+    /// A migration is released once it is on users' disks. Its checksum is never edited: a new migration adds one.
+    const RELEASED: [&str; 6] = [
+        "1834a53f7a8327cf5ee4786560f12465e8dd79fffbca22b357b9c8acaf90f561",
+        "21d5e1138a4e19f231ff8dbbacdcdac798e7ef34f1242b12e8dda9fa6bdb8c88",
+        "8c660c6d516f2b0ad43d5f61a9bbe482123ba2ae85c7477fcea5808ba3126aab",
+        "49d268f2a07df306b04f6ae55f00c30cba98d11cae6016b16a129379710d3081",
+        "68a9818e87b03d096f68eb6c95c1653c8c8436bbd10d0f598881ef57d4cc5617",
+        "b435c31462f2ec43f5b772969f48d015c35d9f38838270a29b0c52cd14c1c3cf",
+    ];
+
+    #[test]
+    fn a_released_migration_is_never_changed() {
+        let sums: Vec<String> = MIGRATIONS.iter().map(|text| hex::encode(Sha256::digest(text))).collect();
+        assert_eq!(sums, RELEASED, "a released migration was changed, or a new one has no checksum yet");
+    }
+}

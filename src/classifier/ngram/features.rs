@@ -189,4 +189,19 @@ mod tests {
         let squared: f32 = rows[0].values.iter().map(|v| v * v).sum();
         assert!((squared - 2.0).abs() < 1e-5);
     }
+
+    /// Saved models know n-grams by these alone: they are on users' disks and never edited.
+    #[test]
+    fn an_n_gram_has_the_hash_that_it_always_had() {
+        for (gram, block, expected) in [
+            ("she", 0, 0x0fa8_c7f2_b1ff_ede6),
+            ("forgets names", 0, 0x7394_f863_a6fa_ebc1),
+            ("größe", 0, 0x37cc_c2ee_de96_b5a8),
+            (" she ", 1, 0xa2fa_9bec_94ea_346c),
+            ("names", 1, 0x9a3f_20a3_9217_90ab),
+            ("漢字 ", 1, 0xa6e2_6998_a10b_3065),
+        ] {
+            assert_eq!(hash(gram.bytes(), block), expected, "{gram}");
+        }
+    }
 }

@@ -1,0 +1,129 @@
+//! The chain over one entry of each kind.
+
+use super::*;
+use crate::domain::corpus::{NewDocument, Origin, PatientKey};
+use crate::domain::label::tests::run;
+use crate::domain::label::{Decision, Event, NewProposal, ProposalId, RunId, RunKind, Source, Stand, Timestamp};
+use crate::domain::lineage::Lineage;
+use crate::domain::record::EventKind;
+use crate::domain::split::SplitPlan;
+use crate::domain::text::Span;
+
+/// Entries as they are hashed, each behind the link over it and all before it. Both are on users' disks and in bundles,
+/// and never edited. Sentence and proposal stand by what every store calls them.
+const CHAINED: &str = include_str!("../../../tests/golden/chain.txt");
+
+fn decision(id: &str, at: i64, annotator: &str, stand: Stand) -> Decision {
+    Decision {
+        id: EventId(id.into()),
+        at: Timestamp(at),
+        annotator: Annotator(annotator.into()),
+        sentence: SentenceId(1),
+        stand,
+        took: None,
+        proposal_visible: false,
+        proposal: None,
+        taxonomy: "guide-1".into(),
+        supersedes: None,
+    }
+}
+
+fn said(label: &str, comment: &str) -> Stand {
+    Stand { label: Some(Label::parse(label).unwrap()), comment: comment.into(), ..Stand::default() }
+}
+
+/// A log with an entry of each kind, made as the program makes them.
+fn one_of_each() -> Store {
+    let mut store = Store::in_memory().unwrap();
+    let note = NewDocument {
+        patient: PatientKey("p1".into()),
+        external_id: "n1".into(),
+        title: String::new(),
+        kind: String::new(),
+        date: String::new(),
+        source: "test".into(),
+        text: "She forgets names.\n".into(),
+        sentences: vec![Span { start: 0, end: 18 }],
+    };
+    store.insert_documents(&[note], Origin::Real, &SplitPlan::default()).unwrap();
+    store.put_run(&run("run-1", RunKind::Label)).unwrap();
+    let proposal = NewProposal::bare(SentenceId(1), Label::parse("mood").unwrap());
+    store.propose(&RunId("run-1".into()), Source::Llm, &[proposal]).unwrap();
+
+    let first = decision("e-01", 1_000, "ann", Stand { flagged: true, ..said("memory", "Größe?") });
+    let seen = Decision { took: Some(900), proposal_visible: true, proposal: Some(ProposalId(1)), ..first };
+    let skipped = Stand { skipped: true, ..Stand::default() };
+    let reworded = Stand { rejected: true, edited: Some("She forgot.".into()), ..Stand::default() };
+    store
+        .append(&[
+            Event::Decide(seen),
+            Event::Decide(decision("e-02", 2_000, "ann", said("", ""))),
+            Event::Decide(decision("e-03", 3_000, "ben", skipped)),
+            Event::Decide(decision("e-04", 4_000, "cay", reworded)),
+            Event::Settle(decision("e-05", 5_000, "eve", said("mood,memory", "Both."))),
+        ])
+        .unwrap();
+    let ann = Annotator("ann".into());
+    store.undo(&ann, EventId("e-06".into()), Timestamp(6_000)).unwrap();
+    store.redo(&ann, EventId("e-07".into()), Timestamp(7_000)).unwrap();
+    let elsewhere = Record {
+        id: EventId("e-08".into()),
+        kind: EventKind::Decide,
+        at: Timestamp(8_000),
+        annotator: ann.clone(),
+        site: Some("ward-1".into()),
+        sentence: Some(SentenceRef {
+            document: DocumentUid::of("p1", "n1", "She forgets names.\n"),
+            start: 0,
+            end: 18,
+        }),
+        stand: Some(said("care", "")),
+        took: None,
+        proposal_visible: Some(false),
+        proposal: None,
+        taxonomy: Some("guide-2".into()),
+        supersedes: None,
+        target: None,
+        detail: None,
+    };
+    store.merge(&[elsewhere], &[]).unwrap();
+    let lineage: Lineage = serde_json::from_str(r#"{"memory":["recall"],"mood":["affect","spirits"]}"#).unwrap();
+    let renamed = Recast { before: "guide-1".into(), after: "guide-2".into(), lineage, undoes: None };
+    let undone = Recast {
+        before: "guide-2".into(),
+        after: "guide-1".into(),
+        lineage: Lineage::default(),
+        undoes: Some(EventId("e-09".into())),
+    };
+    for (id, at, recast) in [("e-09", 9_000, renamed), ("e-10", 10_000, undone)] {
+        let done: Result<(), StoreError> =
+            store.recast((&EventId(id.into()), Timestamp(at), &ann), &recast, &[], || Ok(()));
+        done.unwrap();
+    }
+    store
+}
+
+#[test]
+fn an_entry_of_each_kind_is_chained_as_it_always_was() {
+    let mut store = one_of_each();
+    let links: Vec<Link> = store
+        .with(|c| {
+            let mut read = c.prepare("SELECT hash FROM chain ORDER BY position")?;
+            read.query_map([], |row| row.get(0))?.collect()
+        })
+        .unwrap();
+    let (records, _) = store.records(0).unwrap();
+    let text = |record: &Record| serde_json::to_string(record).unwrap();
+    let made: Vec<String> =
+        links.iter().zip(&records).map(|(link, record)| format!("{} {}", hex::encode(link), text(record))).collect();
+    let chained: Vec<&str> = CHAINED.lines().collect();
+    assert_eq!(made, chained);
+    let link = |line: usize| chained[line].split_once(' ').unwrap().0;
+    for (line, record) in chained.iter().zip(&records) {
+        let read: Record = serde_json::from_str(line.split_once(' ').unwrap().1).unwrap();
+        assert_eq!((read.check(), &read), (Ok(()), record));
+    }
+    let audited = store.audit(Some(link(4))).unwrap();
+    assert_eq!((audited.events, audited.head.as_str(), audited.found), (10, link(9), true));
+    assert_eq!(audited.tampering, []);
+}
