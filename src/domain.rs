@@ -5,6 +5,7 @@
 
 pub mod acquisition;
 pub mod agreement;
+pub mod category;
 pub mod comparison;
 pub mod confident;
 pub mod corpus;

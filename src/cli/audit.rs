@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::arguments::AuditArgs;
 use super::{Exit, Failure, print, say};
+use crate::domain::category::CategoryKey;
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Annotator, EventId};
 use crate::domain::lineage::Recast;
 use crate::domain::record::EventKind;
-use crate::domain::taxonomy::CategoryKey;
 use crate::domain::text::visible;
 use crate::formats::tables::{counted, csv_rows};
 use crate::formats::{FormatError, create_private};

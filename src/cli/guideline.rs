@@ -1,8 +1,8 @@
 //! `goldsmith taxonomy versions` and `diff`: the guideline as it was and as it is.
 
 use super::{Exit, Failure, print, say};
+use crate::domain::category::CategoryKey;
 use crate::domain::guideline::{Change, Part};
-use crate::domain::taxonomy::CategoryKey;
 use crate::domain::text::{listed, visible};
 use crate::workflow::guideline;
 use crate::workflow::project::Project;

@@ -258,7 +258,7 @@ impl Bronze {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::taxonomy::CategoryKey;
+    use crate::domain::category::CategoryKey;
 
     fn label(key: &str) -> Label {
         Label::parse(key).unwrap()

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::category::CategoryKey;
 use super::label::Label;
 use super::lineage::Lineage;
-use super::taxonomy::{Category, CategoryKey, Taxonomy};
+use super::taxonomy::{Category, Taxonomy};
 
 /// A part of a guideline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::category::{BadKey, CategoryKey};
 use super::corpus::SentenceId;
-use super::taxonomy::{CategoryKey, TaxonomyError};
 
 /// A set of category keys, kept sorted. The empty set is *None*: no category applies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ impl Label {
     }
 
     /// Reads what [`Label::join`] writes.
-    pub fn parse(joined: &str) -> Result<Self, TaxonomyError> {
+    pub fn parse(joined: &str) -> Result<Self, BadKey> {
         joined.split(',').filter(|k| !k.is_empty()).map(CategoryKey::new).collect()
     }
 }

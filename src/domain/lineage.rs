@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::category::{CategoryKey, names, words};
 use super::label::{EventId, Label, Stand};
-use super::taxonomy::{CategoryKey, Taxonomy};
+use super::taxonomy::Taxonomy;
 
 /// The keys that a taxonomy no longer has, each with those that took its place: one where it was renamed or merged, several
 /// where it was split.
@@ -74,29 +75,6 @@ impl Lineage {
     pub fn earlier(&self) -> impl Iterator<Item = &CategoryKey> {
         self.0.keys()
     }
-}
-
-/// Whether a text of the guideline names a key.
-pub fn names(text: &str, key: &CategoryKey) -> bool {
-    words(text).any(|(word, named, _)| named && word == key.as_str())
-}
-
-/// The words of a text, such as keys could be; whether each is meant as one, and not as plain English; and what stands between it
-/// and the next one. A key is meant by a word with `_`, or in parentheses or backticks: `Tears alone (mood)`.
-fn words(text: &str) -> impl Iterator<Item = (&str, bool, &str)> {
-    let of_a_key = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let (mut before, mut rest) = ("", text);
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let (word, after) = rest.split_at(rest.find(|c| !of_a_key(c)).unwrap_or(rest.len()));
-        let (between, next) = after.split_at(after.find(of_a_key).unwrap_or(after.len()));
-        let within = |open, close| before.ends_with(open) && between.starts_with(close);
-        let named = word.contains('_') || within('(', ')') || within('`', '`');
-        (before, rest) = (between, next);
-        Some((word, named, between))
-    })
 }
 
 /// That categories were renamed, merged or split, or that this was undone: what the log keeps of it.

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::category::CategoryKey;
 use super::corpus::Origin;
 use super::gold::Rule;
 use super::guideline::Outdated;
 use super::label::{Annotator, RunId};
 use super::split::{Split, Tier};
-use super::taxonomy::CategoryKey;
 
 /// What a category filter looks at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,65 +1,12 @@
 //! The taxonomy: the categories, their guideline, and how many of them a sentence may carry.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::category::{BadKey, CategoryKey, names};
 use super::label::Label;
-use super::lineage::names;
-
-/// A category's stable name in data and files, such as `requires_assistance`.
-///
-/// Lower-case ASCII letters, digits and `_`, starting with a letter, at most 64 bytes: so a set of keys can be joined by
-/// commas anywhere without quoting.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct CategoryKey(Arc<str>);
-
-impl CategoryKey {
-    /// Checks and wraps a key.
-    pub fn new(key: &str) -> Result<Self, TaxonomyError> {
-        let mut chars = key.chars();
-        let starts_well = chars.next().is_some_and(|c| c.is_ascii_lowercase());
-        let goes_on_well = chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        if starts_well && goes_on_well && key.len() <= 64 {
-            Ok(Self(key.into()))
-        } else {
-            Err(TaxonomyError::BadKey(key.to_owned()))
-        }
-    }
-
-    /// The key as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for CategoryKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
-    }
-}
-
-impl fmt::Display for CategoryKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for CategoryKey {
-    type Error = TaxonomyError;
-    fn try_from(key: String) -> Result<Self, TaxonomyError> {
-        Self::new(&key)
-    }
-}
-
-impl From<CategoryKey> for String {
-    fn from(key: CategoryKey) -> Self {
-        key.0.to_string()
-    }
-}
 
 /// How many categories a sentence may carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,10 +100,8 @@ pub struct Variety {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TaxonomyError {
     /// A key outside the permitted form.
-    #[error(
-        "`{0}` is no category key: use lower-case letters, digits and `_`, starting with a letter, 64 bytes at most"
-    )]
-    BadKey(String),
+    #[error(transparent)]
+    BadKey(#[from] BadKey),
     /// A key that means something else everywhere.
     #[error("`{0}` cannot be a category: `none` stands for the empty label and `any` for a category not named")]
     Reserved(String),

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use super::toml_source::{Source, Table};
 use super::{FormatError, project};
-use crate::domain::taxonomy::{Category, CategoryKey, NoneGuide, Selection, Taxonomy, Variety};
+use crate::domain::category::CategoryKey;
+use crate::domain::taxonomy::{Category, NoneGuide, Selection, Taxonomy, Variety};
 
 pub use edit::{SHORTCUTS, merged, renamed, restored, split, with_example};
 

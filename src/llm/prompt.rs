@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 
 use super::reply::NONE;
 use super::{Choose, Field, FieldKind, Request, Role, Sampling, Shape, Turn};
+use crate::domain::category::CategoryKey;
 use crate::domain::label::Label;
-use crate::domain::taxonomy::{Category, CategoryKey, Selection, Taxonomy};
+use crate::domain::taxonomy::{Category, Selection, Taxonomy};
 
 /// What is asked of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

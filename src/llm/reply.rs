@@ -4,8 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{Field, FieldKind, Reply, Shape};
+use crate::domain::category::CategoryKey;
 use crate::domain::label::Label;
-use crate::domain::taxonomy::{CategoryKey, Taxonomy};
+use crate::domain::taxonomy::Taxonomy;
 
 /// What is wrong with a reply, in words that a model can act on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

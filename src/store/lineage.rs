@@ -7,10 +7,10 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use super::ledger::{settle, stand};
 use super::protocol::use_taxonomy;
 use super::{Store, StoreError, chain, explain};
+use crate::domain::category::CategoryKey;
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Annotator, EventId, Label, Source, Stand, Timestamp};
 use crate::domain::lineage::{Lineage, Recast};
-use crate::domain::taxonomy::CategoryKey;
 
 /// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::label::*;
 use crate::domain::queue::{Doubted, Filter, Progress, Wanted, Whose};
 use crate::domain::split::{Split, SplitPlan, Tier};
-use crate::domain::taxonomy::CategoryKey;
 use crate::domain::text::Span;
 
 fn note(patient: &str, id: &str, sentences: &[&str]) -> NewDocument {

@@ -3,10 +3,11 @@
 use super::app::{Effect, Shared, Target};
 use super::filter::DOUBTED;
 use super::keymap::Action;
+use crate::domain::category::CategoryKey;
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Label, Stand};
 use crate::domain::queue::{Doubted, Filter};
-use crate::domain::taxonomy::{CategoryKey, Selection};
+use crate::domain::taxonomy::Selection;
 use crate::workflow::review::{Desk, Item};
 
 /// What an action leads to, or why it cannot be done.

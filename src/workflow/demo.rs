@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::project::{self, Project};
 use super::train::{self, Trained};
 use super::{Cancel, WorkflowError, import, new_event_id, new_run_id, now};
+use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::label::{
     Annotator, Confidence, ConfidenceKind, Decision, Event, Label, NewProposal, Outcome, Run, RunId, RunKind, Source,
@@ -18,7 +19,7 @@ use crate::domain::label::{
 };
 use crate::domain::quality::Verdict;
 use crate::domain::segment::segment;
-use crate::domain::taxonomy::{CategoryKey, Taxonomy};
+use crate::domain::taxonomy::Taxonomy;
 use crate::domain::text::Span;
 use crate::formats::project::read_text;
 use crate::formats::replace;

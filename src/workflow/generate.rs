@@ -16,6 +16,7 @@ use super::metrics::Board;
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, label, models, runs, train};
 use crate::classifier::{self, Classifier};
+use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::GoldReal;
 use crate::domain::label::{Label, RunId, RunKind};
@@ -23,7 +24,7 @@ use crate::domain::quality::{Comparison, Gate, Limits, Reference, Sampling as Sa
 use crate::domain::quota::{inverse, share_out};
 use crate::domain::spending::{Budget, Spending};
 use crate::domain::split::Split;
-use crate::domain::taxonomy::{CategoryKey, Taxonomy};
+use crate::domain::taxonomy::Taxonomy;
 use crate::formats::project::language::{Agreement, GenerateSettings, ModelSettings, Provider, Quota};
 use crate::llm::Sampling;
 use crate::llm::prompt::{Brief, LabelPrompt, Shot, Task, WritePrompt, guideline_shots};

@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use super::project::Project;
 use super::{WorkflowError, guideline, new_event_id, now};
+use crate::domain::category::CategoryKey;
 use crate::domain::guideline::{Change, Outdated, diff};
 use crate::domain::label::Label;
 use crate::domain::lineage::{Lineage, Recast};
-use crate::domain::taxonomy::{CategoryKey, Taxonomy};
+use crate::domain::taxonomy::{Taxonomy, TaxonomyError};
 use crate::formats::project::read_text;
 use crate::formats::{replace, taxonomy};
 use crate::store::{Speaker, Store};
@@ -363,7 +364,7 @@ fn in_the_guideline(project: &Project, word: &str) -> Option<CategoryKey> {
 
 /// A key that no category has, nor had, but those that it takes the place of.
 fn unused(project: &Project, word: &str, replaced: &[CategoryKey]) -> Result<CategoryKey, WorkflowError> {
-    let key = CategoryKey::new(word.trim())?;
+    let key = CategoryKey::new(word.trim()).map_err(TaxonomyError::from)?;
     for category in project.taxonomy.categories() {
         if category.key == key {
             let said = format!("there is a category `{key}` already");

@@ -7,8 +7,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::domain::category::CategoryKey;
 use crate::domain::taxonomy::tests::small;
-use crate::domain::taxonomy::{Category, CategoryKey, Selection};
+use crate::domain::taxonomy::{Category, Selection};
 
 fn taxonomy() -> Taxonomy {
     let category = |key: &str, name: &str, shortcut| Category {

@@ -6,9 +6,10 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::Stage;
+use crate::domain::category::CategoryKey;
 use crate::domain::gold::{Case, Policy, Rule, Settled, Vote};
 use crate::domain::label::{Annotator, Label};
-use crate::domain::taxonomy::{CategoryKey, Selection};
+use crate::domain::taxonomy::Selection;
 
 /// One expert.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -5,8 +5,9 @@ use std::path::Path;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike, Value, value};
 
 use super::parse;
+use crate::domain::category::CategoryKey;
 use crate::domain::lineage::Lineage;
-use crate::domain::taxonomy::{Category, CategoryKey, Taxonomy};
+use crate::domain::taxonomy::{Category, Taxonomy};
 use crate::formats::FormatError;
 
 /// The text of a taxonomy file with one more example in a category (`None`: of sentences without any).

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::label::{Annotator, Decision, NewProposal, Outcome, Run, RunKind, Source, Stand};
 use crate::domain::split::{Split, Tier};
-use crate::domain::taxonomy::CategoryKey;
 use crate::domain::text::Span;
 use crate::store::NewBronze;
 use crate::workflow::metrics::Board;

@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 
 use super::{Target, label_of};
 use crate::classifier::Classifier;
+use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{NewDocument, PatientKey, SentenceId};
 use crate::domain::label::{Label, RunId};
 use crate::domain::quality::{Check, Gate, Lengths, Limits, Verdict};
-use crate::domain::taxonomy::CategoryKey;
 use crate::domain::text::Span;
 use crate::formats::project::language::{Agreement, GenerateSettings};
 use crate::llm::prompt::{Ask as Asked, Brief, LabelPrompt, WritePrompt};

@@ -1,10 +1,10 @@
 //! Plans of a small study.
 
 use super::*;
+use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::label::{Decision, Event, EventId, NewProposal, Stand, Timestamp};
 use crate::domain::queue::{Filter, Progress as State};
-use crate::domain::taxonomy::CategoryKey;
 use crate::domain::text::Span;
 use crate::store::Direction;
 use crate::workflow::project::init;
