@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use artifact::load;
+use artifact::Kind;
 pub use calibrate::expected_calibration_error;
 pub use encoder::{Architecture, Encoder, Family, Threads};
 pub use frozen::{FrozenModel, HeadConfig};
@@ -348,6 +348,19 @@ impl Learner {
             }
         }
     }
+}
+
+/// Loads a saved model and its card.
+pub fn load(folder: &Path) -> Result<(Box<dyn Classifier>, serde_json::Value), ClassifierError> {
+    let description = artifact::described(folder)?;
+    let card = description.card.clone();
+    let model: Box<dyn Classifier> = match description.kind {
+        Kind::Ngram => Box::new(NgramModel::restore(folder, description)?),
+        Kind::Frozen => Box::new(FrozenModel::restore(folder, description)?),
+        Kind::Tuned => Box::new(TunedModel::restore(folder, description)?),
+        Kind::Vote => Box::new(VoteModel::restore(folder, description)?),
+    };
+    Ok((model, card))
 }
 
 #[cfg(test)]

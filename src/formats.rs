@@ -71,6 +71,17 @@ fn list(path: &std::path::Path, faults: &[Fault]) -> String {
     faults.iter().map(|fault| format!("{}:{fault}", path.display())).collect::<Vec<_>>().join("\n")
 }
 
+/// Reads a text file, saying where its first byte is that is no UTF-8.
+pub fn read_text(path: &std::path::Path) -> Result<String, FormatError> {
+    let bytes = std::fs::read(path).map_err(|cause| FormatError::Io { doing: "read", path: path.into(), cause })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
+        let (line, column) = place(&good, good.len());
+        let faults = vec![Fault { line, column, message: "this is not UTF-8 text".into() }];
+        FormatError::Faulty { path: path.into(), faults }
+    })
+}
+
 /// Makes a file, or empties one that is there, readable by its owner alone.
 pub fn create_private(path: &std::path::Path) -> Result<std::fs::File, FormatError> {
     let mut options = std::fs::OpenOptions::new();

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Classifier, ClassifierError, FrozenModel, Mode, NgramModel, TunedModel, VoteModel};
+use super::{ClassifierError, Mode};
 
 /// The file with the weights.
 pub(super) const WEIGHTS: &str = "model.safetensors";
@@ -15,16 +15,16 @@ pub(super) const WEIGHTS: &str = "model.safetensors";
 /// What a model is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Kind {
-    /// See [`NgramModel`].
+    /// See [`super::NgramModel`].
     #[serde(rename = "word and character n-grams, linear")]
     Ngram,
-    /// See [`FrozenModel`].
+    /// See [`super::FrozenModel`].
     #[serde(rename = "frozen encoder, linear")]
     Frozen,
-    /// See [`TunedModel`].
+    /// See [`super::TunedModel`].
     #[serde(rename = "fine-tuned encoder")]
     Tuned,
-    /// See [`VoteModel`].
+    /// See [`super::VoteModel`].
     #[serde(rename = "vote of several models")]
     Vote,
 }
@@ -49,7 +49,7 @@ pub(super) struct Description {
     pub details: serde_json::Value,
     /// SHA-256 of the weights.
     weights: String,
-    card: serde_json::Value,
+    pub card: serde_json::Value,
 }
 
 impl Description {
@@ -74,7 +74,8 @@ impl Description {
     }
 }
 
-fn described(folder: &Path) -> Result<Description, ClassifierError> {
+/// What a saved model's `model.json` says.
+pub(super) fn described(folder: &Path) -> Result<Description, ClassifierError> {
     let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
     let text = std::fs::read_to_string(folder.join("model.json")).map_err(|e| fail(format!("model.json: {e}")))?;
     let description: Description = serde_json::from_str(&text).map_err(|e| fail(format!("model.json: {e}")))?;
@@ -82,19 +83,6 @@ fn described(folder: &Path) -> Result<Description, ClassifierError> {
         return Err(fail(format!("it is of format {}, this goldsmith reads 1", description.format)));
     }
     Ok(description)
-}
-
-/// Loads a saved model and its card.
-pub fn load(folder: &Path) -> Result<(Box<dyn Classifier>, serde_json::Value), ClassifierError> {
-    let description = described(folder)?;
-    let card = description.card.clone();
-    let model: Box<dyn Classifier> = match description.kind {
-        Kind::Ngram => Box::new(NgramModel::restore(folder, description)?),
-        Kind::Frozen => Box::new(FrozenModel::restore(folder, description)?),
-        Kind::Tuned => Box::new(TunedModel::restore(folder, description)?),
-        Kind::Vote => Box::new(VoteModel::restore(folder, description)?),
-    };
-    Ok((model, card))
 }
 
 /// The SHA-256 of the weights that a saved model says of itself.

@@ -46,6 +46,22 @@ impl Format {
 /// From here on precision, recall and F1 of four sets stand side by side.
 const WIDE: usize = 160;
 
+/// Text that is neither markup nor a control character.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in visible(text).text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// Writes a report.
 pub fn write(report: &Report, format: Format) -> String {
     match format {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::toml_source::{Source, Table};
-use super::{Fault, FormatError};
+use super::{FormatError, read_text};
 use crate::domain::gold::{Policy, Rule};
 use crate::domain::metrics::Bootstrap;
 use crate::domain::protocol::Protocol;
@@ -262,17 +262,6 @@ impl ProjectFile {
     pub fn rule(&self) -> Rule {
         Rule { policy: self.policy, experts: self.protocol.overlap, adjudicate: self.protocol.adjudicate }
     }
-}
-
-/// Reads a text file, saying where its first byte is that is no UTF-8.
-pub fn read_text(path: &Path) -> Result<String, FormatError> {
-    let bytes = std::fs::read(path).map_err(|cause| FormatError::Io { doing: "read", path: path.into(), cause })?;
-    String::from_utf8(bytes).map_err(|error| {
-        let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
-        let (line, column) = super::place(&good, good.len());
-        let faults = vec![Fault { line, column, message: "this is not UTF-8 text".into() }];
-        FormatError::Faulty { path: path.into(), faults }
-    })
 }
 
 /// Reads and checks a project file; paths in it become relative to its folder.

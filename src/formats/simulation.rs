@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use super::project::read_text;
 use super::tables::csv_rows;
 use super::toml_source::{Source, Table};
-use super::{Fault, FormatError};
+use super::{Fault, FormatError, read_text};
 use crate::domain::gold::Policy;
 use crate::domain::simulation::{Estimate, Expert, Point, Protocol, Reach, Report};
 

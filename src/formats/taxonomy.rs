@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::toml_source::{Source, Table};
-use super::{FormatError, project};
+use super::{FormatError, read_text};
 use crate::domain::category::CategoryKey;
 use crate::domain::taxonomy::{Category, NoneGuide, Selection, Taxonomy, Variety};
 
@@ -20,7 +20,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
 
 /// Reads and checks a taxonomy file.
 pub fn read(path: &Path) -> Result<Taxonomy, FormatError> {
-    parse(path, &project::read_text(path)?)
+    parse(path, &read_text(path)?)
 }
 
 /// Checks a taxonomy text; `path` is for messages.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{FormatError, project};
+use super::{FormatError, read_text};
 
 /// The themes that come with the program, by name.
 pub const SHIPPED: &[(&str, &str)] = &[
@@ -65,7 +65,7 @@ pub fn load(name: &str) -> Result<ThemeFile, FormatError> {
         let message = format!("neither a file nor a theme; known are auto, {}", known.join(", "));
         return Err(FormatError::Unfit { path: path.into(), message });
     }
-    parse(path, &project::read_text(path)?)
+    parse(path, &read_text(path)?)
 }
 
 fn parse(path: &Path, text: &str) -> Result<ThemeFile, FormatError> {

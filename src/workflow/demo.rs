@@ -21,7 +21,7 @@ use crate::domain::quality::Verdict;
 use crate::domain::segment::segment;
 use crate::domain::taxonomy::Taxonomy;
 use crate::domain::text::Span;
-use crate::formats::project::read_text;
+use crate::formats::read_text;
 use crate::formats::replace;
 use crate::store::{NewBronze, Store};
 use crate::workflow::refusal::{Refusal, RefusalKind};

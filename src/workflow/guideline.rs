@@ -13,8 +13,7 @@ use crate::domain::label::{Label, Timestamp};
 use crate::domain::phi;
 use crate::domain::split::Split;
 use crate::domain::taxonomy::Taxonomy;
-use crate::formats::project::read_text;
-use crate::formats::{replace, taxonomy};
+use crate::formats::{read_text, replace, taxonomy};
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 

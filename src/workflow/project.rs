@@ -6,7 +6,7 @@ use super::{WorkflowError, now, recast};
 use crate::domain::label::Annotator;
 use crate::domain::taxonomy::Taxonomy;
 use crate::formats::project::{self, FILE_NAME, ProjectFile};
-use crate::formats::{FormatError, taxonomy};
+use crate::formats::{FormatError, read_text, taxonomy};
 use crate::store::Store;
 use crate::workflow::refusal::Refusal;
 
@@ -42,7 +42,7 @@ pub fn init(folder: &Path, taxonomy_name: &str) -> Result<PathBuf, WorkflowError
                     .hint(format!("taxonomies that come with goldsmith: {}", known.join(", ")))
                     .into());
             }
-            let text = project::read_text(path)?;
+            let text = read_text(path)?;
             taxonomy::parse(path, &text)?;
             text
         }
@@ -70,7 +70,7 @@ impl Project {
     /// Reads the project file and the taxonomy of a folder.
     pub fn read(folder: &Path, annotator: Option<&str>) -> Result<Self, WorkflowError> {
         let file = project::read(&folder.join(FILE_NAME))?;
-        let guideline = project::read_text(&file.taxonomy)?;
+        let guideline = read_text(&file.taxonomy)?;
         let taxonomy = taxonomy::parse(&file.taxonomy, &guideline)?;
         let named = annotator
             .map(str::trim)

@@ -13,8 +13,7 @@ use crate::domain::guideline::{Change, Outdated, diff};
 use crate::domain::label::Label;
 use crate::domain::lineage::{Lineage, Recast};
 use crate::domain::taxonomy::{Taxonomy, TaxonomyError};
-use crate::formats::project::read_text;
-use crate::formats::{replace, taxonomy};
+use crate::formats::{read_text, replace, taxonomy};
 use crate::store::{Speaker, Store};
 use crate::workflow::refusal::{Refusal, RefusalKind};
 

@@ -50,9 +50,6 @@ const LAYERS: &[Layer] = &[
 
 /// Circles that are known and not broken yet.
 const KNOWN_CIRCLES: &[&[&str]] = &[
-    &["classifier::artifact", "classifier::frozen", "classifier::ngram", "classifier::tune", "classifier::vote"],
-    &["formats::bundle", "formats::project"],
-    &["formats::experiment::html", "formats::experiment::plots"],
     // The log's entries, their chain and what is read from them are to become one entry and its projection.
     &["store::chain", "store::ledger", "store::lineage", "store::protocol"],
     &["tui::app", "tui::metrics", "tui::review", "tui::train"],

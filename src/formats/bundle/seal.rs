@@ -8,7 +8,7 @@ use age::secrecy::SecretString;
 use age::stream::StreamWriter;
 use age::{DecryptError, Decryptor, Encryptor, IdentityFile, scrypt, x25519};
 
-use super::super::FormatError;
+use crate::formats::{FormatError, read_text};
 
 /// What an age file begins with, and what its text form does.
 const AGE: &[u8] = b"age-encryption.org/v1";
@@ -113,7 +113,7 @@ impl Seal {
 }
 
 fn recipients_of(path: &Path) -> Result<Vec<x25519::Recipient>, FormatError> {
-    let text = super::super::project::read_text(path)?;
+    let text = read_text(path)?;
     let mut all = Vec::new();
     for (at, line) in text.lines().map(str::trim).enumerate() {
         if line.is_empty() || line.starts_with('#') {

@@ -10,7 +10,7 @@ use minisign::{PublicKey, SecretKey, SecretKeyBox, SignatureBox};
 use super::Bundle;
 use super::seal::Secret;
 use crate::domain::label::Timestamp;
-use crate::formats::{FormatError, create_private, project};
+use crate::formats::{FormatError, create_private, read_text};
 
 /// Letters of a signature of 64 bytes: minisign's reader takes shorter ones, and its arithmetic does not.
 const SIGNATURE_LETTERS: usize = 88;
@@ -76,7 +76,7 @@ pub fn public_key(word: &str) -> Result<PublicKey, FormatError> {
     if !Path::new(word).is_file() {
         return Err(no_key());
     }
-    let text = project::read_text(Path::new(word))?;
+    let text = read_text(Path::new(word))?;
     text.lines().find_map(parse).ok_or_else(no_key)
 }
 
@@ -94,7 +94,7 @@ pub fn verify(bundle: &Bundle, keys: &[PublicKey]) -> Result<String, FormatError
     let refused = |why: &str| {
         FormatError::Key(format!("{}: {why}; nothing of {} was taken in", path.display(), bundle.path().display()))
     };
-    let text = project::read_text(&path)?;
+    let text = read_text(&path)?;
     let whole = text.lines().nth(3).is_some_and(|letters| letters.trim().len() == SIGNATURE_LETTERS);
     let signed = SignatureBox::from_string(&text).ok().filter(|_| whole);
     let signed = signed.ok_or_else(|| refused("this is no signature of minisign"))?;

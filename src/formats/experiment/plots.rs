@@ -1,6 +1,6 @@
 //! The report's plots as SVG: what each class gained, and learning curves. Shapes and words say what colours say.
 
-use super::html::escape;
+use super::escape;
 use super::sheets::{interval, p, points, title};
 use crate::domain::comparison::Verdict;
 use crate::domain::experiment::{Curve, Grid, Judged, Mix, Report, RowKind};
