@@ -7,6 +7,7 @@ mod it {
     mod experiment;
     mod experts;
     mod faults;
+    mod golden;
     mod labelling;
     mod layers;
     mod model_server;
