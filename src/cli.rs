@@ -5,6 +5,7 @@ mod arguments;
 mod audit;
 mod bundle;
 mod doubt;
+mod exit;
 mod experiment;
 mod guideline;
 mod language;
@@ -21,6 +22,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 pub use arguments::Cli;
 use arguments::{EncoderVerb, ExportVerb, GoldArgs, OnError, StyleArgs, TaxonomyVerb, TrainArgs, UnitArg, Verb};
+pub use exit::Exit;
+use exit::complain;
 
 use crate::domain::label::Source;
 use crate::domain::metrics::Report;
@@ -39,30 +42,12 @@ use crate::workflow::recast::Request;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::{Cancel, Progress, WorkflowError, demo, encoders, export, gold, models, predict, train};
 
-/// How the program ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// 0.
-    Success,
-    /// 1: the user's input or the data is at fault.
-    Fault,
-    /// 130: stopped by the user.
-    Stopped,
-}
-
 /// Runs what the command line asks for.
 pub fn run(cli: Cli) -> Exit {
     match dispatch(cli) {
         Ok(exit) => exit,
-        Err(Failure::Closed) => Exit::Success,
-        Err(Failure::Workflow(error @ WorkflowError::Stopped)) => {
-            complain(&error);
-            Exit::Stopped
-        }
-        Err(Failure::Workflow(error)) => {
-            complain(&error);
-            Exit::Fault
-        }
+        Err(Failure::Closed) => Exit::Done,
+        Err(Failure::Workflow(error)) => complain(&error),
     }
 }
 
@@ -122,7 +107,7 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
         Some(Verb::Init { folder, taxonomy }) => {
             let file = project::init(&folder, &taxonomy)?;
             say(&format!("made {}\nnext: goldsmith import NOTES --project {}", file.display(), folder.display()));
-            Ok(Exit::Success)
+            Ok(Exit::Done)
         }
         Some(Verb::Demo { folder }) => show_demo(folder),
         Some(Verb::Import { paths, layout, columns, unit, annotator, model, on_error }) => {
@@ -149,7 +134,7 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
                 taxonomy.categories().len(),
                 taxonomy.selection()
             ))?;
-            Ok(Exit::Success)
+            Ok(Exit::Done)
         }
         Some(Verb::Taxonomy(TaxonomyVerb::Versions)) => guideline::versions(&here()?),
         Some(Verb::Taxonomy(TaxonomyVerb::Rename { category, key, name, how })) => {
@@ -197,13 +182,13 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
                     style_of(&style),
                 ))?;
             }
-            Ok(Exit::Success)
+            Ok(Exit::unless_nothing(report.sentences == 0))
         }
         Some(Verb::Encoder(EncoderVerb::Fetch { name })) => {
             let bar = Bar::default();
             let folder = encoders::fetch(&name, &mut |progress| bar.show(progress))?;
             print(&format!("{}\n", folder.display()))?;
-            Ok(Exit::Success)
+            Ok(Exit::Done)
         }
         Some(Verb::Export(ExportVerb::Gold(args))) => export_gold(&here()?, &args),
         Some(Verb::Export(ExportVerb::Model { out, model })) => {
@@ -212,7 +197,7 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             let folder = train::latest_model(&project, &store, model.as_deref())?;
             let written = export::model(&project, &store, &folder, &out)?;
             say(&format!("wrote {}; transformers loads it, and so does --encoder", written.display()));
-            Ok(Exit::Success)
+            Ok(Exit::Done)
         }
         Some(Verb::Predict { input, model, layout, columns, csv }) => {
             let folder = match model {
@@ -230,7 +215,7 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             let written = predict::predict(&*model, &input, csv, &mut out, &cancel, &mut |p| bar.show(p))?;
             out.flush().map_err(write_error)?;
             say(&format!("labelled {written} records with {}", folder.display()));
-            Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::Success })
+            Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::unless_nothing(written == 0) })
         }
         Some(Verb::Label(args)) => language::label(&here()?, &args),
         Some(Verb::Generate(args)) => language::generate(&here()?, &args),
@@ -245,13 +230,13 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "goldsmith", &mut text);
             print(&String::from_utf8_lossy(&text))?;
-            Ok(Exit::Success)
+            Ok(Exit::Done)
         }
         Some(Verb::Man) => {
             let mut text = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut text).map_err(write_error)?;
             print(&String::from_utf8_lossy(&text))?;
-            Ok(Exit::Success)
+            Ok(Exit::Done)
         }
     }
 }
@@ -272,19 +257,6 @@ fn say(text: &str) {
     for line in text.lines() {
         // Nobody is left to tell if standard error is closed.
         let _ = writeln!(err, "{}", visible(line).text);
-    }
-}
-
-/// What went wrong and, apart from it, what to try next.
-fn complain(error: &WorkflowError) {
-    let stopped = matches!(error, WorkflowError::Stopped);
-    say(&if stopped { error.words() } else { format!("error: {}", error.words()) });
-    let hints = error.hints();
-    if !hints.is_empty() {
-        say("\n");
-    }
-    for hint in hints {
-        say(&format!("hint: {hint}"));
     }
 }
 
@@ -381,17 +353,17 @@ fn export_gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
     print(&out)?;
     let what = if args.votes { "labels of experts" } else { "sentences of gold" };
     say(&format!("{} {what}; {disputed} sentences are disputed and not settled", lines.len()));
-    Ok(Exit::Success)
+    Ok(Exit::unless_nothing(lines.is_empty()))
 }
 
 fn open(project: Project) -> Result<Exit, Failure> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        return Err(Refusal::new(RefusalKind::Unsupported { with: "pipe" }, "the workbench needs a terminal")
+        return Err(Refusal::new(RefusalKind::Unavailable { what: "terminal" }, "the workbench needs a terminal")
             .hint("`goldsmith metrics` prints numbers, `goldsmith --help` lists the verbs")
             .into());
     }
     tui::run(project)?;
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }
 
 fn show_demo(folder: Option<PathBuf>) -> Result<Exit, Failure> {
@@ -423,7 +395,7 @@ fn show_demo(folder: Option<PathBuf>) -> Result<Exit, Failure> {
             folder.display()
         ));
     }
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }
 
 fn bring_in(project: &Project, options: &Options) -> Result<Exit, Failure> {
@@ -467,7 +439,7 @@ fn bring_in(project: &Project, options: &Options) -> Result<Exit, Failure> {
         say("stopped; run the same command to go on");
         return Ok(Exit::Stopped);
     }
-    Ok(Exit::Success)
+    Ok(Exit::unless_nothing(report.came_to_nothing()))
 }
 
 fn style_of(args: &StyleArgs) -> Style {
@@ -497,7 +469,7 @@ fn metrics(project: &Project, style: &StyleArgs) -> Result<Exit, Failure> {
             .collect();
         let keys: Vec<&str> = project.taxonomy.categories().iter().map(|c| c.key.as_str()).collect();
         print(&format!("{:#}\n", serde_json::json!({ "categories": keys, "scores": all })))?;
-        return Ok(Exit::Success);
+        return Ok(Exit::unless_nothing(scored.is_empty()));
     }
     for scored in &scored {
         let model = store.run(&scored.run)?.model;
@@ -514,7 +486,7 @@ fn metrics(project: &Project, style: &StyleArgs) -> Result<Exit, Failure> {
     if scored.is_empty() {
         say("nothing to score yet: import a model's labels with --model, or train with `goldsmith train`");
     }
-    Ok(Exit::Success)
+    Ok(Exit::unless_nothing(scored.is_empty()))
 }
 
 /// An encoder's folder is meant from where the command was typed, not from the project on.
@@ -581,7 +553,7 @@ fn train_verb(project: &Project) -> Result<Exit, Failure> {
         Some(scored) => show_report("classifier on held-out gold", &scored.report, project)?,
         None => say("no gold of test patients yet, so there is nothing to score on; decide more sentences"),
     }
-    Ok(if trained.stopped { Exit::Stopped } else { Exit::Success })
+    Ok(if trained.stopped { Exit::Stopped } else { Exit::Done })
 }
 
 fn show_report(title: &str, report: &Report, project: &Project) -> Result<(), WorkflowError> {
@@ -600,5 +572,5 @@ fn check(project: &Project) -> Result<Exit, Failure> {
     }
     store.rebuild()?;
     say("the file is sound; `goldsmith audit` finds what someone may have changed in it");
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }

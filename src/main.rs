@@ -1,7 +1,7 @@
 //! Parses the command line, runs it, and turns how it ended into an exit code.
 
 use clap::Parser;
-use goldsmith::cli::{Cli, Exit, run, threads};
+use goldsmith::cli::{Cli, run, threads};
 use std::process::ExitCode;
 
 /// candle makes its pool of threads once, as large as this variable says, and has no other way to be told.
@@ -13,9 +13,5 @@ fn main() -> ExitCode {
         // SAFETY: this process has no other thread yet that could read the environment meanwhile.
         unsafe { std::env::set_var(CANDLE_THREADS, threads.to_string()) };
     }
-    match run(cli) {
-        Exit::Success => ExitCode::SUCCESS,
-        Exit::Fault => ExitCode::from(1),
-        Exit::Stopped => ExitCode::from(130),
-    }
+    run(cli).into()
 }

@@ -102,8 +102,11 @@ pub fn run(project: Project) -> Result<(), WorkflowError> {
     let light = !no_color && terminal_is_light(&project.file.theme);
     let theme = Theme::resolve(&project.file.theme, no_color, light)?;
     let project = Arc::new(project);
-    let terminal =
-        |cause: io::Error| WorkflowError::from(Refusal::new(RefusalKind::Failed, "the terminal failed").because(cause));
+    let terminal = |cause: io::Error| {
+        WorkflowError::from(
+            Refusal::new(RefusalKind::Unavailable { what: "terminal" }, "the terminal failed").because(cause),
+        )
+    };
     let (to_main, inbox) = channel::<Wake>();
     let (to_app, from_jobs) = channel::<Message>();
     let mut world = World::open(project.clone(), to_app)?;

@@ -4,6 +4,7 @@ mod it {
     mod bundle;
     mod cli;
     mod encoder;
+    mod exit_codes;
     mod experiment;
     mod experts;
     mod faults;

@@ -35,7 +35,7 @@ pub(super) fn run(project: &Project, args: &AgreementArgs) -> Result<Exit, Failu
         let texts = rows.into_iter().map(|row| (row.id, row.text)).collect();
         print(&table(project, &report, &texts, args.sentences))?;
     }
-    Ok(Exit::Success)
+    Ok(Exit::unless_nothing(report.experts.is_empty()))
 }
 
 /// The name of a category by number; 0 is *None*.

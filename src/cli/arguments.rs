@@ -27,7 +27,7 @@ pub(super) use queues::{QueueArgs, SimulateArgs};
     name = "goldsmith",
     version,
     about = "Turns a language model's labels of clinical sentences into expert gold",
-    after_help = "Examples:\n  goldsmith demo                    look at every screen with made-up notes\n  goldsmith init study && cd study  start a project\n  goldsmith import notes/           bring notes in\n  goldsmith                         open the workbench"
+    after_help = format!("Examples:\n  goldsmith demo                    look at every screen with made-up notes\n  goldsmith init study && cd study  start a project\n  goldsmith import notes/           bring notes in\n  goldsmith                         open the workbench\n\n{}", super::exit::CODES)
 )]
 pub struct Cli {
     /// The project's folder; without it, the nearest goldsmith.toml from here upwards.

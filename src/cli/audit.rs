@@ -53,7 +53,7 @@ pub(super) fn audit(project: &Project, args: &AuditArgs) -> Result<Exit, Failure
         }
         print(&text(&verdict))?;
     }
-    Ok(if verdict.wrong.is_empty() { Exit::Success } else { Exit::Fault })
+    Ok(if verdict.wrong.is_empty() { Exit::Done } else { Exit::Refused })
 }
 
 /// The verdict in words, and what each annotator did.

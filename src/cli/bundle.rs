@@ -36,7 +36,7 @@ pub(super) fn write(project: &Project, args: BundleArgs) -> Result<Exit, Failure
         } else {
             "there is nothing to bundle; no file was written"
         });
-        return Ok(Exit::Success);
+        return Ok(Exit::Nothing);
     }
     let sealed = if written.sealed { "encrypted" } else { "anyone can open it" };
     let signed = written.signer.as_ref().map_or_else(String::new, |key| format!(", signed by key {key}"));
@@ -72,12 +72,13 @@ pub(super) fn write(project: &Project, args: BundleArgs) -> Result<Exit, Failure
         "the log's last link is {}; `goldsmith audit --expect` with it finds out if the log is ever made anew",
         written.head
     ));
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }
 
 pub(super) fn take_in(project: &Project, args: MergeArgs) -> Result<Exit, Failure> {
     let mut store = project.store()?;
     let (cancel, bar) = (cancel_on_signal(), Bar::default());
+    let mut nothing = true;
     for file in args.files {
         let options = Taking {
             file,
@@ -87,12 +88,13 @@ pub(super) fn take_in(project: &Project, args: MergeArgs) -> Result<Exit, Failur
         };
         let taken = bundle::take_in(project, &mut store, &options, &cancel, &mut |p| bar.show(p))?;
         report(project, &options, &taken);
+        nothing &= taken.merged.new + taken.merged.known + taken.notes == 0;
         if taken.cancelled {
             say("stopped; run the same command to go on");
             return Ok(Exit::Stopped);
         }
     }
-    Ok(Exit::Success)
+    Ok(Exit::unless_nothing(nothing))
 }
 
 fn report(project: &Project, options: &Taking, taken: &Taken) {

@@ -38,7 +38,7 @@ pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure
         print(&table(project, &found, &texts, args.limit))?;
         say(&summary(&found, args.limit));
     }
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }
 
 fn json(found: &Found, texts: &[String]) -> serde_json::Value {

@@ -46,7 +46,7 @@ pub(super) fn run(project: &Project, args: &ExperimentArgs) -> Result<Exit, Fail
         return Ok(Exit::Stopped);
     }
     say("--format json names the run behind each number; `goldsmith runs show ID` shows one");
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }
 
 fn options(project: &Project, args: &ExperimentArgs) -> Options {

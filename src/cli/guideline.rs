@@ -17,14 +17,14 @@ pub(super) fn versions(project: &Project) -> Result<Exit, Failure> {
         out.push_str(&format!("{hash:<14} {since:<17} {:>8}{current}\n", version.labels));
     }
     print(&out)?;
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }
 
 pub(super) fn diff(project: &Project, before: Option<&str>, after: Option<&str>, json: bool) -> Result<Exit, Failure> {
     let compared = guideline::compare(project, &project.store()?, before, after)?;
     if json {
         print(&format!("{:#}\n", serde_json::json!(compared)))?;
-        return Ok(Exit::Success);
+        return Ok(Exit::Done);
     }
     let name = |hash: &str| if hash.len() == 64 { hash[..12].to_owned() } else { hash.to_owned() };
     let mut out =
@@ -42,7 +42,7 @@ pub(super) fn diff(project: &Project, before: Option<&str>, after: Option<&str>,
             compared.outdated
         ));
     }
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }
 
 /// A change in words, with the lines that it takes away and adds.

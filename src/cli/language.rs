@@ -107,7 +107,8 @@ pub(super) fn label(project: &Project, args: &LabelArgs) -> Result<Exit, Failure
         for (line, why) in &report.bad {
             say(&format!("warning: {}:{line}: {why}", file.display()));
         }
-        return Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::Success });
+        let nothing = report.labelled + report.known == 0;
+        return Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::unless_nothing(nothing) });
     }
     let options = args.options(project)?;
     if args.plan {
@@ -119,7 +120,7 @@ pub(super) fn label(project: &Project, args: &LabelArgs) -> Result<Exit, Failure
             "{written} requests of run {run} are in {}; it holds text of notes: give it to no one who may not have them\nnext: goldsmith label --import-batch ANSWERS.jsonl",
             file.display()
         ));
-        return Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::Success });
+        return Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::unless_nothing(written == 0) });
     }
     let report = label::label(project, &mut store, &options, &cancel, &mut |p| bar.show(p))?;
     say(&format!(
@@ -151,24 +152,24 @@ pub(super) fn label(project: &Project, args: &LabelArgs) -> Result<Exit, Failure
         }
         (kept, _) => say(&format!("{kept} sentences look like they hold a person's data and were kept here")),
     }
-    Ok(ended(report.ended))
+    Ok(ended(report.ended, report.labelled == 0))
 }
 
-/// Says how a run ended, and what to type.
-pub(super) fn ended(ended: Ended) -> Exit {
+/// Says how a run ended, and what to type. A run that has come to nothing so far is not done.
+fn ended(ended: Ended, nothing: bool) -> Exit {
     match ended {
-        Ended::Finished => Exit::Success,
+        Ended::Finished => Exit::unless_nothing(nothing),
         Ended::Stopped => {
             say("stopped; the same command goes on");
             Exit::Stopped
         }
         Ended::Budget(why) => {
             say(&format!("{why}; the same command with a larger budget goes on"));
-            Exit::Success
+            Exit::unless_nothing(nothing)
         }
         Ended::Halted(why) => {
             say(&format!("error: {why}\nwhat was done is kept; when that is mended, the same command goes on"));
-            Exit::Fault
+            Exit::Refused
         }
     }
 }
@@ -189,7 +190,7 @@ fn plan(project: &Project, options: &Options) -> Result<Exit, Failure> {
         plan.prompt.lines().map(|line| visible(line).text).collect::<Vec<_>>().join("\n")
     ))?;
     say("nothing was sent");
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }
 
 pub(super) fn show_egress(project: &Project, json: bool, limit: usize) -> Result<Exit, Failure> {
@@ -198,7 +199,7 @@ pub(super) fn show_egress(project: &Project, json: bool, limit: usize) -> Result
         for row in egress::records(&store, usize::MAX >> 1)? {
             print(&format!("{}\n", serde_json::to_string(&row).unwrap_or_default()))?;
         }
-        return Ok(Exit::Success);
+        return Ok(Exit::Done);
     }
     let totals = egress::totals(&store)?;
     if totals.is_empty() {
@@ -223,7 +224,7 @@ pub(super) fn show_egress(project: &Project, json: bool, limit: usize) -> Result
             visible(&row.outcome).text
         ))?;
     }
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }
 
 fn when(milliseconds: i64) -> String {
@@ -272,7 +273,7 @@ pub(super) fn runs(project: &Project, verb: Option<RunsVerb>) -> Result<Exit, Fa
             }
         }
     }
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }
 
 /// What a run came to, in a word.
@@ -373,7 +374,7 @@ pub(super) fn generate(project: &Project, args: &GenerateArgs) -> Result<Exit, F
         let prompt: Vec<String> = prompt.lines().map(|line| visible(line).text).collect();
         print(&format!("\none prompt:\n\n{}\n", prompt.join("\n")))?;
         say("nothing was sent");
-        return Ok(Exit::Success);
+        return Ok(Exit::Done);
     }
     let cancel = cancel_on_signal();
     let bar = Bar::default();
@@ -392,7 +393,8 @@ pub(super) fn generate(project: &Project, args: &GenerateArgs) -> Result<Exit, F
         say(&format!("did not pass {check}: {n}"));
     }
     say(&format!("run {} by {}; {}", report.run, report.model, spent(&report.spending, report.unusable)));
-    Ok(ended(report.ended))
+    let passed: usize = report.targets.iter().map(|target| target.passed).sum();
+    Ok(ended(report.ended, passed == 0))
 }
 
 pub(super) fn bronze(project: &Project, run: Option<&str>, json: bool) -> Result<Exit, Failure> {
@@ -401,7 +403,7 @@ pub(super) fn bronze(project: &Project, run: Option<&str>, json: bool) -> Result
     let (found, left_out) = generate::compare_with_real(project, &store, run.as_ref().map(|run| &run.id))?;
     if json {
         print(&format!("{:#}\n", serde_json::json!({ "comparison": found, "left_out": left_out })))?;
-        return Ok(Exit::Success);
+        return Ok(Exit::Done);
     }
     let number = |value: Option<f64>| value.map_or_else(|| "n/a".to_owned(), |v| format!("{v:.3}"));
     let mut out = format!("{:<34} {:>10} {:>10}\n", "", "real", "bronze");
@@ -433,5 +435,5 @@ pub(super) fn bronze(project: &Project, run: Option<&str>, json: bool) -> Result
             "{left_out} sentences that did not pass, or that an expert threw out, are not in this comparison"
         ));
     }
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }

@@ -11,7 +11,7 @@ pub(super) fn assign(project: &Project, args: &AssignArgs) -> Result<Exit, Failu
     let done = protocol::assign(project, &mut project.store()?, args.plan)?;
     if args.json {
         print(&format!("{:#}\n", serde_json::json!(done)))?;
-        return Ok(Exit::Success);
+        return Ok(Exit::Done);
     }
     let mut out = format!("{:<24} {:>9} {:>9}\n", "expert", "has", "new");
     for (who, has, new) in &done.experts {
@@ -29,14 +29,14 @@ pub(super) fn assign(project: &Project, args: &AssignArgs) -> Result<Exit, Failu
     } else {
         "each finds theirs in the workbench: goldsmith --as NAME; `goldsmith status` shows how far all have come"
     });
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }
 
 pub(super) fn status(project: &Project, args: &StatusArgs) -> Result<Exit, Failure> {
     let status = protocol::status(project, &project.store()?)?;
     if args.json {
         print(&format!("{:#}\n", serde_json::json!(status)))?;
-        return Ok(Exit::Success);
+        return Ok(Exit::Done);
     }
     let mut out = format!(
         "{:<14} {:>7} {:>7} {:>6} {:>9} {:>10} {:>10} {:>8}\n",
@@ -67,7 +67,7 @@ pub(super) fn status(project: &Project, args: &StatusArgs) -> Result<Exit, Failu
     if status.disputed > 0 {
         say("the workbench has what is disputed on its screen Adjudicate");
     }
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }
 
 fn line(expert: &Standing) -> String {

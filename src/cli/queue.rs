@@ -51,5 +51,5 @@ pub(super) fn queue(project: &Project, args: &QueueArgs) -> Result<Exit, Failure
         let by = if note.is_empty() { note } else { format!(", {note}") };
         say(&format!("{} sentences in order{by}", rows.len()));
     }
-    Ok(Exit::Success)
+    Ok(Exit::unless_nothing(rows.is_empty()))
 }

@@ -32,7 +32,7 @@ pub(super) fn run(project: &Project, how: RecastArgs, request: &Request) -> Resu
     }
     if !how.yes {
         say("nothing has been done; the same with --yes does it");
-        return Ok(Exit::Success);
+        return Ok(Exit::Done);
     }
     say(&format!("done: {} and the log say so; `goldsmith taxonomy undo` undoes it", project.file.taxonomy.display()));
     match plan.reopened() {
@@ -57,7 +57,7 @@ pub(super) fn run(project: &Project, how: RecastArgs, request: &Request) -> Resu
         say(&format!("next: the guideline speaks of a category that is no more: \"{line}\""));
     }
     say("a workbench that is open saves no decision until it is started again; classifiers are to be trained anew");
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }
 
 fn text(project: &Project, plan: &Plan) -> String {

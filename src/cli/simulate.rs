@@ -58,7 +58,7 @@ pub(super) fn run(here: impl FnOnce() -> Result<Project, WorkflowError>, args: S
         say(&format!("stopped: {} of {} games had come to their end", done.report.games.len(), done.report.planned));
         return Ok(Exit::Stopped);
     }
-    Ok(Exit::Success)
+    Ok(Exit::Done)
 }
 
 /// The orders asked for; `mix` is the project's own.

@@ -188,11 +188,10 @@ pub fn dispatch<J: Job>(
         cancel: cancel.clone(),
         halt: AtomicBool::new(false),
     });
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|cause| Refusal::new(RefusalKind::Failed, "no worker threads can be had").because(cause))?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|cause| {
+            Refusal::new(RefusalKind::Unavailable { what: "threads" }, "no worker threads can be had").because(cause)
+        })?;
     // Twice the slots may be out: as many under way and as many ready behind them.
     let (to_workers, parcels) = tokio::sync::mpsc::channel::<Parcel>(2 * setup.limits.concurrency.max(1));
     let parcels = Arc::new(tokio::sync::Mutex::new(parcels));

@@ -84,6 +84,13 @@ pub struct Report {
     pub cancelled: bool,
 }
 
+impl Report {
+    /// Whether no record came in. One that was there already counts as come in: what was asked for holds.
+    pub fn came_to_nothing(&self) -> bool {
+        self.documents + self.known + self.labels + self.known_labels == 0
+    }
+}
+
 /// Bad records shown in full; the rest are counted.
 const BAD_SHOWN: usize = 20;
 /// A transaction takes up to this many records or bytes: some 20 ms for whoever waits for the write lock.

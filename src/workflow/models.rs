@@ -93,10 +93,9 @@ pub fn open(
     let cargo = Cargo { purpose: "probe", sentences: Vec::new(), bytes: 0 };
     let cleared = gate.clear(&host, cargo).map_err(LlmError::Refused)?;
     let departure = store.record_departures(None, now(), vec![cleared])?.pop();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|cause| Refusal::new(RefusalKind::Failed, "no thread for requests can be had").because(cause))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|cause| {
+        Refusal::new(RefusalKind::Unavailable { what: "threads" }, "no thread for requests can be had").because(cause)
+    })?;
     let Some(departure) = departure else {
         return Err(LlmError::Fatal("the store gave no number to a request".into()).into());
     };

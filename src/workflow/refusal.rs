@@ -70,6 +70,11 @@ pub enum RefusalKind {
     },
     /// It was tried, and none of it came about.
     Failed,
+    /// The machine does not give what this needs.
+    Unavailable {
+        /// What, such as `terminal`.
+        what: &'static str,
+    },
 }
 
 /// See the module. `Display` is what is wrong; a face adds the hints.

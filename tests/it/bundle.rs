@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::support::{PROGRAM, fails, goldsmith, succeeds};
+use super::support::{PROGRAM, ends, fails, goldsmith, succeeds};
 
 const KINDS: [(&str, &str); 3] = [
     ("She forgets names and dates", "cognitive_impairment"),
@@ -55,6 +55,12 @@ impl Site {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{arguments:?}: {said}");
         said
+    }
+
+    /// Expects an exit code; gives standard error.
+    #[track_caller]
+    fn ends(&self, arguments: &[&str], code: i32) -> String {
+        ends(&[arguments, &["--project", &self.root]].concat(), code)
     }
 
     fn prints(&self, arguments: &[&str]) -> String {
@@ -116,7 +122,7 @@ fn two_sites_are_merged_into_a_third_in_either_order() {
         .map(|(n, order)| {
             let hub = Site::new(folder.path(), &format!("hub-{n}"));
             // Without the notes nothing comes in, and nothing is lost.
-            let said = hub.says(&["merge", order[0]]);
+            let said = hub.ends(&["merge", order[0]], 3);
             assert!(
                 said.contains("0 new events") && said.contains("60 events are on notes that are not here"),
                 "{said}"
@@ -156,13 +162,15 @@ fn only_what_is_new_of_one_expert() {
     ward.says(&["import", &labelled(folder.path(), 1), "--unit", "sentence", "--annotator", "cid"]);
     let bundle = |name: &str, more: &[&str]| ward.says(&[&["bundle", &path(&folder, name)], more].concat());
     assert!(bundle("1", &["--new", "--annotator", "ann"]).contains("60 events"));
-    assert!(bundle("2", &["--new", "--annotator", "ann"]).contains("nothing was decided since"));
+    let nothing = ward.ends(&["bundle", &path(&folder, "2"), "--new", "--annotator", "ann"], 3);
+    assert!(nothing.contains("nothing was decided since"), "{nothing}");
     assert!(!folder.path().join("2").exists());
     ward.says(&["import", &labelled(folder.path(), 1), "--unit", "sentence", "--annotator", "ann"]);
     assert!(bundle("3", &["--new", "--annotator", "ann"]).contains("6 events"));
     assert!(bundle("4", &["--new"]).contains("126 events"));
     assert!(bundle("5", &["--site", "here"]).contains("126 events"));
-    assert!(bundle("6", &["--site", "elsewhere"]).contains("nothing to bundle"));
+    let nothing = ward.ends(&["bundle", &path(&folder, "6"), "--site", "elsewhere"], 3);
+    assert!(nothing.contains("nothing to bundle"), "{nothing}");
 }
 
 #[test]
@@ -264,7 +272,7 @@ fn a_row_changed_behind_the_programs_back_is_named() {
     let link = before.lines().find_map(|line| line.strip_prefix("last link: ")).unwrap().to_owned();
     ward.says(&["import", &labelled(folder.path(), 1), "--unit", "sentence", "--annotator", "cid"]);
     ward.prints(&["audit", "--expect", &link]);
-    let said = ward.fails(&["audit", "--expect", "abc"]);
+    let said = ward.ends(&["audit", "--expect", "abc"], 2);
     assert!(said.contains("`abc` is no link of a chain"), "{said}");
     let output = ward.run(&["audit", "--expect", &"0".repeat(64)]);
     assert_eq!(output.status.code(), Some(1));

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::support::{Screen, fails, goldsmith, succeeds};
+use super::support::{Screen, ends, fails, goldsmith, succeeds};
 
 /// A project of so many sentences with silver, with a protocol.
 pub(super) fn project(sentences: usize, protocol: &str) -> (tempfile::TempDir, String) {
@@ -189,7 +189,8 @@ fn what_to_label_next_has_reasons_and_a_labelled_set_plays_the_expert() {
     let games: serde_json::Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
     assert_eq!(games["report"]["games"].as_array().unwrap().len(), 4, "{games}");
     assert!(fs::read_to_string(&csv).unwrap().lines().count() > 8);
-    assert!(fails(&["simulate", "--train", &open, "--test", &gold, "--strategies", "luck"]).contains("--strategies"));
+    let unknown = ends(&["simulate", "--train", &open, "--test", &gold, "--strategies", "luck"], 2);
+    assert!(unknown.contains("--strategies: `luck` is no order"), "{unknown}");
 }
 
 #[test]

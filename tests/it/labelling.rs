@@ -264,7 +264,7 @@ fn a_wrong_answer_is_asked_again_with_its_fault_named_and_then_kept_as_failed() 
         let study = Study::of(&made_up(1));
         let script = act.clone();
         let server = Server::start(move |_| script.clone());
-        let said = study.label(&server.url(), &["--timeout", "2"]).with(0);
+        let said = study.label(&server.url(), &["--timeout", "2"]).with(3);
         assert!(said.contains("1 sentences failed") && said.contains("--retry-failed"), "{said}");
         let asked = server.asked();
         assert_eq!(asked.len(), 3, "once, and twice again");

@@ -26,12 +26,19 @@ pub fn succeeds(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs the program and expects exit code 1; gives standard error.
-pub fn fails(arguments: &[&str]) -> String {
+/// Runs the program and expects an exit code; gives standard error.
+#[track_caller]
+pub fn ends(arguments: &[&str], code: i32) -> String {
     let output = goldsmith(arguments);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
     said
+}
+
+/// Runs the program and expects exit code 1; gives standard error.
+#[track_caller]
+pub fn fails(arguments: &[&str]) -> String {
+    ends(arguments, 1)
 }
 
 /// The public notes, where they are at hand. Where they must be (`GOLDSMITH_REQUIRE_SHARED`), their absence fails.
