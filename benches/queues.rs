@@ -11,7 +11,7 @@ use std::process::Command;
 
 use goldsmith::classifier::{Encoder, Threads};
 use goldsmith::domain::acquisition::draw;
-use goldsmith::domain::simulation::estimate;
+use goldsmith::domain::statistics::SampleMean;
 use goldsmith::formats::notes::Columns;
 use goldsmith::formats::project::training::{Method, TrainSettings};
 use goldsmith::formats::simulation::table;
@@ -72,7 +72,7 @@ fn small_text(encoder: &Encoder, train: &Labelled, test: &Labelled) {
             let (random, ties) = (needed("random"), needed("breaking ties"));
             let shares: Vec<f64> = random.iter().zip(&ties).map(|(random, ties)| ties / random).collect();
             let show = |values: &[f64], scale: f64| {
-                let of = estimate(values).expect("seeds");
+                let of = SampleMean::of(values).expect("seeds");
                 format!("{:.0} ± {:.0}", of.mean * scale, of.either_way.unwrap_or(0.0) * scale)
             };
             println!(

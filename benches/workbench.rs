@@ -14,7 +14,7 @@ use goldsmith::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use goldsmith::domain::label::{
     Annotator, Decision, Event, EventId, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Stand, Timestamp,
 };
-use goldsmith::domain::metrics::Bootstrap;
+use goldsmith::domain::statistics::Bootstrap;
 use goldsmith::domain::text::Span;
 use goldsmith::formats::notes::Columns;
 use goldsmith::tui::Headless;

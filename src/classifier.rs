@@ -21,7 +21,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use artifact::Kind;
-pub use calibrate::expected_calibration_error;
 pub use encoder::{Architecture, Encoder, Family, Threads};
 pub use frozen::{FrozenModel, HeadConfig};
 pub use ngram::{NgramModel, fit, sketch};

@@ -28,6 +28,7 @@ pub mod similar;
 pub mod simulation;
 pub mod spending;
 pub mod split;
+pub mod statistics;
 pub mod taxonomy;
 pub mod text;
 mod words;

@@ -1,5 +1,4 @@
-//! What is set on validation after training: the temperature and, under `multiple`, each output's threshold; and how far
-//! probabilities are off.
+//! What is set on validation after training: the temperature and, under `multiple`, each output's threshold.
 
 use super::targets::probabilities;
 use super::{Example, Mode};
@@ -98,37 +97,10 @@ fn nll(mode: Mode, logits: &[Vec<f32>], truth: &[&[usize]], temperature: f64) ->
         .sum()
 }
 
-/// Expected calibration error (Guo and others, 2017): the mean distance of confidence and accuracy over equal-width bins
-/// `[low, high)`, a confidence of 1 in the last one. `None` for no predictions.
-pub fn expected_calibration_error(confidence: &[f32], correct: &[bool], bins: usize) -> Option<f64> {
-    let mut sums = vec![(0usize, 0.0f64, 0usize); bins.max(1)];
-    for (c, right) in confidence.iter().zip(correct) {
-        let bin = ((*c * bins as f32) as usize).min(bins.saturating_sub(1));
-        sums[bin].0 += 1;
-        sums[bin].1 += f64::from(*c);
-        sums[bin].2 += usize::from(*right);
-    }
-    let n = confidence.len().min(correct.len());
-    (n > 0).then(|| sums.iter().map(|(_, sum, right)| (sum - *right as f64).abs()).sum::<f64>() / n as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Golden values computed in exact arithmetic; the first has confidences on bin edges.
-    #[test]
-    fn calibration_error_is_that_of_the_reference() {
-        let ece = |confidence: &[f32], correct: &[u8]| {
-            expected_calibration_error(confidence, &correct.iter().map(|c| *c == 1).collect::<Vec<_>>(), 10).unwrap()
-        };
-        assert!((ece(&[0.9, 0.85, 0.8, 0.6], &[1, 0, 1, 1]) - 0.2875).abs() < 1e-6);
-        let many = ece(&[0.95, 0.9, 0.85, 0.8, 0.65, 0.6, 0.55, 0.35], &[1, 1, 0, 1, 1, 0, 1, 0]);
-        assert!((many - 0.23125).abs() < 1e-6);
-        assert_eq!(expected_calibration_error(&[], &[], 10), None);
-    }
-
-    /// Logits (±2) that are right three times in four: the best probability is 3/4, so the temperature is 4 / ln 3.
     #[test]
     fn a_threshold_is_where_f1_is_best_and_one_half_where_nothing_holds() {
         let rows: Vec<Vec<f32>> = [0.9, 0.4, 0.35, 0.3, 0.1].iter().map(|p| vec![*p]).collect();
@@ -139,6 +111,7 @@ mod tests {
         assert_eq!(threshold(0, &rows, &truth([true, false, false, false, false])), 0.5);
     }
 
+    /// Logits (±2) that are right three times in four: the best probability is 3/4, so the temperature is 4 / ln 3.
     #[test]
     fn temperature_has_a_closed_form_for_two_outputs() {
         let logits = vec![vec![2.0, -2.0]; 4];

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::arguments::AgreementArgs;
 use super::{Exit, Failure, print, say};
-use crate::domain::agreement::{Measure, Proportion};
+use crate::domain::agreement::Measure;
 use crate::domain::corpus::SentenceId;
+use crate::domain::statistics::Proportion;
 use crate::domain::text::visible;
 use crate::formats::tables::{counted, csv_rows};
 use crate::workflow::agreement::{self, Report};

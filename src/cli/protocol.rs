@@ -2,7 +2,7 @@
 
 use super::arguments::{AssignArgs, StatusArgs};
 use super::{Exit, Failure, print, say};
-use crate::domain::agreement::Proportion;
+use crate::domain::statistics::Proportion;
 use crate::domain::text::visible;
 use crate::workflow::project::Project;
 use crate::workflow::protocol::{self, Standing};

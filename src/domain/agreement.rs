@@ -12,9 +12,10 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::metrics::{Bootstrap, Draws, Estimate, confused};
+use super::metrics::confused;
+use super::statistics::{Bootstrap, Draws, Estimate};
 use super::taxonomy::Selection;
-pub use anchoring::{Anchoring, Proportion, Pull, Sight};
+pub use anchoring::{Anchoring, Pull, Sight};
 use tally::Tally;
 
 /// One expert's label on one sentence.
@@ -322,21 +323,6 @@ fn counted(item: &[Rating]) -> Vec<(u64, u64)> {
         }
     }
     labels
-}
-
-/// How far two sets are from each other: Passonneau's MASI, as nltk has it since 3.10 (before, its
-/// thirds were 0.67 and 0.33). Two empty sets are the same.
-pub fn masi_distance(one: u64, other: u64) -> f64 {
-    if one == other {
-        return 0.0;
-    }
-    let (both, either) = ((one & other).count_ones(), (one | other).count_ones());
-    let monotonicity = match () {
-        () if both == one.count_ones().min(other.count_ones()) => 2.0 / 3.0,
-        () if both > 0 => 1.0 / 3.0,
-        () => 0.0,
-    };
-    1.0 - f64::from(both) / f64::from(either) * monotonicity
 }
 
 #[cfg(test)]

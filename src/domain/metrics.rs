@@ -7,7 +7,8 @@ mod table;
 
 use serde::Serialize;
 
-pub(in crate::domain) use table::{Clusters, Draws, MAX_CLUSTERS, Shape, Table, drawn, percentiles};
+use super::statistics::{Bootstrap, Estimate};
+pub(in crate::domain) use table::{Shape, Table};
 
 /// One sentence's gold and predicted label, as bit sets over the taxonomy's categories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,15 +59,6 @@ impl Counts {
 
 fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
-}
-
-/// A value with its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Estimate {
-    /// On the data as it is; `None` where undefined.
-    pub value: Option<f64>,
-    /// 2.5 % and 97.5 % points of the bootstrap; `None` where fewer than two patients or no interval was asked for.
-    pub interval: Option<(f64, f64)>,
 }
 
 /// Precision, recall and F1 of one row: a category, *None*, or an average.
@@ -123,21 +115,6 @@ impl Report {
     /// The share of gold under these scores that was decided blind.
     pub fn blind_share(&self) -> Option<f64> {
         ratio(self.blind as u64, self.sentences as u64)
-    }
-}
-
-/// How intervals are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Bootstrap {
-    /// Resamples; 0 for none.
-    pub resamples: usize,
-    /// Seed of the resampling.
-    pub seed: u64,
-}
-
-impl Default for Bootstrap {
-    fn default() -> Self {
-        Self { resamples: 2_000, seed: 1 }
     }
 }
 
@@ -232,6 +209,7 @@ pub fn confused(gold: u64, predicted: u64) -> Vec<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::statistics::Draws;
 
     fn single(table: &[&[u32]]) -> Vec<Pair> {
         let bit = |class: usize| 1u64 << class;

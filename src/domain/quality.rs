@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
 
-pub use compare::{Comparison, LengthStats, Profile, Sampling, Side, compare, distinct, jensen_shannon};
+pub use compare::{Comparison, LengthStats, Profile, Sampling, Side, compare, distinct};
 pub use gate::Gate;
 pub use lengths::Lengths;
 pub use reference::Reference;

@@ -18,7 +18,7 @@ use super::acquisition::{self, Candidate, Labelled, Mix, Pool};
 use super::corpus::SentenceId;
 use super::taxonomy::Selection;
 pub use expert::{Expert, Protocol};
-pub use report::{Estimate, Reach, Report, Step, critical_t, estimate};
+pub use report::{Reach, Report, Step};
 
 /// A sentence of the labelled set.
 #[derive(Clone, Debug, Default, PartialEq)]

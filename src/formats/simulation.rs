@@ -6,7 +6,8 @@ use super::tables::csv_rows;
 use super::toml_source::{Source, Table};
 use super::{Fault, FormatError, read_text};
 use crate::domain::gold::Policy;
-use crate::domain::simulation::{Estimate, Expert, Point, Protocol, Reach, Report};
+use crate::domain::simulation::{Expert, Point, Protocol, Reach, Report};
+use crate::domain::statistics::SampleMean;
 
 /// Reads who plays the experts. Categories in `[expert.confusions]` must be among the outputs.
 pub fn read(path: &Path, outputs: &[String]) -> Result<Protocol, FormatError> {
@@ -77,7 +78,7 @@ fn expert<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, outputs: &[String]) 
 }
 
 /// `412 ± 35`, in units of `1 / scale` with so many decimals.
-fn spread(estimate: Option<Estimate>, scale: f64, decimals: usize, unit: &str) -> String {
+fn spread(estimate: Option<SampleMean>, scale: f64, decimals: usize, unit: &str) -> String {
     let Some(estimate) = estimate else {
         return "-".into();
     };

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::domain::metrics::{Counts, Estimate, Report, Row};
+use crate::domain::metrics::{Counts, Report, Row};
+use crate::domain::statistics::Estimate;
 use crate::domain::taxonomy::Taxonomy;
 
 /// How a table is written.
@@ -179,7 +180,8 @@ pub(super) fn markdown(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::metrics::{Bootstrap, Pair, report};
+    use crate::domain::metrics::{Pair, report};
+    use crate::domain::statistics::Bootstrap;
     use crate::domain::taxonomy::Selection;
 
     #[test]

@@ -8,12 +8,11 @@ use serde::Serialize;
 use super::WorkflowError;
 use super::metrics::Board;
 use super::project::Project;
-use crate::domain::agreement::{
-    Agreement, Anchoring, Proportion, Rating, Relook, Repeated, Sight, agreement, confusions,
-};
+use crate::domain::agreement::{Agreement, Anchoring, Rating, Relook, Repeated, Sight, agreement, confusions};
 use crate::domain::corpus::SentenceId;
 use crate::domain::gold::Vote;
 use crate::domain::label::{Annotator, Decision, Event, EventId, RunId, Source};
+use crate::domain::statistics::Proportion;
 use crate::store::Store;
 
 /// A decision on the same sentence is a second look, and no correction, after so many milliseconds: an hour.

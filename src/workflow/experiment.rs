@@ -15,7 +15,7 @@ use super::train::{Heard, chosen_label};
 use super::{Cancel, Progress, WorkflowError, encoders, now};
 use crate::domain::experiment::{Cell, Mix, Report, Task, Trained};
 use crate::domain::label::{Label, RunId, Timestamp};
-use crate::domain::metrics::Bootstrap;
+use crate::domain::statistics::Bootstrap;
 use crate::formats::project::training::{Method, TrainSettings};
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};

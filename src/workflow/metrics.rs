@@ -9,8 +9,9 @@ use super::project::Project;
 use crate::domain::corpus::{Origin, PatientKey, SentenceId};
 use crate::domain::gold::{Case, GoldReal, Rule, Settled, Vote};
 use crate::domain::label::{Label, Outcome, RunId, Source};
-use crate::domain::metrics::{Bootstrap, Confusion, Pair, Report, confused, report};
+use crate::domain::metrics::{Confusion, Pair, Report, confused, report};
 use crate::domain::split::Split;
+use crate::domain::statistics::Bootstrap;
 use crate::domain::taxonomy::{Selection, Taxonomy};
 use crate::store::{Changes, Store};
 

@@ -7,11 +7,12 @@ use super::agreement;
 use super::metrics::Board;
 use super::project::Project;
 use super::{WorkflowError, new_run_id, now, recast};
-use crate::domain::agreement::{Proportion, Repeated};
+use crate::domain::agreement::Repeated;
 use crate::domain::corpus::Origin;
 use crate::domain::label::{Annotator, Label, Outcome, Run, RunKind, Timestamp};
 use crate::domain::protocol::Seat;
 use crate::domain::queue::pace_ms;
+use crate::domain::statistics::Proportion;
 use crate::store::{Given, Store};
 use crate::workflow::refusal::Refusal;
 

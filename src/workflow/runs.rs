@@ -8,7 +8,8 @@ use super::project::Project;
 use super::{WorkflowError, new_run_id, now};
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Label, Outcome, Run, RunKind};
-use crate::domain::metrics::Bootstrap;
+use crate::domain::statistics::Bootstrap;
+use crate::domain::statistics::agreement::cohen_kappa_of_pairs;
 use crate::domain::taxonomy::Taxonomy;
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
@@ -193,24 +194,11 @@ pub fn diff(project: &Project, store: &Store, before: &Run, after: &Run) -> Resu
         after: after.id.to_string(),
         sentences: shared.len() as u64,
         agreement: (!shared.is_empty()).then(|| agreed as f64 / shared.len() as f64),
-        kappa: kappa(&shared),
+        kappa: cohen_kappa_of_pairs(shared.iter().map(|(_, a, b)| (*a, *b))),
         settings: settings(before, after),
         categories,
         flips: flips.collect(),
     })
-}
-
-/// Cohen (1960): agreement beyond what the two distributions of labels would give by chance.
-fn kappa(pairs: &[(SentenceId, u64, u64)]) -> Option<f64> {
-    let n = pairs.len() as f64;
-    let mut counts: rustc_hash::FxHashMap<u64, (f64, f64)> = rustc_hash::FxHashMap::default();
-    for (_, a, b) in pairs {
-        counts.entry(*a).or_default().0 += 1.0;
-        counts.entry(*b).or_default().1 += 1.0;
-    }
-    let agreed = pairs.iter().filter(|(_, a, b)| a == b).count() as f64 / n;
-    let chance: f64 = counts.values().map(|(a, b)| a * b / (n * n)).sum();
-    (n > 0.0 && chance < 1.0).then(|| (agreed - chance) / (1.0 - chance))
 }
 
 /// The settings of two configurations that differ, by their path; long ones are cut.
@@ -247,21 +235,5 @@ fn compare(path: String, a: &serde_json::Value, b: &serde_json::Value, found: &m
             };
             found.push((path, short(a), short(b)));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // from sklearn.metrics import cohen_kappa_score
-    // cohen_kappa_score([0, 1, 1, 2, 0, 0], [0, 1, 2, 2, 0, 1])  # 0.5
-    #[test]
-    fn kappa_is_that_of_scikit_learn() {
-        let pairs: Vec<(SentenceId, u64, u64)> =
-            [(0, 0), (1, 1), (1, 2), (2, 2), (0, 0), (0, 1)].iter().map(|(a, b)| (SentenceId(0), *a, *b)).collect();
-        assert!((kappa(&pairs).unwrap() - 0.5).abs() < 1e-12);
-        assert_eq!(kappa(&pairs[..1]), None);
-        assert_eq!(kappa(&[]), None);
     }
 }

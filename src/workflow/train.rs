@@ -17,8 +17,8 @@ use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::GoldReal;
 use crate::domain::label::{Confidence, ConfidenceKind, Label, NewProposal, Outcome, Run, RunId, RunKind, Source};
-use crate::domain::metrics::Bootstrap;
 use crate::domain::split::{Leak, Split, TestSet, Tier, TrainSet, leaks};
+use crate::domain::statistics::{Bootstrap, expected_calibration_error};
 use crate::domain::taxonomy::{Selection, Taxonomy};
 use crate::formats::project::training::{Method, TrainSettings, Weights};
 use crate::store::Store;
@@ -337,7 +337,7 @@ fn calibration_error(model: &dyn Classifier, test: &[Example<'_>]) -> Result<Opt
             }
         }
     }
-    Ok(classifier::expected_calibration_error(&confidence, &correct, BINS))
+    Ok(expected_calibration_error(&confidence, &correct, BINS))
 }
 
 fn summary(report: &crate::domain::metrics::Report, calibration_error: Option<f64>) -> serde_json::Value {

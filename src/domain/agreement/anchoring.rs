@@ -3,8 +3,7 @@
 use serde::Serialize;
 
 use super::{Measure, Undefined};
-use crate::domain::comparison::{LEVEL, least_p};
-use crate::domain::metrics::{Bootstrap, Clusters, Draws, MAX_CLUSTERS, drawn};
+use crate::domain::statistics::{Bootstrap, Clusters, Draws, LEVEL, MAX_CLUSTERS, Proportion, drawn, least_p};
 
 /// Fewer decisions of either kind say nothing.
 const ENOUGH: u64 = 30;
@@ -18,38 +17,6 @@ pub struct Sight {
     pub seen: bool,
     /// Whether the decision is silver's label.
     pub agrees: bool,
-}
-
-/// A share with its 95 % interval by Wilson.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Proportion {
-    /// How many.
-    pub part: u64,
-    /// Of how many.
-    pub whole: u64,
-    /// `None` of nothing.
-    pub share: Option<f64>,
-    /// `None` of nothing.
-    pub interval: Option<(f64, f64)>,
-}
-
-impl Proportion {
-    /// Of counts.
-    pub fn of(part: u64, whole: u64) -> Self {
-        // The 97.5 % point of the normal distribution.
-        let z = 1.959_963_984_540_054_f64;
-        let (n, share) = (whole as f64, part as f64 / whole as f64);
-        let stretch = 1.0 + z * z / n;
-        let centre = (share + z * z / (2.0 * n)) / stretch;
-        let half = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt() / stretch;
-        let any = whole > 0;
-        Self {
-            part,
-            whole,
-            share: any.then_some(share),
-            interval: any.then_some(((centre - half).max(0.0), (centre + half).min(1.0))),
-        }
-    }
 }
 
 /// What the difference says.

@@ -1,7 +1,8 @@
-//! Sums by cluster of patients that every coefficient of agreement can be computed from, and the coefficients.
+//! Sums by cluster of patients that every coefficient of agreement can be computed from.
 
-use super::{Rating, Undefined, counted, masi_distance};
-use crate::domain::metrics::{Clusters, Draws, MAX_CLUSTERS, drawn};
+use super::{Rating, Undefined, counted};
+use crate::domain::statistics::agreement::{cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha, masi_distance};
+use crate::domain::statistics::{Clusters, Draws, MAX_CLUSTERS, drawn};
 use crate::domain::taxonomy::Selection;
 
 /// A value, or why there is none.
@@ -298,12 +299,9 @@ impl Tally {
     }
 
     fn fleiss(&self, units: &[f64]) -> Value {
-        let items = units[FLEISS];
-        let ratings = items * self.fleiss.0 as f64;
         let squares: f64 = units[HEAD..self.class_at(0)].chunks_exact(LABEL).map(|label| label[2] * label[2]).sum();
-        let agreed = over(units[FLEISS + 1], items)?;
-        let chance = squares / (ratings * ratings);
-        if squares == ratings * ratings { Err(Undefined::OneLabel) } else { Ok((agreed - chance) / (1.0 - chance)) }
+        let items = units[FLEISS];
+        defined(fleiss_kappa(units[FLEISS + 1], items, self.fleiss.0, squares), items)
     }
 
     /// The sum of distances from every rating to every other.
@@ -329,38 +327,28 @@ fn over(part: f64, whole: f64) -> Value {
     if whole > 0.0 { Ok(part / whole) } else { Err(Undefined::NoOverlap) }
 }
 
-/// (Po - Pe) / (1 - Pe), all of it times the square of the number of sentences, so that 0/0 is exact.
+/// A coefficient over so many sentences or ratings; without any there was nothing to compare, and with some there was no chance
+/// to do better than chance.
+fn defined(coefficient: Option<f64>, over: f64) -> Value {
+    coefficient.ok_or(if over > 0.0 { Undefined::OneLabel } else { Undefined::NoOverlap })
+}
+
 fn kappa(items: u32, agreed: u32, chance: u64) -> Value {
-    let items = u64::from(items);
-    match items * items {
-        0 => Err(Undefined::NoOverlap),
-        all if all == chance => Err(Undefined::OneLabel),
-        all => Ok(((u64::from(agreed) * items) as f64 - chance as f64) / (all - chance) as f64),
-    }
+    defined(cohen_kappa(items.into(), agreed.into(), chance), items.into())
+}
+
+fn alpha(apart: f64, expected: f64, ratings: f64) -> Value {
+    defined(krippendorff_alpha(apart, expected, ratings), ratings)
+}
+
+fn ac1(agreed: f64, items: f64, chance: f64, scale: usize) -> Value {
+    defined(gwet_ac1(agreed, items, chance, scale), items)
 }
 
 fn kappa_of_class(pair: &[u32], class: usize) -> Value {
     let cells = &pair[PAIR + PAIR_CLASS * class..];
     let (items, first, second) = (u64::from(pair[0]), u64::from(cells[0]), u64::from(cells[1]));
     kappa(pair[0], pair[0] + 2 * cells[2] - cells[0] - cells[1], first * second + (items - first) * (items - second))
-}
-
-/// 1 - Do/De; `expected` is the disagreement of every rating with every other.
-fn alpha(apart: f64, expected: f64, ratings: f64) -> Value {
-    match () {
-        () if ratings == 0.0 => Err(Undefined::NoOverlap),
-        () if expected <= 0.0 => Err(Undefined::OneLabel),
-        () => Ok(1.0 - apart * (ratings - 1.0) / expected),
-    }
-}
-
-fn ac1(agreed: f64, items: f64, chance: f64, scale: usize) -> Value {
-    let agreed = over(agreed, items)?;
-    if scale < 2 {
-        return Err(Undefined::OneLabel);
-    }
-    let chance = chance / (scale - 1) as f64;
-    Ok((agreed - chance) / (1.0 - chance))
 }
 
 /// The mean of those that are defined.

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Cell, Done, Mix, Task};
-use crate::domain::comparison::{Compared, Gain, McNemar, Spread, System, Tested, Verdict, compare, holm, majority};
+use crate::domain::comparison::{Compared, Gain, Spread, System, Tested, Verdict, compare, majority};
 use crate::domain::label::RunId;
-use crate::domain::metrics::{Bootstrap, Shape};
+use crate::domain::metrics::Shape;
 use crate::domain::split::Tier;
+use crate::domain::statistics::{Bootstrap, McNemar, holm};
 
 /// What an experiment is about, as the report names it.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::comparison::{Tested, Verdict};
 use crate::domain::corpus::SentenceId;
-use crate::domain::metrics::Bootstrap;
+use crate::domain::statistics::Bootstrap;
 
 fn plan() -> Plan {
     Plan {

@@ -8,6 +8,7 @@ use rustc_hash::FxHashSet;
 use serde::Serialize;
 
 use super::super::label::Label;
+use super::super::statistics::jensen_shannon;
 use super::{Lengths, self_bleu, words};
 
 /// One of the two sets that are compared.
@@ -164,22 +165,4 @@ pub fn distinct<S: AsRef<[String]>>(sentences: &[S], n: usize) -> Option<f64> {
     let ngrams = || sentences.iter().filter(|_| n > 0).flat_map(|words| words.as_ref().windows(n.max(1)));
     let all = ngrams().count();
     share(ngrams().collect::<FxHashSet<_>>().len(), all)
-}
-
-/// The Jensen-Shannon divergence (Lin 1991) in bits of two lists of counts in the same order: 0 for the same shares, 1 for
-/// nothing in common. The square of scipy's `jensenshannon(p, q, base=2)`, which is a distance.
-pub fn jensen_shannon(p: &[u64], q: &[u64]) -> Option<f64> {
-    let total = |counts: &[u64]| counts.iter().map(|&c| c as f64).sum::<f64>();
-    let (all_p, all_q) = (total(p), total(q));
-    let term = |x: f64, mean: f64| if x > 0.0 { x * (x / mean).log2() } else { 0.0 };
-    let at = |counts: &[u64], i: usize| counts.get(i).map_or(0.0, |&c| c as f64);
-    let sum: f64 = (0..p.len().max(q.len()))
-        .map(|i| {
-            let (x, y) = (at(p, i) / all_p, at(q, i) / all_q);
-            let mean = f64::midpoint(x, y);
-            term(x, mean) + term(y, mean)
-        })
-        .sum();
-    // Rounding can leave a trace outside.
-    (all_p > 0.0 && all_q > 0.0).then(|| (sum / 2.0).clamp(0.0, 1.0))
 }

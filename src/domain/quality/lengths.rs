@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
+use super::super::statistics::kolmogorov_smirnov;
+
 /// A histogram of sentence lengths in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lengths {
@@ -64,19 +66,13 @@ impl Lengths {
         Some((squares / self.total as f64).sqrt())
     }
 
-    /// The Kolmogorov-Smirnov distance: the widest gap between the two cumulative distributions, 0 to 1.
+    /// The Kolmogorov-Smirnov distance of two histograms.
     pub fn ks(&self, other: &Self) -> Option<f64> {
-        if self.total == 0 || other.total == 0 {
-            return None;
-        }
         let lengths: BTreeSet<usize> = self.counts.keys().chain(other.counts.keys()).copied().collect();
-        let (mut a, mut b, mut widest) = (0, 0, 0.0_f64);
-        for length in lengths {
-            a += self.counts.get(&length).copied().unwrap_or_default();
-            b += other.counts.get(&length).copied().unwrap_or_default();
-            widest = widest.max((a as f64 / self.total as f64 - b as f64 / other.total as f64).abs());
-        }
-        Some(widest)
+        let counts = |of: &Self| -> Vec<u64> {
+            lengths.iter().map(|length| of.counts.get(length).copied().unwrap_or_default()).collect()
+        };
+        kolmogorov_smirnov(&counts(self), &counts(other))
     }
 }
 

@@ -232,7 +232,6 @@ fn the_comparison_agrees_with_nltk_numpy_and_scipy() {
     ] {
         (1..).zip(wanted).for_each(|(n, wanted)| close(distinct(sentences, n), wanted));
     }
-    close(jensen_shannon(&[5, 3, 0], &[2, 2, 4]), 0.318962690485015);
 
     let labels = |none, mood, care| -> BTreeMap<Label, u64> {
         [(Label::none(), none), (label("mood"), mood), (label("care"), care)].into_iter().collect()
@@ -342,12 +341,9 @@ proptest! {
     #[test]
     fn shares_stay_between_0_and_1(
         texts in proptest::collection::vec(phrase(), 0..12),
-        p in proptest::collection::vec(0u64..9, 0..5),
-        q in proptest::collection::vec(0u64..9, 0..5),
     ) {
         let split: Vec<Vec<String>> = texts.iter().map(|text| words(text)).collect();
-        let numbers = [self_bleu(&split), distinct(&split, 2), jensen_shannon(&p, &q)];
+        let numbers = [self_bleu(&split), distinct(&split, 2)];
         prop_assert!(numbers.iter().flatten().all(|n| (0.0..=1.0 + 1e-12).contains(n)));
-        prop_assert!(jensen_shannon(&p, &p).is_none_or(|d| d == 0.0));
     }
 }

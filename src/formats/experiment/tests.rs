@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::comparison::Tested;
 use crate::domain::experiment::{Done, Mix, Plan, Subject, Task, Trained};
 use crate::domain::label::RunId;
-use crate::domain::metrics::Bootstrap;
+use crate::domain::statistics::Bootstrap;
 
 fn report() -> Report {
     let plan = Plan {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::domain::label::{Run, RunKind};
-use crate::domain::metrics::Estimate;
+use crate::domain::statistics::Estimate;
 use crate::domain::taxonomy::Taxonomy;
 use crate::formats::tables::{Scores, named_rows};
 use crate::workflow::metrics::Scored;

@@ -8,7 +8,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::{bar, fit, pane};
-use crate::domain::metrics::{Counts, Estimate};
+use crate::domain::metrics::Counts;
+use crate::domain::statistics::Estimate;
 use crate::domain::text::visible;
 use crate::formats::tables::{Scores, counted, named_rows, percent};
 use crate::tui::app::App;

@@ -9,8 +9,8 @@ use ratatui::widgets::Paragraph;
 
 use super::{bar, duration, fit, pane, styled_lines};
 use crate::domain::label::{Outcome, Run, RunKind};
-use crate::domain::metrics::Estimate;
 use crate::domain::split::Tier;
+use crate::domain::statistics::Estimate;
 use crate::domain::text::visible;
 use crate::formats::project::training::Method;
 use crate::formats::tables::{counted, percent};

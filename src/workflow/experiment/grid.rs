@@ -9,13 +9,14 @@ use sha2::{Digest, Sha256};
 
 use super::{Fitted, Options, SEEDS};
 use crate::classifier::{Example, Learner, Mode};
-use crate::domain::comparison::{LEVEL, Tested, least_p};
+use crate::domain::comparison::Tested;
 use crate::domain::corpus::{PatientKey, SentenceId};
 use crate::domain::experiment::{Cell, Done, Mix, Plan, Subject, Task, Trained, share_of};
 use crate::domain::gold::GoldReal;
 use crate::domain::label::{Label, Outcome, Run, RunId, RunKind};
-use crate::domain::metrics::{Bootstrap, Pair, report};
+use crate::domain::metrics::{Pair, report};
 use crate::domain::split::{Split, TestSet, Tier, TrainSet, leaks};
+use crate::domain::statistics::{Bootstrap, LEVEL, least_p};
 use crate::domain::taxonomy::Selection;
 use crate::formats::project::training::TrainSettings;
 use crate::store::Store;

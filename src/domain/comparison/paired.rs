@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Spread, mean};
-use crate::domain::metrics::{Bootstrap, Draws, Pair, Shape, Table, percentiles};
+use super::Spread;
+use crate::domain::metrics::{Pair, Shape, Table};
+use crate::domain::statistics::{Bootstrap, Draws, bootstrap_p, least_p, mean, percentiles};
 
 /// One test sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +26,6 @@ pub struct System<'a> {
     pub against: Option<usize>,
 }
 
-/// The least p that so many patients can give: 2 of the 2^n ways to swap both systems' labels of whole patients are as
-/// extreme as all patients on one side. A bootstrap of few patients would promise more than they hold.
-pub fn least_p(patients: usize) -> f64 {
-    0.5f64.powi(i32::try_from(patients).unwrap_or(i32::MAX) - 1).min(1.0)
-}
-
 /// The difference of a score from that of the system compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Gain {
@@ -38,8 +33,7 @@ pub struct Gain {
     pub difference: Option<f64>,
     /// 95 % interval over the bootstrap by patient.
     pub interval: Option<(f64, f64)>,
-    /// Two-sided p: twice the share of resamples on the other side of 0, the data as it is counted as one of them
-    /// (Davison and Hinkley, 1997); never below [`least_p`].
+    /// Two-sided p of the bootstrap ([`bootstrap_p`]), never below [`least_p`].
     pub p: Option<f64>,
 }
 
@@ -159,16 +153,10 @@ pub(super) fn compare_drawn<D>(
         }
         for (gain, drawn) in compared.gains.iter_mut().zip(gains) {
             if gain.difference.is_some() && !drawn.is_empty() {
-                gain.p = Some(two_sided(&drawn).max(least));
+                gain.p = Some(bootstrap_p(&drawn).max(least));
                 gain.interval = percentiles(drawn);
             }
         }
     }
     compared
-}
-
-fn two_sided(drawn: &[f32]) -> f64 {
-    let side = |on: fn(&f32) -> bool| 1 + drawn.iter().filter(|d| on(d)).count();
-    let fewer = side(|d| *d <= 0.0).min(side(|d| *d >= 0.0));
-    (2.0 * fewer as f64 / (drawn.len() + 1) as f64).min(1.0)
 }
