@@ -385,6 +385,25 @@ fn a_bundle_is_written_as_it_was() {
     assert_same("bundle", &stripped(&fs::read_to_string(&out).unwrap()), &stripped(&text("bundles/study.jsonl")));
 }
 
+/// A run is known by its whole configuration, the prompt among it: one that was begun goes on only if none of that changes.
+#[test]
+fn a_batch_is_written_as_it_was_and_its_answers_are_read() {
+    let study = Study::of_version(5);
+    let [requests, answers] = ["batch.jsonl", "answers.jsonl"].map(|name| format!("{}/{name}", study.root));
+    let server = ["--url", "http://127.0.0.1:9/v1", "--model", "golden-model"];
+    study.says(&[&["label", "--export-batch", &requests, "--limit", "2"][..], &server].concat());
+    let run = study.rows("SELECT id FROM runs WHERE model = 'golden-model'").concat();
+    let config = study.rows("SELECT config FROM runs WHERE model = 'golden-model'").concat() + "\n";
+    assert_same("configuration of a run", &config, &text("exports/batch-run.json"));
+    let written = fs::read_to_string(&requests).unwrap().replace(&run, "RUN");
+    assert_same("requests of a batch", &written, &text("exports/batch.jsonl"));
+    fs::write(&answers, text("exports/batch-answers.jsonl").replace("RUN", &run)).unwrap();
+    study.says(&[&["label", "--import-batch", &answers][..], &server].concat());
+    let labels =
+        format!("SELECT sentence || ' ' || label || ' ' || confidence FROM proposals WHERE run = '{run}' ORDER BY 1");
+    assert_eq!(study.rows(&labels), ["1  0.9", "2 mood 0.8"]);
+}
+
 /// Models with the sentences' probabilities. Encoders compute with the widest instructions that a processor has, so
 /// their sums may come in another order.
 #[test]

@@ -282,3 +282,32 @@ fn requests_are_spaced_evenly_and_tokens_count() {
     assert_eq!(waits(Pace::new(&limits(60, 6_000)), 200), [0, 2_000, 4_000, 6_000]);
     assert_eq!(waits(Pace::new(&limits(0, 0)), 200), [0, 0, 0, 0]);
 }
+
+/// Replies are kept in users' stores under these keys and in this form, and so are the forms of requests that runs are known
+/// by: none is ever edited, or what was paid for is asked again.
+#[test]
+fn a_reply_is_kept_under_the_key_and_in_the_form_that_it_always_was() {
+    let (mut store, run) = store();
+    let model = Scripted::new(|_, _| Ok(1));
+    assert_eq!(ask(&mut store, &run, &model, &mut Questions::new(1), Budget::default()), Ended::Finished);
+    let key = Sha256::digest(
+        r#"scripted
+{"turns":[{"role":"user","content":"0"}],"shape":"text","sampling":{"max_tokens":5,"temperature":0.0,"top_p":1.0,"seed":0},"logprobs":false}"#,
+    );
+    assert_eq!(hex::encode(key), "be1b13cb12799712ae02f9fed4dd89ef0857906b806974ddc00f7380c5125f2d");
+    let kept = r#"{"written":{"text":"0","complete":true,"tokens":[],"usage":{"prompt":10,"cached":0,"completion":1,"estimated":false}}}"#;
+    assert_eq!(store.kept_reply(&key.into()).unwrap().as_deref(), Some(kept));
+
+    fn form<T: serde::Serialize + serde::de::DeserializeOwned>(text: &str) {
+        let value: T = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&value).unwrap(), text);
+    }
+    form::<Kept>(
+        r#"{"chosen":{"logprobs":[-0.5,null],"usage":{"prompt":1,"cached":2,"completion":3,"estimated":true}}}"#,
+    );
+    form::<Choose>(r#"{"turns":[{"role":"system","content":"s"}],"asks":["a"],"options":["A","B"]}"#);
+    form::<Turn>(r#"{"role":"assistant","content":"t"}"#);
+    form::<Shape>(r#"{"object":[{"name":"n","kind":{"word":["a","b"]}},{"name":"m","kind":{"words":["a"]}}]}"#);
+    form::<Shape>(r#"{"objects":[2,[{"name":"n","kind":{"text":160}},{"name":"m","kind":{"texts":[3,400]}}]]}"#);
+    form::<Shape>(r#"{"object":[{"name":"n","kind":"share"}]}"#);
+}
