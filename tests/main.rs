@@ -3,6 +3,7 @@
 mod it {
     mod bundle;
     mod cli;
+    mod docs;
     mod encoder;
     mod exit_codes;
     mod experiment;

@@ -253,6 +253,16 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_has_every_action_with_its_keys() {
+        let reference = include_str!("../../docs/reference.md");
+        for Entry(_, name, keys, _) in ACTIONS {
+            let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+            let row = format!("| `{name}` | {} | ", keys.join(" "));
+            assert!(reference.contains(&row), "docs/reference.md has no row {row}");
+        }
+    }
+
+    #[test]
     fn users_keys_come_first_and_faults_are_named() {
         let overrides = BTreeMap::from([
             ("undo".to_owned(), vec!["j".to_owned(), "hyper-x".to_owned()]),

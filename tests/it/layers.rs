@@ -12,10 +12,11 @@ use rules::Layer;
 use sources::Sources;
 
 /// Crates that do nothing but compute: every room may use them.
-const PURE: &str = "hex rand rand_chacha rustc_hash serde sha2 strsim thiserror unicode_segmentation unicode_width";
+pub(super) const PURE: &str =
+    "hex rand rand_chacha rustc_hash serde sha2 strsim thiserror unicode_segmentation unicode_width";
 
 /// The rooms of the program, each with what it may use of ours and of other crates: all that it uses, and no more.
-const LAYERS: &[Layer] = &[
+pub(super) const LAYERS: &[Layer] = &[
     Layer { name: "domain", uses: "", crates: "" },
     Layer { name: "store", uses: "domain", crates: "rusqlite serde_json" },
     Layer { name: "formats", uses: "domain", crates: "age csv flate2 minisign serde_json tempfile toml toml_edit" },
