@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 use model_server::Server;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_goldsmith");
+/// Where the program keeps its log meanwhile.
+const STATE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/state");
 const SLOTS: u32 = 64;
 const LATENCY: Duration = Duration::from_millis(50);
 /// How often the program's memory is looked at.
@@ -28,7 +30,12 @@ fn number(variable: &str) -> Option<u64> {
 
 fn goldsmith(arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(arguments).env("NO_COLOR", "1").env_remove("GOLDSMITH_PROJECT").stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .env("XDG_STATE_HOME", STATE)
+        .env_remove("GOLDSMITH_PROJECT")
+        .stderr(Stdio::piped());
     command
 }
 

@@ -9,6 +9,7 @@ mod exit;
 mod experiment;
 mod guideline;
 mod language;
+mod log;
 mod protocol;
 mod queue;
 mod recast;
@@ -16,6 +17,7 @@ mod simulate;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -40,15 +42,28 @@ use crate::workflow::metrics::{Board, Scored};
 use crate::workflow::project::{self, Project};
 use crate::workflow::recast::Request;
 use crate::workflow::refusal::{Refusal, RefusalKind};
-use crate::workflow::{Cancel, Progress, WorkflowError, demo, encoders, export, gold, models, predict, train};
+use crate::workflow::{
+    Cancel, Progress, WorkflowError, demo, diagnostics, encoders, export, gold, models, predict, train,
+};
 
 /// Runs what the command line asks for.
 pub fn run(cli: Cli) -> Exit {
-    match dispatch(cli) {
+    log::open(cli.log_file.as_deref(), cli.log_level);
+    let verb = cli.verb.as_ref().map_or_else(|| "workbench".into(), |verb| diagnostics::variant(verb).to_lowercase());
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(verb, version, process = std::process::id(), "started");
+    let start = Instant::now();
+    let exit = match dispatch(cli) {
         Ok(exit) => exit,
         Err(Failure::Closed) => Exit::Done,
-        Err(Failure::Workflow(error)) => complain(&error),
-    }
+        Err(Failure::Workflow(error)) => {
+            diagnostics::failed(&error);
+            complain(&error)
+        }
+    };
+    tracing::info!(verb, exit = exit.code(), ms = start.elapsed().as_millis(), "ended");
+    log::close();
+    exit
 }
 
 /// The threads that a language model in this process is to compute with, where the command line or the project file says a

@@ -226,6 +226,20 @@ pub enum LlmError {
     Stopped,
 }
 
+impl LlmError {
+    /// What kind it is, in a word for the log; without what the server said, which may quote a note.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "not allowed",
+            Self::Later { .. } => "busy or away",
+            Self::Unanswerable(_) => "not to be answered",
+            Self::Fatal(_) => "not to be used",
+            Self::File { .. } => "not to be read",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// An answer that is on its way. Dropping it calls the request off.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, LlmError>> + Send + 'a>>;
 

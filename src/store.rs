@@ -24,7 +24,7 @@ mod schema;
 mod selection;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustc_hash::FxHashMap;
@@ -97,6 +97,8 @@ pub enum StoreError {
     Sqlite(PathBuf, rusqlite::Error),
 }
 
+/// A wait for the write lock that the log mentions.
+const LONG_WAIT: Duration = Duration::from_millis(100);
 /// How long a writer waits for another one.
 const BUSY: Duration = Duration::from_secs(20);
 
@@ -213,8 +215,13 @@ impl Store {
     /// Runs `work` in a transaction that takes the write lock at once, so that it cannot fail half-way for want of it.
     fn write<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let path = self.path.clone();
+        let asked = Instant::now();
         let run = || {
             let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let waited = asked.elapsed();
+            if waited >= LONG_WAIT {
+                tracing::warn!(ms = waited.as_millis(), "waited for another process's writing");
+            }
             let value = work(&transaction)?;
             transaction.commit()?;
             Ok(value)

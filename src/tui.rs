@@ -33,10 +33,10 @@ use ratatui::backend::CrosstermBackend;
 
 use crate::domain::guideline::Outdated;
 use crate::domain::protocol::Blind;
-use crate::workflow::WorkflowError;
 use crate::workflow::project::Project;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::review::Desk;
+use crate::workflow::{WorkflowError, diagnostics};
 use app::{App, Effect, Message, Shared};
 use effect::World;
 pub use headless::Headless;
@@ -47,6 +47,8 @@ use theme::Theme;
 const POLL: Duration = Duration::from_millis(250);
 /// Frames are at least this far apart while messages pour in.
 const FRAME: Duration = Duration::from_millis(16);
+/// A frame or an effect that takes this long is felt, and the log has it.
+const SLOW: Duration = Duration::from_millis(100);
 
 /// What reaches the main thread.
 enum Wake {
@@ -124,7 +126,12 @@ pub fn run(project: Project) -> Result<(), WorkflowError> {
     listen(to_main, from_jobs);
     let mut drawn = None::<Instant>;
     let mut changed = true;
+    let mut entered = None;
     while !app.quit {
+        if entered != Some(app.screen) {
+            tracing::info!(screen = ?app.screen, "entered");
+            entered = Some(app.screen);
+        }
         let due = drawn.is_none_or(|at| at.elapsed() >= FRAME);
         let wait = match (changed, due) {
             (true, true) => Duration::ZERO,
@@ -199,7 +206,12 @@ fn step(app: &mut App, world: &mut World, message: Message, clock: Instant) {
     let mut waiting: Vec<Effect> = app.update(message, now());
     while !waiting.is_empty() {
         for effect in std::mem::take(&mut waiting) {
-            for message in world.fulfil(effect) {
+            let (name, start) = (diagnostics::variant(&effect), Instant::now());
+            let messages = world.fulfil(effect);
+            if start.elapsed() >= SLOW {
+                tracing::warn!(effect = name, ms = start.elapsed().as_millis(), "slow effect");
+            }
+            for message in messages {
                 waiting.extend(app.update(message, now()));
             }
         }
@@ -240,9 +252,14 @@ fn forget<W: Write>(screen: &mut Terminal<CrosstermBackend<W>>) -> io::Result<()
 
 /// Draws inside a synchronised update, so that a slow line shows whole frames.
 fn draw<W: Write>(screen: &mut Terminal<CrosstermBackend<W>>, app: &App) -> io::Result<()> {
+    let start = Instant::now();
     queue!(screen.backend_mut(), BeginSynchronizedUpdate)?;
     screen.draw(|frame| view::draw(frame, app))?;
-    execute!(screen.backend_mut(), EndSynchronizedUpdate)
+    execute!(screen.backend_mut(), EndSynchronizedUpdate)?;
+    if start.elapsed() >= SLOW {
+        tracing::warn!(screen = ?app.screen, ms = start.elapsed().as_millis(), "slow frame");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod agreement;
 pub mod audit;
 pub mod bundle;
 pub mod demo;
+pub mod diagnostics;
 pub mod dispatch;
 pub mod doubt;
 pub mod egress;

@@ -12,6 +12,7 @@ mod it {
     mod golden;
     mod labelling;
     mod layers;
+    mod log;
     mod model_server;
     mod models;
     mod support;

@@ -8,6 +8,7 @@ mod queues;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::domain::experiment::Mix;
 use crate::domain::split::Tier;
@@ -34,8 +35,15 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "DIR", env = "GOLDSMITH_PROJECT")]
     pub(super) project: Option<PathBuf>,
     /// Who decides; without it, what goldsmith.toml says, or the name you are logged in with.
-    #[arg(long = "as", global = true, value_name = "NAME")]
+    // Its own id: `--annotator` of a verb is somebody else.
+    #[arg(id = "as", long = "as", global = true, value_name = "NAME")]
     pub(super) annotator: Option<String>,
+    /// Keep the log in this file instead of a file a day under ~/.local/state/goldsmith. It has no word of a note in it.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) log_file: Option<PathBuf>,
+    /// How much the log says: off, error, warn, info, debug or trace.
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info", env = "GOLDSMITH_LOG_LEVEL")]
+    pub(super) log_level: LevelFilter,
     #[command(subcommand)]
     pub(super) verb: Option<Verb>,
 }

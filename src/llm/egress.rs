@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
@@ -165,6 +165,22 @@ impl Client {
                 return Err(LlmError::Fatal(what));
             }
         }
+        let start = Instant::now();
+        let sent = body.len();
+        let answer = self.send(path, body).await;
+        let ms = start.elapsed().as_millis();
+        // Neither the address nor what was said: the one may hold a key, the other a note.
+        match &answer {
+            Ok(answer) => {
+                let received = answer.body.len();
+                tracing::info!(host = self.host.as_str(), status = answer.status, ms, sent, received, "request");
+            }
+            Err(error) => tracing::warn!(host = self.host.as_str(), failed = error.kind(), ms, sent, "request"),
+        }
+        answer
+    }
+
+    async fn send(&self, path: &str, body: Vec<u8>) -> Result<Answer, LlmError> {
         let mut url = self.url.clone();
         url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));
         let sent = self.http.post(url).body(body).send().await;

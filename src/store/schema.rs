@@ -190,6 +190,7 @@ pub(super) fn migrate(store: &mut Store) -> Result<(), StoreError> {
     if version == VERSION {
         return Ok(());
     }
+    let _span = tracing::info_span!("migrate_store", from = version, to = VERSION).entered();
     store.write(|c| {
         // Another process may have migrated while this one waited for the lock.
         let version: i64 = c.pragma_query_value(None, "user_version", |row| row.get(0))?;

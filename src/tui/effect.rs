@@ -21,7 +21,9 @@ use crate::workflow::dispatch::Ended;
 use crate::workflow::metrics::Board;
 use crate::workflow::project::Project;
 use crate::workflow::review::{self, Desk, Item};
-use crate::workflow::{Cancel, WorkflowError, agreement, experiment, generate, guideline, label, models, queue, train};
+use crate::workflow::{
+    Cancel, WorkflowError, agreement, diagnostics, experiment, generate, guideline, label, models, queue, train,
+};
 
 /// What the effects work on.
 pub struct World {
@@ -36,6 +38,12 @@ pub struct World {
     version: i64,
     /// Whether the order of the queue is being thought over, or could not be.
     planning: Arc<AtomicBool>,
+}
+
+/// What the footer says of an error; the log has it, too.
+fn failed(error: &WorkflowError) -> String {
+    diagnostics::failed(error);
+    error.line()
 }
 
 /// A filter's matches are counted up to here; beyond, "more than".
@@ -89,7 +97,7 @@ impl World {
                     Message::Planned
                 }
                 // What failed once would fail after every decision.
-                Err(error) => Message::Failed(format!("the queue keeps its order: {}", error.line())),
+                Err(error) => Message::Failed(format!("the queue keeps its order: {}", failed(&error))),
             };
             let _ = app.send(message);
         });
@@ -113,7 +121,7 @@ impl World {
                 messages
             }
             Ok(_) => Vec::new(),
-            Err(error) => vec![Message::Failed(WorkflowError::from(error).line())],
+            Err(error) => vec![Message::Failed(failed(&error.into()))],
         }
     }
 
@@ -180,7 +188,7 @@ impl World {
                 Ok(Vec::new())
             }
         };
-        done.unwrap_or_else(|error| vec![Message::Failed(error.line())])
+        done.unwrap_or_else(|error| vec![Message::Failed(failed(&error))])
     }
 
     fn decide(
@@ -198,7 +206,7 @@ impl World {
         self.plan_if_due();
         // Committed: from here on nothing may claim that the decision failed.
         let mut messages =
-            self.fetch(desk, then, filter, false).unwrap_or_else(|error| vec![Message::Failed(error.line())]);
+            self.fetch(desk, then, filter, false).unwrap_or_else(|error| vec![Message::Failed(failed(&error))]);
         messages.push(Message::Saved { line });
         Ok(messages)
     }
@@ -216,7 +224,7 @@ impl World {
         let then = Target::OpenAfter(item.sentence.id);
         let mut messages = self
             .fetch(Desk::Adjudicate, then, filter, false)
-            .unwrap_or_else(|error| vec![Message::Failed(error.line())]);
+            .unwrap_or_else(|error| vec![Message::Failed(failed(&error))]);
         messages.push(Message::Saved { line: format!("settled: {what}") });
         Ok(messages)
     }
@@ -281,7 +289,7 @@ impl World {
                 self.shown[desk as usize] = Some(id);
                 vec![Message::Item { desk, item: Box::new(item), show }]
             }
-            Err(error) => vec![Message::Failed(error.line())],
+            Err(error) => vec![Message::Failed(failed(&error))],
         }
     }
 
@@ -319,7 +327,7 @@ impl World {
         thread::spawn(move || {
             // The workbench may have been left while the job goes on to its next safe point.
             let mut watch = |progress| drop(app.send(Message::Job(offer.clone(), progress)));
-            let done = work(&project, &offer, &cancel, &mut watch).map_err(|error| error.line());
+            let done = work(&project, &offer, &cancel, &mut watch).map_err(|error| failed(&error));
             let _ = board.send(Wish::Refresh);
             let _ = app.send(Message::JobEnded(offer, done.and_then(|done| done)));
         });
@@ -337,7 +345,7 @@ impl World {
                     drop(app.send(Message::Training(event)))
                 })
             };
-            let result = run().map_err(|error| error.line());
+            let result = run().map_err(|error| failed(&error));
             let _ = board.send(Wish::Refresh);
             let _ = app.send(Message::Trained(Box::new(result)));
         });
@@ -358,7 +366,7 @@ impl World {
                     drop(app.send(Message::Experiment(event)))
                 })
             };
-            let result = run().map_err(|error| error.line());
+            let result = run().map_err(|error| failed(&error));
             let _ = board.send(Wish::Refresh);
             let _ = app.send(Message::Experimented(Box::new(result)));
         });
@@ -377,7 +385,7 @@ impl World {
             };
             let message = match read() {
                 Ok(report) => Message::Experiment(experiment::Event::Planned { report: Box::new(report), jobs: 0 }),
-                Err(error) => Message::Failed(format!("experiment: {}", error.line())),
+                Err(error) => Message::Failed(format!("experiment: {}", failed(&error))),
             };
             let _ = app.send(message);
         });
@@ -454,7 +462,7 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Se
         if let (Some(pair), Ok(_)) = (pair, &refreshed) {
             let message = match compared(project, &store, &board, pair) {
                 Ok(sides) => Message::Compared(Box::new(sides)),
-                Err(error) => Message::Failed(format!("comparison: {}", error.line())),
+                Err(error) => Message::Failed(format!("comparison: {}", failed(&error))),
             };
             if app.send(message).is_err() {
                 break;
@@ -485,7 +493,7 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Se
         });
         let message = match made {
             Ok(snapshot) => Message::Board(Box::new(snapshot)),
-            Err(error) => Message::Failed(format!("metrics: {}", error.line())),
+            Err(error) => Message::Failed(format!("metrics: {}", failed(&error))),
         };
         if app.send(message).is_err() {
             break;

@@ -31,6 +31,7 @@ pub struct Entry {
 
 /// Looks through the whole log. `expect` is a link noted earlier, in hexadecimal.
 pub fn look(project: &Project, store: &mut Store, expect: Option<&str>) -> Result<Verdict, WorkflowError> {
+    let _span = tracing::info_span!("audit").entered();
     let expect = expect.map(str::trim);
     if let Some(link) = expect.filter(|link| link.len() != 64 || !link.bytes().all(|b| b.is_ascii_hexdigit())) {
         return Err(Refusal::invalid(

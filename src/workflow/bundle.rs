@@ -109,6 +109,7 @@ pub fn write(
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<Written, WorkflowError> {
+    let _span = tracing::info_span!("bundle").entered();
     let out = options.out.as_path();
     let settings = &project.file.bundles;
     // Whoever names a passphrase does not mean the recipients of the project file.
@@ -355,6 +356,7 @@ pub fn take_in(
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<Taken, WorkflowError> {
+    let _span = tracing::info_span!("merge").entered();
     let by_default = options.signed_by.is_empty();
     let named = if by_default { &project.file.bundles.require_signature } else { &options.signed_by };
     let trusted = named.iter().map(|word| signature::public_key(word)).collect::<Result<Vec<_>, _>>()?;

@@ -167,6 +167,7 @@ fn untag(tagged: &str) -> (String, Vec<(usize, CategoryKey)>) {
 
 /// Builds the demo project in an empty or new folder and trains the default classifier.
 pub fn build(folder: &Path, watch: &mut dyn FnMut(train::Event)) -> Result<(Project, Trained), WorkflowError> {
+    let _span = tracing::info_span!("demo").entered();
     let file = project::init(folder, "ad-signs")?;
     // Whoever looks around sees everywhere what machines say.
     replace(&file, &read_text(&file)?.replace("blind = \"test\"", "blind = \"never\""))?;

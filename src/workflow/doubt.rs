@@ -83,6 +83,7 @@ pub fn search(
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<Option<Found>, WorkflowError> {
+    let _span = tracing::info_span!("doubt").entered();
     let started = now();
     let mut board = Board::default();
     board.refresh(project, store)?;

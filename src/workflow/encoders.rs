@@ -97,6 +97,7 @@ const WELCOME: [&str; 4] = ["tokenizer_config.json", "special_tokens_map.json", 
 /// the name is sent. A file that is there already is not fetched again. The variables of the hub's tools hold: `HF_ENDPOINT`
 /// for another hub, `HF_HOME` and `HF_HUB_CACHE` for the cache, `HF_HUB_OFFLINE`.
 pub fn fetch(name: &str, watch: &mut Watch<'_>) -> Result<PathBuf, WorkflowError> {
+    let _span = tracing::info_span!("fetch_encoder").entered();
     if std::env::var_os("HF_HUB_OFFLINE").is_some_and(|value| value == "1") {
         let said = format!("HF_HUB_OFFLINE is set, so `{name}` is not fetched");
         return Err(Refusal::new(RefusalKind::Unsupported { with: "HF_HUB_OFFLINE" }, said).into());
@@ -162,6 +163,7 @@ pub fn embed(
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<(), WorkflowError> {
+    let _span = tracing::info_span!("embed").entered();
     let Some(encoder) = learner.frozen_encoder() else {
         return Ok(());
     };

@@ -131,6 +131,7 @@ pub fn experiment(
     cancel: &Cancel,
     watch: &mut dyn FnMut(Event),
 ) -> Result<Finished, WorkflowError> {
+    let _span = tracing::info_span!("experiment").entered();
     let mut grid = Grid::plan(project, store, options)?;
     let mut done = grid.done(store)?;
     let no_resamples = Bootstrap { resamples: 0, ..project.file.bootstrap };

@@ -167,6 +167,7 @@ pub fn generate(
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<Report, WorkflowError> {
+    let _span = tracing::info_span!("generate").entered();
     let (settings, taxonomy) = (&options.settings, &project.taxonomy);
     let mut board = Board::default();
     board.refresh(project, store)?;

@@ -46,6 +46,7 @@ pub struct Exported {
 
 /// All gold; with `votes`, a line for each expert's standing label instead, settled or not.
 pub fn export(project: &Project, store: &Store, votes: bool) -> Result<Exported, WorkflowError> {
+    let _span = tracing::info_span!("export_gold").entered();
     let mut board = Board::default();
     board.refresh(project, store)?;
     let mut notes = Notes { project, store, last: None };

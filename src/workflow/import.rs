@@ -107,6 +107,7 @@ pub fn import(
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<Report, WorkflowError> {
+    let _span = tracing::info_span!("import").entered();
     if options.labels.is_some() && options.unit == Unit::Document {
         return Err(Refusal::invalid("--unit", "labels belong to sentences, and these are whole notes")
             .hint("pass --unit sentence with --annotator or --model, or import the notes without labels")
@@ -124,6 +125,8 @@ pub fn import(
             }
         }
         let report = importer.report;
+        let Report { documents, sentences, labels, bad, cancelled, .. } = report;
+        tracing::info!(documents, sentences, labels, bad, cancelled, "imported");
         index(store, cancel, watch)?;
         Ok(report)
     })?

@@ -204,6 +204,7 @@ pub fn label(
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<Report, WorkflowError> {
+    let _span = tracing::info_span!("label").entered();
     let plan = plan(project, store, options)?;
     let model = models::open(project, store, &options.model, true)?;
     let settings = &options.settings;
@@ -262,6 +263,7 @@ pub fn label(
     })
     .to_string();
     runs::end(store, &mut run, &ended, scores)?;
+    tracing::info!(labelled, failed, requests = spending.requests, tokens = spending.tokens(), "labelled");
     Ok(Report {
         run: run.id,
         model: run.model,
@@ -386,6 +388,7 @@ pub fn export_batch(
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<(RunId, u64), WorkflowError> {
+    let _span = tracing::info_span!("export_batch").entered();
     use std::io::Write;
     let Provider::Chat { url, model, .. } = &options.model.provider else {
         return Err(Refusal::new(
@@ -482,6 +485,7 @@ pub fn import_batch(
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<BatchReport, WorkflowError> {
+    let _span = tracing::info_span!("import_batch").entered();
     use std::io::BufRead;
     let fail = |cause| crate::formats::FormatError::Io { doing: "read", path: file.into(), cause };
     let source = std::fs::File::open(file).map_err(fail)?;

@@ -77,6 +77,7 @@ pub fn open(
     settings: &ModelSettings,
     note_text: bool,
 ) -> Result<Arc<dyn Model>, WorkflowError> {
+    let _span = tracing::info_span!("open_model").entered();
     let Some(endpoint) = endpoint(settings) else {
         let Provider::Embedded { file, threads, context } = &settings.provider else {
             return Err(Refusal::unset("models", "a model is neither a file nor a server").into());

@@ -35,6 +35,7 @@ pub fn predict(
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<u64, WorkflowError> {
+    let _span = tracing::info_span!("predict").entered();
     let mut notes = notes::open(&input.path, input.layout, &input.columns)?;
     watch(Progress::Started { what: format!("labelling {}", input.path.display()), total: notes.size, unit: "bytes" });
     let names: Vec<String> = match model.mode() {

@@ -30,6 +30,7 @@ pub struct Assignment {
 /// Gives out what the protocol asks for and is not given out yet; `plan` only says what that would be. Undecided sentences of
 /// people who are no longer among the annotators are given to others.
 pub fn assign(project: &Project, store: &mut Store, plan: bool) -> Result<Assignment, WorkflowError> {
+    let _span = tracing::info_span!("assign").entered();
     let protocol = &project.file.protocol;
     if !protocol.is_shared() {
         return Err(Refusal::unset("annotators", "nobody is named; without names anyone decides on all sentences")

@@ -55,6 +55,7 @@ pub fn plan(
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<Option<Planned>, WorkflowError> {
+    let _span = tracing::info_span!("queue").entered();
     let started = now();
     let settings = &project.file.queue;
     let mut board = Board::default();

@@ -70,6 +70,7 @@ pub fn plan(project: &Project, request: &Request) -> Result<Plan, WorkflowError>
 /// Makes the change in the file and in the log. Should the power fail between the two, every other command says so, and
 /// `goldsmith taxonomy migrate` ends it.
 pub fn apply(project: &Project, plan: &Plan) -> Result<(), WorkflowError> {
+    let _span = tracing::info_span!("migrate_taxonomy").entered();
     make(project, &mut project.store_as_it_is()?, plan)
 }
 

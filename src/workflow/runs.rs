@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::dispatch::Ended;
 use super::metrics::Board;
 use super::project::Project;
-use super::{WorkflowError, new_run_id, now};
+use super::{WorkflowError, diagnostics, new_run_id, now};
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Label, Outcome, Run, RunKind};
 use crate::domain::statistics::Bootstrap;
@@ -59,6 +59,7 @@ pub(super) fn find_or_new(
 
 /// Notes that a run of a language model begins, or goes on.
 pub(super) fn begin(store: &mut Store, run: &mut Run) -> Result<(), WorkflowError> {
+    tracing::info!(run = run.id.0, kind = diagnostics::variant(&run.kind), "run begins");
     run.outcome = Outcome::Running;
     run.finished = None;
     store.put_run(run)?;
@@ -79,6 +80,8 @@ pub(super) fn end(
         Ok(Ended::Halted(_)) | Err(_) => Outcome::Failed,
     };
     run.scores = scores;
+    let ended = ended.as_ref().map_or_else(diagnostics::causes, |ended| diagnostics::variant(ended));
+    tracing::info!(run = run.id.0, ended, "run ends");
     Ok(store.put_run(run)?)
 }
 

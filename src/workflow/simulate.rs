@@ -101,6 +101,7 @@ pub fn simulate(
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<Simulated, WorkflowError> {
+    let _span = tracing::info_span!("simulate").entered();
     let (mut set, learner) = match data {
         Data::Project(project) => (of_project(project)?, train::learner(project, &options.train)?),
         Data::Files { train, test, columns } => (of_files(train, test, columns)?, learner(&options.train)?),

@@ -107,6 +107,7 @@ pub fn train(
     cancel: &Cancel,
     watch: &mut dyn FnMut(Event),
 ) -> Result<Trained, WorkflowError> {
+    let _span = tracing::info_span!("train").entered();
     let mut board = Board::default();
     board.refresh(project, store)?;
     let labels = Labelled::read(project, store, &board, &settings.tiers)?;
@@ -398,6 +399,7 @@ pub fn score(
     folder: &std::path::Path,
     bootstrap: Bootstrap,
 ) -> Result<crate::domain::metrics::Report, WorkflowError> {
+    let _span = tracing::info_span!("score").entered();
     let (model, _) = classifier::load(folder)?;
     let mut board = Board::default();
     board.refresh(project, store)?;

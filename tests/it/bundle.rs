@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-use super::support::{PROGRAM, ends, fails, goldsmith, succeeds};
+use super::support::{command, ends, fails, goldsmith, succeeds};
 
 const KINDS: [(&str, &str); 3] = [
     ("She forgets names and dates", "cognitive_impairment"),
@@ -182,7 +182,7 @@ fn notes_travel_only_when_asked_and_sealed() {
     assert!(said.contains("encrypt it with --to RECIPIENT") && !Path::new(&out).exists(), "{said}");
     let words = |verb: &[&str], site: &Site, word: &str| {
         let all = [verb, &["--project", &site.root, "--passphrase-env", "GOLDSMITH_TEST_WORDS"]].concat();
-        Command::new(PROGRAM).args(all).env("GOLDSMITH_TEST_WORDS", word).output().unwrap()
+        command(&all).env("GOLDSMITH_TEST_WORDS", word).output().unwrap()
     };
     let output = words(&["bundle", &out, "--with-text"], &ward, "correct horse");
     let said = String::from_utf8_lossy(&output.stderr);

@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use super::support::{PROGRAM, ends, fails, goldsmith, shared, succeeds};
+use super::support::{command, ends, fails, goldsmith, shared, succeeds};
 
 fn project(taxonomy: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -143,19 +143,26 @@ fn agreement_of_two_experts_is_a_table_json_and_csv() {
 }
 
 #[test]
+fn who_types_is_not_who_labelled() {
+    let (_folder, root) = project("ad-signs");
+    let notes = format!("{root}/notes.csv");
+    fs::write(&notes, "id,patient,text\n1,p1,She forgets names.\n").unwrap();
+    succeeds(&["--as", "ann", "import", &notes, "--project", &root]);
+    let log: serde_json::Value =
+        serde_json::from_str(&succeeds(&["--as", "ann", "audit", "--json", "--project", &root])).unwrap();
+    assert_eq!(log["events"], 0, "notes without labels make no decision of whoever imports them");
+}
+
+#[test]
 fn standard_input_is_sniffed_and_a_closed_pipe_is_no_fault() {
     let (_folder, root) = project("ad-signs");
-    let mut child = Command::new(PROGRAM)
-        .args(["import", "-", "--project", &root])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        command(&["import", "-", "--project", &root]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"{\"text\": \"She forgets names.\", \"patient\": \"p\"}\n").unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("1 new notes with 1 sentences"));
 
-    let mut child = Command::new(PROGRAM).arg("man").stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command(&["man"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
 }

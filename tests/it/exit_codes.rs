@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::model_server::{Act, Server};
-use super::support::{PROGRAM, ends, succeeds};
+use super::support::{command, ends, succeeds};
 
 struct Study {
     _folder: tempfile::TempDir,
@@ -167,8 +167,7 @@ fn what_has_nothing_to_work_on_is_3() {
 fn who_stops_it_gets_130() {
     let study = Study::with_sentences();
     let server = Server::start(|_| Act::Hang);
-    let child = Command::new(PROGRAM)
-        .args(["label", "--url", &server.url(), "--model", "made-up", "--project", &study.root])
+    let child = command(&["label", "--url", &server.url(), "--model", "made-up", "--project", &study.root])
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

@@ -1,11 +1,11 @@
 //! The experiment as a user runs it on the demo: killed, gone on with, and written in every format.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::support::{PROGRAM, fails, goldsmith, succeeds};
+use super::support::{command, fails, goldsmith, succeeds};
 
 fn demo() -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -26,7 +26,7 @@ fn killed_it_goes_on_and_every_format_says_the_same() {
     let out = format!("{root}/paper");
     let arguments = ["experiment", "--tasks", "multi", "--sets", "gold,gold+bronze", "--seeds", "2", "--out", &out];
     let arguments = [&arguments[..], &["--format", "json", "--project", &root]].concat();
-    let mut child = Command::new(PROGRAM).args(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
     while cells(&root).is_empty() {
         assert!(start.elapsed() < Duration::from_secs(60), "no cell ends");

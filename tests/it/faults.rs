@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::support::{PROGRAM, Screen, fails, goldsmith, succeeds};
+use super::support::{PROGRAM, Screen, command, fails, goldsmith, program, succeeds};
 use super::terminal::{numbered, project};
 
 fn two_sentences() -> (tempfile::TempDir, String) {
@@ -35,7 +35,7 @@ fn an_import_onto_a_full_disk_says_so_and_goes_on_when_there_is_room() {
     fs::write(&path, lines.join("\n")).unwrap();
     let mut arguments = with_room_for(1_500);
     arguments.extend(["import", &path, "--unit", "sentence", "--project", &root].map(str::to_owned));
-    let output = Command::new("sh").args(&arguments).output().unwrap();
+    let output = program("sh", &arguments.iter().map(String::as_str).collect::<Vec<_>>()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("cannot write") && said.contains("make room"), "{said}");
@@ -72,8 +72,8 @@ fn a_decision_onto_a_full_disk_is_not_shown_as_saved() {
 #[test]
 fn a_read_only_folder_is_named() {
     let (folder, root) = two_sentences();
-    let program = folder.path().join("goldsmith");
-    fs::copy(PROGRAM, &program).unwrap();
+    let copy = folder.path().join("goldsmith");
+    fs::copy(PROGRAM, &copy).unwrap();
     let mode = |path: &str, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     mode(folder.path().to_str().unwrap(), 0o755);
     for file in fs::read_dir(&root).unwrap() {
@@ -81,16 +81,16 @@ fn a_read_only_folder_is_named() {
         mode(path.to_str().unwrap(), if path.is_dir() { 0o555 } else { 0o444 });
     }
     mode(&root, 0o555);
-    let import = [program.to_str().unwrap(), "import", &format!("{root}/notes.jsonl"), "--project", &root];
+    let import = [copy.to_str().unwrap(), "import", &format!("{root}/notes.jsonl"), "--project", &root];
     let id = String::from_utf8(Command::new("id").arg("-u").output().unwrap().stdout).unwrap();
     let output = if id.trim() == "0" {
         let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
-        match Command::new("setpriv").args(nobody).args(import).output() {
+        match program("setpriv", &[&nobody[..], &import].concat()).output() {
             Ok(output) => output,
             Err(error) => return eprintln!("skipped: as root without setpriv ({error})"),
         }
     } else {
-        Command::new(import[0]).args(&import[1..]).output().unwrap()
+        program(import[0], &import[1..]).output().unwrap()
     };
     mode(&root, 0o755);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -128,8 +128,7 @@ fn an_interrupted_import_goes_on_without_doubles() {
     let (_folder, root) = two_sentences();
     let line = |i: usize| format!("{{\"id\": \"m{i}\", \"patient\": \"q{}\", \"text\": \"Number {i}.\"}}\n", i % 50);
     let all: String = (0..20_000).map(line).collect();
-    let mut child = Command::new(PROGRAM)
-        .args(["import", "-", "--unit", "sentence", "--project", &root])
+    let mut child = command(&["import", "-", "--unit", "sentence", "--project", &root])
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::model_server::{Act, Dialect, FLUENT, Json, Seen, Server, answer_to, completion, label_of};
-use super::support::{PROGRAM, goldsmith, succeeds};
+use super::support::{command, goldsmith, succeeds};
 
 /// A project with made-up sentences.
 struct Study {
@@ -58,9 +58,8 @@ impl Study {
     }
 
     fn command(&self, url: &str, more: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
-        command.args(["label", "--project", &self.root, "--url", url, "--model", "made-up"]).args(more);
-        command.env("NO_COLOR", "1").env_remove("GOLDSMITH_PROJECT");
+        let mut command =
+            command(&[&["label", "--project", &self.root, "--url", url, "--model", "made-up"], more].concat());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

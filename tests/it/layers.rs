@@ -18,12 +18,12 @@ pub(super) const PURE: &str =
 /// The rooms of the program, each with what it may use of ours and of other crates: all that it uses, and no more.
 pub(super) const LAYERS: &[Layer] = &[
     Layer { name: "domain", uses: "", crates: "" },
-    Layer { name: "store", uses: "domain", crates: "rusqlite serde_json" },
+    Layer { name: "store", uses: "domain", crates: "rusqlite serde_json tracing" },
     Layer { name: "formats", uses: "domain", crates: "age csv flate2 minisign serde_json tempfile toml toml_edit" },
     Layer {
         name: "llm",
         uses: "domain",
-        crates: "candle_core jiff minijinja rayon reqwest rustls serde_json tokenizers tokio",
+        crates: "candle_core jiff minijinja rayon reqwest rustls serde_json tokenizers tokio tracing",
     },
     Layer {
         name: "classifier",
@@ -33,18 +33,19 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "workflow",
         uses: "domain store formats llm classifier",
-        crates: "csv hf_hub jiff serde_json tempfile tokio uuid",
+        crates: "csv hf_hub jiff serde_json tempfile tokio tracing uuid",
     },
     Layer {
         name: "tui",
         // The store for its handle and what `tui::effect` reads by it alone; the classifier for an epoch's numbers.
         uses: "domain formats workflow store classifier",
-        crates: "crossterm ctrlc ratatui serde_json terminal_colorsaurus",
+        crates: "crossterm ctrlc ratatui serde_json terminal_colorsaurus tracing",
     },
     Layer {
         name: "cli",
         uses: "domain formats workflow tui",
-        crates: "clap clap_complete clap_mangen ctrlc indicatif jiff serde_json tempfile",
+        crates: "clap clap_complete clap_mangen ctrlc indicatif jiff serde_json tempfile tracing tracing_appender \
+                 tracing_subscriber",
     },
     Layer { name: "main", uses: "cli", crates: "clap" },
 ];

@@ -44,6 +44,8 @@ pub enum Act {
     Redirect(String),
     /// Talks instead of answering.
     Prose,
+    /// Turns the request away and quotes what was in it.
+    Quote,
 }
 
 impl Act {
@@ -392,6 +394,7 @@ impl Shared {
         let cut = text.len() / 2;
         let (reply, tokens) = match act {
             Act::CutJson => completion(&text[..cut], prompt, None, "length"),
+            Act::Quote => (json!({ "error": { "message": sentences.join(" ") } }), 0),
             _ => completion(&text, prompt, logprobs, "stop"),
         };
         let reply = reply.to_string();
@@ -542,6 +545,7 @@ fn perform(act: &Act, reply: &str, mut stream: &TcpStream) -> io::Result<bool> {
             let more = after.map_or_else(String::new, |after| format!("retry-after: {after}\r\n"));
             send(stream, *status, r#"{"error":{"message":"not now"}}"#, &more)?;
         }
+        Act::Quote => send(stream, 422, reply, "")?,
         Act::Hang => {
             io::copy(&mut stream, &mut io::sink())?;
             return Ok(false);

@@ -13,9 +13,31 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_goldsmith");
 
+/// Where the program keeps its log while it is tested: not in the home of whoever tests it.
+pub const STATE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/state");
+
+/// What of the environment would make a difference: variables to set, and to take away.
+const SET: [(&str, &str); 2] = [("NO_COLOR", "1"), ("XDG_STATE_HOME", STATE)];
+const TAKEN: [&str; 2] = ["GOLDSMITH_PROJECT", "GOLDSMITH_LOG_LEVEL"];
+
+/// The program with arguments, yet to be run.
+pub fn command(arguments: &[&str]) -> Command {
+    program(PROGRAM, arguments)
+}
+
+/// A copy of the program, or a program that runs it.
+pub fn program(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).envs(SET);
+    for name in TAKEN {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// Runs the program and waits for it.
 pub fn goldsmith(arguments: &[&str]) -> Output {
-    Command::new(PROGRAM).args(arguments).env("NO_COLOR", "1").env_remove("GOLDSMITH_PROJECT").output().unwrap()
+    command(arguments).output().unwrap()
 }
 
 /// Runs the program and expects success; gives standard output.
@@ -84,8 +106,8 @@ impl Screen {
         let mut command = CommandBuilder::new(program);
         command.args(arguments);
         command.env("TERM", "xterm-256color");
-        command.env("NO_COLOR", "1");
-        command.env_remove("GOLDSMITH_PROJECT");
+        SET.into_iter().for_each(|(name, value)| command.env(name, value));
+        TAKEN.into_iter().for_each(|name| command.env_remove(name));
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let parser = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(columns), 0)));

@@ -106,10 +106,22 @@ impl Shared {
                 return (Err(LlmError::Stopped), attempt - 1);
             }
             let departure = parcel.departure.as_ref();
+            let start = Instant::now();
             let said = match &parcel.ask {
                 Ask::Write(request) => self.model.write(request, departure).await.map(Said::Written),
                 Ask::Choose(request) => self.model.choose(request, departure).await.map(Said::Chosen),
             };
+            let ms = start.elapsed().as_millis();
+            match &said {
+                Ok(said) => tracing::debug!(
+                    request = parcel.number,
+                    attempt,
+                    ms,
+                    tokens = said.usage().prompt + said.usage().completion,
+                    "answered"
+                ),
+                Err(error) => tracing::info!(request = parcel.number, attempt, ms, failed = error.kind(), "no answer"),
+            }
             match said {
                 Err(LlmError::Later { after, .. }) if attempt < self.limits.attempts => {
                     if let Some(after) = after {
