@@ -26,6 +26,7 @@ pub mod recast;
 pub mod refusal;
 pub mod review;
 pub mod runs;
+mod session;
 pub mod simulate;
 pub mod train;
 

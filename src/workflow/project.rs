@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{WorkflowError, now, recast};
+use super::WorkflowError;
 use crate::domain::label::Annotator;
 use crate::domain::taxonomy::Taxonomy;
 use crate::formats::project::{self, FILE_NAME, ProjectFile};
@@ -80,16 +80,7 @@ impl Project {
         Ok(Self { folder: folder.into(), file, taxonomy, guideline, annotator })
     }
 
-    /// Opens the store, brings its splits in line with the project file, and keeps the version of the guideline. Refused where
-    /// the guideline reads the labels that there are otherwise than the store: that is to be looked at first.
-    pub fn store(&self) -> Result<Store, WorkflowError> {
-        let mut store = self.store_as_it_is()?;
-        recast::agree(self, &mut store)?;
-        store.use_taxonomy(&self.taxonomy.hash(), now(), &self.guideline)?;
-        Ok(store)
-    }
-
-    /// Opens the store although the guideline may read its labels otherwise.
+    /// Opens the store, with its splits as the project file says, although the guideline may read its labels otherwise.
     pub fn store_as_it_is(&self) -> Result<Store, WorkflowError> {
         let mut store = Store::open(&self.file.store)?;
         store.apply_splits(&self.file.split)?;

@@ -55,7 +55,6 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
     // The log's entries, their chain and what is read from them are to become one entry and its projection.
     &["store::chain", "store::ledger", "store::lineage", "store::protocol"],
     &["tui::app", "tui::metrics", "tui::review", "tui::train"],
-    &["workflow::guideline", "workflow::project", "workflow::recast"],
 ];
 
 fn root() -> &'static Path {
