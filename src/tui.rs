@@ -5,13 +5,16 @@
 //! All speak through one channel. A frame is drawn when the state changed and nothing waits to be heard.
 
 mod app;
+mod compare;
 mod effect;
 mod filter;
 mod headless;
 mod jobs;
 mod keymap;
+mod message;
 mod metrics;
 mod review;
+mod shared;
 mod theme;
 mod train;
 mod view;
@@ -37,10 +40,12 @@ use crate::workflow::project::Project;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::review::Desk;
 use crate::workflow::{WorkflowError, diagnostics};
-use app::{App, Effect, Message, Shared};
+use app::App;
 use effect::World;
 pub use headless::Headless;
 use keymap::Keymap;
+use message::{Effect, Message};
+use shared::Shared;
 use theme::Theme;
 
 /// How often the store is asked whether another process has written.

@@ -1,48 +1,21 @@
 //! The workbench as a value: `update` takes a message and returns effects; nothing here reads, writes or draws.
 
-mod messages;
 mod overlay;
 
 use super::jobs::JobsState;
-use super::keymap::{Action, Key, Keymap};
+use super::keymap::{Action, Key};
+use super::message::{Effect, Message, Snapshot, Target};
 use super::metrics::MetricsState;
 use super::review::ReviewState;
-use super::theme::{Meaning, Theme};
+use super::shared::Shared;
+use super::theme::Meaning;
 use super::train::TrainState;
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::guideline::Outdated;
-use crate::domain::label::{Annotator, Label};
-use crate::domain::queue::Filter;
-use crate::domain::taxonomy::{Selection, Taxonomy};
-use crate::formats::project::training::TrainSettings;
+use crate::domain::label::Label;
+use crate::domain::taxonomy::Selection;
 use crate::workflow::review::Desk;
-pub use messages::{Effect, Message, Snapshot, Target};
 use overlay::input;
 pub use overlay::palette;
-
-/// What every screen may look at.
-pub struct Shared {
-    /// Categories and guideline.
-    pub taxonomy: Taxonomy,
-    /// Who decides.
-    pub annotator: Annotator,
-    /// The project's name.
-    pub project: String,
-    /// Whether all proposals are hidden until decided.
-    pub blind: bool,
-    /// All that lies on each desk, in the order of [`Desk::ALL`].
-    pub desks: [Filter; 3],
-    /// What changes of the guideline put in question.
-    pub outdated: Vec<Outdated>,
-    /// The names of the project's language models.
-    pub models: Vec<String>,
-    /// What the project file says of training.
-    pub train: TrainSettings,
-    /// Live keys.
-    pub keymap: Keymap,
-    /// Live looks.
-    pub theme: Theme,
-}
 
 /// The screens, in the order of their tabs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

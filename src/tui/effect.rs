@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use super::app::{Effect, Message, Snapshot, Target};
+use super::compare::Side;
 use super::jobs::{Offer, Work};
-use super::train::Side;
+use super::message::{Effect, Message, Snapshot, Target};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::guideline::Outdated;
 use crate::domain::label::{RunId, Source, Stand};

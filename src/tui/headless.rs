@@ -9,9 +9,10 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
-use super::app::{App, Message};
+use super::app::App;
 use super::effect::World;
 use super::keymap::Key;
+use super::message::Message;
 use super::theme::Theme;
 use super::{shared, step, view};
 use crate::workflow::WorkflowError;

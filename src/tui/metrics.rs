@@ -1,7 +1,7 @@
 //! The state of Metrics: whose numbers, and what is under the cursor.
 
-use super::app::{Effect, Snapshot};
 use super::keymap::Action;
+use super::message::{Effect, Snapshot};
 use crate::domain::label::Source;
 use crate::domain::taxonomy::Taxonomy;
 use crate::workflow::metrics::Scored;

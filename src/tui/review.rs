@@ -1,17 +1,15 @@
 //! The state of Review and Bronze: one sentence at a time, one key a decision.
 
-use super::app::{Effect, Shared, Target};
 use super::filter::DOUBTED;
 use super::keymap::Action;
+use super::message::{Effect, Effects, Target};
+use super::shared::Shared;
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Label, Stand};
 use crate::domain::queue::{Doubted, Filter};
 use crate::domain::taxonomy::Selection;
 use crate::workflow::review::{Desk, Item};
-
-/// What an action leads to, or why it cannot be done.
-pub type Effects = Result<Vec<Effect>, &'static str>;
 
 /// A desk: review of real sentences or of synthetic ones, or of what is disputed.
 pub struct ReviewState {

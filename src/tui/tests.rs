@@ -406,7 +406,7 @@ fn labelled() -> (tempfile::TempDir, Project) {
 
 #[test]
 fn a_run_that_tells_its_steps_shows_loss_rate_and_time_left() {
-    use super::app::Message;
+    use super::message::Message;
     use crate::domain::split::Tier;
     use crate::workflow::train::{Event, Heard};
     let (_folder, project) = project("single");

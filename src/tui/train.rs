@@ -1,19 +1,17 @@
 //! The state of Train: what to train with, what the run under way has said, and the runs before it.
 
-mod compare;
 mod experiment;
 mod setup;
 
-use super::app::Effect;
+use super::compare::{Side, comparable};
 use super::keymap::Action;
-use super::review::Effects;
+use super::message::{Effect, Effects};
 use crate::classifier::Epoch;
 use crate::domain::label::{Run, RunId};
 use crate::domain::split::Tier;
 use crate::formats::project::training::TrainSettings;
 use crate::workflow::Progress;
 use crate::workflow::train::{Event, Heard};
-pub use compare::{Side, comparable};
 pub use experiment::ExperimentState;
 pub use setup::{Begin, Choice, Setup};
 

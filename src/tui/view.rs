@@ -15,9 +15,10 @@ use ratatui::widgets::{Block, Borders, Paragraph};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-use super::app::{App, Screen, Shared};
+use super::app::{App, Screen};
 use super::keymap::Action;
 use super::metrics::View;
+use super::shared::Shared;
 use super::theme::Meaning;
 use crate::domain::text;
 

@@ -54,7 +54,6 @@ pub(super) const LAYERS: &[Layer] = &[
 const KNOWN_CIRCLES: &[&[&str]] = &[
     // The log's entries, their chain and what is read from them are to become one entry and its projection.
     &["store::chain", "store::ledger", "store::lineage", "store::protocol"],
-    &["tui::app", "tui::metrics", "tui::review", "tui::train"],
 ];
 
 fn root() -> &'static Path {

@@ -2,9 +2,10 @@
 
 use crossterm::event::KeyCode;
 
-use super::{App, Effect, Overlay, Prompt, Target};
+use super::{App, Overlay, Prompt};
 use crate::tui::filter;
 use crate::tui::keymap::{Action, Key};
+use crate::tui::message::{Effect, Target};
 use crate::tui::theme::Meaning;
 use crate::workflow::review::Desk;
 

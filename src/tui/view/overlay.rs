@@ -9,8 +9,9 @@ use unicode_width::UnicodeWidthStr;
 use super::{fit, middle, styled_lines};
 use crate::domain::taxonomy::Category;
 use crate::domain::text::visible;
-use crate::tui::app::{App, Overlay, Prompt, Shared, palette};
+use crate::tui::app::{App, Overlay, Prompt, palette};
 use crate::tui::filter;
+use crate::tui::shared::Shared;
 use crate::tui::theme::Meaning;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, overlay: &Overlay) {

@@ -11,10 +11,11 @@ use crate::domain::corpus::Origin;
 use crate::domain::label::{Confidence, ConfidenceKind, Decision, Label};
 use crate::domain::queue::pace_ms;
 use crate::domain::text::{Span as Bytes, visible};
-use crate::tui::app::{App, Shared};
+use crate::tui::app::App;
 use crate::tui::effect::COUNT_LIMIT;
 use crate::tui::keymap::Action;
 use crate::tui::review::ReviewState;
+use crate::tui::shared::Shared;
 use crate::tui::theme::Meaning;
 use crate::workflow::review::Item;
 

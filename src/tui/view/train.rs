@@ -15,9 +15,10 @@ use crate::domain::text::visible;
 use crate::formats::project::training::Method;
 use crate::formats::tables::{counted, percent};
 use crate::tui::app::App;
+use crate::tui::compare::{Side, comparable};
 use crate::tui::keymap::Action;
 use crate::tui::theme::Meaning;
-use crate::tui::train::{Choice, Pane, Setup, Side, comparable, stretches};
+use crate::tui::train::{Choice, Pane, Setup, stretches};
 use crate::workflow::train::outputs;
 
 /// From here on the list of runs stays beside a comparison.

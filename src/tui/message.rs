@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crossterm::event::KeyEvent;
 
+use super::compare::Side;
+use super::jobs::Offer;
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Label, Run, RunId, Stand};
 use crate::domain::queue::Filter;
 use crate::formats::project::training::{Method, TrainSettings};
-use crate::tui::jobs::Offer;
-use crate::tui::train::Side;
 use crate::workflow::agreement::Report;
 use crate::workflow::metrics::{GoldCounts, Scored};
 use crate::workflow::review::{Desk, Item};
@@ -201,3 +201,6 @@ pub enum Effect {
     /// Stop it at its next safe point.
     StopJob(Offer),
 }
+
+/// What an action leads to, or why it cannot be done.
+pub type Effects = Result<Vec<Effect>, &'static str>;
