@@ -6,12 +6,11 @@ mod setup;
 use super::compare::{Side, comparable};
 use super::keymap::Action;
 use super::message::{Effect, Effects};
-use crate::classifier::Epoch;
 use crate::domain::label::{Run, RunId};
 use crate::domain::split::Tier;
 use crate::formats::project::training::TrainSettings;
 use crate::workflow::Progress;
-use crate::workflow::train::{Event, Heard};
+use crate::workflow::train::{Epoch, Event, Heard};
 pub use experiment::ExperimentState;
 pub use setup::{Begin, Choice, Setup};
 

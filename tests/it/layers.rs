@@ -37,8 +37,8 @@ pub(super) const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "tui",
-        // The store for its handle and what `tui::effect` reads by it alone; the classifier for an epoch's numbers.
-        uses: "domain formats workflow store classifier",
+        // `tui::effect` alone keeps the store open between effects, and reads by it what has no rule: texts, runs, counts.
+        uses: "domain formats workflow store",
         crates: "crossterm ctrlc ratatui serde_json terminal_colorsaurus tracing",
     },
     Layer {

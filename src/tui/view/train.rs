@@ -19,7 +19,7 @@ use crate::tui::compare::{Side, comparable};
 use crate::tui::keymap::Action;
 use crate::tui::theme::Meaning;
 use crate::tui::train::{Choice, Pane, Setup, stretches};
-use crate::workflow::train::outputs;
+use crate::workflow::train::{Epoch, outputs};
 
 /// From here on the list of runs stays beside a comparison.
 const WIDE: u16 = 120;
@@ -102,7 +102,7 @@ fn run_lines(app: &App, width: usize) -> Vec<Line<'static>> {
     }
     if let Some(epoch) = live.epochs.last() {
         let best = live.epochs.iter().rev().find(|e| e.best);
-        let f1 = |e: Option<&crate::classifier::Epoch>| percent(e.and_then(|e| e.validation_macro_f1).map(f64::from));
+        let f1 = |e: Option<&Epoch>| percent(e.and_then(|e| e.validation_macro_f1).map(f64::from));
         lines.push(plain(format!(" validation macro-F1 {} (best {})", f1(Some(epoch)), f1(best))));
         lines.push(Line::default());
         lines.extend(category_lines(app, &epoch.per_output_f1, width));
