@@ -120,7 +120,8 @@ fn expert(folder: &str, who: &str, time: Duration) {
         let category = &project.taxonomy.categories()[commits.len() % 9];
         let stand = Stand { label: Some(Label::of(category.key.clone())), ..Stand::default() };
         let begun = Instant::now();
-        review::decide(&project, &mut store, &item, stand, Some(1_000)).expect("a decision");
+        let taking = review::Taking { stand, took: Some(1_000), besides: Default::default() };
+        review::decide(&project, &mut store, &item, taking).expect("a decision");
         commits.push(begun.elapsed().as_micros());
         from = Some(id);
     }

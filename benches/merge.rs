@@ -9,6 +9,7 @@ use goldsmith::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use goldsmith::domain::label::{
     Annotator, Decision, Event, EventId, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Stand, Timestamp,
 };
+use goldsmith::domain::sight::{Cue, InSight};
 use goldsmith::domain::text::Span;
 use goldsmith::store::{Direction, Store};
 use goldsmith::workflow::bundle::{self, Options, Taking};
@@ -89,7 +90,7 @@ fn decide(project: &Project, store: &mut Store, site: &str, expert: &str, decisi
                     sentence: SentenceId(*n),
                     stand: Stand { label, ..Stand::default() },
                     took: Some(4_000),
-                    proposal_visible: visible,
+                    in_sight: Some(InSight::NOTHING.with_if(Cue::Machine, visible)),
                     proposal: visible.then(|| store.proposals(SentenceId(*n)).expect("reads")[0].id),
                     taxonomy: taxonomy.clone(),
                     supersedes: None,

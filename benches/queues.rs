@@ -126,8 +126,13 @@ fn main() {
         (folder.join("MTS-Dialog-TrainingSet.csv"), folder.join("MTS-Dialog-TestSet-1-MEDIQA-Chat-2023.csv"));
     if train.is_file() {
         let (text, label) = ("dialogue", "section_header");
-        let columns =
-            Columns { text: Some(text.into()), label: Some(label.into()), patient: Some("ID".into()), id: None };
+        let columns = Columns {
+            text: Some(text.into()),
+            label: Some(label.into()),
+            patient: Some("ID".into()),
+            id: None,
+            title: None,
+        };
         let rows = (read(&train, text, label), read(&test, text, label));
         compare("MTS-Dialog", &Data::Files { train, test, columns }, &rows.0, &rows.1, encoder.as_deref());
     } else {

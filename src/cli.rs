@@ -338,7 +338,7 @@ fn spent(spending: &Spending, failed: u64) -> String {
 
 fn export_gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
     let store = project.store()?;
-    let gold::Exported { lines, disputed } = gold::export(project, &store, args.votes)?;
+    let gold::Exported { lines, disputed, withheld } = gold::export(project, &store, args.votes)?;
     let mut out = String::new();
     if args.csv {
         let head = ["id", "patient", "note", "position", "text", "label", "split", "by", "adjudicated", "blind"];
@@ -355,7 +355,7 @@ fn export_gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
                 line.split.to_string(),
                 line.by.join(","),
                 line.adjudicated.to_string(),
-                line.blind.to_string(),
+                line.blind.map_or_else(|| "unknown".to_owned(), |blind| blind.to_string()),
             ]
         }));
         out = tables::csv_rows(&rows);
@@ -368,6 +368,12 @@ fn export_gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
     print(&out)?;
     let what = if args.votes { "labels of experts" } else { "sentences of gold" };
     say(&format!("{} {what}; {disputed} sentences are disputed and not settled", lines.len()));
+    if withheld > 0 {
+        say(&format!(
+            "{withheld} labelled sentences are left out: {} has still to decide them without knowing what others say; somebody who does not decide can export all (--as NAME)",
+            project.annotator
+        ));
+    }
     Ok(Exit::unless_nothing(lines.is_empty()))
 }
 

@@ -37,12 +37,13 @@ pub use bronze::{BronzeRow, NewBronze};
 pub use chain::{Audited, Tampering};
 pub use corpus::{Insert, TextRow};
 pub use embeddings::TextHash;
-pub use ledger::{Progression, Undone};
+pub use ledger::{Progression, Said, Undone};
 pub use lineage::Speaker;
 pub use log::{LogFilter, LogRow, Person};
 pub use merge::{Merged, Seen};
 pub use protocol::Given;
 pub use queue::Direction;
+pub use ranking::RankingRow;
 pub use requests::{EgressRow, Failure};
 pub use selection::Selection;
 

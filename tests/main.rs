@@ -17,4 +17,5 @@ mod it {
     mod models;
     mod support;
     mod terminal;
+    mod visibility;
 }

@@ -8,6 +8,7 @@ use crate::domain::agreement::Measure;
 use crate::domain::corpus::SentenceId;
 use crate::domain::statistics::Proportion;
 use crate::domain::text::visible;
+use crate::domain::visibility::Face;
 use crate::formats::tables::{counted, csv_rows};
 use crate::workflow::agreement::{self, Report};
 use crate::workflow::metrics::Board;
@@ -23,7 +24,8 @@ pub(super) fn run(project: &Project, args: &AgreementArgs) -> Result<Exit, Failu
     let store = project.store()?;
     let mut board = Board::default();
     board.refresh(project, &store)?;
-    let report = agreement::of(project, &store, &board)?;
+    let mut report = agreement::of(project, &store, &board)?;
+    report.withhold(project, &board, Face::Report);
     if args.json {
         print(&format!("{:#}\n", json(project, &report)))?;
     } else if args.csv {
@@ -197,6 +199,9 @@ fn table(project: &Project, report: &Report, texts: &Texts, sentences: usize) ->
         ),
         80,
     );
+    if let Some(said) = report.independence.words() {
+        out.push_str(&wrapped(&said, 80));
+    }
     if agreement.items > 0 {
         out.push_str(&format!("\n{:<34}{:>6}  95 % by patient\n{}", "", "", rule()));
         let fleiss = &agreement.fleiss;
@@ -265,6 +270,13 @@ fn table(project: &Project, report: &Report, texts: &Texts, sentences: usize) ->
     out.push_str(&confused(project, report, texts, sentences));
     if report.silver.is_some() {
         out.push_str(&format!("\n{}", wrapped(&report.anchoring.sentence(), 80)));
+        let unknown = report.independence.pull_unknown;
+        if unknown > 0 {
+            let said = format!(
+                "Of {unknown} labels it is not known whether silver had been in sight; they are left out of this."
+            );
+            out.push_str(&wrapped(&said, 80));
+        }
     }
     out
 }
@@ -282,6 +294,9 @@ fn confused(project: &Project, report: &Report, texts: &Texts, sentences: usize)
             let number = id.0.to_string();
             let text = texts.get(id).map_or("", |text| text.trim());
             out.push_str(&format!("  {number}  {}\n", cut(text, 76usize.saturating_sub(number.len()))));
+        }
+        if pair.withheld > 0 && sentences > 0 {
+            out.push_str(&format!("  {} more that you have still to decide\n", counted(pair.withheld, "sentence")));
         }
     }
     if report.confused.len() > PAIRS {

@@ -502,7 +502,13 @@ pub(super) struct ColumnArgs {
 
 impl From<ColumnArgs> for Columns {
     fn from(args: ColumnArgs) -> Self {
-        Self { text: args.text_column, id: args.id_column, patient: args.patient_column, label: args.label_column }
+        Self {
+            text: args.text_column,
+            id: args.id_column,
+            patient: args.patient_column,
+            label: args.label_column,
+            title: None,
+        }
     }
 }
 

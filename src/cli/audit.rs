@@ -10,6 +10,7 @@ use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Annotator, EventId};
 use crate::domain::lineage::Recast;
 use crate::domain::record::EventKind;
+use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::visible;
 use crate::formats::tables::{counted, csv_rows};
 use crate::formats::{FormatError, create_private};
@@ -64,6 +65,9 @@ fn text(verdict: &Verdict) -> String {
         if person.decisions > 0 {
             did.push(format!("{} of them blind", person.blind));
         }
+        if person.blind_unknown > 0 {
+            did.push(format!("of {} it is not known", person.blind_unknown));
+        }
         if person.settlements > 0 {
             did.push(counted(person.settlements as usize, "settlement"));
         }
@@ -105,7 +109,7 @@ fn text(verdict: &Verdict) -> String {
 fn json(verdict: &Verdict) -> serde_json::Value {
     let people = verdict.people.iter().map(|person| {
         serde_json::json!({
-            "annotator": person.annotator, "decisions": person.decisions, "blind": person.blind,
+            "annotator": person.annotator, "decisions": person.decisions, "blind": person.blind, "blind_unknown": person.blind_unknown,
             "settlements": person.settlements, "taken_back_or_restored": person.turns, "changes_of_categories": person.recasts,
             "from_other_sites": person.from_elsewhere, "first": iso(person.first), "last": iso(person.last),
         })
@@ -128,7 +132,7 @@ fn json_of(entry: &Entry) -> serde_json::Value {
     all
 }
 
-const COLUMNS: [&str; 21] = [
+const COLUMNS: [&str; 22] = [
     "position",
     "event",
     "kind",
@@ -142,6 +146,7 @@ const COLUMNS: [&str; 21] = [
     "comment",
     "took_seconds",
     "saw_machine",
+    "in_sight",
     "seen_run",
     "seen_model",
     "seen_label",
@@ -205,6 +210,10 @@ fn cells(entry: &Entry) -> Vec<String> {
         },
         record.and_then(|record| record.took).map_or_else(String::new, |ms| format!("{:.1}", f64::from(ms) / 1e3)),
         record.and_then(|record| record.proposal_visible).map_or("", |saw| if saw { "yes" } else { "no" }).into(),
+        record.filter(|record| record.proposal_visible.is_some()).map_or_else(String::new, |record| {
+            let cues = InSight::recorded(record.proposal_visible.unwrap_or(false), record.in_sight);
+            cues.map_or_else(|| "unknown".into(), words)
+        }),
         seen.map_or_else(String::new, |seen| seen.run.0.clone()),
         row.model.clone().unwrap_or_default(),
         seen.map_or_else(String::new, |seen| if seen.label.is_none() { "None".into() } else { seen.label.join() }),
@@ -216,6 +225,11 @@ fn cells(entry: &Entry) -> Vec<String> {
         row.link.clone(),
         entry.text.clone().unwrap_or_default(),
     ]
+}
+
+/// What had been in sight, as words.
+fn words(cues: InSight) -> String {
+    if cues.is_nothing() { "nothing".into() } else { cues.cues().map(Cue::word).collect::<Vec<_>>().join(" ") }
 }
 
 /// How categories were changed, in words.
@@ -249,7 +263,11 @@ fn line(project: &Project, entry: &Entry) -> String {
         EventKind::Undo => format!("takes back what was said on {at}"),
         EventKind::Redo => format!("restores what was said on {at}"),
     };
+    if row.veiled {
+        said += " (what it says is shown once you have decided)";
+    }
     if let Some(stand) = &record.stand {
+        let sight = InSight::recorded(record.proposal_visible.unwrap_or(false), record.in_sight);
         let label = match &stand.label {
             _ if stand.rejected => "rejected".into(),
             Some(label) => project.taxonomy.describe(label),
@@ -263,14 +281,16 @@ fn line(project: &Project, entry: &Entry) -> String {
         if !stand.comment.is_empty() {
             said += &format!(", \"{}\"", stand.comment);
         }
-        said += &match (record.proposal_visible, &record.proposal) {
-            (Some(false), _) => "; blind".to_owned(),
-            (_, Some(seen)) => format!(
-                "; saw {} from {}",
+        said += &match (sight, &record.proposal) {
+            (Some(cues), _) if cues.is_nothing() => "; blind".to_owned(),
+            (Some(cues), Some(seen)) => format!(
+                "; in sight: {} ({} from {})",
+                words(cues),
                 project.taxonomy.describe(&seen.label),
                 row.model.as_deref().unwrap_or("a model")
             ),
-            (_, None) => "; a machine's label was in sight".into(),
+            (Some(cues), None) => format!("; in sight: {}", words(cues)),
+            (None, _) => "; what was in sight is not known".into(),
         };
         if let Some(took) = record.took {
             said += &format!("; {:.1} s", f64::from(took) / 1e3);

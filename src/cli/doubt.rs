@@ -12,7 +12,7 @@ use crate::workflow::refusal::Refusal;
 
 pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure> {
     let mut store = project.store()?;
-    let found = if args.last {
+    let mut found = if args.last {
         doubt::last(&store)?.ok_or_else(|| {
             Refusal::too_early("a search for label errors", "no label has been looked at yet")
                 .hint("`goldsmith doubt` looks at all")
@@ -28,6 +28,7 @@ pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure
             }
         }
     };
+    let withheld = doubt::withhold(project, &store, &mut found)?;
     let ids: Vec<SentenceId> = found.doubts.iter().map(|doubt| doubt.sentence).collect();
     let texts: Vec<String> = store.texts(&ids)?.into_iter().map(|row| row.text).collect();
     if args.json {
@@ -37,6 +38,12 @@ pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure
     } else {
         print(&table(project, &found, &texts, args.limit))?;
         say(&summary(&found, args.limit));
+    }
+    if withheld > 0 {
+        say(&format!(
+            "{withheld} more are not listed: {} has still to decide them without knowing these labels",
+            project.annotator
+        ));
     }
     Ok(Exit::Done)
 }

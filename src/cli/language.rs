@@ -8,6 +8,7 @@ use crate::domain::label::{Run, RunKind};
 use crate::domain::quality::Profile;
 use crate::domain::spending::Budget;
 use crate::domain::text::visible;
+use crate::domain::visibility::Face;
 use crate::formats::project::language::{
     AnswerBy, Explain, FewShotBy, GenerateSettings, LabelSettings, ModelSettings, Provider, Quota,
 };
@@ -254,8 +255,13 @@ pub(super) fn runs(project: &Project, verb: Option<RunsVerb>) -> Result<Exit, Fa
             let failures: Vec<serde_json::Value> = store
                 .failures(&run.id)?
                 .into_iter()
-                .map(|f| serde_json::json!({ "sentence": f.sentence, "fault": f.fault, "reply": f.reply }))
-                .collect();
+                .map(|f| {
+                    // What a model said is not shown before a blind decision, also where it could not be used.
+                    let shown = project.viewer(Face::Report).shown(store.facts(f.sentence, &project.annotator)?);
+                    let reply = shown.machines.then_some(f.reply);
+                    Ok(serde_json::json!({ "sentence": f.sentence, "fault": f.fault, "reply": reply }))
+                })
+                .collect::<Result<_, WorkflowError>>()?;
             let shown = serde_json::json!({
                 "id": run.id, "kind": run.kind, "model": run.model, "taxonomy": run.taxonomy, "started": when(run.started.0),
                 "finished": run.finished.map(|t| when(t.0)), "outcome": run.outcome, "scores": parse(&run.scores),
@@ -329,8 +335,13 @@ fn print_diff(
         ));
     }
     let taxonomy = &project.taxonomy;
-    if !diff.flips.is_empty() {
-        out.push_str(&format!("\n{} flipped\n", diff.flips.len()));
+    let flipped = diff.flips.len() + diff.withheld;
+    if flipped > 0 {
+        out.push_str(&format!("\n{flipped} flipped\n"));
+    }
+    if diff.withheld > 0 {
+        let still = format!("{} has still to decide them without knowing these labels", project.annotator);
+        out.push_str(&format!("  {} not listed: {still}\n", diff.withheld));
     }
     for flip in diff.flips.iter().take(show) {
         let gold = flip.gold.as_ref().map_or_else(String::new, |g| format!(" (gold: {})", taxonomy.describe(g)));

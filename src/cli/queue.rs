@@ -23,9 +23,10 @@ pub(super) fn queue(project: &Project, args: &QueueArgs) -> Result<Exit, Failure
         }
     };
     let shown = if args.limit == 0 { rows.len() } else { args.limit.min(rows.len()) };
-    let ids: Vec<SentenceId> = rows[..shown].iter().map(|(id, _)| *id).collect();
+    let told = queue::reasons(project, &store, &rows[..shown])?;
+    let ids: Vec<SentenceId> = told.iter().map(|(id, _)| *id).collect();
     let texts = store.texts(&ids)?;
-    let lines = rows[..shown].iter().zip(&texts).enumerate();
+    let lines = told.iter().zip(&texts).enumerate();
     if args.json {
         let rows: Vec<serde_json::Value> = lines
             .map(|(i, ((id, why), row))| {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::corpus::{Origin, PatientKey, SentenceId};
 use super::label::{Annotator, Label, RunId};
+use super::sight::{Blindness, Cue, InSight};
 
 /// How several experts' labels become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,8 +71,8 @@ pub struct Vote {
     pub annotator: Annotator,
     /// What.
     pub label: Label,
-    /// Whether no machine label could be seen.
-    pub blind: bool,
+    /// What had been in sight; `None` where that is not known.
+    pub in_sight: Option<InSight>,
     /// Whether the same expert decided otherwise at another site, neither knowing of the other.
     pub forked: bool,
 }
@@ -81,8 +82,8 @@ pub struct Vote {
 pub struct Ruling {
     /// Their label; `None` where two of them contradict each other, neither knowing of the other.
     pub label: Option<Label>,
-    /// Whether no machine label could be seen.
-    pub blind: bool,
+    /// What had been in sight; `None` where that is not known.
+    pub in_sight: Option<InSight>,
 }
 
 /// All that people say of a sentence.
@@ -124,10 +125,12 @@ impl Case {
         }
     }
 
-    /// Whether gold of this label is blind: nobody who stands behind it had seen a machine's.
-    fn blind(&self, label: &Label) -> bool {
-        self.ruling.as_ref().is_none_or(|ruling| ruling.blind)
-            && self.votes.iter().filter(|vote| vote.label == *label).all(|vote| vote.blind)
+    /// Whether gold of this label is blind: nobody who stands behind it had anything in sight. That an adjudicator sees the experts'
+    /// labels is their office, and does not count.
+    fn blindness(&self, label: &Label) -> Blindness {
+        let votes = self.votes.iter().filter(|vote| vote.label == *label).map(|vote| vote.in_sight);
+        let ruling = self.ruling.iter().map(|ruling| ruling.in_sight.map(|cues| cues.without(Cue::Colleague)));
+        ruling.chain(votes).map(Blindness::of).max().unwrap_or(Blindness::Unknown)
     }
 }
 
@@ -137,7 +140,7 @@ pub struct GoldReal {
     sentence: SentenceId,
     patient: PatientKey,
     label: Label,
-    blind: bool,
+    blindness: Blindness,
 }
 
 impl GoldReal {
@@ -149,8 +152,8 @@ impl GoldReal {
         }
         match case.settle(rule) {
             Settled::Gold(label) => {
-                let blind = case.blind(&label);
-                Some(Self { sentence, patient, label, blind })
+                let blindness = case.blindness(&label);
+                Some(Self { sentence, patient, label, blindness })
             }
             Settled::Undecided | Settled::Waiting | Settled::Disputed => None,
         }
@@ -171,9 +174,9 @@ impl GoldReal {
         &self.label
     }
 
-    /// Whether it was decided without sight of a machine's label.
-    pub fn blind(&self) -> bool {
-        self.blind
+    /// Whether it was decided with nothing in sight.
+    pub fn blindness(&self) -> Blindness {
+        self.blindness
     }
 }
 
@@ -265,7 +268,7 @@ mod tests {
     }
 
     fn vote(key: &str) -> Vote {
-        Vote { annotator: Annotator("a".into()), label: label(key), blind: true, forked: false }
+        Vote { annotator: Annotator("a".into()), label: label(key), in_sight: Some(InSight::NOTHING), forked: false }
     }
 
     fn case(votes: &[&str]) -> Case {
@@ -306,7 +309,7 @@ mod tests {
     fn an_adjudicator_overrides_all_but_not_another_one() {
         let rule = Rule { policy: Policy::Unanimous, experts: 2, adjudicate: Adjudicate::All };
         let ruled = |key: Option<&str>| Case {
-            ruling: Some(Ruling { label: key.map(label), blind: true }),
+            ruling: Some(Ruling { label: key.map(label), in_sight: Some(InSight::NOTHING) }),
             ..case(&["a", "b"])
         };
         assert_eq!(ruled(Some("c")).settle(rule), Settled::Gold(label("c")));
@@ -334,7 +337,7 @@ mod tests {
             let case = Case { flags, ..case(votes) };
             let rule = Rule { policy: Policy::Majority, experts: 2, adjudicate };
             assert_eq!(case.settle(rule), expected, "{votes:?} {flagged} {adjudicate:?}");
-            let ruling = Some(Ruling { label: Some(label("b")), blind: true });
+            let ruling = Some(Ruling { label: Some(label("b")), in_sight: None });
             assert_eq!(Case { ruling, ..case }.settle(rule), Settled::Gold(label("b")));
         }
     }
@@ -371,17 +374,30 @@ mod tests {
 
     #[test]
     fn gold_is_blind_only_if_all_behind_it_were() {
-        let blind = |votes: &[(bool, &str)], ruling: Option<bool>| {
-            let votes = votes.iter().map(|(blind, key)| Vote { blind: *blind, ..vote(key) }).collect();
-            let ruling = ruling.map(|blind| Ruling { label: Some(label("a")), blind });
+        use Blindness::{Blind, Seen, Unknown};
+        let nothing = Some(InSight::NOTHING);
+        let silver = Some(InSight::NOTHING.with(Cue::Machine));
+        let others = Some(InSight::NOTHING.with(Cue::Colleague));
+        let blindness = |votes: &[(Option<InSight>, &str)], ruling: Option<Option<InSight>>| {
+            let votes = votes.iter().map(|(in_sight, key)| Vote { in_sight: *in_sight, ..vote(key) }).collect();
+            let ruling = ruling.map(|in_sight| Ruling { label: Some(label("a")), in_sight });
             let case = Case { votes, ruling, ..Case::default() };
             GoldReal::settle(SentenceId(1), PatientKey("p".into()), Origin::Real, &case, Rule::default())
                 .unwrap()
-                .blind()
+                .blindness()
         };
-        assert!(blind(&[(true, "a"), (true, "a"), (false, "b")], None));
-        assert!(!blind(&[(true, "a"), (false, "a")], None));
-        assert!(blind(&[(true, "a"), (false, "b")], Some(true)));
-        assert!(!blind(&[(true, "a"), (true, "b")], Some(false)));
+        assert_eq!(blindness(&[(nothing, "a"), (nothing, "a"), (silver, "b")], None), Blind);
+        assert_eq!(blindness(&[(nothing, "a"), (silver, "a")], None), Seen);
+        assert_eq!(blindness(&[(nothing, "a"), (others, "a")], None), Seen, "a colleague sways too");
+        assert_eq!(blindness(&[(nothing, "a"), (None, "a")], None), Unknown, "what is not known is not blind");
+        assert_eq!(blindness(&[(silver, "a"), (None, "a")], None), Seen);
+        assert_eq!(blindness(&[(nothing, "a"), (silver, "b")], Some(nothing)), Blind);
+        assert_eq!(
+            blindness(&[(nothing, "a"), (nothing, "b")], Some(others)),
+            Blind,
+            "an adjudicator sees the experts"
+        );
+        assert_eq!(blindness(&[(nothing, "a"), (nothing, "b")], Some(silver)), Seen);
+        assert_eq!(blindness(&[(nothing, "a"), (nothing, "b")], Some(None)), Unknown);
     }
 }

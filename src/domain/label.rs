@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::category::{BadKey, CategoryKey};
 use super::corpus::SentenceId;
+use super::sight::InSight;
 
 /// A set of category keys, kept sorted. The empty set is *None*: no category applies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -335,8 +336,8 @@ pub struct Decision {
     pub stand: Stand,
     /// Milliseconds that the sentence was on the screen; `None` when not known (imported).
     pub took: Option<u32>,
-    /// Whether a machine's label could be seen before this decision: `false` is a blind decision.
-    pub proposal_visible: bool,
+    /// What had been in sight; `None` where that is not known (imported, or decided by a version that did not record it).
+    pub in_sight: Option<InSight>,
     /// The proposal that it accepts or corrects.
     pub proposal: Option<ProposalId>,
     /// The taxonomy's hash at the time.

@@ -7,6 +7,7 @@ mod table;
 
 use serde::Serialize;
 
+use super::sight::Blindness;
 use super::statistics::{Bootstrap, Estimate};
 pub(in crate::domain) use table::{Shape, Table};
 
@@ -19,8 +20,8 @@ pub struct Pair {
     pub gold: u64,
     /// Label scored.
     pub predicted: u64,
-    /// Whether the gold was decided without sight of a machine's label.
-    pub blind: bool,
+    /// Whether the gold was decided with nothing in sight.
+    pub blindness: Blindness,
 }
 
 /// True positives, false positives, false negatives of one category.
@@ -95,6 +96,8 @@ pub struct Report {
     pub patients: usize,
     /// How many of them were decided blind.
     pub blind: usize,
+    /// Of how many it is not known.
+    pub blind_unknown: usize,
     /// The share of sentences whose whole label is right.
     pub accuracy: Estimate,
     /// *None* as a row of its own: the empty set in gold and prediction.
@@ -116,6 +119,21 @@ impl Report {
     pub fn blind_share(&self) -> Option<f64> {
         ratio(self.blind as u64, self.sentences as u64)
     }
+
+    /// The same in words, with the share of which it is not known.
+    pub fn blind_words(&self) -> Option<String> {
+        Some(blind_words(self.blind_share()?, ratio(self.blind_unknown as u64, self.sentences as u64)?))
+    }
+}
+
+/// How much of gold was decided blind, and of how much that is not known; both as shares.
+pub fn blind_words(blind: f64, unknown: f64) -> String {
+    let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+    match unknown {
+        0.0 => format!("{} decided blind", percent(blind)),
+        1.0 => "not known whether it was decided blind".into(),
+        _ => format!("{} decided blind, {} not known", percent(blind), percent(unknown)),
+    }
 }
 
 /// Compares labels with gold. `categories` is the taxonomy's size; with `none_in_averages` the macro, micro and weighted
@@ -124,6 +142,7 @@ pub fn report(pairs: &[Pair], categories: usize, none_in_averages: bool, bootstr
     let table = Table::of(pairs.iter().copied(), categories);
     let shape = Shape { categories, none_in_averages };
     let total = table.total();
+    let count = |kind| pairs.iter().filter(|pair| pair.blindness == kind).count();
     let mut values = Vec::new();
     shape.values(&total, &mut values);
     let intervals = table.intervals(shape, bootstrap);
@@ -145,7 +164,8 @@ pub fn report(pairs: &[Pair], categories: usize, none_in_averages: bool, bootstr
     Report {
         sentences: pairs.len(),
         patients: table.patients,
-        blind: pairs.iter().filter(|pair| pair.blind).count(),
+        blind: count(Blindness::Blind),
+        blind_unknown: count(Blindness::Unknown),
         accuracy,
         none,
         without_support: averaged.filter(|i| shape.counts(&total, *i).support() == 0).count(),
@@ -218,7 +238,12 @@ mod tests {
             for (predicted, count) in row.iter().enumerate() {
                 for _ in 0..*count {
                     let patient = pairs.len() as u32;
-                    pairs.push(Pair { patient, gold: bit(gold), predicted: bit(predicted), blind: false });
+                    pairs.push(Pair {
+                        patient,
+                        gold: bit(gold),
+                        predicted: bit(predicted),
+                        blindness: Blindness::Seen,
+                    });
                 }
             }
         }
@@ -258,7 +283,7 @@ mod tests {
     /// per label f1 2/3, 2/3, 2/3; micro p 3/4 r 3/5 f1 2/3; macro p 5/6 r 2/3; accuracy (exact set) 1/4.
     #[test]
     fn scores_of_sets_are_those_of_scikit_learn() {
-        let pair = |gold, predicted| Pair { patient: 0, gold, predicted, blind: true };
+        let pair = |gold, predicted| Pair { patient: 0, gold, predicted, blindness: Blindness::Blind };
         let pairs = [pair(0b011, 0b001), pair(0, 0b100), pair(0b110, 0b110), pair(0b001, 0)];
         let report = report(&pairs, 3, false, NO_BOOTSTRAP);
         for row in &report.categories {
@@ -275,7 +300,7 @@ mod tests {
 
     #[test]
     fn with_none_as_a_class_micro_f1_is_accuracy() {
-        let pair = |gold, predicted| Pair { patient: 0, gold, predicted, blind: false };
+        let pair = |gold, predicted| Pair { patient: 0, gold, predicted, blindness: Blindness::Seen };
         let pairs = [pair(0, 0), pair(1, 0), pair(2, 2), pair(0, 1), pair(1, 1)];
         let report = report(&pairs, 2, true, NO_BOOTSTRAP);
         assert_eq!(report.averages.micro.f1.value, report.accuracy.value);
@@ -287,7 +312,7 @@ mod tests {
         assert_eq!(empty.accuracy.value, None);
         assert_eq!(empty.averages.macro_.f1.value, None);
         assert_eq!(empty.blind_share(), None);
-        let pairs = [Pair { patient: 0, gold: 1, predicted: 1, blind: false }];
+        let pairs = [Pair { patient: 0, gold: 1, predicted: 1, blindness: Blindness::Seen }];
         let one = report(&pairs, 2, false, Bootstrap::default());
         assert_eq!(one.categories[1].f1.value, None);
         assert_eq!(one.categories[0].f1.interval, None, "one patient gives no interval");
@@ -301,7 +326,7 @@ mod tests {
         let pairs: Vec<Pair> = [1, 1, 0]
             .iter()
             .enumerate()
-            .map(|(i, p)| Pair { patient: i as u32, gold: 1, predicted: *p, blind: false })
+            .map(|(i, p)| Pair { patient: i as u32, gold: 1, predicted: *p, blindness: Blindness::Seen })
             .collect();
         let table = Table::of(pairs.iter().copied(), 1);
         let shape = Shape { categories: 1, none_in_averages: false };
@@ -321,7 +346,12 @@ mod tests {
     #[test]
     fn patients_widen_the_interval() {
         let clustered: Vec<Pair> = (0..400)
-            .map(|i| Pair { patient: i / 40, gold: 1, predicted: u64::from(i / 40 % 2 == 0), blind: false })
+            .map(|i| Pair {
+                patient: i / 40,
+                gold: 1,
+                predicted: u64::from(i / 40 % 2 == 0),
+                blindness: Blindness::Seen,
+            })
             .collect();
         let independent: Vec<Pair> =
             clustered.iter().enumerate().map(|(i, p)| Pair { patient: i as u32, ..*p }).collect();

@@ -39,6 +39,19 @@ pub enum Blind {
     Always,
 }
 
+/// When colleagues' labels are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShowOthers {
+    /// From the start, except where the protocol asks for a blind decision.
+    Before,
+    /// Once one has decided oneself.
+    #[default]
+    After,
+    /// Not at all.
+    Never,
+}
+
 /// What a project asks of its people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Protocol {
@@ -56,8 +69,10 @@ pub struct Protocol {
     pub shares: BTreeMap<Annotator, f64>,
     /// So many sentences, drawn by the seed, are for everyone, before all others.
     pub calibration: usize,
-    /// Where proposals and others' labels are hidden until decided.
+    /// Where what machines say is hidden until decided.
     pub blind: Blind,
+    /// When colleagues' labels are shown.
+    pub show_others: ShowOthers,
     /// And besides, on this share of all other sentences, drawn for each expert: so the machine's pull can be measured.
     pub blind_share: f64,
     /// Seed of all that is drawn.
@@ -75,6 +90,7 @@ impl Default for Protocol {
             shares: BTreeMap::new(),
             calibration: 0,
             blind: Blind::Test,
+            show_others: ShowOthers::default(),
             blind_share: 0.0,
             seed: 1,
         }
@@ -108,7 +124,8 @@ impl Protocol {
         self.adjudicators.is_empty() || self.adjudicators.contains(annotator)
     }
 
-    /// Whether proposals and others' labels are hidden from this expert until they have decided.
+    /// Whether this expert decides on a sentence without knowing what machines say of it. Who may see what follows from it in
+    /// [`super::visibility`].
     pub fn is_blind(&self, annotator: &Annotator, sentence: SentenceId, split: Split) -> bool {
         match self.blind {
             Blind::Always => true,

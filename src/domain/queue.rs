@@ -67,6 +67,20 @@ pub enum Assigned {
     Calibration,
 }
 
+/// The sentences that a search may list, from the most to the fewest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Among {
+    /// All.
+    #[default]
+    All,
+    /// Those that the annotator has decided, and those of patients outside the test split.
+    DecidedOrUnscored,
+    /// Those that the annotator has decided.
+    Decided,
+    /// None.
+    Nothing,
+}
+
 /// A filter over sentences; all parts must hold. The default is every real sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
@@ -98,6 +112,8 @@ pub struct Filter {
     /// Only what this annotator decided by an earlier version of the guideline and a change puts in question; empty for no such
     /// condition.
     pub outdated: Vec<Outdated>,
+    /// Only those of which the annotator may see the labels that the search goes by; see [`super::visibility`].
+    pub among: Among,
 }
 
 impl Default for Filter {
@@ -116,6 +132,7 @@ impl Default for Filter {
             assigned: None,
             disputed: None,
             outdated: Vec::new(),
+            among: Among::All,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::corpus::DocumentUid;
 use super::label::{Annotator, EventId, Label, RunId, Stand, Timestamp};
 use super::lineage::Recast;
+use super::sight::InSight;
 
 /// What an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,9 +83,12 @@ pub struct Record {
     /// Milliseconds on the screen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took: Option<u32>,
-    /// Whether a machine's label could be seen.
+    /// Whether a machine's label could be seen. All that versions before `in_sight` recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposal_visible: Option<bool>,
+    /// What had been in sight; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_sight: Option<InSight>,
     /// Which, if it was one that is accepted or corrected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposal: Option<ProposalRef>,
@@ -125,9 +129,16 @@ impl Record {
         if self.sentence.is_some_and(|at| at.start >= at.end || i64::try_from(at.end).is_err()) {
             return Err("its sentence ends before it begins".into());
         }
+        let contradicts = |seen: InSight| self.proposal_visible != Some(seen.of_machines());
+        if self.in_sight.is_some_and(contradicts) {
+            return Err("it says two things of whether a machine's label was in sight".into());
+        }
         let of_a_stand = [self.sentence.is_some(), self.stand.is_some(), self.proposal_visible.is_some()];
-        let rest =
-            self.took.is_some() || self.proposal.is_some() || self.supersedes.is_some() || self.taxonomy.is_some();
+        let rest = self.took.is_some()
+            || self.proposal.is_some()
+            || self.in_sight.is_some()
+            || self.supersedes.is_some()
+            || self.taxonomy.is_some();
         let bare = of_a_stand == [false; 3] && !rest;
         let whole = match self.kind {
             EventKind::Decide | EventKind::Settle => {
@@ -158,6 +169,7 @@ mod tests {
             stand: Some(Stand { label: Some(Label::none()), ..Stand::default() }),
             took: Some(900),
             proposal_visible: Some(false),
+            in_sight: Some(InSight::NOTHING),
             proposal: None,
             taxonomy: Some("t".into()),
             supersedes: Some(vec![EventId("0197-b".into())]),
@@ -175,13 +187,15 @@ mod tests {
             stand: None,
             took: None,
             proposal_visible: None,
+            in_sight: None,
             taxonomy: None,
             supersedes: None,
             target: Some(EventId("0198-a".into())),
             ..decided()
         };
         assert_eq!(undo.check(), Ok(()));
-        let spoil: [fn(&mut Record); 11] = [
+        let spoil: [fn(&mut Record); 12] = [
+            |r| r.proposal_visible = Some(true),
             |r| r.id = EventId("a,b".into()),
             |r| r.id = EventId(String::new()),
             |r| r.supersedes = Some(vec![EventId("x'".into())]),

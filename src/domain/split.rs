@@ -270,7 +270,7 @@ mod tests {
     use crate::domain::label::{Annotator, RunId};
 
     fn gold(id: i64, patient: &str) -> GoldReal {
-        let vote = Vote { annotator: Annotator("a".into()), label: Label::none(), blind: true, forked: false };
+        let vote = Vote { annotator: Annotator("a".into()), label: Label::none(), in_sight: None, forked: false };
         let case = Case { votes: vec![vote], ..Case::default() };
         GoldReal::settle(SentenceId(id), PatientKey(patient.into()), Origin::Real, &case, Rule::default()).unwrap()
     }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::FormatError;
+use crate::domain::sight::{Cue, InSight};
 
 /// One line or record may be this long; a longer one is a broken file, not a note.
 const MAX_RECORD: usize = 64 << 20;
@@ -42,6 +43,8 @@ pub struct Columns {
     pub patient: Option<String>,
     /// Its label.
     pub label: Option<String>,
+    /// Its title; a file that does not have this column has no titles.
+    pub title: Option<String>,
 }
 
 /// A note or sentence as the file has it.
@@ -63,6 +66,8 @@ pub struct Record {
     pub text: String,
     /// Its categories as written: `None` where the file says nothing, empty where it says that none applies.
     pub labels: Option<Vec<String>>,
+    /// What had been in sight when the label was given, as far as the file says.
+    pub in_sight: Option<InSight>,
 }
 
 /// A record that cannot be taken.
@@ -264,6 +269,8 @@ struct Roles {
     kind: Option<usize>,
     date: Option<usize>,
     error: Option<usize>,
+    in_sight: Option<usize>,
+    blind: Option<usize>,
     mimic: bool,
     said: String,
 }
@@ -290,13 +297,22 @@ impl Roles {
             id: named(&columns.id, "--id-column", ID)?,
             patient: named(&columns.patient, "--patient-column", PATIENT)?,
             label: named(&columns.label, "--label-column", LABEL)?,
-            title: find(TITLE),
+            title: match &columns.title {
+                Some(name) => find(&[name]),
+                None => find(TITLE),
+            },
             kind: if mimic { find(&["CATEGORY"]) } else { find(KIND) },
             date: find(DATE),
             error: if mimic { find(&["ISERROR"]) } else { None },
+            in_sight: find(&["in_sight"]),
+            blind: find(&["blind"]),
             mimic,
             said: String::new(),
         };
+        // What holds the label is nothing else besides: it would be shown before the decision.
+        for other in [&mut roles.title, &mut roles.kind, &mut roles.date] {
+            *other = other.filter(|at| Some(*at) != roles.label);
+        }
         let role = |name: &str, at: Option<usize>| at.map(|at| format!("{name}: {}", header[at]));
         let said: Vec<String> = [
             role("text", Some(roles.text)),
@@ -351,8 +367,28 @@ impl Rows {
             date: filled(roles.date)?.unwrap_or_default(),
             text: cell(roles.text)?.to_owned(),
             labels: optional(roles.label)?.map(split_labels),
+            in_sight: in_sight_of(
+                filled(roles.in_sight)?.map(Value::from).as_ref(),
+                filled(roles.blind)?.map(Value::from).as_ref(),
+            ),
         })
     }
+}
+
+/// What a file says had been in sight when a label was given: cue by cue, or at least whether it was blind. Anything else says
+/// nothing.
+fn in_sight_of(in_sight: Option<&Value>, blind: Option<&Value>) -> Option<InSight> {
+    let cues = in_sight.and_then(|value| match value {
+        Value::String(words) => InSight::parse(words),
+        list => serde_json::from_value(list.clone()).ok(),
+    });
+    let is = |word: &str| match blind {
+        Some(Value::Bool(said)) => said.to_string() == word,
+        Some(Value::String(said)) => said.eq_ignore_ascii_case(word),
+        _ => false,
+    };
+    cues.or_else(|| is("true").then_some(InSight::NOTHING))
+        .or_else(|| is("false").then(|| InSight::NOTHING.with(Cue::Something)))
 }
 
 /// Labels in one cell: separated by `;`, `|`, `+` or `,`; `None`, `none` or nothing is the empty set.
@@ -482,13 +518,28 @@ impl JsonLines {
             }
             Some(other) => return Err(bad(line, format!("the label is {other}, not a string or a list of strings"))),
         };
+        // What holds the label is nothing else besides: it would be shown before the decision.
+        let unlabelled = |guesses: &[&'static str]| -> Vec<&'static str> {
+            let label = self.columns.label.as_deref();
+            guesses
+                .iter()
+                .copied()
+                .filter(|guess| label.is_none_or(|label| !guess.eq_ignore_ascii_case(label)))
+                .collect()
+        };
+        let titled = |guesses: &[&str]| match &self.columns.title {
+            Some(name) if self.columns.label.as_ref() == Some(name) => Ok(None),
+            named => get(named, guesses),
+        };
+        let in_sight = in_sight_of(get(&None, &["in_sight"])?.as_ref(), get(&None, &["blind"])?.as_ref());
         Ok(Record {
             line,
             id: word(get(&self.columns.id, ID)?),
             patient: word(get(&self.columns.patient, PATIENT)?),
-            title: word(get(&None, TITLE)?).unwrap_or_default(),
-            kind: word(get(&None, KIND)?).unwrap_or_default(),
-            date: word(get(&None, DATE)?).unwrap_or_default(),
+            title: word(titled(&unlabelled(TITLE))?).unwrap_or_default(),
+            kind: word(get(&None, &unlabelled(KIND))?).unwrap_or_default(),
+            date: word(get(&None, &unlabelled(DATE))?).unwrap_or_default(),
+            in_sight,
             text,
             labels,
         })

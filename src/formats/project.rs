@@ -13,6 +13,7 @@ use super::toml_source::{Source, Table};
 use super::{FormatError, read_text};
 use crate::domain::gold::{Policy, Rule};
 use crate::domain::protocol::Protocol;
+use crate::domain::protocol::ShowOthers;
 use crate::domain::split::SplitPlan;
 use crate::domain::statistics::Bootstrap;
 pub use bundles::BundleSettings;
@@ -35,9 +36,15 @@ store = "goldsmith.db"
 [review]
 # Who decides when --annotator does not say. Empty: the name of the user who is logged in.
 annotator = ""
-# Where what the model proposes and others say is hidden until you have decided: "test", on patients of the test split;
+# Where what machines say is hidden until you have decided: "test", on patients of the test split;
 # "always" or "never". People who see a suggestion agree with it more often, so a score is only fair on labels given blind.
 blind = "test"
+# When you see what other experts say of a sentence: "after" you have decided, "before", or "never". Who agrees with a label that
+# they had seen does not confirm it, so `goldsmith agreement` leaves such labels out. A blind decision hides them in any case.
+show_others = "after"
+# The column of your files that a note's title comes from. In a blind decision a title is shown only if it is named here: without
+# a name a column is guessed, and what stands in it may give the label away.
+title_column = ""
 # "auto" asks the terminal; or dark, light, high-contrast, colour-blind-safe, no-colour, or a file of your own.
 theme = "auto"
 
@@ -229,6 +236,8 @@ pub struct ProjectFile {
     pub store: PathBuf,
     /// Who decides by default; empty for the user who is logged in.
     pub annotator: String,
+    /// The column that notes' titles come from; empty where it is guessed.
+    pub title_column: String,
     /// Theme name, file or `auto`.
     pub theme: String,
     /// How several experts' labels become one.
@@ -283,11 +292,14 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
     let taxonomy = folder.join(text_or(top.text(s, "taxonomy"), "taxonomy.toml"));
     let store = folder.join(text_or(top.text(s, "store"), "goldsmith.db"));
 
-    let (mut annotator, mut theme) = (String::new(), "auto".to_owned());
+    let (mut annotator, mut title_column, mut theme) = (String::new(), String::new(), "auto".to_owned());
     let mut protocol = Protocol::default();
     if let Some(mut review) = top.table(s, "review") {
         annotator = text_or(review.text(s, "annotator"), "");
         protocol.blind = protocol::blind(s, &mut review).unwrap_or(protocol.blind);
+        let words = [("after", ShowOthers::After), ("before", ShowOthers::Before), ("never", ShowOthers::Never)];
+        protocol.show_others = review.word(s, "show_others", &words).unwrap_or_default();
+        title_column = text_or(review.text(s, "title_column"), "").trim().to_owned();
         theme = text_or(review.text(s, "theme"), "auto");
         review.close(s);
     }
@@ -354,6 +366,7 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
         taxonomy,
         store,
         annotator,
+        title_column,
         theme,
         policy,
         protocol,

@@ -69,10 +69,7 @@ pub fn scores(scores: &Scores<'_>, style: Style) -> String {
             interval(&row.f1, style),
         ]);
     }
-    let blind = scores
-        .report
-        .blind_share()
-        .map_or_else(|| "no gold".to_owned(), |s| format!("{:.0} % decided blind", 100.0 * s));
+    let blind = scores.report.blind_words().unwrap_or_else(|| "no gold".into());
     let caption = format!(
         "{}: {} of {}, {blind}; accuracy {}",
         scores.title,
@@ -181,13 +178,19 @@ pub(super) fn markdown(rows: &[Vec<String>]) -> String {
 mod tests {
     use super::*;
     use crate::domain::metrics::{Pair, report};
+    use crate::domain::sight::Blindness;
     use crate::domain::statistics::Bootstrap;
     use crate::domain::taxonomy::Selection;
 
     #[test]
     fn every_style_shows_the_same_numbers() {
         let taxonomy = crate::domain::taxonomy::tests::small(Selection::Single);
-        let pair = |patient, gold, predicted| Pair { patient, gold, predicted, blind: patient == 0 };
+        let pair = |patient, gold, predicted| Pair {
+            patient,
+            gold,
+            predicted,
+            blindness: if patient == 0 { Blindness::Blind } else { Blindness::Seen },
+        };
         let pairs = [pair(0, 1, 1), pair(1, 1, 2), pair(1, 0, 0), pair(2, 2, 2)];
         let report = report(&pairs, 3, true, Bootstrap { resamples: 100, seed: 1 });
         let scores_of = |style| scores(&Scores { title: "silver".into(), report: &report, taxonomy: &taxonomy }, style);

@@ -6,6 +6,7 @@ use super::{Store, StoreError};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::Ruling;
 use crate::domain::label::{Annotator, Label, RunId, Source};
+use crate::domain::sight::InSight;
 
 /// A standing expert label.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +21,8 @@ pub struct GoldRow {
     pub annotator: Annotator,
     /// The label; `None` where the annotator withdrew it or only skipped or flagged.
     pub label: Option<Label>,
-    /// Decided without sight of a machine's label.
-    pub blind: bool,
+    /// What had been in sight; `None` where that is not known.
+    pub in_sight: Option<InSight>,
     /// The annotator decided otherwise at another site, neither knowing of the other.
     pub forked: bool,
     /// The annotator asks for another look.
@@ -75,7 +76,7 @@ impl Store {
         if upto == since {
             return Ok(since);
         }
-        let columns = "d.patient, d.origin, t.annotator, t.label, t.blind, t.forked, t.flagged";
+        let columns = "d.patient, d.origin, t.annotator, t.label, t.in_sight, t.forked, t.flagged";
         // From the start, the fold is shorter than the log; later, the log tells what changed.
         let sql = if since == 0 {
             format!(
@@ -83,7 +84,7 @@ impl Store {
                  CROSS JOIN sentences s ON s.id = t.sentence CROSS JOIN documents d ON d.id = s.document WHERE ?1 <= ?2"
             )
         } else {
-            "SELECT s.id, d.patient, d.origin, e.annotator, t.label, coalesce(t.blind, 1), coalesce(t.forked, 0),
+            "SELECT s.id, d.patient, d.origin, e.annotator, t.label, t.in_sight, coalesce(t.forked, 0),
                  coalesce(t.flagged, 0) FROM
                      (SELECT DISTINCT coalesce(e.sentence, o.sentence) AS sentence, e.annotator FROM events e
                       LEFT JOIN events o ON o.id = e.target
@@ -102,7 +103,7 @@ impl Store {
                     origin: row.get(2)?,
                     annotator: row.get(3)?,
                     label: row.get(4)?,
-                    blind: row.get(5)?,
+                    in_sight: row.get(5)?,
                     forked: row.get(6)?,
                     flagged: row.get(7)?,
                 });
@@ -121,7 +122,7 @@ impl Store {
         };
         self.with(|c| {
             let mut statement = c.prepare_cached(&format!(
-                "SELECT s.id, d.patient, d.origin, t.seq, t.label, t.blind FROM ({touched}) e
+                "SELECT s.id, d.patient, d.origin, t.seq, t.label, t.in_sight FROM ({touched}) e
                  CROSS JOIN sentences s ON s.id = e.sentence CROSS JOIN documents d ON d.id = s.document
                  LEFT JOIN settled t ON t.sentence = s.id"
             ))?;
@@ -129,7 +130,7 @@ impl Store {
             while let Some(row) = rows.next()? {
                 let settled: Option<i64> = row.get(3)?;
                 let ruling = match settled {
-                    Some(_) => Some(Ruling { label: row.get(4)?, blind: row.get(5)? }),
+                    Some(_) => Some(Ruling { label: row.get(4)?, in_sight: row.get(5)? }),
                     None => None,
                 };
                 take(SettledRow { sentence: row.get(0)?, patient: row.get(1)?, origin: row.get(2)?, ruling });

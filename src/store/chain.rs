@@ -70,7 +70,7 @@ pub struct Audited {
 
 pub(super) const RECORD: &str =
     "SELECT e.id, e.kind, e.at, e.annotator, e.site, d.uid, s.start, s.end, e.stand, e.took,
-        e.proposal_visible, p.run, p.label, e.taxonomy, e.supersedes, e.target, e.seq, e.detail
+        e.proposal_visible, p.run, p.label, e.taxonomy, e.supersedes, e.target, e.seq, e.detail, e.in_sight
     FROM events e LEFT JOIN sentences s ON s.id = e.sentence LEFT JOIN documents d ON d.id = s.document
     LEFT JOIN proposals p ON p.id = e.proposal";
 
@@ -94,6 +94,7 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         stand: row.get(8)?,
         took: row.get(9)?,
         proposal_visible: row.get(10)?,
+        in_sight: row.get(18)?,
         proposal,
         taxonomy: row.get(13)?,
         supersedes: row.get::<_, Option<String>>(14)?.as_deref().map(ledger::split),
@@ -246,14 +247,14 @@ fn differing(shown: &Standings, meant: &Standings) -> Vec<Tampering> {
 type At = (SentenceId, Option<Annotator>);
 
 /// The label, the event behind it, and the state.
-type Standings = FxHashMap<At, (Option<Label>, i64, i64)>;
+type Standings = FxHashMap<At, (Option<Label>, i64, i64, Option<String>)>;
 
 /// What is shown.
 fn standings(c: &Connection) -> rusqlite::Result<Standings> {
-    let sql = "SELECT sentence, annotator, label, seq, rejected * 2 + forked FROM standing
-        UNION ALL SELECT sentence, NULL, label, seq, blind FROM settled";
+    let sql = "SELECT sentence, annotator, label, seq, rejected * 2 + forked, in_sight FROM standing
+        UNION ALL SELECT sentence, NULL, label, seq, blind, in_sight FROM settled";
     c.prepare(sql)?
-        .query_map([], |row| Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?, row.get(4)?))))?
+        .query_map([], |row| Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))))?
         .collect()
 }
 

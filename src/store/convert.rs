@@ -10,6 +10,7 @@ use crate::domain::label::{
 };
 use crate::domain::lineage::Recast;
 use crate::domain::record::EventKind;
+use crate::domain::sight::InSight;
 use crate::domain::split::{Split, Tier};
 
 macro_rules! number {
@@ -108,6 +109,21 @@ impl ToSql for Label {
 impl FromSql for Label {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         Self::parse(value.as_str()?).map_err(|e| FromSqlError::Other(e.into()))
+    }
+}
+
+/// Words joined by commas; the empty string is nothing in sight, and NULL is not known.
+impl ToSql for InSight {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.to_string().into())
+    }
+}
+
+impl FromSql for InSight {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let words = value.as_str()?;
+        Self::parse(words)
+            .ok_or_else(|| FromSqlError::Other(format!("`{words}` is nothing that can be in sight").into()))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::domain::label::{
     Source, Stand, Timestamp,
 };
 use crate::domain::lineage::Lineage;
+use crate::domain::sight::{Blindness, InSight};
 
 /// What undo or redo changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,15 @@ pub struct Undone {
     pub sentence: SentenceId,
     /// Whether it settled a dispute.
     pub settlement: bool,
+}
+
+/// What somebody has ever said of a sentence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// They gave it a label.
+    pub decided: bool,
+    /// They settled it.
+    pub settled: bool,
 }
 
 /// How far an annotator has come.
@@ -118,6 +128,17 @@ impl Store {
         })
     }
 
+    /// Whether this person has ever decided or settled a sentence, also where they took it back.
+    pub fn has_said(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Said, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT coalesce(max(kind = 'decide'), 0), coalesce(max(kind = 'settle'), 0) FROM events
+                 WHERE sentence = ? AND annotator = ? AND json_extract(stand, '$.label') IS NOT NULL",
+            )?
+            .query_row(params![sentence, annotator], |row| Ok(Said { decided: row.get(0)?, settled: row.get(1)? }))
+        })
+    }
+
     /// Decided and all sentences of an origin.
     pub fn progression(&self, annotator: &Annotator, origin: Origin) -> Result<Progression, StoreError> {
         let total = self.sentence_count(origin)?;
@@ -163,13 +184,13 @@ impl Store {
             let said = "e.kind IN ('decide', 'settle', 'undo', 'redo')";
             c.prepare(&format!("SELECT {DECISION}, e.kind, e.target FROM events e WHERE {said} ORDER BY e.seq"))?
                 .query_map([], |row| {
-                    let kind: String = row.get(10)?;
+                    let kind: String = row.get(11)?;
                     let (id, at, annotator) = (row.get(0)?, row.get(1)?, row.get(2)?);
                     Ok(match kind.as_str() {
                         "decide" => Event::Decide(decision(row, &as_said)?),
                         "settle" => Event::Settle(decision(row, &as_said)?),
-                        "undo" => Event::Undo { id, at, annotator, target: row.get(11)? },
-                        _ => Event::Redo { id, at, annotator, target: row.get(11)? },
+                        "undo" => Event::Undo { id, at, annotator, target: row.get(12)? },
+                        _ => Event::Redo { id, at, annotator, target: row.get(12)? },
                     })
                 })?
                 .collect()
@@ -298,8 +319,7 @@ pub(super) fn propose(
 }
 
 /// The columns of a decision.
-const DECISION: &str =
-    "e.id, e.at, e.annotator, e.sentence, e.stand, e.took, e.proposal_visible, e.proposal, e.taxonomy, e.supersedes";
+const DECISION: &str = "e.id, e.at, e.annotator, e.sentence, e.stand, e.took, e.proposal_visible, e.proposal, e.taxonomy, e.supersedes, e.in_sight";
 
 /// See [`Store::rebuild`].
 pub(super) fn rebuild(c: &Connection) -> rusqlite::Result<()> {
@@ -334,8 +354,8 @@ fn append(c: &Connection, event: &Event) -> rusqlite::Result<()> {
     };
     c.prepare_cached(
         "INSERT INTO events (id, kind, at, annotator, sentence, stand, took, proposal_visible, proposal, taxonomy,
-             supersedes, target)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             supersedes, target, in_sight)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         id,
@@ -345,11 +365,12 @@ fn append(c: &Connection, event: &Event) -> rusqlite::Result<()> {
         decision.map(|d| d.sentence),
         decision.map(|d| &d.stand),
         decision.and_then(|d| d.took),
-        decision.map(|d| d.proposal_visible),
+        decision.map(|d| d.in_sight.is_some_and(InSight::of_machines)),
         decision.and_then(|d| d.proposal),
         decision.map(|d| &d.taxonomy),
         supersedes.as_deref().map(join),
-        target
+        target,
+        decision.and_then(|d| d.in_sight)
     ])?;
     let seq = c.last_insert_rowid();
     chain::link(c, seq)?;
@@ -408,7 +429,7 @@ struct Taken {
     id: EventId,
     annotator: Annotator,
     stand: Stand,
-    visible: bool,
+    in_sight: Option<InSight>,
     supersedes: Option<Vec<EventId>>,
     withdrawn: bool,
 }
@@ -417,7 +438,7 @@ struct Taken {
 fn claims(c: &Connection, kind: &str, sentence: SentenceId, by: Option<&Annotator>) -> rusqlite::Result<Vec<Taken>> {
     let lineage = lineage(c)?;
     c.prepare_cached(
-        "SELECT e.seq, e.id, e.annotator, e.stand, e.proposal_visible, e.supersedes,
+        "SELECT e.seq, e.id, e.annotator, e.stand, e.proposal_visible, e.in_sight, e.supersedes,
              EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator)
          FROM events e WHERE e.sentence = ?1 AND e.kind = ?2 AND (?3 IS NULL OR e.annotator = ?3)",
     )?
@@ -427,9 +448,9 @@ fn claims(c: &Connection, kind: &str, sentence: SentenceId, by: Option<&Annotato
             id: row.get(1)?,
             annotator: row.get(2)?,
             stand: lineage.read_stand(row.get(3)?),
-            visible: row.get(4)?,
-            supersedes: row.get::<_, Option<String>>(5)?.as_deref().map(split),
-            withdrawn: row.get(6)?,
+            in_sight: InSight::recorded(row.get(4)?, row.get(5)?),
+            supersedes: row.get::<_, Option<String>>(6)?.as_deref().map(split),
+            withdrawn: row.get(7)?,
         })
     })?
     .collect()
@@ -452,11 +473,11 @@ pub(super) fn stand(c: &Connection, sentence: SentenceId, annotator: &Annotator)
     let taken = claims(c, "decide", sentence, Some(annotator))?;
     let held: Vec<&Taken> = standing_claims(&taken).collect();
     match held.last() {
-        Some(Taken { seq, stand, visible, .. }) => c
+        Some(Taken { seq, stand, in_sight, .. }) => c
             .prepare_cached(
                 "INSERT OR REPLACE INTO standing
-                     (sentence, annotator, seq, label, rejected, skipped, flagged, commented, blind, forked)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     (sentence, annotator, seq, label, rejected, skipped, flagged, commented, blind, in_sight, forked)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 sentence,
@@ -467,7 +488,8 @@ pub(super) fn stand(c: &Connection, sentence: SentenceId, annotator: &Annotator)
                 stand.skipped,
                 stand.flagged,
                 !stand.comment.is_empty(),
-                !visible,
+                Blindness::of(*in_sight) == Blindness::Blind,
+                in_sight,
                 held.iter().any(|other| (&other.stand.label, other.stand.rejected) != (&stand.label, stand.rejected))
             ])?,
         None => c
@@ -492,12 +514,19 @@ pub(super) fn settle(c: &Connection, sentence: SentenceId) -> rusqlite::Result<(
     let taken = claims(c, "settle", sentence, None)?;
     let held: Vec<&Taken> = standing_claims(&taken).collect();
     match held.last().filter(|_| held.iter().any(|taken| taken.stand.label.is_some())) {
-        Some(Taken { seq, annotator, stand, visible, .. }) => {
+        Some(Taken { seq, annotator, stand, in_sight, .. }) => {
             let agreed = held.iter().all(|other| other.stand.label == stand.label);
             c.prepare_cached(
-                "INSERT OR REPLACE INTO settled (sentence, seq, annotator, label, blind) VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO settled (sentence, seq, annotator, label, blind, in_sight) VALUES (?, ?, ?, ?, ?, ?)",
             )?
-            .execute(params![sentence, seq, annotator, stand.label.as_ref().filter(|_| agreed), !visible])
+            .execute(params![
+                sentence,
+                seq,
+                annotator,
+                stand.label.as_ref().filter(|_| agreed),
+                Blindness::of(*in_sight) == Blindness::Blind,
+                in_sight
+            ])
         }
         None => c.prepare_cached("DELETE FROM settled WHERE sentence = ?")?.execute([sentence]),
     }
@@ -534,7 +563,7 @@ fn decision(row: &Row<'_>, lineage: &Lineage) -> rusqlite::Result<Decision> {
         sentence: row.get(3)?,
         stand: lineage.read_stand(row.get(4)?),
         took: row.get(5)?,
-        proposal_visible: row.get(6)?,
+        in_sight: InSight::recorded(row.get(6)?, row.get(10)?),
         proposal: row.get(7)?,
         taxonomy: row.get(8)?,
         supersedes: row.get::<_, Option<String>>(9)?.as_deref().map(split),

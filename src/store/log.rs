@@ -39,6 +39,8 @@ pub struct LogRow {
     pub place: Option<SentenceRef>,
     /// The model whose label was seen, where the event names it.
     pub model: Option<String>,
+    /// Whether something was taken out of it for whoever asks; never by the store.
+    pub veiled: bool,
 }
 
 /// What one annotator did.
@@ -48,8 +50,10 @@ pub struct Person {
     pub annotator: Annotator,
     /// Decisions, also those that were replaced or withdrawn later.
     pub decisions: u64,
-    /// Of these, made without a machine's label in sight.
+    /// Of these, made with nothing in sight.
     pub blind: u64,
+    /// Of these, of which that is not known.
+    pub blind_unknown: u64,
     /// Disputes settled.
     pub settlements: u64,
     /// Withdrawals and restorations.
@@ -112,6 +116,7 @@ impl Store {
                     note: row.get(4)?,
                     place,
                     model: row.get(8)?,
+                    veiled: false,
                 })
             })
         })
@@ -121,7 +126,8 @@ impl Store {
     pub fn people(&self) -> Result<Vec<Person>, StoreError> {
         self.with(|c| {
             c.prepare(
-                "SELECT annotator, sum(kind = 'decide'), sum(kind = 'decide' AND NOT coalesce(proposal_visible, 1)),
+                "SELECT annotator, sum(kind = 'decide'), sum(kind = 'decide' AND in_sight IS ''),
+                     sum(kind = 'decide' AND in_sight IS NULL AND NOT coalesce(proposal_visible, 1)),
                      sum(kind = 'settle'), sum(kind IN ('undo', 'redo')), sum(kind = 'recast'),
                      sum(site IS NOT NULL), min(at), max(at)
                  FROM events GROUP BY annotator ORDER BY annotator",
@@ -131,12 +137,13 @@ impl Store {
                     annotator: row.get(0)?,
                     decisions: row.get(1)?,
                     blind: row.get(2)?,
-                    settlements: row.get(3)?,
-                    turns: row.get(4)?,
-                    recasts: row.get(5)?,
-                    from_elsewhere: row.get(6)?,
-                    first: row.get(7)?,
-                    last: row.get(8)?,
+                    blind_unknown: row.get(3)?,
+                    settlements: row.get(4)?,
+                    turns: row.get(5)?,
+                    recasts: row.get(6)?,
+                    from_elsewhere: row.get(7)?,
+                    first: row.get(8)?,
+                    last: row.get(9)?,
                 })
             })?
             .collect()

@@ -132,8 +132,8 @@ fn take(
     let site = record.site.as_deref().filter(|site| !its_own(site));
     c.prepare_cached(
         "INSERT INTO events (id, kind, at, annotator, sentence, stand, took, proposal_visible, proposal, taxonomy,
-             supersedes, target, detail, site)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             supersedes, target, detail, site, in_sight)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         record.id,
@@ -149,7 +149,8 @@ fn take(
         record.supersedes.as_deref().map(ledger::join),
         record.target,
         record.detail,
-        site
+        site,
+        record.in_sight
     ])?;
     let seq = c.last_insert_rowid();
     chain::link(c, seq)?;

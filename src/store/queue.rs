@@ -4,14 +4,16 @@
 //! is there as fast as the last.
 
 use rusqlite::types::ToSql;
-use rusqlite::{OptionalExtension, params_from_iter};
+use rusqlite::{OptionalExtension, params, params_from_iter};
 
 use super::{Store, StoreError, doubts, ranking};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::{Adjudicate, Policy, Rule};
 use crate::domain::guideline::Outdated;
 use crate::domain::label::Annotator;
+use crate::domain::queue::Among;
 use crate::domain::queue::{Assigned, Doubted, Filter, Progress, Wanted, Whose};
+use crate::domain::visibility::Facts;
 
 /// Which way to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +90,20 @@ impl Store {
             c.prepare_cached(&sql)?
                 .query_map(params_from_iter(clause.values.iter().map(|v| &**v)), |row| row.get(0))?
                 .collect()
+        })
+    }
+
+    /// What the rule of who sees what must know of a sentence, for this annotator.
+    pub fn facts(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Facts, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT d.origin, p.split, EXISTS (SELECT 1 FROM standing t
+                     WHERE t.sentence = s.id AND t.annotator = ?2 AND (t.label IS NOT NULL OR t.rejected))
+                 FROM sentences s JOIN documents d ON d.id = s.document JOIN patients p ON p.id = d.patient WHERE s.id = ?1",
+            )?
+            .query_row(params![sentence, annotator], |row| {
+                Ok(Facts { sentence, origin: row.get(0)?, split: row.get(1)?, decided: row.get(2)? })
+            })
         })
     }
 
@@ -230,6 +246,17 @@ fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
             "s.id IN (SELECT t.sentence FROM standing t JOIN events e ON e.seq = t.seq
                  WHERE t.annotator = {me} AND t.label IS NOT NULL AND ({in_question}))"
         ));
+    }
+    let decided = "(t.label IS NOT NULL OR t.rejected)";
+    match filter.among {
+        Among::All => {}
+        Among::DecidedOrUnscored => clause.conditions.push(format!(
+            "({} OR NOT EXISTS (SELECT 1 FROM documents d JOIN patients p ON p.id = d.patient
+                WHERE d.id = s.document AND p.split = 'test'))",
+            mine(decided)
+        )),
+        Among::Decided => clause.conditions.push(mine(decided)),
+        Among::Nothing => return None,
     }
     if filter.disagreement {
         clause.conditions.push(

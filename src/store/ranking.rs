@@ -9,14 +9,30 @@ use crate::domain::label::Run;
 /// The newest plan that came to its end.
 pub(super) const LATEST: &str = "(SELECT max(id) FROM runs WHERE kind = 'queue' AND outcome = 'finished')";
 
+/// A sentence in an order, and why it stands where it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RankingRow {
+    /// The sentence.
+    pub sentence: SentenceId,
+    /// All of the reason.
+    pub why: String,
+    /// What may be said of it where what machines say is hidden; empty in an order that an earlier version made.
+    pub veiled: String,
+}
+
+fn ranked(row: &rusqlite::Row<'_>) -> rusqlite::Result<RankingRow> {
+    Ok(RankingRow { sentence: row.get(0)?, why: row.get(1)?, veiled: row.get(2)? })
+}
+
 impl Store {
     /// Writes a finished plan with its order, and forgets those before it: an order says nothing once there is a newer one.
-    pub fn put_ranking(&mut self, run: &Run, ranked: &[(SentenceId, String)]) -> Result<(), StoreError> {
+    pub fn put_ranking(&mut self, run: &Run, ranked: &[RankingRow]) -> Result<(), StoreError> {
         self.write(|c| {
             ledger::put_run(c, run)?;
-            let mut insert = c.prepare_cached("INSERT INTO ranking (run, rank, sentence, why) VALUES (?, ?, ?, ?)")?;
-            for (at, (sentence, why)) in ranked.iter().enumerate() {
-                insert.execute(params![run.id, at as i64 + 1, sentence, why])?;
+            let mut insert =
+                c.prepare_cached("INSERT INTO ranking (run, rank, sentence, why, veiled) VALUES (?, ?, ?, ?, ?)")?;
+            for (at, ranked) in ranked.iter().enumerate() {
+                insert.execute(params![run.id, at as i64 + 1, ranked.sentence, ranked.why, ranked.veiled])?;
             }
             c.prepare_cached("DELETE FROM ranking WHERE run < ?")?.execute([&run.id]).map(drop)
         })
@@ -34,20 +50,22 @@ impl Store {
     }
 
     /// The newest order, with reasons.
-    pub fn ranking(&self) -> Result<Vec<(SentenceId, String)>, StoreError> {
+    pub fn ranking(&self) -> Result<Vec<RankingRow>, StoreError> {
         self.with(|c| {
-            c.prepare_cached(&format!("SELECT sentence, why FROM ranking WHERE run = {LATEST} ORDER BY rank"))?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            c.prepare_cached(&format!("SELECT sentence, why, veiled FROM ranking WHERE run = {LATEST} ORDER BY rank"))?
+                .query_map([], ranked)?
                 .collect()
         })
     }
 
     /// Why a sentence stands where it does in the newest order.
-    pub fn ranked_because(&self, sentence: SentenceId) -> Result<Option<String>, StoreError> {
+    pub fn ranked_because(&self, sentence: SentenceId) -> Result<Option<RankingRow>, StoreError> {
         self.with(|c| {
-            c.prepare_cached(&format!("SELECT why FROM ranking WHERE sentence = ? AND run = {LATEST}"))?
-                .query_row(params![sentence], |row| row.get(0))
-                .optional()
+            c.prepare_cached(&format!(
+                "SELECT sentence, why, veiled FROM ranking WHERE sentence = ? AND run = {LATEST}"
+            ))?
+            .query_row(params![sentence], ranked)
+            .optional()
         })
     }
 }

@@ -167,10 +167,24 @@ const MIGRATIONS: &[&str] = &[
     "
     CREATE INDEX recasts ON events (site) WHERE kind = 'recast';
     ",
+    // 7: what had been in sight.
+    //
+    // `in_sight` says it cue by cue, joined by commas: '' is nothing, NULL is not known. Until now an event said only whether a
+    // machine's label could be seen, so `blind` in `standing` and `settled` becomes 1 only where it is known. `veiled` is what a
+    // reason says where what machines say is hidden; reasons are veiled when they are read.
+    "
+    ALTER TABLE events ADD COLUMN in_sight TEXT;
+    ALTER TABLE standing ADD COLUMN in_sight TEXT;
+    ALTER TABLE settled ADD COLUMN in_sight TEXT;
+    ALTER TABLE ranking ADD COLUMN veiled TEXT NOT NULL DEFAULT '';
+    ",
 ];
 
 /// The version that chained the events and folds them anew; those of earlier stores are chained when they are met.
 const CHAINED: i64 = 5;
+
+/// The version whose folds say what had been in sight.
+const IN_SIGHT: i64 = 7;
 
 /// The version that this program writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -200,6 +214,8 @@ pub(super) fn migrate(store: &mut Store) -> Result<(), StoreError> {
         }
         if version < CHAINED {
             super::chain::link_all(c)?;
+        }
+        if version < IN_SIGHT {
             super::ledger::rebuild(c)?;
         }
         c.pragma_update(None, "application_id", APPLICATION_ID)
@@ -221,13 +237,14 @@ mod tests {
     use super::MIGRATIONS;
 
     /// A migration is released once it is on users' disks. Its checksum is never edited: a new migration adds one.
-    const RELEASED: [&str; 6] = [
+    const RELEASED: [&str; 7] = [
         "1834a53f7a8327cf5ee4786560f12465e8dd79fffbca22b357b9c8acaf90f561",
         "21d5e1138a4e19f231ff8dbbacdcdac798e7ef34f1242b12e8dda9fa6bdb8c88",
         "8c660c6d516f2b0ad43d5f61a9bbe482123ba2ae85c7477fcea5808ba3126aab",
         "49d268f2a07df306b04f6ae55f00c30cba98d11cae6016b16a129379710d3081",
         "68a9818e87b03d096f68eb6c95c1653c8c8436bbd10d0f598881ef57d4cc5617",
         "b435c31462f2ec43f5b772969f48d015c35d9f38838270a29b0c52cd14c1c3cf",
+        "b38c583004f578beb7f9af3c0cc07e53f6488202a48820cb0d4fcd7c7385535b",
     ];
 
     #[test]

@@ -7,6 +7,7 @@ use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::label::*;
 use crate::domain::queue::{Doubted, Filter, Progress, Wanted, Whose};
+use crate::domain::sight::InSight;
 use crate::domain::split::{Split, SplitPlan, Tier};
 use crate::domain::text::Span;
 
@@ -46,7 +47,7 @@ fn decide(number: u32, annotator: &str, sentence: i64, label: Option<&str>) -> E
         sentence: SentenceId(sentence),
         stand: Stand { label: label.map(|l| Label::parse(l).unwrap()), ..Stand::default() },
         took: Some(900),
-        proposal_visible: false,
+        in_sight: Some(InSight::NOTHING),
         proposal: None,
         taxonomy: "t".into(),
         supersedes: None,
@@ -433,7 +434,7 @@ fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
                 case.votes.push(Vote {
                     annotator: Annotator(who.into()),
                     label: given.clone(),
-                    blind: true,
+                    in_sight: None,
                     forked: false,
                 });
                 if who == "ann" {
@@ -445,7 +446,7 @@ fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
             number += 1;
             let Event::Decide(d) = decide(number, "eve", sentence, Some("care")) else { unreachable!() };
             store.append(&[Event::Settle(d)]).unwrap();
-            case.ruling = Some(Ruling { label: Some(Label::parse("care").unwrap()), blind: true });
+            case.ruling = Some(Ruling { label: Some(Label::parse("care").unwrap()), in_sight: None });
         }
         cases.push((sentence, case, by_version));
     }
@@ -514,12 +515,13 @@ fn desks_hold_what_is_given_and_planned() {
     assert_eq!(ids(&store, &of(Assigned::All, false), "x"), [1, 3, 5]);
     assert_eq!(ids(&store, &of(Assigned::Calibration, false), "x"), [3]);
     assert_eq!(ids(&store, &of(Assigned::All, true), "x"), Vec::<i64>::new(), "no plan yet");
-    let order = |ids: &[i64]| ids.iter().map(|id| (SentenceId(*id), format!("why {id}"))).collect::<Vec<_>>();
+    let row = |id: &i64| RankingRow { sentence: SentenceId(*id), why: format!("why {id}"), veiled: "why".into() };
+    let order = |ids: &[i64]| ids.iter().map(row).collect::<Vec<_>>();
     store.put_ranking(&run("q1", RunKind::Queue), &order(&[4, 1])).unwrap();
     store.put_ranking(&run("q2", RunKind::Queue), &order(&[5, 2, 1])).unwrap();
     assert_eq!(ids(&store, &of(Assigned::All, true), "x"), [5, 1]);
     assert_eq!(store.ranking().unwrap().len(), 3, "the older order is forgotten");
-    assert_eq!(store.ranked_because(SentenceId(2)).unwrap().as_deref(), Some("why 2"));
+    assert_eq!(store.ranked_because(SentenceId(2)).unwrap(), Some(row(&2)));
     assert_eq!(store.ranked_because(SentenceId(4)).unwrap(), None);
     store.append(&[decide(1, "x", 5, Some("memory"))]).unwrap();
     let given = store.given(&Annotator("x".into())).unwrap();

@@ -209,9 +209,13 @@ impl App {
                     self.say("no further sentence passes the filter", Meaning::Dim);
                 }
             }
-            Message::Standing { desk, decided, total, took, matches } => {
+            Message::Standing { desk, decided, total, took, matches, held } => {
                 let state = self.of(desk);
                 (state.decided, state.total, state.took, state.matches) = (decided, total, took, matches);
+                let before = std::mem::replace(&mut state.held, held);
+                if let Some(why) = held.filter(|_| held != before && matches.is_some()) {
+                    self.say(why, Meaning::Warn);
+                }
             }
             Message::Saved { line } => self.say(&line, Meaning::Good),
             Message::NothingToUndo(what) => self.say(what, Meaning::Dim),

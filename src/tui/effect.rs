@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
+use rustc_hash::FxHashMap;
+
 use super::compare::Side;
 use super::jobs::{Offer, Work};
 use super::message::{Effect, Message, Snapshot, Target};
@@ -13,14 +15,16 @@ use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::guideline::Outdated;
 use crate::domain::label::{RunId, Source, Stand};
 use crate::domain::queue::Filter;
+use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::visible;
+use crate::domain::visibility::{Face, Facts, gives_away};
 use crate::formats::project::training::{Method, TrainSettings};
 use crate::store::{Changes, Direction, Store};
 use crate::workflow::agreement::Report;
 use crate::workflow::dispatch::Ended;
 use crate::workflow::metrics::Board;
 use crate::workflow::project::Project;
-use crate::workflow::review::{self, Desk, Item};
+use crate::workflow::review::{self, Desk, Item, Taking};
 use crate::workflow::{
     Cancel, WorkflowError, agreement, diagnostics, experiment, generate, guideline, label, models, queue, train,
 };
@@ -35,6 +39,8 @@ pub struct World {
     experimenting: Cancel,
     jobs: std::collections::BTreeMap<Offer, Cancel>,
     shown: [Option<SentenceId>; 3],
+    /// What has been shown of sentences so far, wherever that was: it sways whoever decides on one of them later.
+    seen: FxHashMap<SentenceId, InSight>,
     version: i64,
     /// Whether the order of the queue is being thought over, or could not be.
     planning: Arc<AtomicBool>,
@@ -68,6 +74,7 @@ impl World {
             experimenting,
             jobs,
             shown,
+            seen: FxHashMap::default(),
             version,
             planning: Arc::default(),
         };
@@ -144,6 +151,7 @@ impl World {
             Effect::Undo => self.turn_back("nothing to undo", review::undo),
             Effect::Redo => self.turn_back("nothing to redo", review::redo),
             Effect::List { title, ids } => self.store.texts(&ids).map_err(Into::into).map(|rows| {
+                ids.iter().for_each(|id| self.note(*id, InSight::NOTHING.with(Cue::Search)));
                 let rows = rows.into_iter().map(|row| (row.id, visible(&row.text).text)).collect();
                 vec![Message::Rows { title, rows }]
             }),
@@ -200,8 +208,9 @@ impl World {
         then: Target,
         filter: &Filter,
     ) -> Result<Vec<Message>, WorkflowError> {
-        review::decide(&self.project, &mut self.store, item, stand.clone(), took)?;
-        let line = self.saved_line(item, &stand);
+        let taking = self.taking(item, stand.clone(), took);
+        review::decide(&self.project, &mut self.store, item, taking)?;
+        let line = self.saved_line(desk, item, &stand);
         self.refresh();
         self.plan_if_due();
         // Committed: from here on nothing may claim that the decision failed.
@@ -218,7 +227,8 @@ impl World {
         took: Option<u32>,
         filter: &Filter,
     ) -> Result<Vec<Message>, WorkflowError> {
-        review::settle(&self.project, &mut self.store, item, stand.clone(), took)?;
+        let taking = self.taking(item, stand.clone(), took);
+        review::settle(&self.project, &mut self.store, item, taking)?;
         let what = stand.label.map(|label| self.project.taxonomy.describe(&label)).unwrap_or_default();
         self.refresh();
         let then = Target::OpenAfter(item.sentence.id);
@@ -229,7 +239,16 @@ impl World {
         Ok(messages)
     }
 
-    fn saved_line(&self, item: &Item, stand: &Stand) -> String {
+    fn note(&mut self, id: SentenceId, seen: InSight) {
+        let before = self.seen.entry(id).or_default();
+        *before = before.and(seen);
+    }
+
+    fn taking(&self, item: &Item, stand: Stand, took: Option<u32>) -> Taking {
+        Taking { stand, took, besides: self.seen.get(&item.sentence.id).copied().unwrap_or_default() }
+    }
+
+    fn saved_line(&self, desk: Desk, item: &Item, stand: &Stand) -> String {
         let taxonomy = &self.project.taxonomy;
         let what = match &stand.label {
             _ if stand.rejected => "rejected".to_owned(),
@@ -238,8 +257,14 @@ impl World {
             None => "noted".to_owned(),
         };
         // After a blind decision the proposal may be shown; reading it here, once committed, is the reveal.
-        let revealed =
-            if item.hidden && stand.label.is_some() { self.store.proposals(item.sentence.id).ok() } else { None };
+        let after = Facts {
+            sentence: item.sentence.id,
+            origin: item.document.origin,
+            split: item.split,
+            decided: stand.label.is_some(),
+        };
+        let reveal = !item.shown.machines && self.project.viewer(desk.face()).shown(after).machines;
+        let revealed = if reveal { self.store.proposals(item.sentence.id).ok() } else { None };
         let revealed = revealed.and_then(|all| all.into_iter().find(|p| p.source == Source::Llm));
         let reveal =
             revealed.map_or_else(String::new, |p| format!("; silver said {}", taxonomy.describe(&p.content.label)));
@@ -269,7 +294,12 @@ impl World {
             }
         };
         let mut messages = match found {
-            Some(id) => self.item(desk, id, show),
+            Some(id) => {
+                if gives_away(filter).next().is_some() {
+                    self.note(id, InSight::NOTHING.with(Cue::Search));
+                }
+                self.item(desk, id, show)
+            }
             None => {
                 let at_all =
                     target == Target::Resume || desk == Desk::Adjudicate && matches!(target, Target::OpenAfter(_));
@@ -286,6 +316,7 @@ impl World {
     fn item(&mut self, desk: Desk, id: SentenceId, show: bool) -> Vec<Message> {
         match review::item(&self.project, &self.store, desk, id) {
             Ok(item) => {
+                self.note(id, item.in_sight());
                 self.shown[desk as usize] = Some(id);
                 vec![Message::Item { desk, item: Box::new(item), show }]
             }
@@ -298,9 +329,10 @@ impl World {
         let matches = if *filter == desk.all(&self.project) {
             None
         } else {
-            Some(self.store.count(filter, &self.project.annotator, COUNT_LIMIT)?)
+            Some(review::count(&self.project, &self.store, filter, COUNT_LIMIT)?)
         };
-        Ok(Message::Standing { desk, decided: progression.decided, total: progression.total, took, matches })
+        let held = review::why_held(&self.project, filter);
+        Ok(Message::Standing { desk, decided: progression.decided, total: progression.total, took, matches, held })
     }
 
     fn turn_back(
@@ -478,7 +510,12 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Se
             let score = |source| -> Result<_, WorkflowError> {
                 let mut scored = board.latest(source).and_then(|run| board.score(project, run, project.file.bootstrap));
                 // A list of what others or machines say of a sentence would give it away.
-                scored.iter_mut().for_each(|s| s.pairs.retain(|(id, ..)| !board.is_hidden(project, *id)));
+                scored.iter_mut().for_each(|s| {
+                    s.pairs.retain(|(id, ..)| {
+                        let shown = board.shown(project, Face::List, *id);
+                        shown.machines && shown.colleagues
+                    });
+                });
                 scored.map(|s| Ok((store.run(&s.run)?.model, s))).transpose().map(|s| s.map(|(model, s)| (s, model)))
             };
             Ok(Snapshot {
@@ -511,9 +548,7 @@ fn measured(project: &Project, board: &Board, kept: &mut Option<(Changes, Arc<Re
         return Some(report.clone());
     }
     let mut report = agreement::live(project, board);
-    for pair in &mut report.confused {
-        pair.sentences.retain(|id| !board.is_hidden(project, *id));
-    }
+    report.withhold(project, board, Face::List);
     Some(kept.insert((mark, Arc::new(report))).1.clone())
 }
 

@@ -68,6 +68,8 @@ pub enum Message {
         took: Vec<u32>,
         /// How many pass the filter, if it is one.
         matches: Option<u64>,
+        /// Why the filter lists less than all that passes it.
+        held: Option<&'static str>,
     },
     /// A decision is on the disk.
     Saved {

@@ -67,7 +67,9 @@ impl MetricsState {
                 let whose = if scored.source == Source::Llm { "silver" } else { "classifier" };
                 let [gold, proposed] = [self.cell.0, self.cell.1].map(|class| name(taxonomy, class));
                 let title = format!("gold {gold}, {whose} {proposed}");
-                return Some(list(title, scored.cell(self.cell.0, self.cell.1)));
+                let ids = scored.cell(self.cell.0, self.cell.1);
+                let withheld = (scored.confusion.get(self.cell.0, self.cell.1) as usize).saturating_sub(ids.len());
+                return Some(list(title, ids, withheld));
             }
             _ => {}
         }
@@ -83,7 +85,7 @@ impl MetricsState {
             Action::Accept => {
                 let pair = report.confused.get(self.confused.min(last))?;
                 let [one, other] = [pair.one, pair.other].map(|class| name(taxonomy, class));
-                return Some(list(format!("experts say {one} or {other}"), pair.sentences.clone()));
+                return Some(list(format!("experts say {one} or {other}"), pair.sentences.clone(), pair.withheld));
             }
             _ => {}
         }
@@ -97,7 +99,10 @@ pub fn name(taxonomy: &Taxonomy, class: usize) -> &str {
     category.map_or("None", |category| category.name.as_str())
 }
 
-fn list(title: String, mut ids: Vec<crate::domain::corpus::SentenceId>) -> Effect {
+fn list(mut title: String, mut ids: Vec<crate::domain::corpus::SentenceId>, withheld: usize) -> Effect {
+    if withheld > 0 {
+        title += &format!("; {withheld} still to decide");
+    }
     ids.truncate(500);
     Effect::List { title, ids }
 }

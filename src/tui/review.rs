@@ -31,6 +31,8 @@ pub struct ReviewState {
     pub total: u64,
     /// How many pass the filter.
     pub matches: Option<u64>,
+    /// Why the filter lists less than all that passes it.
+    pub held: Option<&'static str>,
     /// Milliseconds of the latest decisions.
     pub took: Vec<u32>,
     /// What was settled last: the sentence, its words and its label.
@@ -56,6 +58,7 @@ impl ReviewState {
             decided: 0,
             total: 0,
             matches: None,
+            held: None,
             took: Vec::new(),
             settled: None,
             loaded: false,
@@ -116,7 +119,9 @@ impl ReviewState {
                 match proposed {
                     Some(label) if shared.taxonomy.check(&label).is_ok() => self.decide(label, now),
                     Some(_) => return Err("the proposal does not fit this taxonomy; choose a category"),
-                    None if item.hidden => return Err("blind: decide first; the proposal is shown afterwards"),
+                    None if !item.shown.machines => {
+                        return Err("blind: decide first; the proposal is shown afterwards");
+                    }
                     None => return Err("no proposal to accept; press a category's key, or 0 for None"),
                 }
             }

@@ -12,7 +12,9 @@ use crate::domain::agreement::{Agreement, Anchoring, Rating, Relook, Repeated, S
 use crate::domain::corpus::SentenceId;
 use crate::domain::gold::Vote;
 use crate::domain::label::{Annotator, Decision, Event, EventId, RunId, Source};
+use crate::domain::sight::InSight;
 use crate::domain::statistics::Proportion;
+use crate::domain::visibility::Face;
 use crate::store::Store;
 
 /// A decision on the same sentence is a second look, and no correction, after so many milliseconds: an hour.
@@ -46,6 +48,20 @@ pub struct Confused {
     pub share: f64,
     /// The sentences, most disputed first.
     pub sentences: Vec<SentenceId>,
+    /// Sentences left out of the list because whoever asks has still to decide them.
+    pub withheld: usize,
+}
+
+/// What agreement cannot be measured on. A label that was given with a colleague's in sight does not confirm it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Independence {
+    /// Pairs of labels of two experts on one sentence that are left out, since one was given with a colleague's in sight.
+    pub pairs_left_out: u64,
+    /// Pairs that are counted and of which it is not known whether a colleague's label had been in sight: imported, or decided by
+    /// a version that did not record it.
+    pub pairs_unknown: u64,
+    /// Labels on sentences with silver that are left out of the pull, since it is not known whether silver had been in sight.
+    pub pull_unknown: u64,
 }
 
 /// How far the experts agree.
@@ -61,6 +77,8 @@ pub struct Report {
     pub silver: Option<RunId>,
     /// Agreement with silver where it was seen against where it was not.
     pub anchoring: Anchoring,
+    /// What was left out.
+    pub independence: Independence,
 }
 
 impl Report {
@@ -115,18 +133,32 @@ pub fn live(project: &Project, board: &Board) -> Report {
     let (mut ratings, mut sights) = (Vec::new(), Vec::new());
     // Of each expert: sentences, those with silver, and silver's label.
     let mut counts = vec![(0, 0, 0); names.len()];
+    let mut independence = Independence::default();
     for (item, (id, patient, votes)) in (0..).zip(held()) {
+        let (mut all, mut independent, mut known) = (0u64, 0u64, 0u64);
         for vote in votes {
             let (rater, label) = (number[&vote.annotator], project.taxonomy.bits(&vote.label));
-            ratings.push(Rating { item, patient, rater, label });
+            let colleague = vote.in_sight.and_then(InSight::colleague);
+            all += 1;
+            if colleague != Some(true) {
+                independent += 1;
+                known += u64::from(colleague.is_some());
+                ratings.push(Rating { item, patient, rater, label });
+            }
             counts[rater].0 += 1;
             if let Some(silver) = proposed.get(&id) {
                 let agrees = *silver == label;
-                sights.push(Sight { patient, seen: !vote.blind, agrees });
+                match vote.in_sight.and_then(InSight::machine) {
+                    Some(seen) => sights.push(Sight { patient, seen, agrees }),
+                    None => independence.pull_unknown += 1,
+                }
                 counts[rater].1 += 1;
                 counts[rater].2 += u64::from(agrees);
             }
         }
+        let pairs = |n: u64| n * n.saturating_sub(1) / 2;
+        independence.pairs_left_out += pairs(all) - pairs(independent);
+        independence.pairs_unknown += pairs(independent) - pairs(known);
     }
     let (categories, bootstrap) = (project.taxonomy.categories().len(), project.file.bootstrap);
     let agreement = agreement(&ratings, categories, project.taxonomy.selection(), bootstrap);
@@ -150,13 +182,47 @@ pub fn live(project: &Project, board: &Board) -> Report {
         count: pair.count,
         share: pair.share,
         sentences: pair.items.iter().filter_map(|item| Some(votes.get(*item as usize)?.0)).collect(),
+        withheld: 0,
     });
     Report {
         experts: experts.collect(),
         confused: confused.collect(),
         silver,
         anchoring: Anchoring::of(&sights, bootstrap),
+        independence,
         agreement,
+    }
+}
+
+impl Report {
+    /// Leaves out of the lists what the annotator may not see at this face.
+    pub fn withhold(&mut self, project: &Project, board: &Board, face: Face) {
+        for pair in &mut self.confused {
+            let all = pair.sentences.len();
+            pair.sentences.retain(|id| board.shown(project, face, *id).colleagues);
+            pair.withheld = all - pair.sentences.len();
+        }
+    }
+}
+
+impl Independence {
+    /// In words; nothing where nothing is to be said.
+    pub fn words(&self) -> Option<String> {
+        let mut said = Vec::new();
+        let pairs = |n: u64| if n == 1 { "1 pair of labels".to_owned() } else { format!("{n} pairs of labels") };
+        if self.pairs_left_out > 0 {
+            said.push(format!(
+                "{} left out: one of the two had been given with a colleague's label in sight",
+                pairs(self.pairs_left_out)
+            ));
+        }
+        if self.pairs_unknown > 0 {
+            said.push(format!(
+                "of {} it is not known whether a colleague's label had been in sight",
+                pairs(self.pairs_unknown)
+            ));
+        }
+        (!said.is_empty()).then(|| said.join("; "))
     }
 }
 
@@ -205,6 +271,7 @@ mod tests {
     use crate::domain::corpus::{NewDocument, Origin, PatientKey};
     use crate::domain::label::tests::run;
     use crate::domain::label::{Label, NewProposal, RunKind, Stand, Timestamp};
+    use crate::domain::sight::Cue;
     use crate::domain::text::Span;
     use crate::workflow::project::init;
 
@@ -259,7 +326,7 @@ mod tests {
                 sentence: self.sentences[sentence],
                 stand,
                 took: None,
-                proposal_visible: seen,
+                in_sight: Some(InSight::NOTHING.with_if(Cue::Machine, seen)),
                 proposal: None,
                 taxonomy: String::new(),
                 supersedes: None,

@@ -2,7 +2,8 @@
 
 use super::WorkflowError;
 use super::project::Project;
-use crate::domain::label::Timestamp;
+use crate::domain::label::{Annotator, Timestamp};
+use crate::domain::visibility::{Face, Shown};
 pub use crate::store::LogFilter;
 use crate::store::{Audited, LogRow, Person, Store, StoreError, Tampering};
 use crate::workflow::refusal::Refusal;
@@ -93,8 +94,13 @@ pub fn log(
 ) -> Result<u64, WorkflowError> {
     let store = project.store_as_it_is()?;
     let order = store.log_order(filter)?;
+    let viewer = project.viewer(Face::Report);
     for seq in &order {
-        let row = store.log_row(*seq)?;
+        let mut row = store.log_row(*seq)?;
+        if let Some(id) = row.sentence {
+            let shown = viewer.shown(store.facts(id, &project.annotator)?);
+            veil(&mut row, &project.annotator, shown);
+        }
         let text = match row.sentence.filter(|_| with_text) {
             Some(id) => store.texts(&[id])?.pop().map(|row| row.text),
             None => None,
@@ -102,6 +108,20 @@ pub fn log(
         each(Entry { row, text })?;
     }
     Ok(order.len() as u64)
+}
+
+/// Takes out of an event what whoever asks may not know yet. The links of the chain stay what they are.
+fn veil(row: &mut LogRow, asks: &Annotator, shown: Shown) {
+    let Some(record) = &mut row.record else {
+        return;
+    };
+    if !shown.colleagues && record.annotator != *asks && record.stand.take().is_some() {
+        row.veiled = true;
+    }
+    if !shown.machines && record.proposal.take().is_some() {
+        row.model = None;
+        row.veiled = true;
+    }
 }
 
 /// A moment as ISO 8601 in UTC.

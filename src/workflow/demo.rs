@@ -19,6 +19,7 @@ use crate::domain::label::{
 };
 use crate::domain::quality::Verdict;
 use crate::domain::segment::segment;
+use crate::domain::sight::InSight;
 use crate::domain::taxonomy::Taxonomy;
 use crate::domain::text::Span;
 use crate::formats::read_text;
@@ -169,8 +170,9 @@ fn untag(tagged: &str) -> (String, Vec<(usize, CategoryKey)>) {
 pub fn build(folder: &Path, watch: &mut dyn FnMut(train::Event)) -> Result<(Project, Trained), WorkflowError> {
     let _span = tracing::info_span!("demo").entered();
     let file = project::init(folder, "ad-signs")?;
-    // Whoever looks around sees everywhere what machines say.
-    replace(&file, &read_text(&file)?.replace("blind = \"test\"", "blind = \"never\""))?;
+    // Whoever looks around sees everywhere what machines and the made-up experts say.
+    let text = read_text(&file)?.replace("blind = \"test\"", "blind = \"never\"");
+    replace(&file, &text.replace("show_others = \"after\"", "show_others = \"before\""))?;
     let project = Project::read(folder, Some("you"))?;
     let mut store = project.store()?;
     fill(&project, &mut store)?;
@@ -199,7 +201,7 @@ fn fill(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
             sentence,
             stand: Stand { label: Some(label), ..Stand::default() },
             took: None,
-            proposal_visible: false,
+            in_sight: Some(InSight::NOTHING),
             proposal: None,
             taxonomy: taxonomy.clone(),
             supersedes: None,

@@ -24,6 +24,7 @@ use crate::domain::gold::GoldReal;
 use crate::domain::label::{Label, Outcome, Run, RunKind, Source};
 use crate::domain::split::{Split, SplitPlan, Tier, fold};
 use crate::domain::taxonomy::Taxonomy;
+use crate::domain::visibility::Face;
 use crate::store::Store;
 use crate::workflow::refusal::Refusal;
 
@@ -65,6 +66,21 @@ pub struct Found {
     pub summary: Summary,
     /// Worst first.
     pub doubts: Vec<Doubt>,
+}
+
+/// Leaves out what whoever asks may not know yet; returns how many.
+pub fn withhold(project: &Project, store: &Store, found: &mut Found) -> Result<usize, WorkflowError> {
+    let viewer = project.viewer(Face::Report);
+    let all = found.doubts.len();
+    let mut kept = Vec::with_capacity(all);
+    for doubt in std::mem::take(&mut found.doubts) {
+        let shown = viewer.shown(store.facts(doubt.sentence, &project.annotator)?);
+        if shown.machines && (doubt.tier != Tier::Gold || shown.colleagues) {
+            kept.push(doubt);
+        }
+    }
+    found.doubts = kept;
+    Ok(all - found.doubts.len())
 }
 
 /// A sentence with a label to look at.
@@ -351,7 +367,7 @@ mod tests {
                 sentence: *id,
                 stand: Stand { label: Some(label(kind)), ..Stand::default() },
                 took: None,
-                proposal_visible: false,
+                in_sight: Some(crate::domain::sight::InSight::NOTHING),
                 proposal: None,
                 taxonomy: String::new(),
                 supersedes: None,

@@ -7,7 +7,9 @@ use super::metrics::Board;
 use super::project::Project;
 use crate::domain::corpus::{Document, DocumentUid, SentenceId};
 use crate::domain::label::Label;
+use crate::domain::sight::{Blindness, InSight};
 use crate::domain::split::Split;
+use crate::domain::visibility::Face;
 use crate::store::Store;
 
 /// One sentence with a settled label, or with one expert's.
@@ -31,8 +33,11 @@ pub struct GoldLine {
     pub by: Vec<String>,
     /// Whether an adjudicator settled it.
     pub adjudicated: bool,
-    /// Whether no machine's label had been seen.
-    pub blind: bool,
+    /// Whether it was given with nothing in sight; nothing where that is not known.
+    pub blind: Option<bool>,
+    /// What had been in sight when this expert decided; only of a vote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_sight: Option<InSight>,
 }
 
 /// What goes out.
@@ -42,6 +47,8 @@ pub struct Exported {
     pub lines: Vec<GoldLine>,
     /// Sentences that experts dispute, which are in no line of gold.
     pub disputed: usize,
+    /// Labelled sentences left out because whoever asks has still to decide them without knowing what others say.
+    pub withheld: usize,
 }
 
 /// All gold; with `votes`, a line for each expert's standing label instead, settled or not.
@@ -51,15 +58,22 @@ pub fn export(project: &Project, store: &Store, votes: bool) -> Result<Exported,
     board.refresh(project, store)?;
     let mut notes = Notes { project, store, last: None };
     let mut lines = Vec::new();
+    let mut withheld = 0;
+    let mut shown = |id: SentenceId| {
+        let shown = board.shown(project, Face::Report, id).colleagues;
+        withheld += usize::from(!shown);
+        shown
+    };
     if votes {
-        for (sentence, _, votes) in board.votes() {
+        for (sentence, _, votes) in board.votes().into_iter().filter(|(id, ..)| shown(*id)) {
             for vote in votes {
-                let by = vec![vote.annotator.0.clone()];
-                lines.push(notes.line(sentence, vote.label.clone(), by, false, vote.blind)?);
+                let blindness = Blindness::of(vote.in_sight);
+                let line = notes.line(sentence, vote.label.clone(), vec![vote.annotator.0.clone()], blindness)?;
+                lines.push(GoldLine { in_sight: vote.in_sight, ..line });
             }
         }
     } else {
-        for gold in board.gold(project) {
+        for gold in board.gold(project).into_iter().filter(|gold| shown(gold.sentence())) {
             let case = board.case(gold.sentence());
             let adjudicated = case.is_some_and(|case| case.ruling.is_some());
             let by: Vec<String> = if adjudicated {
@@ -68,11 +82,12 @@ pub fn export(project: &Project, store: &Store, votes: bool) -> Result<Exported,
                 let votes = case.map_or(&[][..], |case| &case.votes);
                 votes.iter().filter(|vote| vote.label == *gold.label()).map(|vote| vote.annotator.0.clone()).collect()
             };
-            lines.push(notes.line(gold.sentence(), gold.label().clone(), by, adjudicated, gold.blind())?);
+            let line = notes.line(gold.sentence(), gold.label().clone(), by, gold.blindness())?;
+            lines.push(GoldLine { adjudicated, ..line });
         }
     }
     let disputed = board.gold_counts(&project.taxonomy, project.file.rule()).disputed;
-    Ok(Exported { lines, disputed })
+    Ok(Exported { lines, disputed, withheld })
 }
 
 /// Where sentences stand. Those of a note come one after the other, so it is read and hashed once.
@@ -88,8 +103,7 @@ impl Notes<'_> {
         sentence: SentenceId,
         labels: Label,
         mut by: Vec<String>,
-        adjudicated: bool,
-        blind: bool,
+        blindness: Blindness,
     ) -> Result<GoldLine, WorkflowError> {
         let at = self.store.sentence(sentence)?;
         let (document, uid) = match self.last.take().filter(|(document, _)| document.id == at.document) {
@@ -110,8 +124,9 @@ impl Notes<'_> {
             labels,
             split: self.project.file.split.split(&document.patient),
             by,
-            adjudicated,
-            blind,
+            adjudicated: false,
+            blind: blindness.known(),
+            in_sight: None,
         };
         self.last = Some((document, uid));
         Ok(line)

@@ -14,6 +14,7 @@ use crate::domain::label::{
     Annotator, Decision, Event, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Stand,
 };
 use crate::domain::segment::segment;
+use crate::domain::sight::InSight;
 use crate::domain::taxonomy::{Taxonomy, TaxonomyError};
 use crate::domain::text::Span;
 use crate::formats::notes::{self, BadRecord, Columns, Layout, Notes, Record};
@@ -168,7 +169,7 @@ struct Importer<'a> {
 struct Batch {
     documents: Vec<NewDocument>,
     /// The label of each document, where it has one.
-    labels: Vec<Option<Label>>,
+    labels: Vec<Option<(Label, Option<InSight>)>>,
     /// Labels that the taxonomy does not have.
     unknown: Vec<String>,
     without_patient: u64,
@@ -176,6 +177,15 @@ struct Batch {
     /// Bytes of text in it, and bytes of the file up to its end.
     bytes: usize,
     read: u64,
+}
+
+/// A label of a file, found on its sentence.
+struct Labelled {
+    sentence: SentenceId,
+    label: Label,
+    in_sight: Option<InSight>,
+    /// The sentence has only come with this file.
+    new: bool,
 }
 
 impl Batch {
@@ -248,7 +258,7 @@ impl Reader<'_> {
             .as_ref()
             .and(record.labels)
             .and_then(|words| self.label(&words).map_err(|_| batch.unknown.push(words.join(" + "))).ok());
-        batch.labels.push(label);
+        batch.labels.push(label.map(|label| (label, record.in_sight)));
         batch.documents.push(NewDocument {
             patient: PatientKey(patient.unwrap_or_else(|| external_id.clone())),
             external_id,
@@ -271,7 +281,9 @@ impl Reader<'_> {
 
 impl Importer<'_> {
     fn file(&mut self, root: &Path, file: &Path, cancel: &Cancel, watch: &mut Watch<'_>) -> Result<(), WorkflowError> {
-        let notes = notes::open(file, self.options.layout, &self.options.columns)?;
+        let named = Some(&self.project.file.title_column).filter(|name| !name.is_empty());
+        let columns = Columns { title: named.cloned(), ..self.options.columns.clone() };
+        let notes = notes::open(file, self.options.layout, &columns)?;
         self.report.recognised.push((file.into(), notes.recognised.clone()));
         if notes.mimic {
             // PhysioNet's terms forbid passing MIMIC to ordinary services; the gate reads this before anything leaves.
@@ -315,7 +327,7 @@ impl Importer<'_> {
             *self.report.unknown_labels.entry(words.clone()).or_default() += 1;
         }
         let inserts = self.store.insert_documents(&batch.documents, Origin::Real, &self.project.file.split)?;
-        let mut labelled: Vec<(SentenceId, Label, bool)> = Vec::new();
+        let mut labelled: Vec<Labelled> = Vec::new();
         for ((document, insert), label) in batch.documents.iter().zip(&inserts).zip(&batch.labels) {
             let new = matches!(insert, Insert::New(..));
             if new {
@@ -324,8 +336,9 @@ impl Importer<'_> {
             } else {
                 self.report.known += 1;
             }
-            if let (Some(label), false) = (label, document.sentences.is_empty()) {
-                labelled.push((insert.first_sentence(), label.clone(), new));
+            if let (Some((label, in_sight)), false) = (label, document.sentences.is_empty()) {
+                let (label, in_sight) = (label.clone(), *in_sight);
+                labelled.push(Labelled { sentence: insert.first_sentence(), label, in_sight, new });
             }
         }
         match self.options.labels.clone() {
@@ -336,10 +349,10 @@ impl Importer<'_> {
         batch.bad.iter().try_for_each(|bad| self.bad(file, bad))
     }
 
-    fn decide(&mut self, annotator: &Annotator, labelled: Vec<(SentenceId, Label, bool)>) -> Result<(), WorkflowError> {
+    fn decide(&mut self, annotator: &Annotator, labelled: Vec<Labelled>) -> Result<(), WorkflowError> {
         let taxonomy = self.project.taxonomy.hash();
         let mut events = Vec::with_capacity(labelled.len());
-        for (sentence, label, new) in labelled {
+        for Labelled { sentence, label, in_sight, new } in labelled {
             let standing = if new { None } else { self.store.decision(sentence, annotator)? };
             if standing.is_some_and(|decision| decision.stand.label.as_ref() == Some(&label)) {
                 self.report.known_labels += 1;
@@ -352,7 +365,7 @@ impl Importer<'_> {
                 sentence,
                 stand: Stand { label: Some(label), ..Stand::default() },
                 took: None,
-                proposal_visible: false,
+                in_sight,
                 proposal: None,
                 taxonomy: taxonomy.clone(),
                 supersedes: None,
@@ -362,7 +375,7 @@ impl Importer<'_> {
         Ok(self.store.append(&events)?)
     }
 
-    fn propose(&mut self, model: &str, labelled: Vec<(SentenceId, Label, bool)>) -> Result<(), WorkflowError> {
+    fn propose(&mut self, model: &str, labelled: Vec<Labelled>) -> Result<(), WorkflowError> {
         let run = match &self.run {
             Some(run) => run.clone(),
             None => {
@@ -389,7 +402,7 @@ impl Importer<'_> {
             }
         };
         let proposals: Vec<NewProposal> =
-            labelled.into_iter().map(|(sentence, label, _)| NewProposal::bare(sentence, label)).collect();
+            labelled.into_iter().map(|of| NewProposal::bare(of.sentence, of.label)).collect();
         let new = self.store.propose(&run, Source::Llm, &proposals)?;
         self.report.labels += new as u64;
         self.report.known_labels += (proposals.len() - new) as u64;

@@ -10,9 +10,11 @@ use crate::domain::corpus::{Origin, PatientKey, SentenceId};
 use crate::domain::gold::{Case, GoldReal, Rule, Settled, Vote};
 use crate::domain::label::{Label, Outcome, RunId, Source};
 use crate::domain::metrics::{Confusion, Pair, Report, confused, report};
+use crate::domain::sight::Blindness;
 use crate::domain::split::Split;
 use crate::domain::statistics::Bootstrap;
 use crate::domain::taxonomy::{Selection, Taxonomy};
+use crate::domain::visibility::{Face, Facts, Shown};
 use crate::store::{Changes, Store};
 
 /// One sentence's gold as the board holds it.
@@ -20,7 +22,7 @@ struct Entry {
     patient: u32,
     origin: Origin,
     case: Case,
-    settled: Option<(u64, bool)>,
+    settled: Option<(u64, Blindness)>,
 }
 
 /// Stands for the label of a binary run: some category, which one is not said. No run has both kinds of label.
@@ -109,7 +111,7 @@ impl Board {
                 flags.push(row.annotator.clone());
             }
             if let Some(label) = row.label {
-                votes.push(Vote { annotator: row.annotator, label, blind: row.blind, forked: row.forked });
+                votes.push(Vote { annotator: row.annotator, label, in_sight: row.in_sight, forked: row.forked });
             }
             touched.push(row.sentence);
         })?;
@@ -124,7 +126,7 @@ impl Board {
                 let patient = PatientKey(String::new());
                 entry.settled = GoldReal::settle(sentence, patient, entry.origin, &entry.case, rule)
                     .filter(|gold| taxonomy.knows(gold.label()))
-                    .map(|gold| (taxonomy.bits(gold.label()), gold.blind()));
+                    .map(|gold| (taxonomy.bits(gold.label()), gold.blindness()));
             }
         }
         let (runs, synthetic) = (&mut self.runs, &mut self.synthetic);
@@ -179,9 +181,9 @@ impl Board {
             .gold
             .iter()
             .filter_map(|(sentence, entry)| {
-                let ((gold, blind), (_, predicted)) = (entry.settled?, *proposed.labels.get(sentence)?);
+                let ((gold, blindness), (_, predicted)) = (entry.settled?, *proposed.labels.get(sentence)?);
                 let any = |bits| u64::from(bits != 0);
-                Some(Pair { patient: entry.patient, gold: any(gold), predicted: any(predicted), blind })
+                Some(Pair { patient: entry.patient, gold: any(gold), predicted: any(predicted), blindness })
             })
             .collect();
         Some(report(&pairs, 1, true, bootstrap))
@@ -208,10 +210,10 @@ impl Board {
             .gold
             .iter()
             .filter_map(|(sentence, entry)| {
-                let (gold, blind) = entry.settled?;
+                let (gold, blindness) = entry.settled?;
                 let (_, predicted) = *proposed.labels.get(sentence)?;
                 let held_out = source != Source::Classifier || tested(&entry.patient);
-                held_out.then_some((*sentence, Pair { patient: entry.patient, gold, predicted, blind }))
+                held_out.then_some((*sentence, Pair { patient: entry.patient, gold, predicted, blindness }))
             })
             .collect();
         rows.sort_unstable_by_key(|(sentence, _)| *sentence);
@@ -267,14 +269,19 @@ impl Board {
         names.next().is_some_and(|first| names.any(|name| name != first))
     }
 
-    /// Whether this annotator is still to decide on a sentence without knowing what others and machines say of it.
-    pub fn is_hidden(&self, project: &Project, id: SentenceId) -> bool {
-        let (who, protocol) = (&project.annotator, &project.file.protocol);
-        let Some((entry, patient)) = self.gold.get(&id).and_then(|e| Some((e, self.patients.get(&e.patient)?))) else {
-            return false;
+    /// What this annotator may see of a sentence at a face; of one that nobody has labelled, as if they had not decided.
+    pub fn shown(&self, project: &Project, face: Face, id: SentenceId) -> Shown {
+        let who = &project.annotator;
+        let entry = self.gold.get(&id);
+        let split = entry.and_then(|e| Some(self.patients.get(&e.patient)?.split));
+        let facts = Facts {
+            sentence: id,
+            origin: entry.map_or(Origin::Real, |entry| entry.origin),
+            // Of a patient that is not known, as of one that is scored on.
+            split: split.unwrap_or(Split::Test),
+            decided: entry.is_some_and(|entry| entry.case.votes.iter().any(|vote| vote.annotator == *who)),
         };
-        let decided = entry.case.votes.iter().any(|vote| vote.annotator == *who);
-        !decided && protocol.decides(who) && protocol.is_blind(who, id, patient.split)
+        project.viewer(face).shown(facts)
     }
 
     /// What experts say of each real sentence, with its patient's number; in order of sentences.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::WorkflowError;
 use crate::domain::label::Annotator;
 use crate::domain::taxonomy::Taxonomy;
+use crate::domain::visibility::{Face, Viewer};
 use crate::formats::project::{self, FILE_NAME, ProjectFile};
 use crate::formats::{FormatError, read_text, taxonomy};
 use crate::store::Store;
@@ -85,6 +86,11 @@ impl Project {
         let mut store = Store::open(&self.file.store)?;
         store.apply_splits(&self.file.split)?;
         Ok(store)
+    }
+
+    /// The project's annotator at a face of the program: who asks what may be shown.
+    pub fn viewer(&self, face: Face) -> Viewer<'_> {
+        Viewer { protocol: &self.file.protocol, person: &self.annotator, face }
     }
 
     /// Where trained models are saved.

@@ -16,11 +16,12 @@ use crate::classifier::{ClassifierError, Learner, sketch};
 use crate::domain::acquisition::{self, Candidate, Labelled as Known, Mix, Pool, Strategy, Why, order};
 use crate::domain::corpus::{PatientKey, SentenceId};
 use crate::domain::gold::GoldReal;
-use crate::domain::label::{Annotator, Label, Outcome, Run, RunKind, Source};
+use crate::domain::label::{Label, Outcome, Run, RunKind, Source};
 use crate::domain::split::{Split, Tier};
+use crate::domain::visibility::Face;
 use crate::formats::project::queue::QueueSettings;
 use crate::formats::project::training::{Method, TrainSettings};
-use crate::store::Store;
+use crate::store::{RankingRow, Store};
 
 /// The classifier is asked about so many open sentences, drawn at random where there are more.
 pub const MOST_ASKED: usize = 20_000;
@@ -34,8 +35,8 @@ const FEWEST_KINDS: usize = 3;
 pub struct Planned {
     /// The run.
     pub run: Run,
-    /// The sentences in their order, each with why it is there, as far as it may be said before a blind decision.
-    pub rows: Vec<(SentenceId, String)>,
+    /// The sentences in their order, each with why it is there.
+    pub rows: Vec<RankingRow>,
     /// What must be known about it: what it was learnt from, or why the order is that of the notes.
     pub note: String,
 }
@@ -94,6 +95,26 @@ pub fn plan(
     Ok(Some(Planned { run, rows, note }))
 }
 
+/// Why sentences stand where they do, as far as whoever asks may know.
+pub fn reasons(
+    project: &Project,
+    store: &Store,
+    rows: &[RankingRow],
+) -> Result<Vec<(SentenceId, String)>, WorkflowError> {
+    let viewer = project.viewer(Face::Report);
+    rows.iter()
+        .map(|row| {
+            let shown = viewer.shown(store.facts(row.sentence, &project.annotator)?);
+            Ok((row.sentence, super::review::reason(row.clone(), shown)))
+        })
+        .collect()
+}
+
+/// A reason that says nothing of machines.
+fn plain(sentence: SentenceId, why: &str) -> RankingRow {
+    RankingRow { sentence, why: why.to_owned(), veiled: why.to_owned() }
+}
+
 /// Whether enough has been decided since the newest plan for another one, and the order is one that learns from it.
 pub fn is_due(project: &Project, store: &Store) -> Result<bool, WorkflowError> {
     let QueueSettings { order, retrain_every, .. } = &project.file.queue;
@@ -120,7 +141,7 @@ fn open(project: &Project, store: &Store, board: &Board, gold: &[GoldReal]) -> R
 
 /// An order before it is kept.
 struct Made {
-    rows: Vec<(SentenceId, String)>,
+    rows: Vec<RankingRow>,
     note: String,
     /// Sentences that the order was made of.
     asked: usize,
@@ -154,7 +175,7 @@ impl Work<'_> {
         let positions: &Positions<'_> = &|label| train::positions(taxonomy, label);
         let kinds: FxHashSet<&Label> = train_set.rows().iter().map(|row| &row.label).collect();
         let wanted_kinds = FEWEST_KINDS.min(taxonomy.categories().len() + 1);
-        let made = |rows: Vec<(SentenceId, String)>, note: String, order: Mix| Made {
+        let made = |rows: Vec<RankingRow>, note: String, order: Mix| Made {
             asked: rows.len(),
             rows,
             note,
@@ -162,7 +183,7 @@ impl Work<'_> {
             order,
         };
         let as_notes_run = |why: &str| {
-            let rows = self.open.iter().take(settings.limit).map(|open| (open.id, why.to_owned())).collect();
+            let rows = self.open.iter().take(settings.limit).map(|open| plain(open.id, why)).collect();
             made(rows, why.to_owned(), Mix::of(Strategy::Note))
         };
         if settings.order == Mix::of(Strategy::Note) {
@@ -279,7 +300,7 @@ impl Work<'_> {
     }
 
     /// The order of training patients' sentences with those of the other patients among them.
-    fn with_others(&self, chosen: Vec<(SentenceId, Why)>, settings: &QueueSettings) -> Vec<(SentenceId, String)> {
+    fn with_others(&self, chosen: Vec<(SentenceId, Why)>, settings: &QueueSettings) -> Vec<RankingRow> {
         let others: Vec<&Open> = self.open.iter().filter(|open| open.split != Split::Train).collect();
         let mut drawn = acquisition::draw(others.len(), settings.seed).into_iter().map(|at| others[at]);
         let share = others.len() as f64 / self.open.len().max(1) as f64;
@@ -293,30 +314,22 @@ impl Work<'_> {
             let row = match other {
                 Some(open) => {
                     of_others += 1;
-                    let why = "drawn at random: what is scored on is nobody's choice";
-                    (open.id, why.to_owned())
+                    plain(open.id, "drawn at random: what is scored on is nobody's choice")
                 }
                 None => match chosen.next() {
-                    Some((id, why)) => (id, if self.is_blind(id) { why.veiled } else { why.to_string() }),
+                    Some((sentence, why)) => RankingRow { sentence, why: why.to_string(), veiled: why.veiled },
                     None => break,
                 },
             };
-            listed.insert(row.0);
+            listed.insert(row.sentence);
             rows.push(row);
         }
         // What is left are wordings that stand above already, and what was not asked about.
         let rest = self.open.iter().filter(|open| !listed.contains(&open.id)).take(limit - rows.len());
-        let rest: Vec<(SentenceId, String)> =
-            rest.map(|open| (open.id, "next in its note, behind all that is in order".to_owned())).collect();
+        let rest: Vec<RankingRow> =
+            rest.map(|open| plain(open.id, "next in its note, behind all that is in order")).collect();
         rows.extend(rest);
         rows
-    }
-
-    /// Whether anyone who may decide the sentence has to do so blind.
-    fn is_blind(&self, id: SentenceId) -> bool {
-        let protocol = &self.project.file.protocol;
-        let blind = |annotator: &Annotator| protocol.is_blind(annotator, id, Split::Train);
-        protocol.annotators.iter().chain([&self.project.annotator]).any(blind)
     }
 
     /// What the newest run of a language model says.

@@ -8,8 +8,10 @@ use crate::domain::corpus::{Document, Origin, Sentence, SentenceId};
 use crate::domain::label::{Decision, Event, Proposal, Source, Stand};
 use crate::domain::quality::Verdict;
 use crate::domain::queue::{Assigned, Filter, Progress};
-use crate::domain::split::Split;
-use crate::store::{Direction, Progression, Store, Undone};
+use crate::domain::sight::{Cue, InSight};
+use crate::domain::split::{Split, Tier};
+use crate::domain::visibility::{Face, Facts, Shown, Viewer};
+use crate::store::{Direction, Progression, RankingRow, Store, Undone};
 use crate::workflow::refusal::Refusal;
 
 /// Where a sentence is looked at, and so what is asked of whom.
@@ -47,6 +49,14 @@ impl Desk {
             Self::Adjudicate => Filter { disputed: Some(project.file.rule()), ..Filter::default() },
         }
     }
+
+    /// The face that it is to the rule of who sees what.
+    pub fn face(self) -> Face {
+        match self {
+            Self::Review | Self::Bronze => Face::Review,
+            Self::Adjudicate => Face::Adjudicate,
+        }
+    }
 }
 
 /// A sentence with all that its annotator may see.
@@ -78,8 +88,8 @@ pub struct Item {
     pub settled: Vec<Decision>,
     /// The annotator's own.
     pub mine: Option<Decision>,
-    /// Whether proposals and others' decisions are held back until the annotator has decided.
-    pub hidden: bool,
+    /// What may be shown of it. What may not is not even read.
+    pub shown: Shown,
 }
 
 impl Item {
@@ -93,6 +103,16 @@ impl Item {
         self.mine.as_ref().and_then(|d| d.stand.edited.as_deref()).unwrap_or_else(|| self.text())
     }
 
+    /// What of it sways whoever decides on it now.
+    pub fn in_sight(&self) -> InSight {
+        let machine_reason = self.why.is_some() && self.shown.machines && self.document.origin == Origin::Real;
+        InSight::NOTHING
+            .with_if(Cue::Machine, !self.silver.is_empty())
+            .with_if(Cue::Classifier, self.classifier.is_some() || machine_reason)
+            .with_if(Cue::Colleague, !self.others.is_empty() || !self.settled.is_empty())
+            .with_if(Cue::Doubt, self.doubted)
+    }
+
     /// The language model's newest proposal.
     pub fn proposal(&self) -> Option<&Proposal> {
         self.silver.first()
@@ -104,29 +124,28 @@ impl Item {
     }
 }
 
-/// Fetches a sentence. Where the protocol is blind, what machines and others say is not even read before the annotator has
-/// decided: nothing downstream can show it by mistake. A synthetic sentence's target is always shown: it is what the
-/// verdict is about. An adjudicator sees what the experts say, and of machines only where the protocol is not blind.
+/// Fetches a sentence with what its annotator may see of it. What is hidden is not even read: nothing downstream can show it by
+/// mistake.
 pub fn item(project: &Project, store: &Store, desk: Desk, id: SentenceId) -> Result<Item, WorkflowError> {
     let sentence = store.sentence(id)?;
-    let document = store.document(sentence.document)?;
+    let mut document = store.document(sentence.document)?;
     let context = store.sentences(sentence.document)?;
-    let mut decisions = store.decisions(id)?;
-    let mine = decisions.iter().position(|d| d.annotator == project.annotator).map(|at| decisions.remove(at));
-    let decided = mine.as_ref().is_some_and(|d| d.stand.label.is_some());
+    let mut others = store.decisions(id)?;
+    let mine = others.iter().position(|d| d.annotator == project.annotator).map(|at| others.remove(at));
+    let decided = mine.as_ref().is_some_and(|d| d.stand.label.is_some() || d.stand.rejected);
     let split = project.file.split.split(&document.patient);
-    let blind = project.file.protocol.is_blind(&project.annotator, id, split);
-    let hidden = blind && !decided && document.origin == Origin::Real && desk != Desk::Adjudicate;
-    let without_machines = hidden || (blind && desk == Desk::Adjudicate);
+    let facts = Facts { sentence: id, origin: document.origin, split, decided };
+    let shown = project.viewer(desk.face()).shown(facts);
     let (mut silver, mut classifier, mut doubt) = (Vec::new(), None, None);
     let mut settled = Vec::new();
-    if hidden {
-        decisions.clear();
-    } else {
+    if shown.colleagues {
         settled = store.settlements(id)?;
+    } else {
+        others.clear();
     }
-    if !without_machines {
-        doubt = store.doubt_about(id)?;
+    if shown.machines {
+        // A doubt names the label that is doubted, which may be a colleague's.
+        doubt = store.doubt_about(id)?.filter(|doubt| doubt.tier != Tier::Gold || shown.colleagues);
         for proposal in store.proposals(id)? {
             match proposal.source {
                 Source::Classifier if classifier.is_none() => {
@@ -136,6 +155,10 @@ pub fn item(project: &Project, store: &Store, desk: Desk, id: SentenceId) -> Res
                 Source::Llm => silver.push(proposal),
             }
         }
+    } else if document.origin == Origin::Real && project.file.title_column.is_empty() {
+        // What stands in the columns of a title and a kind is not known; it may be the label.
+        document.title.clear();
+        document.kind.clear();
     }
     let verdicts = if document.origin == Origin::Synthetic { store.verdicts(id)? } else { Vec::new() };
     let doubted = store.is_doubted(id)?;
@@ -145,11 +168,10 @@ pub fn item(project: &Project, store: &Store, desk: Desk, id: SentenceId) -> Res
     };
     let why = match split_since {
         Some(label) => Some(format!("you said {}, which was split since", label.join())),
-        // Where someone decides blind, the plan says nothing of what the machine thinks.
-        None if desk == Desk::Review => store.ranked_because(id)?,
+        None if desk == Desk::Review => store.ranked_because(id)?.map(|ranked| reason(ranked, shown)),
         None => None,
     };
-    let others = decisions;
+    let why = why.filter(|why| !why.is_empty());
     Ok(Item {
         sentence,
         document,
@@ -164,8 +186,13 @@ pub fn item(project: &Project, store: &Store, desk: Desk, id: SentenceId) -> Res
         others,
         settled,
         mine,
-        hidden,
+        shown,
     })
+}
+
+/// Why a sentence stands where it does in the order, as far as it may be said.
+pub(super) fn reason(ranked: RankingRow, shown: Shown) -> String {
+    if shown.machines { ranked.why } else { ranked.veiled }
 }
 
 /// Probabilities stand in the order of the categories that there were; where these are others now, they say nothing.
@@ -181,14 +208,20 @@ fn without_foreign_probabilities(
     Ok(proposal)
 }
 
-/// Takes a stand on a sentence that has been on the screen for `took` milliseconds, and commits it.
-pub fn decide(
-    project: &Project,
-    store: &mut Store,
-    item: &Item,
-    stand: Stand,
-    took: Option<u32>,
-) -> Result<(), WorkflowError> {
+/// A stand that somebody takes on a sentence, and how they came to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taking {
+    /// The stand.
+    pub stand: Stand,
+    /// Milliseconds that the sentence has been on the screen.
+    pub took: Option<u32>,
+    /// What had been in sight besides what is on the screen: a search or a list by a label, another screen.
+    pub besides: InSight,
+}
+
+/// Takes a stand on a sentence, and commits it.
+pub fn decide(project: &Project, store: &mut Store, item: &Item, taking: Taking) -> Result<(), WorkflowError> {
+    let Taking { stand, took, besides } = taking;
     if let Some(label) = &stand.label {
         project.taxonomy.check(label)?;
     }
@@ -203,17 +236,20 @@ pub fn decide(
             return Err(Refusal::not_allowed(annotator, said).hint("`goldsmith assign` gives out what is left").into());
         }
     }
-    let visible = !item.hidden && (item.proposal().is_some() || item.classifier.is_some() || item.doubt.is_some());
-    // A decision that was blind stays so when its comment or flag is changed after the reveal.
+    // A decision stays what it was when its comment or flag is changed after the reveal.
     let unchanged = item.mine.as_ref().filter(|mine| mine.stand.label == stand.label && stand.label.is_some());
+    let in_sight = match unchanged {
+        Some(mine) => mine.in_sight,
+        None => Some(item.in_sight().and(besides).and(revealed_before(project, store, item)?)),
+    };
     let decision = Decision {
         id: new_event_id(),
         at: now(),
         annotator: project.annotator.clone(),
         sentence: item.sentence.id,
         took,
-        proposal_visible: unchanged.map_or(visible, |mine| mine.proposal_visible),
-        proposal: item.proposal().filter(|_| visible && stand.label.is_some()).map(|proposal| proposal.id),
+        in_sight,
+        proposal: item.proposal().filter(|_| stand.label.is_some()).map(|proposal| proposal.id),
         taxonomy: project.taxonomy.hash(),
         supersedes: None,
         stand,
@@ -221,38 +257,78 @@ pub fn decide(
     Ok(store.append(&[Event::Decide(decision)])?)
 }
 
+/// What somebody has seen who had spoken before, and may have taken it back: all that is shown after a decision, and what a
+/// dispute shows.
+fn revealed_before(project: &Project, store: &Store, item: &Item) -> Result<InSight, WorkflowError> {
+    let id = item.sentence.id;
+    let before = store.has_said(id, &project.annotator)?;
+    let mut seen = InSight::NOTHING.with_if(Cue::Colleague, before.settled);
+    if !before.decided {
+        return Ok(seen);
+    }
+    let facts = Facts { sentence: id, origin: item.document.origin, split: item.split, decided: true };
+    let shown = project.viewer(Face::Review).shown(facts);
+    if shown.machines {
+        for proposal in store.proposals(id)? {
+            let cue = if proposal.source == Source::Classifier { Cue::Classifier } else { Cue::Machine };
+            seen = seen.with(cue);
+        }
+    }
+    let others = store.decisions(id)?.iter().any(|decision| decision.annotator != project.annotator);
+    Ok(seen.with_if(Cue::Colleague, shown.colleagues && (others || !store.settlements(id)?.is_empty())))
+}
+
 /// Settles a sentence as an adjudicator, over whatever the experts say; theirs stays as it is. The reason is the comment of the
 /// stand.
-pub fn settle(
-    project: &Project,
-    store: &mut Store,
-    item: &Item,
-    stand: Stand,
-    took: Option<u32>,
-) -> Result<(), WorkflowError> {
+pub fn settle(project: &Project, store: &mut Store, item: &Item, taking: Taking) -> Result<(), WorkflowError> {
+    let Taking { stand, took, besides } = taking;
     let annotator = &project.annotator;
     if !project.file.protocol.adjudicates(annotator) {
         let said = format!("{annotator} is not among the `adjudicators` of [protocol] in goldsmith.toml");
         return Err(Refusal::not_allowed(annotator, format!("{said}; nothing was saved")).into());
     }
+    if !item.shown.colleagues {
+        let said = format!("{annotator} is an annotator too and has not decided this sentence yet");
+        return Err(Refusal::not_allowed(annotator, said).hint("decide it in Review first").into());
+    }
     let Some(label) = &stand.label else {
         return Err(Refusal::invalid("label", "a settlement needs a label: a category, or None").into());
     };
     project.taxonomy.check(label)?;
-    let visible = item.proposal().is_some() || item.classifier.is_some() || item.doubt.is_some();
     let settlement = Decision {
         id: new_event_id(),
         at: now(),
         annotator: annotator.clone(),
         sentence: item.sentence.id,
         took,
-        proposal_visible: visible,
-        proposal: item.proposal().filter(|_| visible).map(|proposal| proposal.id),
+        // An adjudicator who decided it as an expert has seen what is shown after that.
+        in_sight: Some(item.in_sight().and(besides).and(revealed_before(project, store, item)?)),
+        proposal: item.proposal().map(|proposal| proposal.id),
         taxonomy: project.taxonomy.hash(),
         supersedes: None,
         stand,
     };
     Ok(store.append(&[Event::Settle(settlement)])?)
+}
+
+/// What is disputed is looked through as an adjudicator, all else as whoever decides.
+fn searcher<'a>(project: &'a Project, filter: &Filter) -> Viewer<'a> {
+    project.viewer(if filter.disputed.is_some() { Face::Adjudicate } else { Face::List })
+}
+
+/// The search, held to what this annotator may be shown; every search of the workbench goes through it.
+fn held(project: &Project, filter: &Filter) -> Filter {
+    searcher(project, filter).held_to_what_is_shown(filter)
+}
+
+/// Why a search lists less than all that passes it; `None` where it lists all.
+pub fn why_held(project: &Project, filter: &Filter) -> Option<&'static str> {
+    searcher(project, filter).why_held(filter)
+}
+
+/// How many sentences pass a search, counted up to `limit`.
+pub fn count(project: &Project, store: &Store, filter: &Filter, limit: u64) -> Result<u64, WorkflowError> {
+    Ok(store.count(&held(project, filter), &project.annotator, limit)?)
 }
 
 /// The nearest sentence that passes the filter beyond `from`.
@@ -263,7 +339,7 @@ pub fn seek(
     from: Option<SentenceId>,
     direction: Direction,
 ) -> Result<Option<SentenceId>, WorkflowError> {
-    Ok(store.seek(filter, &project.annotator, from, direction)?)
+    Ok(store.seek(&held(project, filter), &project.annotator, from, direction)?)
 }
 
 /// Takes back the annotator's last decision, wherever it was.
@@ -326,7 +402,7 @@ pub fn progress(project: &Project, store: &Store, desk: Desk) -> Result<(Progres
         }
         Desk::Review | Desk::Bronze => store.progression(&project.annotator, all.origin)?,
         Desk::Adjudicate => {
-            let (disputed, settled) = (store.count(&all, &project.annotator, i64::MAX as u64)?, store.settled_count()?);
+            let (disputed, settled) = (count(project, store, &all, i64::MAX as u64)?, store.settled_count()?);
             Progression { decided: settled, total: settled + disputed }
         }
     };

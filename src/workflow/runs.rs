@@ -11,6 +11,7 @@ use crate::domain::label::{Label, Outcome, Run, RunKind};
 use crate::domain::statistics::Bootstrap;
 use crate::domain::statistics::agreement::cohen_kappa_of_pairs;
 use crate::domain::taxonomy::Taxonomy;
+use crate::domain::visibility::Face;
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 
@@ -136,6 +137,8 @@ pub struct Diff {
     pub categories: Vec<Change>,
     /// Sentences that flipped, in order.
     pub flips: Vec<Flip>,
+    /// Sentences that flipped and are not listed: whoever asks has still to decide them without knowing these labels.
+    pub withheld: usize,
 }
 
 /// Compares two runs that labelled real sentences.
@@ -181,15 +184,23 @@ pub fn diff(project: &Project, store: &Store, before: &Run, after: &Run) -> Resu
         });
     }
     let flipped: Vec<(SentenceId, u64, u64)> = shared.iter().copied().filter(|(_, a, b)| a != b).collect();
-    let ids: Vec<SentenceId> = flipped.iter().map(|(id, ..)| *id).collect();
+    let viewer = project.viewer(Face::Report);
+    let mut told: Vec<(SentenceId, u64, u64, bool)> = Vec::new();
+    for (id, a, b) in &flipped {
+        let shown = viewer.shown(store.facts(*id, &project.annotator)?);
+        if shown.machines {
+            told.push((*id, *a, *b, shown.colleagues));
+        }
+    }
+    let ids: Vec<SentenceId> = told.iter().map(|(id, ..)| *id).collect();
     let gold: rustc_hash::FxHashMap<SentenceId, Label> =
         board.gold(project).into_iter().map(|gold| (gold.sentence(), gold.label().clone())).collect();
-    let flips = store.texts(&ids)?.into_iter().zip(&flipped).map(|(row, (id, a, b))| Flip {
+    let flips = store.texts(&ids)?.into_iter().zip(&told).map(|(row, (id, a, b, with_gold))| Flip {
         sentence: *id,
         text: row.text,
         before: label(*a),
         after: label(*b),
-        gold: gold.get(id).cloned(),
+        gold: gold.get(id).filter(|_| *with_gold).cloned(),
     });
     let agreed = shared.len() - flipped.len();
     Ok(Diff {
@@ -201,6 +212,7 @@ pub fn diff(project: &Project, store: &Store, before: &Run, after: &Run) -> Resu
         settings: settings(before, after),
         categories,
         flips: flips.collect(),
+        withheld: flipped.len() - told.len(),
     })
 }
 

@@ -430,7 +430,7 @@ pub fn score(
                 patient: *patients.entry(gold.patient().clone()).or_insert(next),
                 gold: taxonomy.bits(gold.label()),
                 predicted: taxonomy.bits(&chosen_label(&*model, row)),
-                blind: gold.blind(),
+                blindness: gold.blindness(),
             }
         })
         .collect();

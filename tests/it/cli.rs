@@ -64,7 +64,7 @@ fn faults_of_a_project_file_are_named_by_place() {
     let text = fs::read_to_string(&path).unwrap().replace("policy = \"majority\"", "policy = \"most\"");
     fs::write(&path, text).unwrap();
     let said = fails(&["metrics", "--project", &root]);
-    assert!(said.contains("goldsmith.toml:20:10: `policy` must be"), "{said}");
+    assert!(said.contains("goldsmith.toml:26:10: `policy` must be"), "{said}");
 }
 
 #[test]

@@ -258,6 +258,13 @@ fn a_store_of_a_version_to_come_is_refused_and_left_alone() {
 const EXPERIMENT: [&str; 9] =
     ["experiment", "--tasks", "multi", "--sets", "gold,gold+silver", "--seeds", "1", "--jobs", "1"];
 
+/// An export as it is written now: its newest form, where that was changed on purpose.
+fn exported(name: &str) -> String {
+    let newer = format!("exports/7/{name}");
+    let is_there = golden(&newer).exists() || golden(&format!("{newer}.gz")).exists();
+    text(&if is_there { newer } else { format!("exports/{name}") })
+}
+
 #[test]
 fn what_goes_out_is_written_as_it_was() {
     let study = Study::of_version(6);
@@ -280,11 +287,11 @@ fn what_goes_out_is_written_as_it_was() {
         ("egress.json", &["egress", "--json"]),
     ];
     for (name, arguments) in outputs {
-        assert_same(name, &study.prints(arguments), &text(&format!("exports/{name}")));
+        assert_same(name, &study.prints(arguments), &exported(name));
     }
     // These may gain a number; none may go.
     for (name, arguments) in [("agreement.json", &["agreement", "--json"]), ("status.json", &["status", "--json"])] {
-        let mut lost = keys(&serde_json::from_str(&text(&format!("exports/{name}"))).unwrap());
+        let mut lost = keys(&serde_json::from_str(&exported(name)).unwrap());
         let now = keys(&study.json(arguments));
         lost.retain(|key| !now.contains(key));
         assert!(lost.is_empty(), "{name} has lost {lost:?}");
@@ -311,7 +318,7 @@ fn an_experiment_finds_its_cells_again() {
     assert!(said.contains("experiment 1059c40a: 2 cells, 2 done before"), "{said}");
     for (format, name) in [("json", "experiment.json"), ("csv", "experiment.csv")] {
         let printed = study.prints(&[&EXPERIMENT[..], &["--format", format]].concat());
-        assert_same(name, &printed, &text(&format!("exports/{name}")));
+        assert_same(name, &printed, &exported(name));
     }
 }
 

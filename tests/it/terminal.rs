@@ -19,7 +19,9 @@ pub(super) fn project(sentences: &[&str]) -> (tempfile::TempDir, String) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // Proposals are seen on patients of the test split too.
     let file = format!("{root}/goldsmith.toml");
-    fs::write(&file, fs::read_to_string(&file).unwrap().replace("blind = \"test\"", "blind = \"never\"")).unwrap();
+    let text = fs::read_to_string(&file).unwrap().replace("blind = \"test\"", "blind = \"never\"");
+    // And what others say, before one has decided.
+    fs::write(&file, text.replace("show_others = \"after\"", "show_others = \"before\"")).unwrap();
     (folder, root)
 }
 

@@ -1,5 +1,6 @@
 //! The paired bootstrap by patient: the same drawn patients for every system and seed.
 
+use crate::domain::sight::Blindness;
 use serde::Serialize;
 
 use super::Spread;
@@ -13,8 +14,8 @@ pub struct Tested {
     pub patient: u32,
     /// The settled label as bits.
     pub gold: u64,
-    /// Whether it was decided without sight of a machine's label.
-    pub blind: bool,
+    /// Whether it was decided with nothing in sight.
+    pub blindness: Blindness,
 }
 
 /// A system to compare: labels of the test sentences, in their order, from each seed.
@@ -71,7 +72,7 @@ fn table(tested: &[Tested], labels: &[u64], categories: usize) -> Table {
         patient: tested.patient,
         gold: tested.gold,
         predicted: *label,
-        blind: tested.blind,
+        blindness: tested.blindness,
     });
     Table::of(pairs, categories)
 }

@@ -1,5 +1,6 @@
 //! Against scikit-learn, scipy and every resample there is: `tests/reference/comparison.py`.
 
+use crate::domain::sight::Blindness;
 use serde_json::Value;
 
 use super::paired::compare_drawn;
@@ -38,7 +39,7 @@ fn spread_is_the_sample_standard_deviation_and_undefined_stays_undefined() {
 
 #[test]
 fn a_gain_on_few_patients_is_no_more_than_chance() {
-    let tested: Vec<Tested> = (0..6).map(|i| Tested { patient: i / 2, gold: 1, blind: true }).collect();
+    let tested: Vec<Tested> = (0..6).map(|i| Tested { patient: i / 2, gold: 1, blindness: Blindness::Blind }).collect();
     let (right, wrong) = ([1u64; 6], [0u64; 6]);
     let first = System { seeds: vec![(1, &wrong)], against: None };
     let second = System { seeds: vec![(1, &right)], against: Some(0) };
@@ -67,7 +68,9 @@ fn made(reference: &Value) -> Made {
     let gold = bits(&reference["gold"]);
     let tested = numbers(&reference["patient"]).into_iter().zip(gold);
     Made {
-        tested: tested.map(|(patient, gold)| Tested { patient: patient as u32, gold, blind: true }).collect(),
+        tested: tested
+            .map(|(patient, gold)| Tested { patient: patient as u32, gold, blindness: Blindness::Blind })
+            .collect(),
         labels: ["first", "second"].map(|system| reference[system].as_array().unwrap().iter().map(bits).collect()),
     }
 }
@@ -113,7 +116,12 @@ fn over_every_resample_the_bootstrap_is_exact() {
                     .tested
                     .iter()
                     .zip(labels)
-                    .map(|(t, predicted)| Pair { patient: t.patient, gold: t.gold, predicted: *predicted, blind: true })
+                    .map(|(t, predicted)| Pair {
+                        patient: t.patient,
+                        gold: t.gold,
+                        predicted: *predicted,
+                        blindness: Blindness::Blind,
+                    })
                     .collect();
                 Table::of(pairs.iter().copied(), 3)
             };
@@ -159,7 +167,7 @@ fn drawn_resamples_come_near_all_of_them() {
 
 #[test]
 fn seeds_pair_up_and_what_only_one_has_is_no_difference() {
-    let tested: Vec<Tested> = (0..4).map(|i| Tested { patient: i, gold: 1, blind: true }).collect();
+    let tested: Vec<Tested> = (0..4).map(|i| Tested { patient: i, gold: 1, blindness: Blindness::Blind }).collect();
     let (right, wrong) = ([1u64; 4], [0u64; 4]);
     let first = System { seeds: vec![(1, &wrong), (2, &right)], against: None };
     let second = System { seeds: vec![(2, &right), (3, &wrong)], against: Some(0) };
@@ -176,7 +184,7 @@ fn seeds_pair_up_and_what_only_one_has_is_no_difference() {
 
 #[test]
 fn undefined_is_never_zero() {
-    let tested: Vec<Tested> = (0..4).map(|i| Tested { patient: i, gold: 0, blind: true }).collect();
+    let tested: Vec<Tested> = (0..4).map(|i| Tested { patient: i, gold: 0, blindness: Blindness::Blind }).collect();
     let nothing = [0u64; 4];
     let system = |against| System { seeds: vec![(1, nothing.as_slice())], against };
     let compared = compare(&tested, &[system(None), system(Some(0))], 1, true, Bootstrap::default());

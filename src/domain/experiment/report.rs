@@ -6,6 +6,7 @@ use super::{Cell, Done, Mix, Task};
 use crate::domain::comparison::{Compared, Gain, Spread, System, Tested, Verdict, compare, majority};
 use crate::domain::label::RunId;
 use crate::domain::metrics::Shape;
+use crate::domain::sight::Blindness;
 use crate::domain::split::Tier;
 use crate::domain::statistics::{Bootstrap, McNemar, holm};
 
@@ -69,6 +70,8 @@ pub struct Report {
     pub patients: usize,
     /// Share of the test sentences that were decided blind.
     pub blind: Option<f64>,
+    /// Share of those of which it is not known.
+    pub blind_unknown: Option<f64>,
     /// Validation sentences.
     pub validation: usize,
     /// How intervals and p were made.
@@ -286,14 +289,18 @@ impl Report {
         }
         let patients: std::collections::BTreeSet<u32> = subject.tested.iter().map(|t| t.patient).collect();
         let sentences = subject.tested.len();
-        let blind = subject.tested.iter().filter(|t| t.blind).count();
+        let share = |kind| {
+            let some = subject.tested.iter().filter(|t| t.blindness == kind).count();
+            (sentences > 0).then(|| some as f64 / sentences as f64)
+        };
         Self {
             experiment: subject.id.clone(),
             project: subject.project.clone(),
             taxonomy: subject.taxonomy.clone(),
             sentences,
             patients: patients.len(),
-            blind: (sentences > 0).then(|| blind as f64 / sentences as f64),
+            blind: share(Blindness::Blind),
+            blind_unknown: share(Blindness::Unknown),
             validation: subject.validation,
             bootstrap,
             planned: subject.cells.len(),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::comparison::{Tested, Verdict};
 use crate::domain::corpus::SentenceId;
+use crate::domain::sight::Blindness;
 use crate::domain::statistics::Bootstrap;
 
 fn plan() -> Plan {
@@ -56,7 +57,13 @@ fn subject() -> Subject {
         taxonomy: "t".into(),
         categories: vec![("a".into(), "A".into()), ("b".into(), "B".into())],
         single: true,
-        tested: (0..60u32).map(|i| Tested { patient: i / 5, gold: u64::from(i % 2), blind: i < 30 }).collect(),
+        tested: (0..60u32)
+            .map(|i| Tested {
+                patient: i / 5,
+                gold: u64::from(i % 2),
+                blindness: if i < 30 { Blindness::Blind } else { Blindness::Seen },
+            })
+            .collect(),
         validation: 7,
         cells: plan().cells(),
         warnings: vec!["a warning".into()],

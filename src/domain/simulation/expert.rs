@@ -9,6 +9,7 @@ use super::Stage;
 use crate::domain::category::CategoryKey;
 use crate::domain::gold::{Case, Policy, Rule, Settled, Vote};
 use crate::domain::label::{Annotator, Label};
+use crate::domain::sight::{Cue, InSight};
 use crate::domain::taxonomy::Selection;
 
 /// One expert.
@@ -130,7 +131,7 @@ impl Protocol {
         let votes = labels.iter().enumerate().map(|(i, outputs)| Vote {
             annotator: Annotator(i.to_string()),
             label: of_outputs(outputs),
-            blind: !self.assisted,
+            in_sight: Some(InSight::NOTHING.with_if(Cue::Classifier, self.assisted)),
             forked: false,
         });
         let case = Case { votes: votes.collect(), ..Case::default() };

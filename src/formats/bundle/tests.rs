@@ -40,6 +40,7 @@ fn event(n: u64, comment: &str) -> Item {
             stand: Some(Stand { label, comment: comment.into(), ..Stand::default() }),
             took: Some(n as u32),
             proposal_visible: Some(n.is_multiple_of(2)),
+            in_sight: None,
             proposal: None,
             taxonomy: Some("t1".into()),
             supersedes: Some(Vec::new()),

@@ -2,6 +2,7 @@
 
 use crate::domain::comparison::{Spread, Verdict};
 use crate::domain::experiment::{Grid, Judged, Report, RowKind, RowScores, SetScores};
+use crate::domain::metrics::blind_words;
 use crate::formats::tables::{counted, percent};
 
 /// A table.
@@ -55,7 +56,8 @@ pub(super) fn title(grid: &Grid) -> String {
 
 /// What stands above all tables.
 pub(super) fn facts(report: &Report) -> String {
-    let blind = report.blind.map_or_else(String::new, |b| format!(", {:.0} % decided blind", 100.0 * b));
+    let blind =
+        report.blind.zip(report.blind_unknown).map_or_else(String::new, |(b, u)| format!(", {}", blind_words(b, u)));
     let mut out = format!(
         "Experiment {} of {}: {} of {}, tested on {} of {}{blind}; {} for validation.\n",
         report.experiment,

@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::comparison::Tested;
 use crate::domain::experiment::{Done, Mix, Plan, Subject, Task, Trained};
 use crate::domain::label::RunId;
+use crate::domain::sight::Blindness;
 use crate::domain::statistics::Bootstrap;
 
 fn report() -> Report {
@@ -25,7 +26,9 @@ fn report() -> Report {
             name("care", "Care of a person who cannot live alone any more\u{1b}[31m"),
         ],
         single: true,
-        tested: (0..90u32).map(|i| Tested { patient: i / 6, gold: [0, 1, 2][i as usize % 3], blind: true }).collect(),
+        tested: (0..90u32)
+            .map(|i| Tested { patient: i / 6, gold: [0, 1, 2][i as usize % 3], blindness: Blindness::Blind })
+            .collect(),
         validation: 12,
         cells: plan.cells(),
         warnings: vec!["3 test sentences <stand> in silver".into()],

@@ -6,6 +6,7 @@ use crate::domain::label::tests::run;
 use crate::domain::label::{Decision, Event, NewProposal, ProposalId, RunId, RunKind, Source, Stand, Timestamp};
 use crate::domain::lineage::Lineage;
 use crate::domain::record::EventKind;
+use crate::domain::sight::{Cue, InSight};
 use crate::domain::split::SplitPlan;
 use crate::domain::text::Span;
 
@@ -21,7 +22,7 @@ fn decision(id: &str, at: i64, annotator: &str, stand: Stand) -> Decision {
         sentence: SentenceId(1),
         stand,
         took: None,
-        proposal_visible: false,
+        in_sight: None,
         proposal: None,
         taxonomy: "guide-1".into(),
         supersedes: None,
@@ -50,13 +51,13 @@ fn one_of_each() -> Store {
     let proposal = NewProposal::bare(SentenceId(1), Label::parse("mood").unwrap());
     store.propose(&RunId("run-1".into()), Source::Llm, &[proposal]).unwrap();
 
-    let first = decision("e-01", 1_000, "ann", Stand { flagged: true, ..said("memory", "Größe?") });
-    let seen = Decision { took: Some(900), proposal_visible: true, proposal: Some(ProposalId(1)), ..first };
+    // An entry of before `in_sight` that says that a machine's label was seen: none is made any more, but they are read.
+    let seen: Record = serde_json::from_str(CHAINED.lines().next().unwrap().split_once(' ').unwrap().1).unwrap();
+    store.merge(&[seen], &[]).unwrap();
     let skipped = Stand { skipped: true, ..Stand::default() };
     let reworded = Stand { rejected: true, edited: Some("She forgot.".into()), ..Stand::default() };
     store
         .append(&[
-            Event::Decide(seen),
             Event::Decide(decision("e-02", 2_000, "ann", said("", ""))),
             Event::Decide(decision("e-03", 3_000, "ben", skipped)),
             Event::Decide(decision("e-04", 4_000, "cay", reworded)),
@@ -80,6 +81,7 @@ fn one_of_each() -> Store {
         stand: Some(said("care", "")),
         took: None,
         proposal_visible: Some(false),
+        in_sight: None,
         proposal: None,
         taxonomy: Some("guide-2".into()),
         supersedes: None,
@@ -101,6 +103,30 @@ fn one_of_each() -> Store {
         done.unwrap();
     }
     store
+}
+
+/// An entry that says what had been in sight; never edited either.
+const IN_SIGHT: &str = include_str!("../../../tests/golden/chain-in-sight.txt");
+
+#[test]
+fn what_had_been_in_sight_is_chained() {
+    let mut store = one_of_each();
+    let first = decision("e-11", 11_000, "ann", Stand { flagged: true, ..said("memory", "Größe?") });
+    let in_sight = Some(InSight::NOTHING.with(Cue::Machine).with(Cue::Colleague));
+    let seen = Decision { took: Some(900), in_sight, proposal: Some(ProposalId(1)), ..first };
+    let blind = Decision { in_sight: Some(InSight::NOTHING), ..decision("e-12", 12_000, "ben", said("", "")) };
+    store.append(&[Event::Decide(seen), Event::Decide(blind)]).unwrap();
+    let (records, _) = store.records(10).unwrap();
+    let links: Vec<Link> = store
+        .with(|c| {
+            let mut read = c.prepare("SELECT hash FROM chain WHERE position > 10 ORDER BY position")?;
+            read.query_map([], |row| row.get(0))?.collect()
+        })
+        .unwrap();
+    let text = |record: &Record| serde_json::to_string(record).unwrap();
+    let made: Vec<String> =
+        links.iter().zip(&records).map(|(link, record)| format!("{} {}", hex::encode(link), text(record))).collect();
+    assert_eq!(made, IN_SIGHT.lines().collect::<Vec<_>>());
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn decision(id: &str, who: &str, sentence: SentenceId, label: &str) -> Decision 
         sentence,
         stand: Stand { label: Some(Label::parse(label).unwrap()), ..Stand::default() },
         took: None,
-        proposal_visible: false,
+        in_sight: Some(crate::domain::sight::InSight::NOTHING),
         proposal: None,
         taxonomy: "t".into(),
         supersedes: None,
@@ -272,8 +272,10 @@ fn whatever_is_changed_behind_the_programs_back_is_named() {
         ),
         ("UPDATE events SET stand = 'x' WHERE id = '2'", vec![changed(2, "2")]),
         ("UPDATE standing SET label = 'care' WHERE sentence = 2", vec![standing(2, "ann")]),
-        ("INSERT INTO standing SELECT sentence, 'eve', seq, label, rejected, skipped, flagged, commented, blind, forked
+        ("INSERT INTO standing SELECT sentence, 'eve', seq, label, rejected, skipped, flagged, commented, blind, forked, in_sight
               FROM standing WHERE sentence = 1", vec![standing(1, "eve")]),
+        ("UPDATE events SET in_sight = 'colleague' WHERE id = '2'", vec![changed(2, "2"), standing(2, "ann")]),
+        ("UPDATE standing SET in_sight = 'colleague' WHERE sentence = 2", vec![standing(2, "ann")]),
         ("DELETE FROM events WHERE id = '1'", vec![removed(1, Some("1")), standing(1, "ann")]),
         ("DELETE FROM events WHERE id = '1'; DELETE FROM chain WHERE event = '1'", vec![removed(1, None), standing(1, "ann")]),
         ("DELETE FROM events WHERE id = '3'; DELETE FROM chain WHERE event = '3'",

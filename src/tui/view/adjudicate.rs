@@ -23,12 +23,16 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewS
     let Some(item) = &state.item else {
         let said = if !state.loaded {
             "reading ...".to_owned()
+        } else if state.held.is_some() {
+            format!("nothing is {} that you may see; {} settled so far", waiting(state), state.decided)
         } else if state.query.is_empty() {
             format!("nothing is {}; {} settled so far", waiting(state), state.decided)
         } else {
             format!("nothing passes `{}`; {} clears it", visible(&state.query).text, shared.keymap.key(Action::Close))
         };
-        return frame.render_widget(Paragraph::new(vec![Line::default(), Line::raw(format!("  {said}"))]), area);
+        let mut lines = vec![Line::default(), Line::raw(format!("  {said}"))];
+        lines.extend(state.held.map(|why| Line::raw(format!("  {why}"))));
+        return frame.render_widget(Paragraph::new(lines), area);
     };
     let side = (area.width * 42 / 100).clamp(34, 60);
     let [left, right] = Layout::horizontal([Constraint::Min(10), Constraint::Length(side)]).spacing(1).areas(area);
@@ -75,7 +79,11 @@ fn experts(app: &App, item: &Item, width: usize) -> Vec<Line<'static>> {
         match &decision.stand.label {
             Some(label) => {
                 let took = decision.took.map_or_else(String::new, |ms| format!(" {:.0} s", f64::from(ms) / 1000.0));
-                let saw = if decision.proposal_visible { " saw silver" } else { "" };
+                let saw = match decision.in_sight {
+                    Some(cues) if cues.of_machines() => " saw silver",
+                    Some(cues) if cues.colleague() == Some(true) => " saw a colleague",
+                    _ => "",
+                };
                 lines.push(labelled(shared, who, label, &format!("{took}{saw}{flagged}"), Meaning::Gold, width));
             }
             None if decision.stand.flagged => {

@@ -36,9 +36,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
         View::Classifier => format!("{} on held-out gold", visible(model).text),
         _ => format!("silver of {} against gold", visible(model).text),
     };
-    let blind = report.blind_share().map_or_else(|| "-".into(), |share| format!("{:.0} %", 100.0 * share));
+    let blind = report.blind_words().unwrap_or_else(|| "none yet".into());
     let caption = format!(
-        " gold decided blind: {blind}; {} of {}; {} settled, {} disputed",
+        " gold: {blind}; {} of {}; {} settled, {} disputed",
         counted(report.sentences, "sentence"),
         counted(report.patients, "patient"),
         app.board.gold.settled,

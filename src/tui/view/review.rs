@@ -10,6 +10,7 @@ use super::{bar, duration, fit, pane, styled_lines};
 use crate::domain::corpus::Origin;
 use crate::domain::label::{Confidence, ConfidenceKind, Decision, Label};
 use crate::domain::queue::pace_ms;
+use crate::domain::sight::Blindness;
 use crate::domain::text::{Span as Bytes, visible};
 use crate::tui::app::App;
 use crate::tui::effect::COUNT_LIMIT;
@@ -42,6 +43,9 @@ fn empty(state: &ReviewState, shared: &Shared) -> Vec<Line<'static>> {
         (_, false, _) if state.filter.doubted.is_some() => {
             let clear = key(Action::Close);
             format!("no label is in doubt here: `goldsmith doubt` looks for label errors; {clear} shows all sentences")
+        }
+        (_, false, _) if state.held.is_some() => {
+            format!("nothing to list: {}; {} shows all sentences", state.held.unwrap_or_default(), key(Action::Close))
         }
         (_, false, _) => format!("nothing passes `{}`; {} clears it", visible(&state.query).text, key(Action::Close)),
         (_, _, Origin::Real) if state.all.assigned.is_some() => {
@@ -241,7 +245,7 @@ fn doubt_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>>
 
 pub(super) fn machine_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> {
     let theme = &shared.theme;
-    if item.hidden {
+    if !item.shown.machines {
         return vec![Line::styled(" blind: shown after you decide", theme.style(Meaning::Warn))];
     }
     let mut lines = Vec::new();
@@ -295,7 +299,7 @@ fn gold_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> 
     let mut lines = Vec::new();
     let mut line = |who: &str, decision: &Decision| {
         let stand = &decision.stand;
-        let blind = if decision.proposal_visible { "" } else { " blind" };
+        let blind = if Blindness::of(decision.in_sight) == Blindness::Blind { " blind" } else { "" };
         match &stand.label {
             _ if stand.rejected => {
                 lines.push(Line::styled(format!(" {:<11} rejected", fit(who, 11)), theme.style(Meaning::Bad)))

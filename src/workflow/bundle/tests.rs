@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::corpus::{PatientKey, SentenceId};
 use crate::domain::label::{Confidence, ConfidenceKind, Decision, Event, EventId, Label, NewProposal, Source, Stand};
+use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::Span;
 use crate::workflow::project::init;
 
@@ -64,7 +65,7 @@ fn ward(folder: &Path) -> (Project, Store) {
         sentence: SentenceId(sentence),
         stand,
         took: Some(1_200),
-        proposal_visible: true,
+        in_sight: Some(InSight::NOTHING.with(Cue::Machine)),
         proposal: (sentence == 1).then(|| store.proposals(SentenceId(1)).unwrap()[0].id),
         taxonomy: "t".into(),
         supersedes: None,
@@ -114,7 +115,10 @@ fn no_word_of_a_note_travels_unless_asked_for() {
     assert_eq!((seen.model.as_str(), seen.content.confidence.unwrap().value), ("some-llm", 0.75));
     assert_eq!((seen.content.rationale.as_str(), seen.content.evidence.len()), ("", 0));
     let decided = &hub.1.decisions(SentenceId(1)).unwrap()[0];
-    assert_eq!((decided.proposal, decided.proposal_visible, decided.took), (Some(seen.id), true, Some(1_200)));
+    assert_eq!(
+        (decided.proposal, decided.in_sight, decided.took),
+        (Some(seen.id), Some(InSight::NOTHING.with(Cue::Machine)), Some(1_200))
+    );
     assert!(hub.1.run(&RunId("r1".into())).unwrap().config.contains("kept_at_its_site"));
     assert_eq!(comment(&hub.1), "");
 

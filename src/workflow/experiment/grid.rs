@@ -89,7 +89,7 @@ impl<'a> Grid<'a> {
         let tested = test.gold().iter().map(|gold| {
             let next = patients.len() as u32;
             let patient = *patients.entry(gold.patient()).or_insert(next);
-            Tested { patient, gold: taxonomy.bits(gold.label()), blind: gold.blind() }
+            Tested { patient, gold: taxonomy.bits(gold.label()), blindness: gold.blindness() }
         });
         let subject = Subject {
             id: String::new(),
@@ -342,7 +342,7 @@ impl<'a> Grid<'a> {
                 patient: t.patient,
                 gold: if binary { u64::from(t.gold != 0) } else { t.gold },
                 predicted: *predicted,
-                blind: t.blind,
+                blindness: t.blindness,
             })
             .collect();
         let categories = if binary { 1 } else { self.subject.categories.len() };

@@ -108,7 +108,7 @@ fn decide(sentence: SentenceId, label: Label) -> crate::domain::label::Event {
         sentence,
         stand: Stand { label: Some(label), ..Stand::default() },
         took: None,
-        proposal_visible: false,
+        in_sight: Some(crate::domain::sight::InSight::NOTHING),
         proposal: None,
         taxonomy: String::new(),
         supersedes: None,

@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{NewDocument, Origin};
+use crate::domain::label::Annotator;
 use crate::domain::label::{Decision, Event, EventId, NewProposal, Stand, Timestamp};
 use crate::domain::queue::{Filter, Progress as State};
 use crate::domain::text::Span;
@@ -63,7 +64,7 @@ fn decide(store: &mut Store, id: SentenceId, key: &str) {
         sentence: id,
         stand: Stand { label: Some(label), ..Stand::default() },
         took: None,
-        proposal_visible: false,
+        in_sight: None,
         proposal: None,
         taxonomy: "t".into(),
         supersedes: None,
@@ -79,11 +80,11 @@ fn planned(project: &Project, store: &mut Store) -> Planned {
 fn a_fresh_project_reads_its_notes_in_order_and_says_why() {
     let (_folder, project, mut store, sentences) = study("");
     let plan = planned(&project, &mut store);
-    let ids: Vec<SentenceId> = plan.rows.iter().map(|(id, _)| *id).collect();
+    let ids: Vec<SentenceId> = plan.rows.iter().map(|row| row.sentence).collect();
     assert_eq!(ids, sentences.iter().map(|(id, _)| *id).collect::<Vec<_>>());
     let why = "next in its note: the order asks a classifier as soon as 20 sentences of training patients have labels of 3 kinds; 0 \
                have, of 0";
-    assert!(plan.rows.iter().all(|(_, said)| said == why), "{}", plan.rows[0].1);
+    assert!(plan.rows.iter().all(|row| row.why == why), "{}", plan.rows[0].why);
 }
 
 #[test]
@@ -97,13 +98,13 @@ fn a_plan_asks_the_classifier_and_leaves_what_is_scored_on_to_chance() {
     assert!(plan.note.starts_with("by n-gram linear of "), "{}", plan.note);
     assert_eq!(store.ranking().unwrap(), plan.rows, "it is kept");
     let decided: FxHashSet<SentenceId> = sentences[..160].iter().map(|(id, _)| *id).collect();
-    assert!(plan.rows.iter().all(|(id, _)| !decided.contains(id)));
+    assert!(plan.rows.iter().all(|row| !decided.contains(&row.sentence)));
     let patients: FxHashMap<SentenceId, PatientKey> = store.real_sentences().unwrap().into_iter().collect();
     let split = |id: &SentenceId| project.file.split.split(&patients[id]);
-    let held_out = plan.rows.iter().filter(|(id, _)| split(id) != Split::Train).count();
+    let held_out = plan.rows.iter().filter(|row| split(&row.sentence) != Split::Train).count();
     let all = sentences[160..].iter().filter(|(id, _)| split(id) != Split::Train).count();
     assert_eq!(held_out, (all * 120) / 160, "as many as chance would bring");
-    for (id, why) in &plan.rows {
+    for RankingRow { sentence: id, why, .. } in &plan.rows {
         let by_chance = why.starts_with("drawn at random");
         assert!(by_chance || (split(id) == Split::Train && why.starts_with("the classifier ")), "{why}");
         assert!(by_chance || split(id) == Split::Train, "{why}");
@@ -113,7 +114,7 @@ fn a_plan_asks_the_classifier_and_leaves_what_is_scored_on_to_chance() {
     // The queue of the workbench runs in this order.
     let filter = Filter { planned: true, progress: State::Open, ..Filter::default() };
     let first = store.seek(&filter, &project.annotator, None, Direction::Forward).unwrap();
-    assert_eq!(first, Some(plan.rows[0].0));
+    assert_eq!(first, Some(plan.rows[0].sentence));
 }
 
 #[test]
@@ -124,9 +125,15 @@ fn a_blind_project_does_not_name_what_the_machine_says() {
         decide(&mut store, *id, key);
     }
     let plan = planned(&project, &mut store);
-    assert!(plan.rows.iter().any(|(_, why)| why == "the classifier wavers"));
     let names: Vec<&str> = project.taxonomy.categories().iter().map(|category| category.name.as_str()).collect();
-    assert!(plan.rows.iter().all(|(_, why)| !names.iter().any(|name| why.contains(name))));
+    let named = |why: &str| names.iter().any(|name| why.contains(name));
+    assert!(plan.rows.iter().any(|row| named(&row.why)), "all of the reason is kept");
+    let told = reasons(&project, &store, &plan.rows).unwrap();
+    assert!(told.iter().any(|(_, why)| why == "the classifier wavers"));
+    assert!(told.iter().all(|(_, why)| !named(why)));
+    // Whoever decides nothing has nothing to be swayed in.
+    project.file.protocol.annotators = vec![Annotator("ben".into())];
+    assert!(reasons(&project, &store, &plan.rows).unwrap().iter().any(|(_, why)| named(why)));
 }
 
 /// The open sentences have the same silver twice; what it said of the decided ones tells how far it is to be trusted.
@@ -155,8 +162,8 @@ fn what_silver_is_worth_is_learned_from_what_is_decided() {
         let silver = sentences.iter().enumerate().map(|(at, (id, key))| NewProposal::bare(*id, label(said(at, key))));
         store.propose(&run.id, Source::Llm, &silver.collect::<Vec<_>>()).unwrap();
         let plan = planned(&project, &mut store);
-        assert!(plan.rows.iter().any(|(_, why)| why.contains(", with silver ")), "{:?}", plan.rows);
-        plan.rows.into_iter().map(|(id, _)| id).collect()
+        assert!(plan.rows.iter().any(|row| row.why.contains(", with silver ")), "{:?}", plan.rows);
+        plan.rows.into_iter().map(|row| row.sentence).collect()
     };
     assert_eq!(order(true), order(true));
     assert_ne!(order(true), order(false));
@@ -170,7 +177,7 @@ fn every_order_makes_a_plan_of_all_that_is_open() {
             decide(&mut store, *id, key);
         }
         let plan = planned(&project, &mut store);
-        let ids: FxHashSet<SentenceId> = plan.rows.iter().map(|(id, _)| *id).collect();
+        let ids: FxHashSet<SentenceId> = plan.rows.iter().map(|row| row.sentence).collect();
         assert_eq!((plan.rows.len(), ids.len()), (160, 160), "{strategy}");
     }
 }

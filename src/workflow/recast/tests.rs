@@ -140,7 +140,7 @@ fn decision(project: &Project, who: &str, sentence: i64, keys: &str) -> Decision
         sentence: SentenceId(sentence),
         stand: Stand { label: Some(Label::parse(keys).unwrap()), ..Stand::default() },
         took: None,
-        proposal_visible: false,
+        in_sight: Some(crate::domain::sight::InSight::NOTHING),
         proposal: None,
         taxonomy: project.taxonomy.hash(),
         supersedes: None,

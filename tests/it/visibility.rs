@@ -1,0 +1,364 @@
+//! What is hidden is never in the output: over random protocols, people and histories, every screen, search, list and verb is looked
+//! through for planted words. What is hidden is worked out here anew from the words of the documentation, not asked of the program.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+
+use goldsmith::domain::corpus::PatientKey;
+use goldsmith::domain::split::{Split, SplitPlan};
+use goldsmith::tui::Headless;
+use goldsmith::workflow::project::Project;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::support::{goldsmith, succeeds};
+
+/// Sentences, one a note and a patient.
+const SENTENCES: usize = 6;
+const EXPERTS: [&str; 2] = ["qxann", "qxben"];
+
+/// A small generator, so that a case is its number.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        // SplitMix64 (Steele, Lea, Flood 2014).
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+}
+
+/// Every label is a category of its own, so that its key in an output can only be this label.
+fn key(who: &str, sentence: usize) -> String {
+    format!("zq_{who}_{sentence}")
+}
+
+struct Case {
+    _folder: TempDir,
+    root: String,
+    named: bool,
+    adjudicators: Vec<&'static str>,
+    blind: &'static str,
+    show_others: &'static str,
+    decided: BTreeSet<(usize, usize)>,
+}
+
+impl Case {
+    fn new(number: u64) -> Self {
+        let mut dice = Dice(number);
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("p").to_str().unwrap().to_owned();
+        let named = dice.roll(2) == 0;
+        let adjudicators = [vec![], vec!["qxeve"], vec!["qxeve", "qxben"]][dice.roll(3) as usize].clone();
+        let blind = ["never", "test", "always"][dice.roll(3) as usize];
+        let show_others = ["before", "after", "never"][dice.roll(3) as usize];
+        succeeds(&["init", &root]);
+        let mut taxonomy = String::from("name = \"planted\"\nselection = \"single\"\n");
+        let labels = EXPERTS.iter().chain(&["silver"]).flat_map(|who| (0..SENTENCES).map(move |at| key(who, at)));
+        // Characters that no action has.
+        for (key, shortcut) in labels.zip("123456789abidmopet".chars()) {
+            let _ = write!(
+                taxonomy,
+                "\n[[category]]\nkey = \"{key}\"\nname = \"{key}\"\nshortcut = \"{shortcut}\"\ndefinition = \"planted\"\n"
+            );
+        }
+        fs::write(format!("{root}/taxonomy.toml"), taxonomy).unwrap();
+        let file = format!("{root}/goldsmith.toml");
+        let list = |names: &[&str]| format!("{names:?}");
+        let mut text = fs::read_to_string(&file).unwrap();
+        for (before, after) in [
+            ("blind = \"test\"", format!("blind = \"{blind}\"")),
+            ("show_others = \"after\"", format!("show_others = \"{show_others}\"")),
+            ("annotators = []", format!("annotators = {}", list(if named { &EXPERTS } else { &[] }))),
+            ("adjudicators = []", format!("adjudicators = {}", list(&adjudicators))),
+            ("overlap = 1", format!("overlap = {}", if named { 2 } else { 1 })),
+        ] {
+            assert!(text.contains(before), "{before}");
+            text = text.replacen(before, &after, 1);
+        }
+        fs::write(&file, text).unwrap();
+        let decided = (0..SENTENCES).flat_map(|at| [(at, 0), (at, 1)]).filter(|_| dice.roll(2) == 0).collect();
+        let case = Self { _folder: folder, root, named, adjudicators, blind, show_others, decided };
+        let lines = |label: &dyn Fn(usize) -> Option<String>| -> String {
+            (0..SENTENCES)
+                .filter_map(|at| Some((at, label(at)?)))
+                .map(|(at, label)| {
+                    let labels = match label.as_str() {
+                        "" => String::new(),
+                        "None" => ",\"labels\":[]".to_owned(),
+                        label => format!(",\"labels\":[{label:?}]"),
+                    };
+                    format!("{{\"id\":\"n{at}\",\"patient\":\"p{at}\",\"text\":\"Tok{at} forgets names.\"{labels}}}\n")
+                })
+                .collect()
+        };
+        case.import(&lines(&|_| Some(String::new())), &[]);
+        case.import(&lines(&|_| Some("None".into())), &["--model", "zqolder"]);
+        case.import(&lines(&|at| Some(key("silver", at))), &["--model", "zqmodel"]);
+        for (expert, name) in EXPERTS.iter().enumerate() {
+            let said = lines(&|at| case.decided.contains(&(at, expert)).then(|| key(name, at)));
+            if !said.is_empty() {
+                case.import(&said, &["--annotator", name]);
+            }
+        }
+        case
+    }
+
+    fn import(&self, lines: &str, options: &[&str]) {
+        let file = format!("{}/in.jsonl", self.root);
+        fs::write(&file, lines).unwrap();
+        let arguments = [&["import", &file, "--unit", "sentence", "--project", &self.root], options].concat();
+        succeeds(&arguments);
+    }
+
+    /// What the documentation says is hidden from somebody on a sentence: what machines say, and what colleagues say.
+    fn hidden(&self, who: &str, at: usize, verb: bool) -> (bool, bool) {
+        let decides = !self.named || EXPERTS.contains(&who);
+        let test = SplitPlan::default().split(&PatientKey(format!("p{at}"))) == Split::Test;
+        let blind = self.blind == "always" || (self.blind == "test" && test);
+        let decided = EXPERTS.iter().position(|name| *name == who).is_some_and(|n| self.decided.contains(&(at, n)));
+        let colleagues = match self.show_others {
+            "never" => true,
+            "before" => blind && !decided,
+            _ => !decided,
+        };
+        (decides && blind && !decided, decides && colleagues && (self.named || !verb))
+    }
+
+    /// Words that must not be in an output that speaks of this sentence to this person.
+    fn secrets(&self, who: &str, at: usize, verb: bool) -> Vec<String> {
+        let (machines, colleagues) = self.hidden(who, at, verb);
+        let mut words = Vec::new();
+        if machines {
+            words.extend([key("silver", at), "zqmodel".to_owned()]);
+        }
+        for (n, name) in EXPERTS.iter().enumerate().filter(|(_, name)| **name != who) {
+            if colleagues && self.decided.contains(&(at, n)) {
+                words.push(key(name, at));
+            }
+        }
+        words
+    }
+}
+
+/// A value speaks of a sentence if its text or its note is in it.
+fn speaks_of(text: &str, at: usize) -> bool {
+    text.contains(&format!("Tok{at} "))
+        || text.contains(&format!("\"n{at}\""))
+        || text.contains(&format!("note n{at},"))
+}
+
+fn verbs_keep_secrets(case: &Case, who: &str) {
+    let verbs: [&[&str]; 9] = [
+        &["export", "gold"],
+        &["export", "gold", "--votes"],
+        &["export", "gold", "--csv"],
+        &["audit", "--log"],
+        &["audit", "--log", "--json", "--with-text"],
+        &["audit", "--csv", "-"],
+        &["doubt"],
+        &["queue", "--json"],
+        &["runs", "diff"],
+    ];
+    for verb in verbs {
+        let mut arguments = [verb, &["--project", &case.root, "--as", who]].concat();
+        let listed = succeeds(&["runs", "--project", &case.root]);
+        let of =
+            |model: &str| listed.lines().find(|line| line.contains(model)).and_then(|line| line.split('\t').next());
+        if verb == ["runs", "diff"] {
+            arguments.splice(2..2, [of("zqolder").unwrap(), of("zqmodel").unwrap()]);
+        }
+        let output = goldsmith(&arguments);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_ne!(output.status.code(), Some(2), "{arguments:?}: {complaint}");
+        for line in said.lines() {
+            for at in (0..SENTENCES).filter(|at| speaks_of(line, *at)) {
+                for secret in case.secrets(who, at, true) {
+                    assert!(!line.contains(&secret), "{arguments:?} as {who} says {secret}:\n{line}");
+                }
+            }
+        }
+    }
+    let report = succeeds(&["agreement", "--json", "--project", &case.root, "--as", who]);
+    let report: Value = serde_json::from_str(&report).unwrap();
+    for pair in report["confused"].as_array().into_iter().flatten() {
+        for id in pair["sentences"].as_array().into_iter().flatten().filter_map(Value::as_u64) {
+            let (_, colleagues) = case.hidden(who, id as usize - 1, true);
+            assert!(!colleagues, "agreement lists sentence {id} to {who}: {pair}");
+        }
+    }
+}
+
+fn screens_keep_secrets(case: &Case, who: &str) {
+    let project = Project::read(case.root.as_ref(), Some(who)).unwrap();
+    let mut bench = Headless::open(project, 200, 60).unwrap();
+    // The categories are all named at the side; what is said of the sentence stands above them.
+    let of_the_sentence = |text: &str| -> String {
+        text.lines().take_while(|line| !line.contains("categories \u{2500}")).collect::<Vec<_>>().join("\n")
+    };
+    let check = |bench: &mut Headless, what: &str| {
+        let text = of_the_sentence(&bench.text());
+        for at in (0..SENTENCES).filter(|at| text.contains(&format!("\u{258c} Tok{at} "))) {
+            for secret in case.secrets(who, at, false) {
+                assert!(!text.contains(&secret), "{what} as {who} shows {secret}:\n{text}");
+            }
+        }
+    };
+    for step in 0..SENTENCES {
+        check(&mut bench, &format!("Review, step {step}"));
+        bench.press(&["j"]);
+    }
+    // A search by somebody's label finds no sentence on which it is hidden.
+    for at in 0..SENTENCES {
+        let (machines, colleagues) = case.hidden(who, at, false);
+        let mut searches = vec![(format!("silver:{}", key("silver", at)), machines)];
+        for name in EXPERTS.iter().filter(|name| **name != who) {
+            searches.push((format!("gold:{}", key(name, at)), colleagues));
+        }
+        for (search, hidden) in searches {
+            bench.press(&["/"]);
+            bench.type_text(&search);
+            bench.press(&["enter"]);
+            let text = bench.text();
+            let found = text.contains(&format!("\u{258c} Tok{at} ")) && text.contains("filter `");
+            assert!(!(found && hidden), "{search} as {who} finds it:\n{text}");
+            bench.press(&["esc"]);
+        }
+        bench.press(&["/"]);
+        bench.type_text("differs");
+        bench.press(&["enter"]);
+        let text = bench.text();
+        let found = (0..SENTENCES).find(|at| text.contains(&format!("\u{258c} Tok{at} ")) && text.contains("filter `"));
+        let hidden = found.map(|at| case.hidden(who, at, false));
+        assert!(hidden.is_none_or(|hidden| hidden == (false, false)), "differs as {who}:\n{text}");
+        bench.press(&["esc"]);
+    }
+    bench.press(&["tab", "tab"]);
+    let text = bench.text();
+    let may = case.adjudicators.is_empty() || case.adjudicators.contains(&who);
+    for at in (0..SENTENCES).filter(|at| text.contains(&format!("\u{258c} Tok{at} "))) {
+        let decides = !case.named || EXPERTS.contains(&who);
+        let only_adjudicates = case.adjudicators.contains(&who) && !(case.named && EXPERTS.contains(&who));
+        let own = EXPERTS.iter().position(|name| *name == who).is_some_and(|n| case.decided.contains(&(at, n)));
+        assert!(may && (!decides || only_adjudicates || own), "Adjudicate shows {at} to {who}:\n{text}");
+    }
+    // The first cell of the matrix that holds something is that of the first gold label; its list is looked through.
+    bench.press(&["tab"]);
+    bench.wait_for_board();
+    for _ in 0..3 * SENTENCES {
+        bench.press(&["j", "enter"]);
+        let text = bench.text();
+        for at in (0..SENTENCES).filter(|at| text.contains(&format!("Tok{at} "))) {
+            assert_eq!(case.hidden(who, at, false), (false, false), "Metrics lists {at} to {who}:\n{text}");
+        }
+        bench.press(&["esc"]);
+    }
+}
+
+#[test]
+fn what_is_hidden_is_never_in_the_output() {
+    let (mut hidden, mut shown) = (0, 0);
+    for number in 0..12 {
+        let case = Case::new(number);
+        for who in ["qxann", "qxben", "qxeve", "qxlead"] {
+            let all = (0..SENTENCES).map(|at| case.secrets(who, at, false).len()).sum::<usize>();
+            hidden += all;
+            shown += usize::from(all == 0);
+            verbs_keep_secrets(&case, who);
+            screens_keep_secrets(&case, who);
+        }
+    }
+    assert!(hidden > 100 && shown > 3, "{hidden} secrets, {shown} who see all: the cases say little");
+}
+
+/// The finding that this began with: two annotators, default settings; the second one must not see what the first said, the log
+/// says what each had in sight, and agreement counts what is independent.
+#[test]
+fn the_second_expert_does_not_see_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("p").to_str().unwrap().to_owned();
+    succeeds(&["init", &root]);
+    let file = format!("{root}/goldsmith.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let text = text.replacen("annotators = []", "annotators = [\"ann\", \"ben\"]", 1).replacen(
+        "overlap = 1",
+        "overlap = 2",
+        1,
+    );
+    fs::write(&file, &text).unwrap();
+    let notes = format!("{root}/in.jsonl");
+    fs::write(&notes, "{\"id\":\"n\",\"patient\":\"p\",\"text\":\"She forgets names.\"}\n").unwrap();
+    succeeds(&["import", &notes, "--unit", "sentence", "--project", &root]);
+    succeeds(&["assign", "--project", &root]);
+    let open = |who: &str| Headless::open(Project::read(root.as_ref(), Some(who)).unwrap(), 100, 30).unwrap();
+    open("ann").press(&["1"]);
+    let mut ben = open("ben");
+    assert!(!ben.text().contains("ann  "), "{}", ben.text());
+    ben.press(&["3"]);
+    let log = succeeds(&["audit", "--log", "--project", &root, "--as", "lead"]);
+    assert_eq!(log.matches("; blind").count(), 2, "{log}");
+    let agreement = |root: &str| -> Value {
+        serde_json::from_str(&succeeds(&["agreement", "--json", "--project", root, "--as", "lead"])).unwrap()
+    };
+    assert_eq!(agreement(&root)["independence"]["pairs_left_out"], 0);
+    // Undone and decided again: what was shown in between was in sight.
+    ben.press(&["u", "1"]);
+    let log = succeeds(&["audit", "--log", "--project", &root, "--as", "lead"]);
+    assert!(log.lines().last().is_some_and(|_| log.contains("in sight: colleague")), "{log}");
+    let measured = agreement(&root);
+    assert_eq!((&measured["independence"]["pairs_left_out"], &measured["agreement"]["items"]), (&1.into(), &0.into()));
+}
+
+/// Gold that was given with silver in sight does not become blind by way of a file.
+#[test]
+fn a_file_does_not_launder_what_had_been_in_sight() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("p").to_str().unwrap().to_owned();
+    succeeds(&["init", &root]);
+    let file = format!("{root}/in.jsonl");
+    let lines = |blind: &str| -> String {
+        (0..40)
+            .map(|n| {
+                let label = "\"labels\":[\"cognitive_impairment\"]";
+                format!("{{\"id\":\"n{n}\",\"patient\":\"p{n}\",\"text\":\"She forgets {n}.\",{label}{blind}}}\n")
+            })
+            .collect()
+    };
+    for (blind, expected) in [
+        (",\"blind\":false", "0 % decided blind"),
+        ("", "not known whether it was decided blind"),
+        (",\"blind\":true", "100 % decided blind"),
+    ] {
+        let root = folder.path().join(format!("p{}", blind.len())).to_str().unwrap().to_owned();
+        succeeds(&["init", &root]);
+        fs::write(&file, lines(blind)).unwrap();
+        succeeds(&["import", &file, "--unit", "sentence", "--annotator", "ann", "--project", &root]);
+        succeeds(&["import", &file, "--unit", "sentence", "--model", "m", "--project", &root]);
+        let said = succeeds(&["metrics", "--project", &root]);
+        assert!(said.lines().next().is_some_and(|line| line.contains(expected)), "{blind}: {said}");
+        let exported = succeeds(&["export", "gold", "--project", &root]);
+        let line: Value = serde_json::from_str(exported.lines().next().unwrap()).unwrap();
+        let known = [("false", Some(false)), ("true", Some(true))].into_iter().find(|(word, _)| blind.ends_with(word));
+        assert_eq!(line["blind"].as_bool(), known.and_then(|(_, blind)| blind), "{line}");
+    }
+}
+
+/// The column of the label is never the title, so that a blind screen does not show the answer above the sentence.
+#[test]
+fn a_label_column_is_no_title() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("p").to_str().unwrap().to_owned();
+    succeeds(&["init", &root]);
+    let csv = format!("{root}/in.csv");
+    fs::write(&csv, "text,section_header,patient\nShe forgets names.,cognitive_impairment,p1\n").unwrap();
+    let import = ["import", &csv, "--unit", "sentence", "--label-column", "section_header", "--project", &root];
+    succeeds(&import);
+    let mut bench = Headless::open(Project::read(root.as_ref(), Some("ann")).unwrap(), 100, 30).unwrap();
+    bench.resize(100, 8);
+    assert!(!bench.text().contains("cognitive_impairment"), "{}", bench.text());
+}
