@@ -8,6 +8,7 @@ mod artifact;
 mod calibrate;
 mod encoder;
 mod frozen;
+mod loss;
 mod ngram;
 mod targets;
 mod tune;

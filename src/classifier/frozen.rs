@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::artifact::{self, Description, Kind};
 use super::encoder::{Encoder, Matrix, Threads, multiply};
+use super::loss::Weighing;
 use super::targets::{class_weights, f1, probabilities};
-use super::tune::Weighing;
 use super::{ClassWeights, Classifier, ClassifierError, Epoch, Example, Heard, Listen, Mode, calibrate, targets};
 
 /// How to train a head.

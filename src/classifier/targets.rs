@@ -1,6 +1,4 @@
-//! What models are trained towards: targets, weights of examples and outputs, the loss, and F1 on validation.
-
-use candle_core::{Device, Tensor};
+//! What models are trained towards: probabilities, choices, weights of outputs, and F1 on validation.
 
 use super::{ClassWeights, ClassifierError, Example, Mode};
 use crate::domain::metrics::Counts;
@@ -36,62 +34,6 @@ pub(super) fn choose(mode: Mode, probabilities: &[f32], thresholds: &[f32]) -> V
             let reaches = |(i, p): &(usize, &f32)| **p >= thresholds.get(*i).copied().unwrap_or(0.5);
             probabilities.iter().enumerate().filter(reaches).map(|(i, _)| i).collect()
         }
-    }
-}
-
-/// Weighted loss of logits `[rows, outputs]` against `targets` of the same shape (one-hot or many-hot): softmax
-/// cross-entropy, or the stable form of binary cross-entropy, `max(x, 0) - x t + ln(1 + e^-|x|)`.
-pub(super) fn loss(mode: Mode, logits: &Tensor, targets: &Tensor, weights: &Tensor) -> Result<Tensor, ClassifierError> {
-    let cells = match mode {
-        Mode::Single => {
-            let shifted = logits.broadcast_sub(&logits.max_keepdim(1)?.detach())?;
-            let log_sum = shifted.exp()?.sum_keepdim(1)?.log()?;
-            (targets * shifted.broadcast_sub(&log_sum)?)?.neg()?
-        }
-        Mode::Multiple => {
-            let soft = logits.abs()?.neg()?.exp()?.affine(1.0, 1.0)?.log()?;
-            ((logits.relu()? - (logits * targets)?)? + soft)?
-        }
-    };
-    Ok((cells * weights)?.sum_all()?)
-}
-
-/// Targets and weights of examples.
-pub(super) struct Targets {
-    /// One-hot or many-hot, `[examples][outputs]`.
-    hot: Vec<Vec<f32>>,
-    /// Weight of each cell.
-    weights: Vec<Vec<f32>>,
-}
-
-impl Targets {
-    pub(super) fn of(mode: Mode, outputs: usize, examples: &[Example<'_>], class_weights: &[[f32; 2]]) -> Self {
-        let hot: Vec<Vec<f32>> = examples
-            .iter()
-            .map(|example| (0..outputs).map(|i| f32::from(u8::from(example.outputs.contains(&i)))).collect())
-            .collect();
-        let weights = examples
-            .iter()
-            .zip(&hot)
-            .map(|(example, hot)| match mode {
-                Mode::Single => {
-                    let of_class = example.outputs.first().map_or(1.0, |i| class_weights[*i][1]);
-                    vec![example.weight * of_class; outputs]
-                }
-                Mode::Multiple => hot.iter().zip(class_weights).map(|(t, w)| example.weight * w[*t as usize]).collect(),
-            })
-            .collect();
-        Self { hot, weights }
-    }
-
-    /// Both as tensors `[rows, outputs]`.
-    pub(super) fn tensors(&self, rows: &[usize]) -> Result<(Tensor, Tensor), ClassifierError> {
-        let take = |table: &[Vec<f32>]| -> Result<Tensor, ClassifierError> {
-            let width = table.first().map_or(0, Vec::len);
-            let flat: Vec<f32> = rows.iter().flat_map(|i| table[*i].iter().copied()).collect();
-            Ok(Tensor::from_vec(flat, (rows.len(), width), &Device::Cpu)?)
-        };
-        Ok((take(&self.hot)?, take(&self.weights)?))
     }
 }
 

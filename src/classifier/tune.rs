@@ -2,7 +2,6 @@
 
 mod adamw;
 mod checkpoint;
-mod loss;
 mod model;
 mod plan;
 
@@ -14,9 +13,9 @@ use sha2::{Digest, Sha256};
 
 use self::adamw::AdamW;
 use self::checkpoint::State;
-pub(super) use self::loss::Weighing;
 pub use self::model::TunedModel;
 use super::encoder::{Batch, Dropout, Encoder, Network, Parameters, Pass, Rows, reading_order};
+use super::loss::{Weighing, mean_loss};
 use super::targets::{class_weights, f1};
 use super::{ClassWeights, ClassifierError, Epoch, Example, Heard, Listen, Mode, TokenBatch, calibrate};
 
@@ -315,11 +314,7 @@ impl Fit<'_> {
         (state.loss, state.divisor, state.step_in_epoch) = (0.0, 0.0, 0);
         if !data.validation.is_empty() {
             let logits = read(&mut self.network, &self.parameters, &data.validation_ids, k)?;
-            let even = Weighing { mode: data.weighing.mode, outputs: vec![[1.0, 1.0]; k], smoothing: 0.0 };
-            let mut unused = vec![0.0; k];
-            let rows = logits.iter().zip(data.validation);
-            let loss: f32 = rows.map(|(row, example)| even.loss(row, &example.outputs, 1.0, 0.0, &mut unused)).sum();
-            let loss = loss / data.validation.len() as f32;
+            let loss = mean_loss(data.weighing.mode, &logits, data.validation);
             let (macro_f1, each) = f1(data.weighing.mode, k, &logits, data.validation);
             let better = state.best.is_none_or(|(f1, least)| macro_f1 > f1 || (macro_f1 == f1 && loss < least));
             (heard.validation_loss, heard.validation_macro_f1) = (Some(loss), Some(macro_f1));

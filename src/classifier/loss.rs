@@ -1,10 +1,10 @@
-//! The loss and its gradient by the logits.
+//! The loss of every model, and its gradient by the logits.
 
-use crate::classifier::Mode;
+use super::{Example, Mode};
 
 /// How examples count.
 #[derive(Clone, Debug)]
-pub(in crate::classifier) struct Weighing {
+pub(super) struct Weighing {
     pub mode: Mode,
     /// (absent, present) of each output.
     pub outputs: Vec<[f32; 2]>,
@@ -59,6 +59,53 @@ impl Weighing {
                 }
                 weight * loss
             }
+        }
+    }
+}
+
+/// The mean loss of examples that count alike: how well logits fit a validation set.
+pub(super) fn mean_loss(mode: Mode, logits: &[Vec<f32>], examples: &[Example<'_>]) -> f32 {
+    let outputs = logits.first().map_or(0, Vec::len);
+    let even = Weighing { mode, outputs: vec![[1.0, 1.0]; outputs], smoothing: 0.0 };
+    let mut unused = vec![0.0; outputs];
+    let rows = logits.iter().zip(examples);
+    let sum: f32 = rows.map(|(row, example)| even.loss(row, &example.outputs, 1.0, 0.0, &mut unused)).sum();
+    sum / examples.len() as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weighing(mode: Mode) -> Weighing {
+        Weighing { mode, outputs: vec![[0.5, 2.0], [1.0, 1.0], [0.7, 1.5]], smoothing: 0.1 }
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        let logits = [0.3f32, -1.2, 0.8];
+        for mode in [Mode::Single, Mode::Multiple] {
+            let mut unused = [0.0; 3];
+            let mut gradient = [0.0; 3];
+            weighing(mode).loss(&logits, &[2], 1.3, 1.0, &mut gradient);
+            for output in 0..3 {
+                let mut moved = |by: f32| {
+                    let mut logits = logits;
+                    logits[output] += by;
+                    weighing(mode).loss(&logits, &[2], 1.3, 1.0, &mut unused)
+                };
+                let numeric = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+                assert!((gradient[output] - numeric).abs() < 1e-3, "{mode:?} {output}: {gradient:?} {numeric}");
+            }
+        }
+    }
+
+    #[test]
+    fn saturated_losses_are_finite() {
+        for mode in [Mode::Single, Mode::Multiple] {
+            let mut gradient = [0.0; 3];
+            let loss = weighing(mode).loss(&[1e4, -1e4, 0.0], &[1], 1.0, 1.0, &mut gradient);
+            assert!(loss.is_finite() && gradient.iter().all(|g| g.is_finite()), "{mode:?}: {loss} {gradient:?}");
         }
     }
 }
