@@ -19,7 +19,6 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub use arguments::Cli;
@@ -241,18 +240,6 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
         Some(Verb::Merge(args)) => bundle::take_in(&here()?, args),
         Some(Verb::Audit(args)) => audit::audit(&here()?, &args),
         Some(Verb::Check) => check(&here()?),
-        Some(Verb::Completions { shell }) => {
-            let mut text = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "goldsmith", &mut text);
-            print(&String::from_utf8_lossy(&text))?;
-            Ok(Exit::Done)
-        }
-        Some(Verb::Man) => {
-            let mut text = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut text).map_err(write_error)?;
-            print(&String::from_utf8_lossy(&text))?;
-            Ok(Exit::Done)
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod chat;
 pub mod egress;
 pub mod embedded;
+pub mod hub;
 pub mod prompt;
 pub mod reply;
 

@@ -229,17 +229,6 @@ pub(super) enum Verb {
     /// Check the store's file and fold its log anew; `goldsmith audit` finds what was changed in it.
     #[command(after_help = "Example:\n  goldsmith check")]
     Check,
-    /// Print completions for a shell.
-    #[command(
-        after_help = "Example:\n  goldsmith completions bash > ~/.local/share/bash-completion/completions/goldsmith"
-    )]
-    Completions {
-        /// Which shell.
-        shell: clap_complete::Shell,
-    },
-    /// Print the man page.
-    #[command(after_help = "Example:\n  goldsmith man | man -l -")]
-    Man,
 }
 
 #[derive(Subcommand, Debug)]

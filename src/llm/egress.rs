@@ -1,4 +1,4 @@
-//! The only HTTP client of the program. It goes to one host, sends nothing without a [`Departure`] for that host, follows
+//! The only HTTP client that can carry a text. It goes to one host, sends nothing without a [`Departure`] for that host, follows
 //! no redirect, uses no proxy, and never shows its key.
 
 use std::fmt;
@@ -92,6 +92,15 @@ impl Endpoint {
     }
 }
 
+/// What every client begins with.
+pub(super) fn builder() -> reqwest::ClientBuilder {
+    // Another part of the process may have chosen a provider of cryptography already; then that one serves.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .user_agent(concat!("goldsmith/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(10))
+}
+
 /// What came back.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -132,12 +141,9 @@ impl Client {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        // Another part of the process may have chosen a provider of cryptography already; then that one serves.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         let loopback = loopback.map(|address| SocketAddr::new(address, 0));
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("goldsmith/", env!("CARGO_PKG_VERSION")))
+        let http = builder()
             .default_headers(headers)
             // A proxy or a redirect would be another host.
             .no_proxy()
@@ -145,7 +151,6 @@ impl Client {
             // `localhost` is this machine, whatever a name server says.
             .resolve_to_addrs("localhost", &loopback)
             .timeout(Duration::from_secs(endpoint.timeout.max(1)))
-            .connect_timeout(Duration::from_secs(10))
             .build()
             .map_err(|e| LlmError::Fatal(format!("no HTTP client can be made: {}", chain(&e))))?;
         Ok(Self { http, url, host })

@@ -3,13 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hf_hub::Cache;
-use hf_hub::api::sync::{ApiBuilder, ApiError};
-
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError};
 use crate::classifier::{Encoder, Learner, Threads};
 use crate::formats::project::training::TrainSettings;
+use crate::llm::hub::{Hub, HubError};
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 
@@ -67,18 +65,32 @@ fn folder(project: &Project, named: &str) -> Result<PathBuf, WorkflowError> {
         .into())
 }
 
+/// A variable of the hub's tools; an empty one is none.
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The folder of the hub's tools.
+fn hub_home() -> PathBuf {
+    let home = variable("HF_HOME").or_else(|| Some(variable("XDG_CACHE_HOME")?.join("huggingface")));
+    home.unwrap_or_else(|| variable("HOME").unwrap_or_default().join(".cache/huggingface"))
+}
+
 /// Where the hub's tools keep what they have fetched.
 fn hub_cache() -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = || set("HF_HOME").or_else(|| Some(set("XDG_CACHE_HOME")?.join("huggingface")));
-    let by_default = || set("HOME").unwrap_or_default().join(".cache/huggingface");
-    set("HF_HUB_CACHE").unwrap_or_else(|| home().unwrap_or_else(by_default).join("hub"))
+    variable("HF_HUB_CACHE").unwrap_or_else(|| hub_home().join("hub"))
+}
+
+/// Whether a name can be one on the hub: `model` or `owner/model`.
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let parts = || name.split('/');
+    name.chars().all(plain) && !name.contains("..") && parts().count() <= 2 && parts().all(|part| !part.is_empty())
 }
 
 /// The snapshot that `main` of a repository points to.
 fn cached(cache: &Path, name: &str) -> Option<PathBuf> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    if !name.chars().all(plain) || name.contains("..") || name.split('/').count() > 2 {
+    if !is_name(name) {
         return None;
     }
     let repository = cache.join(format!("models--{}", name.replace('/', "--")));
@@ -102,21 +114,33 @@ pub fn fetch(name: &str, watch: &mut Watch<'_>) -> Result<PathBuf, WorkflowError
         let said = format!("HF_HUB_OFFLINE is set, so `{name}` is not fetched");
         return Err(Refusal::new(RefusalKind::Unsupported { with: "HF_HUB_OFFLINE" }, said).into());
     }
-    fetch_from(ApiBuilder::from_env(), &hub_cache(), name, watch)
+    let address = variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
+    // Where `huggingface-cli login` leaves it.
+    let token = std::fs::read_to_string(hub_home().join("token")).ok();
+    let token = token.as_deref().map(str::trim).filter(|token| !token.is_empty());
+    fetch_from(&address.to_string_lossy(), token, &hub_cache(), name, watch)
 }
 
-fn fetch_from(builder: ApiBuilder, cache: &Path, name: &str, watch: &mut Watch<'_>) -> Result<PathBuf, WorkflowError> {
-    let fail = |error: ApiError| {
+fn fetch_from(
+    address: &str,
+    token: Option<&str>,
+    cache: &Path,
+    name: &str,
+    watch: &mut Watch<'_>,
+) -> Result<PathBuf, WorkflowError> {
+    if !is_name(name) {
+        let said = format!("`{name}` is no name on the hub");
+        return Err(Refusal::invalid("name", said).hint("write it as owner/model").into());
+    }
+    let fail = |error: HubError| {
         Refusal::new(RefusalKind::Failed, format!("`{name}` cannot be fetched"))
             .hint("check the name (owner/model) and the network, or copy the folder here and name it")
             .because(error)
     };
-    let builder = builder.with_cache_dir(cache.into()).with_progress(false).with_retries(2);
-    let repository = builder.build().map_err(fail)?.model(name.to_owned());
-    let here = Cache::new(cache.into()).model(name.to_owned());
-    let mut get = |file: &str| match here.get(file) {
-        Some(_) => Ok(()),
-        None => repository.download_with_progress(file, Fetching { watch: &mut *watch, done: 0 }).map(|_| ()),
+    let hub = Hub::new(address, token, cache).map_err(fail)?;
+    let mut get = |file: &str| match cached(cache, name) {
+        Some(snapshot) if snapshot.join(file).exists() => Ok(()),
+        _ => fetch_file(&hub, name, file, watch),
     };
     for file in NEEDED {
         get(file).map_err(fail)?;
@@ -133,25 +157,20 @@ fn fetch_from(builder: ApiBuilder, cache: &Path, name: &str, watch: &mut Watch<'
     })
 }
 
-/// The hub's progress as ours.
-struct Fetching<'a, 'b> {
-    watch: &'a mut Watch<'b>,
-    done: u64,
-}
-
-impl hf_hub::api::Progress for Fetching<'_, '_> {
-    fn init(&mut self, size: usize, file: &str) {
-        (self.watch)(Progress::Started { what: format!("fetching {file}"), total: Some(size as u64), unit: "bytes" });
+/// One file, with the hub's progress as ours.
+fn fetch_file(hub: &Hub, name: &str, file: &str, watch: &mut Watch<'_>) -> Result<(), HubError> {
+    let mut started = false;
+    hub.fetch(name, file, &mut |here, whole| {
+        if !started {
+            watch(Progress::Started { what: format!("fetching {file}"), total: Some(whole), unit: "bytes" });
+            started = true;
+        }
+        watch(Progress::Advanced(here));
+    })?;
+    if started {
+        watch(Progress::Finished);
     }
-
-    fn update(&mut self, size: usize) {
-        self.done += size as u64;
-        (self.watch)(Progress::Advanced(self.done));
-    }
-
-    fn finish(&mut self) {
-        (self.watch)(Progress::Finished);
-    }
+    Ok(())
 }
 
 /// Sees to it that a frozen encoder knows the embeddings of these texts: from the store, or computed now and kept there. Where
@@ -211,8 +230,11 @@ mod tests {
 
     use super::*;
 
-    /// A hub on loopback with one repository, whose files are those of a folder. Says what it was asked for.
-    fn hub(folder: PathBuf) -> (String, mpsc::Receiver<String>) {
+    /// What a server was asked for: a file, from which byte on, and the key that came with it.
+    type Asked = mpsc::Receiver<(String, usize, Option<String>)>;
+
+    /// A hub on loopback with one repository, whose files are those of a folder. A hub with a storage sends there for weights.
+    fn hub(folder: PathBuf, storage: Option<String>) -> (String, Asked) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (send, asked) = mpsc::channel();
@@ -225,51 +247,94 @@ mod tests {
                     lines.push(std::mem::take(&mut line).to_lowercase());
                 }
                 let path = lines.first().and_then(|l| l.split_whitespace().nth(1)).unwrap_or_default().to_owned();
-                let range =
-                    lines.iter().find_map(|l| l.strip_prefix("range: bytes=")).unwrap_or("0-").trim().to_owned();
-                let file = path.strip_prefix("/org/tiny/resolve/main/").unwrap_or("none").to_owned();
-                let stream = reader.get_mut();
-                let Ok(bytes) = std::fs::read(folder.join(&file)) else {
-                    let _ =
-                        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-                    continue;
-                };
+                let header = |name: &str| lines.iter().find_map(|l| Some(l.strip_prefix(name)?.trim().to_owned()));
+                let range = header("range: bytes=").unwrap_or_else(|| "0-".into());
                 let (from, to) = range.split_once('-').unwrap();
                 let from: usize = from.parse().unwrap();
+                let file = path.strip_prefix("/org/tiny/resolve/main/").unwrap_or("none").to_owned();
+                let mut answer = |head: &str, body: &[u8]| {
+                    let head =
+                        format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                    let stream = reader.get_mut();
+                    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+                };
+                let Ok(bytes) = std::fs::read(folder.join(&file)) else {
+                    answer("404 Not Found", b"");
+                    continue;
+                };
                 let to = to.parse().unwrap_or(bytes.len() - 1).min(bytes.len() - 1);
-                let head = format!(
-                    "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {from}-{to}/{}\r\nETag: \"{file}\"\r\nX-Repo-Commit: abc\r\nConnection: close\r\n\r\n",
-                    to + 1 - from,
-                    bytes.len()
-                );
-                let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&bytes[from..=to]));
-                let _ = send.send(file);
+                let tags = format!("ETag: \"{file}\"\r\nX-Repo-Commit: abc");
+                if let Some(storage) = storage.as_ref().filter(|_| WEIGHTS.contains(&file.as_str())) {
+                    answer(
+                        &format!("302 Found\r\nLocation: {storage}{path}\r\nX-Linked-ETag: \"hash\"\r\n{tags}"),
+                        b"",
+                    );
+                } else if from >= bytes.len() {
+                    answer("416 Range Not Satisfiable", b"");
+                } else {
+                    let range = format!("Content-Range: bytes {from}-{to}/{}", bytes.len());
+                    answer(&format!("206 Partial Content\r\n{range}\r\n{tags}"), &bytes[from..=to]);
+                }
+                let _ = send.send((file, from, header("authorization:")));
             }
         });
         (url, asked)
     }
 
+    fn data() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/encoders")
+    }
+
     #[test]
     fn a_name_is_fetched_once_into_the_cache_and_opens() {
-        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/encoders");
         for (folder, weights) in [("bert", "model.safetensors"), ("bert-bin", "pytorch_model.bin")] {
-            let (url, asked) = hub(data.join(folder));
+            let (url, asked) = hub(data().join(folder), None);
             let cache = tempfile::tempdir().unwrap();
-            let builder = || ApiBuilder::new().with_endpoint(url.clone()).with_token(None);
             let mut said = Vec::new();
-            let found = fetch_from(builder(), cache.path(), "org/tiny", &mut |p| said.push(p)).unwrap();
+            let found = fetch_from(&url, None, cache.path(), "org/tiny", &mut |p| said.push(p)).unwrap();
             assert_eq!(cached(cache.path(), "org/tiny").as_ref(), Some(&found));
             let started =
                 |p: &Progress| matches!(p, Progress::Started { what, .. } if *what == format!("fetching {weights}"));
             assert!(said.iter().any(started), "{said:?}");
             assert!(Encoder::open(&found, 64, 1).unwrap().embed(&["she forgot"]).unwrap()[0].len() == 32);
-            let before: Vec<String> = asked.try_iter().collect();
+            let before: Vec<String> = asked.try_iter().map(|(file, ..)| file).collect();
             assert!(before.iter().any(|file| file == weights), "{before:?}");
-            fetch_from(builder(), cache.path(), "org/tiny", &mut |_| {}).unwrap();
-            let again: Vec<String> = asked.try_iter().collect();
+            fetch_from(&url, None, cache.path(), "org/tiny", &mut |_| {}).unwrap();
+            let again: Vec<String> = asked.try_iter().map(|(file, ..)| file).collect();
             assert!(!again.iter().any(|file| NEEDED.contains(&file.as_str()) || file == weights), "{again:?}");
-            let error = fetch_from(builder(), cache.path(), "org/other", &mut |_| {}).unwrap_err().to_string();
-            assert!(error.contains("`org/other` cannot be fetched"), "{error}");
+            let error = fetch_from(&url, None, cache.path(), "org/other", &mut |_| {}).unwrap_err().words();
+            assert!(error.contains("`org/other` cannot be fetched: http://127.0.0.1"), "{error}");
+            let error = fetch_from(&url, None, cache.path(), "org/../tiny", &mut |_| {}).unwrap_err().words();
+            assert!(error.contains("is no name on the hub"), "{error}");
+        }
+    }
+
+    #[test]
+    fn weights_come_from_the_hubs_storage_which_does_not_see_the_key() {
+        let (storage, stored) = hub(data().join("bert"), None);
+        let (url, asked) = hub(data().join("bert"), Some(storage));
+        let cache = tempfile::tempdir().unwrap();
+        let found = fetch_from(&url, Some("hf_secret"), cache.path(), "org/tiny", &mut |_| {}).unwrap();
+        assert!(asked.try_iter().all(|(_, _, key)| key.as_deref() == Some("bearer hf_secret")));
+        let stored: Vec<_> = stored.try_iter().collect();
+        assert!(!stored.is_empty() && stored.iter().all(|(_, _, key)| key.is_none()), "{stored:?}");
+        let blob = found.join("model.safetensors").canonicalize().unwrap();
+        assert_eq!(blob, cache.path().canonicalize().unwrap().join("models--org--tiny/blobs/hash"));
+    }
+
+    #[test]
+    fn what_a_broken_connection_left_is_gone_on_from() {
+        let whole = std::fs::read(data().join("bert/model.safetensors")).unwrap();
+        for (left, from) in [(&whole[..100], 100), (&whole[..], 0), (&[whole.clone(), vec![0; 9]].concat(), 0)] {
+            let (url, asked) = hub(data().join("bert"), None);
+            let cache = tempfile::tempdir().unwrap();
+            let blobs = cache.path().join("models--org--tiny/blobs");
+            std::fs::create_dir_all(&blobs).unwrap();
+            std::fs::write(blobs.join("model.safetensors.part"), left).unwrap();
+            let found = fetch_from(&url, None, cache.path(), "org/tiny", &mut |_| {}).unwrap();
+            assert_eq!(std::fs::read(found.join("model.safetensors")).unwrap(), whole);
+            let last = asked.try_iter().filter(|(file, ..)| file == "model.safetensors").last().unwrap();
+            assert_eq!(last.1, from);
         }
     }
 

@@ -6,6 +6,8 @@ use std::process::Stdio;
 
 use super::support::{command, ends, fails, goldsmith, shared, succeeds};
 
+const TAXONOMY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/taxonomy/ad-signs.toml");
+
 fn project(taxonomy: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("study");
@@ -37,8 +39,6 @@ fn help_of_every_verb_has_an_example() {
         "merge",
         "audit",
         "check",
-        "completions",
-        "man",
     ];
     for verb in verbs {
         assert!(help.contains(verb), "{help}");
@@ -46,8 +46,18 @@ fn help_of_every_verb_has_an_example() {
         assert!(help.contains("Example"), "{verb}: {help}");
     }
     assert!(succeeds(&["taxonomy", "check", "--help"]).contains("Example"));
-    assert!(succeeds(&["completions", "bash"]).contains("_goldsmith"));
-    assert!(succeeds(&["man"]).contains(".TH goldsmith"));
+}
+
+#[test]
+fn the_two_commands_of_the_readme_are_what_ci_runs() {
+    let read = |name: &str| fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let (readme, ci) = (read("README.md"), read(".ci/run").replace(" --locked", ""));
+    let commands = readme.lines().filter(|line| line.trim_start().starts_with("cargo "));
+    let commands: Vec<_> = commands.map(|line| line.split('#').next().unwrap().trim()).take(2).collect();
+    assert_eq!(commands, ["cargo run -- demo", "cargo test"]);
+    for command in commands {
+        assert!(ci.lines().any(|line| line.starts_with(command)), "{command}");
+    }
 }
 
 #[test]
@@ -162,7 +172,7 @@ fn standard_input_is_sniffed_and_a_closed_pipe_is_no_fault() {
     let output = child.wait_with_output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("1 new notes with 1 sentences"));
 
-    let mut child = command(&["man"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command(&["taxonomy", "check", TAXONOMY]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
 }

@@ -33,7 +33,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "workflow",
         uses: "domain store formats llm classifier",
-        crates: "csv hf_hub jiff serde_json tempfile tokio tracing uuid",
+        crates: "csv jiff serde_json tempfile tokio tracing uuid",
     },
     Layer {
         name: "tui",
@@ -44,7 +44,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "cli",
         uses: "domain formats workflow tui",
-        crates: "clap clap_complete clap_mangen ctrlc indicatif jiff serde_json tempfile tracing tracing_appender \
+        crates: "clap ctrlc indicatif jiff serde_json tempfile tracing tracing_appender \
                  tracing_subscriber",
     },
     Layer { name: "main", uses: "cli", crates: "clap" },

@@ -155,24 +155,14 @@ fn close(a: &[f32], b: &[f32], tolerance: f32) {
     }
 }
 
-/// Candle's own model, on all tokens at once.
-fn reference(family: &str, path: &Path, tokens: &[u32]) -> Vec<f32> {
-    use candle_transformers::models as theirs;
-    let mut file = std::fs::File::open(path).unwrap();
-    let content = gguf_file::Content::read(&mut file).unwrap();
-    let device = &Device::Cpu;
-    let input = Tensor::new(tokens, device).unwrap().unsqueeze(0).unwrap();
-    let out = match family {
-        "qwen2" => theirs::quantized_qwen2::ModelWeights::from_gguf(content, &mut file, device)
-            .and_then(|mut m| m.forward(&input, 0)),
-        "qwen3" => theirs::quantized_qwen3::ModelWeights::from_gguf(content, &mut file, device)
-            .and_then(|mut m| m.forward(&input, 0)),
-        "llama" => theirs::quantized_llama::ModelWeights::from_gguf(content, &mut file, device)
-            .and_then(|mut m| m.forward(&input, 0)),
-        _ => theirs::quantized_gemma3::ModelWeights::from_gguf(content, &mut file, device)
-            .and_then(|mut m| m.forward(&input, 0)),
-    };
-    out.unwrap().flatten_all().unwrap().to_vec1().unwrap()
+/// What candle's own model gives for the last of all tokens at once: `tests/reference/language.rs` made it, and makes it again
+/// from the models that are kept in the folder that `GOLDSMITH_KEEP_MODELS` names.
+fn reference(family: &str, path: &Path) -> Vec<f32> {
+    if let Some(folder) = std::env::var_os("GOLDSMITH_KEEP_MODELS") {
+        std::fs::copy(path, PathBuf::from(folder).join(format!("{family}.gguf"))).unwrap();
+    }
+    let all: serde_json::Value = serde_json::from_str(include_str!("../../../tests/data/language.json")).unwrap();
+    serde_json::from_value(all[family].clone()).unwrap()
 }
 
 #[test]
@@ -183,7 +173,7 @@ fn each_family_computes_what_candle_computes() {
         // candle 0.11 has SiLU in its quantised gemma, whose own activation is GELU; all else is compared with the same.
         engine.model.config.gate = super::config::Gate::Silu;
         let tokens: Vec<u32> = (0..40).map(|at| (at * 37 + 11) % 250).collect();
-        let theirs = reference(family, &made.path, &tokens);
+        let theirs = reference(family, &made.path);
         let (_, ours) = engine.model.read_on(&Cache::default(), &Feed::chain(&tokens), &[39]).unwrap();
         let scale = theirs.iter().fold(1.0_f32, |most, x| most.max(x.abs()));
         eprintln!("{family}");
