@@ -44,6 +44,7 @@ pub enum FormatError {
         /// Which file.
         path: PathBuf,
         /// The system's word for it.
+        #[source]
         cause: std::io::Error,
     },
     /// The file says something that cannot be meant.
