@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use goldsmith::formats::taxonomy;
 use goldsmith::llm::embedded::{Embedded, Settings};
-use goldsmith::llm::{Choose, Model, Role, Turn};
+use goldsmith::llm::{ChatMessage, Choose, LanguageModel, Role};
 
 /// Made-up sentences with their category's number, 0 for none.
 const SENTENCES: &str = include_str!("embedded.txt");
@@ -45,7 +45,7 @@ fn post(url: &str, body: &serde_json::Value) -> serde_json::Value {
 }
 
 /// One letter from the server, as its users would ask for it: its likeliest first token.
-fn ask_server(url: &str, turns: &[Turn], ask: &str, options: &[String]) -> usize {
+fn ask_server(url: &str, turns: &[ChatMessage], ask: &str, options: &[String]) -> usize {
     let mut messages = serde_json::to_value(turns).expect("turns");
     messages.as_array_mut().expect("a list").push(serde_json::json!({ "role": "user", "content": ask }));
     let body = serde_json::json!({
@@ -82,11 +82,11 @@ fn main() {
         }
         keys.push(category.key.to_string());
     }
-    let mut turns = vec![Turn::new(Role::System, guideline)];
+    let mut turns = vec![ChatMessage::new(Role::System, guideline)];
     let shots = taxonomy.categories().iter().zip(&letters[1..]).map(|(c, l)| (c.examples.first(), l));
     for (text, letter) in shots.chain([(taxonomy.none().examples.first(), &letters[0])]) {
-        turns.push(Turn::new(Role::User, format!("Sentence: {}", text.map_or("", String::as_str))));
-        turns.push(Turn::new(Role::Assistant, letter.as_str()));
+        turns.push(ChatMessage::new(Role::User, format!("Sentence: {}", text.map_or("", String::as_str))));
+        turns.push(ChatMessage::new(Role::Assistant, letter.as_str()));
     }
     let asks: Vec<(usize, String)> = SENTENCES
         .lines()

@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use goldsmith::domain::corpus::{NewDocument, Origin, PatientKey};
-use goldsmith::domain::label::{Annotator, Label, Stand};
+use goldsmith::domain::label::{Annotator, Judgement, Label};
 use goldsmith::domain::text::Span;
 use goldsmith::workflow::project::{Project, init};
-use goldsmith::workflow::review::{self, Desk};
+use goldsmith::workflow::review::{self, Worklist};
 use goldsmith::workflow::{gold, protocol};
 
 /// Names the project's folder, the expert and the seconds to whoever is started as an expert.
@@ -109,16 +109,16 @@ fn expert(folder: &str, who: &str, time: Duration) {
     let project = Project::read(std::path::Path::new(folder), Some(who)).expect("the project");
     assert_eq!(project.annotator, Annotator(who.into()));
     let mut store = project.store().expect("the store");
-    let all = Desk::Review.all(&project);
+    let all = Worklist::Review.all(&project);
     let start = Instant::now();
     let (mut from, mut commits) = (None, Vec::new());
     while start.elapsed() < time {
-        let Some(id) = review::next_open(&project, &store, Desk::Review, &all, from).expect("the queue") else {
+        let Some(id) = review::next_open(&project, &store, Worklist::Review, &all, from).expect("the queue") else {
             break;
         };
-        let item = review::item(&project, &store, Desk::Review, id).expect("a sentence");
+        let item = review::item(&project, &store, Worklist::Review, id).expect("a sentence");
         let category = &project.taxonomy.categories()[commits.len() % 9];
-        let stand = Stand { label: Some(Label::of(category.key.clone())), ..Stand::default() };
+        let stand = Judgement { label: Some(Label::of(category.key.clone())), ..Judgement::default() };
         let begun = Instant::now();
         let taking = review::Taking { stand, took: Some(1_000), besides: Default::default() };
         review::decide(&project, &mut store, &item, taking).expect("a decision");

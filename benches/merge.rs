@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use goldsmith::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use goldsmith::domain::label::{
-    Annotator, Decision, Event, EventId, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Stand, Timestamp,
+    Annotator, Decision, Event, EventId, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Timestamp,
 };
 use goldsmith::domain::sight::{Cue, InSight};
 use goldsmith::domain::text::Span;
-use goldsmith::store::{Direction, Store};
+use goldsmith::store::{SeekDirection, Store};
 use goldsmith::workflow::bundle::{self, Options, Taking};
 use goldsmith::workflow::project::{Project, init};
 use goldsmith::workflow::{Cancel, Progress, audit};
@@ -88,7 +88,7 @@ fn decide(project: &Project, store: &mut Store, site: &str, expert: &str, decisi
                     at: Timestamp(1_760_000_000_000 + n),
                     annotator: Annotator(expert.into()),
                     sentence: SentenceId(*n),
-                    stand: Stand { label, ..Stand::default() },
+                    stand: Judgement { label, ..Judgement::default() },
                     took: Some(4_000),
                     in_sight: Some(InSight::NOTHING.with_if(Cue::Machine, visible)),
                     proposal: visible.then(|| store.proposals(SentenceId(*n)).expect("reads")[0].id),
@@ -99,7 +99,9 @@ fn decide(project: &Project, store: &mut Store, site: &str, expert: &str, decisi
             .collect();
         store.append(&events).expect("appends");
     }
-    assert!(store.seek(&Default::default(), &project.annotator, None, Direction::Forward).expect("seeks").is_some());
+    assert!(
+        store.seek(&Default::default(), &project.annotator, None, SeekDirection::Forward).expect("seeks").is_some()
+    );
 }
 
 /// The most memory held so far, and from now on.

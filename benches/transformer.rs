@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use goldsmith::classifier::{
-    ClassWeights, Encoder, Example, FitConfig, HeadConfig, Heard, Learner, Mode, Threads, TuneConfig,
+    ClassWeights, Encoder, Example, FitConfig, HeadConfig, Mode, Threads, Trainer, TrainingEvent, TuneConfig,
 };
 
 type Rows = Vec<(String, usize)>;
@@ -56,12 +56,12 @@ fn argument(at: usize, default: usize) -> usize {
 /// Texts a second of one epoch after three steps, by the program's own training.
 fn ours_train(encoder: &Arc<Encoder>, rows: &Rows, outputs: &[String], config: &TuneConfig) -> f64 {
     let train = examples(rows);
-    let learner = Learner::fine_tune(Arc::clone(encoder), config.clone(), None);
+    let learner = Trainer::fine_tune(Arc::clone(encoder), config.clone(), None);
     let sizes: Vec<usize> = learner.batches(&train, 1).expect("batches").iter().map(Vec::len).collect();
     let (mut start, mut seconds) = (None, 0.0);
     learner
         .fit(outputs, Mode::Single, &train, &[], 1, &mut |heard| {
-            if let Heard::Step { step, .. } = heard {
+            if let TrainingEvent::Step { step, .. } = heard {
                 if *step == 3 {
                     start = Some(Instant::now());
                 }
@@ -121,7 +121,7 @@ fn speed(folder: &Path, model: &Path) {
     for (name, rows) in &sets {
         for threads in [1, 2] {
             let encoder = Arc::new(Encoder::open(model, 256, threads).expect("an encoder"));
-            let learner = Learner::fine_tune(Arc::clone(&encoder), config.clone(), None);
+            let learner = Trainer::fine_tune(Arc::clone(&encoder), config.clone(), None);
             let batches = learner.batches(&examples(rows), 1).expect("batches");
             let ids: Vec<Vec<&Vec<u32>>> = batches.iter().map(|b| b.iter().map(|(_, ids)| ids).collect()).collect();
             let labels: Vec<Vec<usize>> =
@@ -190,11 +190,11 @@ fn quality(folder: &Path, model: &Path) {
     let most = std::env::var("GOLDSMITH_MAX_TOKENS").ok().and_then(|n| n.parse().ok()).unwrap_or(256);
     let encoder = Arc::new(Encoder::open(model, most, Threads::available()).expect("an encoder"));
     let learners = [
-        Learner::ngram(FitConfig::default()),
-        Learner::frozen(Arc::clone(&encoder), HeadConfig::default()),
-        Learner::fine_tune(Arc::clone(&encoder), config, None),
+        Trainer::ngram(FitConfig::default()),
+        Trainer::frozen(Arc::clone(&encoder), HeadConfig::default()),
+        Trainer::fine_tune(Arc::clone(&encoder), config, None),
     ];
-    let names: Vec<String> = learners.iter().map(Learner::name).chain(["vote of all three".into()]).collect();
+    let names: Vec<String> = learners.iter().map(Trainer::name).chain(["vote of all three".into()]).collect();
     let mut all: Vec<Vec<(f64, f64)>> = vec![Vec::new(); names.len()];
     for seed in 1..=argument(1, 5) as u64 {
         // A vote is the mean of calibrated probabilities.
@@ -210,7 +210,7 @@ fn quality(folder: &Path, model: &Path) {
             let start = Instant::now();
             let model = learner
                 .fit(&outputs, Mode::Single, &train, &validation, seed, &mut |heard| {
-                    if let Heard::Epoch(epoch) = heard
+                    if let TrainingEvent::Epoch(epoch) = heard
                         && at == 2
                     {
                         let (loss, f1) = (epoch.train_loss, epoch.validation_macro_f1);
@@ -276,13 +276,13 @@ fn frozen(folder: &Path, model: &Path) {
     let texts: Vec<&str> = train.iter().map(|example| example.text).collect();
     let vectors = encoder.embed(&texts).expect("reads");
     encoder.remember(texts.iter().map(|text| Encoder::hash(text)).zip(vectors).collect());
-    let learner = Learner::frozen(encoder, HeadConfig::default());
+    let learner = Trainer::frozen(encoder, HeadConfig::default());
     for _ in 0..5 {
         let mut steps = 0;
         let start = Instant::now();
         learner
             .fit(&outputs, Mode::Single, &train[200..], &train[..200], 1, &mut |heard| {
-                steps += usize::from(matches!(heard, Heard::Step { .. }));
+                steps += usize::from(matches!(heard, TrainingEvent::Step { .. }));
                 ControlFlow::Continue(())
             })
             .expect("trains");

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use goldsmith::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use goldsmith::domain::label::{
-    Annotator, Decision, Event, EventId, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Stand, Timestamp,
+    Annotator, Decision, Event, EventId, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Timestamp,
 };
 use goldsmith::domain::statistics::Bootstrap;
 use goldsmith::domain::text::Span;
@@ -138,7 +138,7 @@ fn fill(project: &Project, sentences: u64) {
                     at: Timestamp(*n),
                     annotator: Annotator(if n % 2 == 0 { "ann" } else { "ben" }.into()),
                     sentence: SentenceId(*n),
-                    stand: Stand { label: Some(keys[(n * 7 % 10) as usize].clone()), ..Stand::default() },
+                    stand: Judgement { label: Some(keys[(n * 7 % 10) as usize].clone()), ..Judgement::default() },
                     took: Some(4_000),
                     in_sight: Some(goldsmith::domain::sight::InSight::NOTHING),
                     proposal: None,
@@ -211,7 +211,7 @@ fn workbench(folder: &Path, sentences: u64) {
                 at: Timestamp(0),
                 annotator: Annotator("cid".into()),
                 sentence: SentenceId(i + 1),
-                stand: Stand { label: Some(Label::none()), ..Stand::default() },
+                stand: Judgement { label: Some(Label::none()), ..Judgement::default() },
                 took: None,
                 in_sight: Some(goldsmith::domain::sight::InSight::NOTHING),
                 proposal: None,
@@ -233,9 +233,9 @@ fn workbench(folder: &Path, sentences: u64) {
 
     let ann = Annotator("ann".into());
     for text in ["forgets names", "memory loss", "donepe", "777777", "patient", "nowhere"] {
-        let filter = goldsmith::domain::queue::Filter { text: text.into(), ..Default::default() };
+        let filter = goldsmith::domain::queue::SentenceFilter { text: text.into(), ..Default::default() };
         let start = Instant::now();
-        let page = store.page(&filter, &ann, None, goldsmith::store::Direction::Forward, 50).expect("searches");
+        let page = store.page(&filter, &ann, None, goldsmith::store::SeekDirection::Forward, 50).expect("searches");
         let paged = start.elapsed();
         let count = store.count(&filter, &ann, 10_000).expect("counts");
         println!(

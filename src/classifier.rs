@@ -1,7 +1,7 @@
 //! The classifier: features, training, calibration, saved models. Plain values in and out.
 //!
 //! The default model is linear over word and character n-grams: it trains in about a second on what a team labels in a
-//! week, on any processor, with no weights to fetch. Whatever is trained, and however, is a [`Classifier`]; [`Learner::fit`]
+//! week, on any processor, with no weights to fetch. Whatever is trained, and however, is a [`Classifier`]; [`Trainer::fit`]
 //! is the one door to training.
 
 mod artifact;
@@ -26,7 +26,7 @@ pub use encoder::{Architecture, Encoder, Family, Threads};
 pub use frozen::{FrozenModel, HeadConfig};
 pub use ngram::{NgramModel, fit, sketch};
 pub use tune::{TuneConfig, TunedModel};
-pub use vote::VoteModel;
+pub use vote::VotingModel;
 
 /// What can go wrong with a classifier.
 #[derive(Debug, thiserror::Error)]
@@ -155,7 +155,7 @@ pub struct Epoch {
 
 /// What training says while it runs.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Heard {
+pub enum TrainingEvent {
     /// One step of the optimiser.
     Step {
         /// From 1.
@@ -172,7 +172,7 @@ pub enum Heard {
 }
 
 /// Hears what training says; breaking stops it and keeps the best so far.
-pub type Listen<'a> = dyn FnMut(&Heard) -> ControlFlow<()> + 'a;
+pub type TrainingCallback<'a> = dyn FnMut(&TrainingEvent) -> ControlFlow<()> + 'a;
 
 /// A trained model: it gives each output a probability, says which outputs that speaks for, and can be saved.
 pub trait Classifier: Send + Sync {
@@ -194,7 +194,7 @@ pub trait Classifier: Send + Sync {
 /// A way to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "lowercase")]
-pub enum Recipe {
+pub enum TrainingConfig {
     /// A linear model over n-grams.
     Ngram(FitConfig),
     /// A head on an encoder that stays as it is.
@@ -202,14 +202,14 @@ pub enum Recipe {
     /// An encoder trained together with its head.
     FineTune(TuneConfig),
     /// Several of them, whose probabilities are averaged.
-    Vote(VoteRecipe),
+    Vote(VotingConfig),
 }
 
 /// The recipes that vote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct VoteRecipe {
+pub struct VotingConfig {
     /// Each with the same say.
-    pub parts: Vec<Recipe>,
+    pub parts: Vec<TrainingConfig>,
 }
 
 /// How it trains, with the encoder where one is needed.
@@ -218,21 +218,21 @@ enum Means {
     Ngram(FitConfig),
     Frozen(Arc<Encoder>, HeadConfig),
     FineTune(Arc<Encoder>, TuneConfig),
-    Vote(Vec<Learner>),
+    Vote(Vec<Trainer>),
 }
 
 /// A batch of texts: each example's number and its token ids.
-pub type TokenBatch = Vec<(usize, Vec<u32>)>;
+pub type IndexedTokens = Vec<(usize, Vec<u32>)>;
 
 /// Trains models by one recipe. Threads may share it.
 #[derive(Clone, Debug)]
-pub struct Learner {
+pub struct Trainer {
     means: Means,
     /// Where fine-tuning keeps its state.
     states: Option<PathBuf>,
 }
 
-impl Learner {
+impl Trainer {
     /// A learner of n-gram models.
     pub fn ngram(config: FitConfig) -> Self {
         Self { means: Means::Ngram(config), states: None }
@@ -286,18 +286,20 @@ impl Learner {
     }
 
     /// What it trains by; part of a run's configuration.
-    pub fn recipe(&self) -> Recipe {
+    pub fn recipe(&self) -> TrainingConfig {
         match &self.means {
-            Means::Ngram(config) => Recipe::Ngram(config.clone()),
-            Means::Frozen(_, config) => Recipe::Frozen(config.clone()),
-            Means::FineTune(_, config) => Recipe::FineTune(config.clone()),
-            Means::Vote(parts) => Recipe::Vote(VoteRecipe { parts: parts.iter().map(Self::recipe).collect() }),
+            Means::Ngram(config) => TrainingConfig::Ngram(config.clone()),
+            Means::Frozen(_, config) => TrainingConfig::Frozen(config.clone()),
+            Means::FineTune(_, config) => TrainingConfig::FineTune(config.clone()),
+            Means::Vote(parts) => {
+                TrainingConfig::Vote(VotingConfig { parts: parts.iter().map(Self::recipe).collect() })
+            }
         }
     }
 
     /// The token ids of every batch that fine-tuning would see in its first epoch, in their order, each text with its
     /// example's number; none for other recipes. A reference program can be given the same.
-    pub fn batches(&self, train: &[Example<'_>], seed: u64) -> Result<Vec<TokenBatch>, ClassifierError> {
+    pub fn batches(&self, train: &[Example<'_>], seed: u64) -> Result<Vec<IndexedTokens>, ClassifierError> {
         match &self.means {
             Means::FineTune(encoder, config) => tune::batches(encoder, train, config, seed),
             Means::Ngram(_) | Means::Frozen(..) | Means::Vote(_) => Ok(Vec::new()),
@@ -313,13 +315,13 @@ impl Learner {
         train: &[Example<'_>],
         validation: &[Example<'_>],
         seed: u64,
-        listen: &mut Listen<'_>,
+        listen: &mut TrainingCallback<'_>,
     ) -> Result<Box<dyn Classifier>, ClassifierError> {
         targets::check(outputs, mode, train)?;
         match &self.means {
             Means::Ngram(config) => {
                 let config = FitConfig { seed, ..config.clone() };
-                let mut epoch = |epoch: &Epoch| listen(&Heard::Epoch(epoch.clone()));
+                let mut epoch = |epoch: &Epoch| listen(&TrainingEvent::Epoch(epoch.clone()));
                 Ok(Box::new(fit(outputs, mode, train, validation, &config, &mut epoch)?))
             }
             Means::Frozen(encoder, config) => {
@@ -338,13 +340,13 @@ impl Learner {
                 let mut broken = false;
                 let mut models = Vec::with_capacity(parts.len());
                 for part in parts {
-                    let mut listen = |heard: &Heard| {
+                    let mut listen = |heard: &TrainingEvent| {
                         broken |= listen(heard).is_break();
                         if broken { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                     };
                     models.push(part.fit(outputs, mode, train, validation, seed, &mut listen)?);
                 }
-                Ok(Box::new(VoteModel::new(models, validation)?))
+                Ok(Box::new(VotingModel::new(models, validation)?))
             }
         }
     }
@@ -358,7 +360,7 @@ pub fn load(folder: &Path) -> Result<(Box<dyn Classifier>, serde_json::Value), C
         Kind::Ngram => Box::new(NgramModel::restore(folder, description)?),
         Kind::Frozen => Box::new(FrozenModel::restore(folder, description)?),
         Kind::Tuned => Box::new(TunedModel::restore(folder, description)?),
-        Kind::Vote => Box::new(VoteModel::restore(folder, description)?),
+        Kind::Vote => Box::new(VotingModel::restore(folder, description)?),
     };
     Ok((model, card))
 }

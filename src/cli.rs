@@ -39,7 +39,7 @@ use crate::tui;
 use crate::workflow::import::{self, LabelsBy, Options, Unit};
 use crate::workflow::metrics::{Board, Scored};
 use crate::workflow::project::{self, Project};
-use crate::workflow::recast::Request;
+use crate::workflow::recast::MigrationRequest;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::{
     Cancel, Progress, WorkflowError, demo, diagnostics, encoders, export, gold, models, predict, train,
@@ -152,16 +152,16 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
         }
         Some(Verb::Taxonomy(TaxonomyVerb::Versions)) => guideline::versions(&here()?),
         Some(Verb::Taxonomy(TaxonomyVerb::Rename { category, key, name, how })) => {
-            recast::run(&here()?, how, &Request::Rename { category, key, name })
+            recast::run(&here()?, how, &MigrationRequest::Rename { category, key, name })
         }
         Some(Verb::Taxonomy(TaxonomyVerb::Merge { categories, into, name, how })) => {
-            recast::run(&here()?, how, &Request::Merge { categories, into, name })
+            recast::run(&here()?, how, &MigrationRequest::Merge { categories, into, name })
         }
         Some(Verb::Taxonomy(TaxonomyVerb::Split { category, into, how })) => {
-            recast::run(&here()?, how, &Request::Split { category, into })
+            recast::run(&here()?, how, &MigrationRequest::Split { category, into })
         }
-        Some(Verb::Taxonomy(TaxonomyVerb::Undo { how })) => recast::run(&here()?, how, &Request::Undo),
-        Some(Verb::Taxonomy(TaxonomyVerb::Migrate { how })) => recast::run(&here()?, how, &Request::ByHand),
+        Some(Verb::Taxonomy(TaxonomyVerb::Undo { how })) => recast::run(&here()?, how, &MigrationRequest::Undo),
+        Some(Verb::Taxonomy(TaxonomyVerb::Migrate { how })) => recast::run(&here()?, how, &MigrationRequest::ByHand),
         Some(Verb::Taxonomy(TaxonomyVerb::Diff { before, after, json })) => {
             guideline::diff(&here()?, before.as_deref(), after.as_deref(), json)
         }
@@ -225,7 +225,7 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
             let cancel = cancel_on_signal();
             let mut out = io::BufWriter::new(io::stdout().lock());
             let bar = Bar::default();
-            let input = predict::Input { path: input, layout: layout.map(Into::into), columns: columns.into() };
+            let input = predict::PredictInput { path: input, layout: layout.map(Into::into), columns: columns.into() };
             let written = predict::predict(&*model, &input, csv, &mut out, &cancel, &mut |p| bar.show(p))?;
             out.flush().map_err(write_error)?;
             say(&format!("labelled {written} records with {}", folder.display()));
@@ -386,7 +386,7 @@ fn show_demo(folder: Option<PathBuf>) -> Result<Exit, Failure> {
     };
     say(&format!("building the demo in {}", root.display()));
     let (project, trained) = demo::build(&root, &mut |event| {
-        if let train::Event::Prepared { rows, held_out, .. } = event {
+        if let train::TrainRunEvent::Prepared { rows, held_out, .. } = event {
             say(&format!("training on {} gold sentences, {} held out for the test", rows[0].1, held_out.1));
         }
     })?;
@@ -529,7 +529,7 @@ fn train_verb(project: &Project) -> Result<Exit, Failure> {
     let cancel = cancel_on_signal();
     let bar = Bar::default();
     let trained = train::train(project, &mut store, &project.file.train, &cancel, &mut |event| match event {
-        train::Event::Prepared { rows, held_out, leaks } => {
+        train::TrainRunEvent::Prepared { rows, held_out, leaks } => {
             let rows: Vec<String> =
                 rows.iter().filter(|(_, n)| *n > 0).map(|(tier, n)| format!("{n} {tier}")).collect();
             say(&format!(
@@ -542,13 +542,13 @@ fn train_verb(project: &Project) -> Result<Exit, Failure> {
                 say(&format!("warning: {leaks} test sentences stand nearly word for word in the training set"));
             }
         }
-        train::Event::Heard(train::Heard::Epoch(epoch)) => {
+        train::TrainRunEvent::Heard(train::TrainingEvent::Epoch(epoch)) => {
             let f1 = tables::percent(epoch.validation_macro_f1.map(f64::from));
             let best = if epoch.best { " *" } else { "" };
             say(&format!("epoch {:>3}: loss {:.4}, validation macro-F1 {f1}{best}", epoch.epoch, epoch.train_loss));
         }
-        train::Event::Heard(train::Heard::Step { .. }) => {}
-        train::Event::Progress(progress) => bar.show(progress),
+        train::TrainRunEvent::Heard(train::TrainingEvent::Step { .. }) => {}
+        train::TrainRunEvent::Progress(progress) => bar.show(progress),
     })?;
     say(&format!("trained in {:.2} s; the model is in {}", trained.seconds, trained.folder.display()));
     if let Some(off) = trained.calibration_error {

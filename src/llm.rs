@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::egress::{Departure, Host, Refusal};
+use crate::domain::egress::{EgressRecord, EgressRefusal, Host};
 
 /// Who speaks in a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,14 +30,14 @@ pub enum Role {
 
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Turn {
+pub struct ChatMessage {
     /// Who.
     pub role: Role,
     /// What.
     pub content: String,
 }
 
-impl Turn {
+impl ChatMessage {
     /// A turn.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self { role, content: content.into() }
@@ -47,7 +47,7 @@ impl Turn {
 /// What a written answer must look like.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Shape {
+pub enum AnswerFormat {
     /// Any text.
     Text,
     /// A JSON object with these fields, in this order.
@@ -83,7 +83,7 @@ pub enum FieldKind {
 
 /// How an answer is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sampling {
+pub struct DecodingParams {
     /// Most tokens to write.
     pub max_tokens: u32,
     /// 0 takes the likeliest token each time.
@@ -94,7 +94,7 @@ pub struct Sampling {
     pub seed: u64,
 }
 
-impl Sampling {
+impl DecodingParams {
     /// The likeliest answer, of at most so many tokens.
     pub fn greedy(max_tokens: u32) -> Self {
         Self { max_tokens, temperature: 0.0, top_p: 1.0, seed: 0 }
@@ -103,20 +103,20 @@ impl Sampling {
 
 /// A request to write something.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Request {
+pub struct WriteRequest {
     /// The conversation so far; what many requests share comes first, so that its reading can be reused.
-    pub turns: Vec<Turn>,
+    pub turns: Vec<ChatMessage>,
     /// What the answer must look like.
-    pub shape: Shape,
+    pub shape: AnswerFormat,
     /// How it is drawn.
-    pub sampling: Sampling,
+    pub sampling: DecodingParams,
     /// Ask for the log-probability of each token written, where the provider has it.
     pub logprobs: bool,
 }
 
 /// A token that was written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Written {
+pub struct WrittenToken {
     /// Its text.
     pub text: String,
     /// Natural logarithm of its probability.
@@ -154,7 +154,7 @@ pub struct Reply {
     /// Whether it came to its end, rather than to `max_tokens`.
     pub complete: bool,
     /// Its tokens, where they were asked for and the provider has them.
-    pub tokens: Vec<Written>,
+    pub tokens: Vec<WrittenToken>,
     /// What it cost.
     pub usage: Usage,
 }
@@ -163,7 +163,7 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Choose {
     /// The shared beginning: guideline and examples.
-    pub turns: Vec<Turn>,
+    pub turns: Vec<ChatMessage>,
     /// The last user turn; each is answered by itself.
     pub asks: Vec<String>,
     /// The answers to choose between, each the whole of what the model would say.
@@ -183,7 +183,7 @@ pub struct Choice {
 
 /// What a model is, for the record of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Card {
+pub struct ModelInfo {
     /// The model's name, such as `Qwen2.5 1.5B Instruct`.
     pub name: String,
     /// `chat` or `embedded`.
@@ -199,7 +199,7 @@ pub struct Card {
 pub enum LlmError {
     /// The gate said no.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] EgressRefusal),
     /// Worth trying again: the server is busy, away or broken.
     #[error("{what}; tried again later")]
     Later {
@@ -242,14 +242,14 @@ impl LlmError {
 }
 
 /// An answer that is on its way. Dropping it calls the request off.
-pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, LlmError>> + Send + 'a>>;
+pub type PendingAnswer<'a, T> = Pin<Box<dyn Future<Output = Result<T, LlmError>> + Send + 'a>>;
 
 /// A language model, wherever it runs.
-pub trait Model: Send + Sync {
+pub trait LanguageModel: Send + Sync {
     /// What it is.
-    fn card(&self) -> &Card;
+    fn card(&self) -> &ModelInfo;
 
-    /// Where requests go; `None` for a model in this process. A request to a host needs a [`Departure`] for it.
+    /// Where requests go; `None` for a model in this process. A request to a host needs a [`EgressRecord`] for it.
     fn host(&self) -> Option<&Host>;
 
     /// How many asks one [`Choose`] may usefully hold.
@@ -258,8 +258,9 @@ pub trait Model: Send + Sync {
     }
 
     /// Writes an answer. One attempt: trying again is the caller's business.
-    fn write<'a>(&'a self, request: &'a Request, departure: Option<&'a Departure>) -> Pending<'a, Reply>;
+    fn write<'a>(&'a self, request: &'a WriteRequest, departure: Option<&'a EgressRecord>) -> PendingAnswer<'a, Reply>;
 
     /// Scores the options as answers to each ask, in the order of the asks.
-    fn choose<'a>(&'a self, request: &'a Choose, departure: Option<&'a Departure>) -> Pending<'a, Vec<Choice>>;
+    fn choose<'a>(&'a self, request: &'a Choose, departure: Option<&'a EgressRecord>)
+    -> PendingAnswer<'a, Vec<Choice>>;
 }

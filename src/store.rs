@@ -30,22 +30,22 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustc_hash::FxHashMap;
 
 use crate::domain::label::EventId;
-use crate::domain::lineage::Lineage;
+use crate::domain::lineage::KeyMap;
 
-pub use board::{Changes, GoldRow, ProposalRow, SettledRow};
+pub use board::{CurrentLabelRow, ProposalRow, ReadMark, SettlementRow};
 pub use bronze::{BronzeRow, NewBronze};
-pub use chain::{Audited, Tampering};
+pub use chain::{ChainAudit, Tampering};
 pub use corpus::{Insert, TextRow};
 pub use embeddings::TextHash;
-pub use ledger::{Progression, Said, Undone};
-pub use lineage::Speaker;
-pub use log::{LogFilter, LogRow, Person};
+pub use ledger::{ProgressCount, Said, UndoneDecision};
+pub use lineage::LabelGiver;
+pub use log::{LogFilter, LogRow, PersonTotals};
 pub use merge::{Merged, Seen};
 pub use protocol::Given;
-pub use queue::Direction;
+pub use queue::SeekDirection;
 pub use ranking::RankingRow;
-pub use requests::{EgressRow, Failure};
-pub use selection::Selection;
+pub use requests::{EgressRow, FailedSentence};
+pub use selection::EntrySelection;
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +119,7 @@ pub struct Store {
     /// The change of categories that was in force when the store was opened.
     recast: Option<EventId>,
     /// How labels are read since.
-    lineage: Lineage,
+    lineage: KeyMap,
 }
 
 impl Store {
@@ -151,7 +151,7 @@ impl Store {
             path: path.into(),
             patients: FxHashMap::default(),
             recast: None,
-            lineage: Lineage::default(),
+            lineage: KeyMap::default(),
         };
         store.with(|c| {
             c.busy_timeout(BUSY)?;

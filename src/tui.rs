@@ -38,10 +38,10 @@ use crate::domain::guideline::Outdated;
 use crate::domain::protocol::Blind;
 use crate::workflow::project::Project;
 use crate::workflow::refusal::{Refusal, RefusalKind};
-use crate::workflow::review::Desk;
+use crate::workflow::review::Worklist;
 use crate::workflow::{WorkflowError, diagnostics};
 use app::App;
-use effect::World;
+use effect::EffectContext;
 pub use headless::Headless;
 use keymap::Keymap;
 use message::{Effect, Message};
@@ -116,7 +116,7 @@ pub fn run(project: Project) -> Result<(), WorkflowError> {
     };
     let (to_main, inbox) = channel::<Wake>();
     let (to_app, from_jobs) = channel::<Message>();
-    let mut world = World::open(project.clone(), to_app)?;
+    let mut world = EffectContext::open(project.clone(), to_app)?;
     let (shared, faults) = shared(&project, theme, world.outdated()?);
     let (mut app, effects) = App::new(shared, faults);
     let clock = Instant::now();
@@ -196,7 +196,7 @@ fn shared(project: &Project, theme: Theme, outdated: Vec<Outdated>) -> (Shared, 
         annotator: project.annotator.clone(),
         project: project.file.name.clone(),
         blind: project.file.protocol.blind == Blind::Always,
-        desks: Desk::ALL.map(|desk| desk.all(project)),
+        desks: Worklist::ALL.map(|desk| desk.all(project)),
         models: project.file.models.keys().cloned().collect(),
         train: project.file.train.clone(),
         keymap,
@@ -206,7 +206,7 @@ fn shared(project: &Project, theme: Theme, outdated: Vec<Outdated>) -> (Shared, 
 }
 
 /// One message and all that follows from it.
-fn step(app: &mut App, world: &mut World, message: Message, clock: Instant) {
+fn step(app: &mut App, world: &mut EffectContext, message: Message, clock: Instant) {
     let now = || u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut waiting: Vec<Effect> = app.update(message, now());
     while !waiting.is_empty() {

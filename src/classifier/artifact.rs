@@ -24,7 +24,7 @@ pub(super) enum Kind {
     /// See [`super::TunedModel`].
     #[serde(rename = "fine-tuned encoder")]
     Tuned,
-    /// See [`super::VoteModel`].
+    /// See [`super::VotingModel`].
     #[serde(rename = "vote of several models")]
     Vote,
 }

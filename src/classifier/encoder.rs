@@ -22,7 +22,7 @@ pub(super) use attention::Queries;
 pub(super) use network::{Network, Pass, means};
 pub use numbers::{Dropout, Threads};
 pub(super) use numbers::{Matrix, dot, multiply, vectorised};
-pub(super) use tokens::{Batch, Tokens, by_padded_tokens};
+pub(super) use tokens::{PackedBatch, Tokens, by_padded_tokens};
 pub(super) use weights::{Parameters, Rows, Tensors};
 
 /// The most padded tokens of a batch that is only read.
@@ -188,7 +188,7 @@ impl Encoder {
         // One text spoils nothing for another: a poisoned lock holds buffers alone.
         let mut pass = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
         for group in reading_order(&ids) {
-            let batch = Batch::of(group.iter().map(|at| ids[*at].as_slice()));
+            let batch = PackedBatch::of(group.iter().map(|at| ids[*at].as_slice()));
             let hidden = pass.forward(&self.parameters, &batch, Queries::All, false, None)?;
             for (at, mean) in group.iter().zip(means(&batch, &hidden, h).chunks_exact(h)) {
                 let length = mean.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-12);

@@ -16,7 +16,10 @@ use super::artifact::{self, Description, Kind};
 use super::encoder::{Encoder, Matrix, Threads, multiply};
 use super::loss::Weighing;
 use super::targets::{class_weights, f1, probabilities};
-use super::{ClassWeights, Classifier, ClassifierError, Epoch, Example, Heard, Listen, Mode, calibrate, targets};
+use super::{
+    ClassWeights, Classifier, ClassifierError, Epoch, Example, Mode, TrainingCallback, TrainingEvent, calibrate,
+    targets,
+};
 
 /// How to train a head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,7 +58,7 @@ pub(super) fn fit(
     train: &[Example<'_>],
     validation: &[Example<'_>],
     config: &HeadConfig,
-    listen: &mut Listen<'_>,
+    listen: &mut TrainingCallback<'_>,
 ) -> Result<FrozenModel, ClassifierError> {
     let embed =
         |examples: &[Example<'_>]| encoder.embed(&examples.iter().map(|example| example.text).collect::<Vec<_>>());
@@ -89,7 +92,7 @@ pub(super) fn fit(
     };
     let weights = lbfgs::minimise(vec![0.0; k * (width + 1)], config.steps, cost, &mut |step, cost| {
         let loss = (cost / train.len() as f64) as f32;
-        let stop = listen(&Heard::Step { step, steps: config.steps, loss, learning_rate: 1.0 }).is_break();
+        let stop = listen(&TrainingEvent::Step { step, steps: config.steps, loss, learning_rate: 1.0 }).is_break();
         heard = Some(loss);
         if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
@@ -97,7 +100,7 @@ pub(super) fn fit(
     let (temperature, thresholds) = calibrate::on_validation(mode, k, &logits, validation);
     let scored = (!validation.is_empty()).then(|| f1(mode, k, &logits, validation));
     // There is one epoch only: the minimum.
-    let _ = listen(&Heard::Epoch(Epoch {
+    let _ = listen(&TrainingEvent::Epoch(Epoch {
         epoch: 1,
         epochs: 1,
         train_loss: heard.unwrap_or(0.0),

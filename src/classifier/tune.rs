@@ -14,10 +14,12 @@ use sha2::{Digest, Sha256};
 use self::adamw::AdamW;
 use self::checkpoint::State;
 pub use self::model::TunedModel;
-use super::encoder::{Batch, Dropout, Encoder, Network, Parameters, Pass, Rows, reading_order};
+use super::encoder::{Dropout, Encoder, Network, PackedBatch, Parameters, Pass, Rows, reading_order};
 use super::loss::{Weighing, mean_loss};
 use super::targets::{class_weights, f1};
-use super::{ClassWeights, ClassifierError, Epoch, Example, Heard, Listen, Mode, TokenBatch, calibrate};
+use super::{
+    ClassWeights, ClassifierError, Epoch, Example, IndexedTokens, Mode, TrainingCallback, TrainingEvent, calibrate,
+};
 
 /// How to fine-tune.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,7 +116,7 @@ pub(super) fn fit(
     task: &Task<'_>,
     config: &TuneConfig,
     keep: Option<&Keep<'_>>,
-    listen: &mut Listen<'_>,
+    listen: &mut TrainingCallback<'_>,
 ) -> Result<TunedModel, ClassifierError> {
     let Task { outputs, mode, train, validation, seed } = *task;
     let texts = |examples: &[Example<'_>]| encoder.ids(&examples.iter().map(|e| e.text).collect::<Vec<_>>());
@@ -200,7 +202,7 @@ fn read(
 ) -> Result<Vec<Vec<f32>>, ClassifierError> {
     let mut all = vec![Vec::new(); ids.len()];
     for group in reading_order(ids) {
-        let batch = Batch::of(group.iter().map(|at| ids[*at].as_slice()));
+        let batch = PackedBatch::of(group.iter().map(|at| ids[*at].as_slice()));
         let logits = network.forward(parameters, &batch, false, None)?;
         for (at, row) in group.iter().zip(logits.chunks_exact(outputs)) {
             all[*at] = row.to_vec();
@@ -225,7 +227,7 @@ impl Fit<'_> {
         &mut self,
         state: &mut State,
         keep: Option<&Keep<'_>>,
-        listen: &mut Listen<'_>,
+        listen: &mut TrainingCallback<'_>,
     ) -> Result<bool, ClassifierError> {
         let lengths: Vec<usize> = self.data.ids.iter().map(Vec::len).collect();
         let (config, seed, data) = (self.config, self.seed, self.data);
@@ -234,7 +236,7 @@ impl Fit<'_> {
         let mut saved = std::time::Instant::now();
         for heard in &state.epochs {
             // Whoever listens hears of the epochs before the break too.
-            let _ = listen(&Heard::Epoch(heard.clone()));
+            let _ = listen(&TrainingEvent::Epoch(heard.clone()));
         }
         for epoch in state.epochs.len() + 1..=self.config.epochs {
             if state.waited >= self.config.patience && !self.data.validation.is_empty() {
@@ -248,7 +250,7 @@ impl Fit<'_> {
                 state.loss += f64::from(loss);
                 state.divisor += f64::from(divisor);
                 state.step_in_epoch += 1;
-                let heard = Heard::Step {
+                let heard = TrainingEvent::Step {
                     step: at + 1,
                     steps,
                     loss: loss / divisor.max(f32::MIN_POSITIVE),
@@ -270,7 +272,7 @@ impl Fit<'_> {
                 state.save(keep, &self.parameters, &self.optimiser)?;
                 saved = std::time::Instant::now();
             }
-            if listen(&Heard::Epoch(heard)).is_break() {
+            if listen(&TrainingEvent::Epoch(heard)).is_break() {
                 return Ok(false);
             }
         }
@@ -285,7 +287,7 @@ impl Fit<'_> {
         let scale = if divisor > 0.0 { 1.0 / divisor } else { 0.0 };
         let mut total = 0.0;
         for (number, batch) in batches.iter().enumerate() {
-            let packed = Batch::of(batch.iter().map(|at| data.ids[*at].as_slice()));
+            let packed = PackedBatch::of(batch.iter().map(|at| data.ids[*at].as_slice()));
             // The rates come from the architecture; this one only says that there is dropout.
             let dropout = Dropout::new(self.seed, self.optimiser.step * 1_024 + number as u64, 0.5);
             let logits = self.network.forward(&self.parameters, &packed, true, dropout)?;
@@ -330,13 +332,13 @@ impl Fit<'_> {
     }
 }
 
-/// See [`super::Learner::batches`].
+/// See [`super::Trainer::batches`].
 pub(super) fn batches(
     encoder: &Encoder,
     train: &[Example<'_>],
     config: &TuneConfig,
     seed: u64,
-) -> Result<Vec<TokenBatch>, ClassifierError> {
+) -> Result<Vec<IndexedTokens>, ClassifierError> {
     let ids = encoder.ids(&train.iter().map(|example| example.text).collect::<Vec<_>>())?;
     let lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
     let outputs: Vec<Vec<usize>> = train.iter().map(|example| example.outputs.clone()).collect();

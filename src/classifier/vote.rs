@@ -9,12 +9,12 @@ use super::artifact::{self, Description, Kind};
 use super::{Classifier, ClassifierError, Example, Mode, calibrate, load, targets};
 
 /// Models with the same outputs.
-pub struct VoteModel {
+pub struct VotingModel {
     parts: Vec<Box<dyn Classifier>>,
     thresholds: Vec<f32>,
 }
 
-impl VoteModel {
+impl VotingModel {
     /// Joins models; under `multiple` the thresholds are set anew, for the mean.
     pub(super) fn new(parts: Vec<Box<dyn Classifier>>, validation: &[Example<'_>]) -> Result<Self, ClassifierError> {
         let mut model = Self { parts, thresholds: Vec::new() };
@@ -56,7 +56,7 @@ impl VoteModel {
     }
 }
 
-impl Classifier for VoteModel {
+impl Classifier for VotingModel {
     fn outputs(&self) -> &[String] {
         self.parts.first().map_or(&[], |part| part.outputs())
     }

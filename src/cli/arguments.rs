@@ -268,7 +268,7 @@ pub(super) enum TaxonomyVerb {
         #[arg(long)]
         name: Option<String>,
         #[command(flatten)]
-        how: RecastArgs,
+        how: MigrationArgs,
     },
     /// Make one category of several; labels that have any of them are read with that one.
     #[command(after_help = "Example:\n  goldsmith taxonomy merge anger sadness --into mood --name Mood")]
@@ -283,7 +283,7 @@ pub(super) enum TaxonomyVerb {
         #[arg(long)]
         name: Option<String>,
         #[command(flatten)]
-        how: RecastArgs,
+        how: MigrationArgs,
     },
     /// Make several categories of one; whatever was labelled with it is open again.
     #[command(after_help = "Example:\n  goldsmith taxonomy split cognition --into memory,orientation")]
@@ -294,26 +294,26 @@ pub(super) enum TaxonomyVerb {
         #[arg(long, value_name = "KEY,KEY", required = true, value_delimiter = ',')]
         into: Vec<String>,
         #[command(flatten)]
-        how: RecastArgs,
+        how: MigrationArgs,
     },
     /// Undo the latest change of categories that is not undone; labels that were given since go back to what their category came
     /// from.
     #[command(after_help = "Examples:\n  goldsmith taxonomy undo\n  goldsmith taxonomy undo --yes")]
     Undo {
         #[command(flatten)]
-        how: RecastArgs,
+        how: MigrationArgs,
     },
     /// Take over what the taxonomy file says by `was = ["earlier_key"]` of categories that somebody changed by hand.
     #[command(after_help = "Examples:\n  goldsmith taxonomy migrate\n  goldsmith taxonomy migrate --yes")]
     Migrate {
         #[command(flatten)]
-        how: RecastArgs,
+        how: MigrationArgs,
     },
 }
 
 /// Of a change of categories.
 #[derive(clap::Args, Clone, Copy, Debug)]
-pub(super) struct RecastArgs {
+pub(super) struct MigrationArgs {
     /// Do it; without it, what it would do is shown and nothing is done.
     #[arg(long)]
     pub(super) yes: bool,

@@ -8,14 +8,14 @@ use super::{Exit, Failure, print, say};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Annotator, EventId};
-use crate::domain::lineage::Recast;
+use crate::domain::lineage::TaxonomyMigration;
 use crate::domain::record::EventKind;
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::visible;
 use crate::formats::tables::{counted, csv_rows};
 use crate::formats::{FormatError, create_private};
 use crate::workflow::WorkflowError;
-use crate::workflow::audit::{self, Entry, LogFilter, Verdict, iso};
+use crate::workflow::audit::{self, AuditReport, LogFilter, LoggedText, iso};
 use crate::workflow::project::Project;
 
 /// So many faults are written out; the rest are counted.
@@ -58,7 +58,7 @@ pub(super) fn audit(project: &Project, args: &AuditArgs) -> Result<Exit, Failure
 }
 
 /// The verdict in words, and what each annotator did.
-fn text(verdict: &Verdict) -> String {
+fn text(verdict: &AuditReport) -> String {
     let mut out = String::new();
     for person in &verdict.people {
         let mut did = vec![counted(person.decisions as usize, "decision")];
@@ -106,7 +106,7 @@ fn text(verdict: &Verdict) -> String {
     }
 }
 
-fn json(verdict: &Verdict) -> serde_json::Value {
+fn json(verdict: &AuditReport) -> serde_json::Value {
     let people = verdict.people.iter().map(|person| {
         serde_json::json!({
             "annotator": person.annotator, "decisions": person.decisions, "blind": person.blind, "blind_unknown": person.blind_unknown,
@@ -120,7 +120,7 @@ fn json(verdict: &Verdict) -> serde_json::Value {
     })
 }
 
-fn json_of(entry: &Entry) -> serde_json::Value {
+fn json_of(entry: &LoggedText) -> serde_json::Value {
     let row = &entry.row;
     let mut all = serde_json::json!({
         "position": row.position, "id": row.id, "note": row.note, "place": row.place, "sentence": row.sentence,
@@ -181,7 +181,7 @@ fn table(
     Ok(events)
 }
 
-fn cells(entry: &Entry) -> Vec<String> {
+fn cells(entry: &LoggedText) -> Vec<String> {
     let row = &entry.row;
     let record = row.record.as_ref();
     let stand = record.and_then(|record| record.stand.as_ref());
@@ -233,7 +233,7 @@ fn words(cues: InSight) -> String {
 }
 
 /// How categories were changed, in words.
-fn recast(Recast { lineage, after, .. }: &Recast) -> String {
+fn recast(TaxonomyMigration { lineage, after, .. }: &TaxonomyMigration) -> String {
     let became = lineage.earlier().map(|key| {
         let now: Vec<&str> = lineage.became(key).map(CategoryKey::as_str).collect();
         format!("{key} is {}", now.join(" or "))
@@ -244,7 +244,7 @@ fn recast(Recast { lineage, after, .. }: &Recast) -> String {
 }
 
 /// An event in a line, for people.
-fn line(project: &Project, entry: &Entry) -> String {
+fn line(project: &Project, entry: &LoggedText) -> String {
     let row = &entry.row;
     let position = row.position.map_or_else(|| "-".into(), |position| position.to_string());
     let Some(record) = &row.record else {

@@ -7,7 +7,7 @@ use super::arguments::{ExperimentArgs, FormatArg, TaskArg};
 use super::{Bar, Exit, Failure, cancel_on_signal, print, say};
 use crate::domain::experiment::{Report, Task};
 use crate::formats::create_private;
-use crate::formats::experiment::{Format, write};
+use crate::formats::experiment::{ReportFormat, write};
 use crate::formats::project::training::Method;
 use crate::tui;
 use crate::workflow::WorkflowError;
@@ -69,28 +69,28 @@ fn options(project: &Project, args: &ExperimentArgs) -> Options {
     options
 }
 
-fn format(arg: FormatArg) -> Format {
+fn format(arg: FormatArg) -> ReportFormat {
     match arg {
         FormatArg::Table => {
             let terminal = io::stdout().is_terminal().then(tui::width).flatten();
-            Format::Table { width: terminal.unwrap_or(80) }
+            ReportFormat::Table { width: terminal.unwrap_or(80) }
         }
-        FormatArg::Markdown => Format::Markdown,
-        FormatArg::Latex => Format::Latex,
-        FormatArg::Csv => Format::Csv,
-        FormatArg::Json => Format::Json,
-        FormatArg::Html => Format::Html,
+        FormatArg::Markdown => ReportFormat::Markdown,
+        FormatArg::Latex => ReportFormat::Latex,
+        FormatArg::Csv => ReportFormat::Csv,
+        FormatArg::Json => ReportFormat::Json,
+        FormatArg::Html => ReportFormat::Html,
     }
 }
 
 /// Every format into a folder.
 fn write_all(report: &Report, folder: &Path) -> Result<(), WorkflowError> {
     make_private_folder(folder)?;
-    for (format, name) in Format::FILES {
+    for (format, name) in ReportFormat::FILES {
         let path = folder.join(name);
         let written = create_private(&path)?.write_all(write(report, format).as_bytes());
         written.map_err(|cause| crate::formats::FormatError::Io { doing: "write", path, cause })?;
     }
-    say(&format!("wrote {} files to {}", Format::FILES.len(), folder.display()));
+    say(&format!("wrote {} files to {}", ReportFormat::FILES.len(), folder.display()));
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::formats::project::language::{
     AnswerBy, Explain, FewShotBy, GenerateSettings, LabelSettings, ModelSettings, Provider, Quota,
 };
 use crate::formats::tables::percent;
-use crate::workflow::dispatch::Ended;
+use crate::workflow::dispatch::JobEnd;
 use crate::workflow::label::{self, Options, Which};
 use crate::workflow::project::Project;
 use crate::workflow::refusal::Refusal;
@@ -157,18 +157,18 @@ pub(super) fn label(project: &Project, args: &LabelArgs) -> Result<Exit, Failure
 }
 
 /// Says how a run ended, and what to type. A run that has come to nothing so far is not done.
-fn ended(ended: Ended, nothing: bool) -> Exit {
+fn ended(ended: JobEnd, nothing: bool) -> Exit {
     match ended {
-        Ended::Finished => Exit::unless_nothing(nothing),
-        Ended::Stopped => {
+        JobEnd::Finished => Exit::unless_nothing(nothing),
+        JobEnd::Stopped => {
             say("stopped; the same command goes on");
             Exit::Stopped
         }
-        Ended::Budget(why) => {
+        JobEnd::Budget(why) => {
             say(&format!("{why}; the same command with a larger budget goes on"));
             Exit::unless_nothing(nothing)
         }
-        Ended::Halted(why) => {
+        JobEnd::Halted(why) => {
             say(&format!("error: {why}\nwhat was done is kept; when that is mended, the same command goes on"));
             Exit::Refused
         }

@@ -5,7 +5,7 @@ use super::{Exit, Failure, print, say};
 use crate::domain::statistics::Proportion;
 use crate::domain::text::visible;
 use crate::workflow::project::Project;
-use crate::workflow::protocol::{self, Standing};
+use crate::workflow::protocol::{self, AnnotatorStatus};
 
 pub(super) fn assign(project: &Project, args: &AssignArgs) -> Result<Exit, Failure> {
     let done = protocol::assign(project, &mut project.store()?, args.plan)?;
@@ -70,7 +70,7 @@ pub(super) fn status(project: &Project, args: &StatusArgs) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-fn line(expert: &Standing) -> String {
+fn line(expert: &AnnotatorStatus) -> String {
     let left = expert.given.saturating_sub(expert.decided);
     let pace = expert.pace.map_or_else(|| "-".to_owned(), |ms| format!("{:.1} s", f64::from(ms) / 1000.0));
     let time = expert.pace.map_or_else(

@@ -1,6 +1,6 @@
 //! `goldsmith taxonomy rename`, `merge`, `split`, `undo` and `migrate`: what it would do, and with `--yes` that it is done.
 
-use super::arguments::RecastArgs;
+use super::arguments::MigrationArgs;
 use super::guideline::said;
 use super::{Exit, Failure, print, say};
 use crate::domain::guideline::Change;
@@ -8,10 +8,10 @@ use crate::domain::taxonomy::Taxonomy;
 use crate::domain::text::{listed, visible};
 use crate::formats::tables::counted;
 use crate::workflow::project::Project;
-use crate::workflow::recast::{self, Plan, Reading, Request};
+use crate::workflow::recast::{self, LabelReading, MigrationPlan, MigrationRequest};
 
 /// Shows a change, and makes it if that is asked for.
-pub(super) fn run(project: &Project, how: RecastArgs, request: &Request) -> Result<Exit, Failure> {
+pub(super) fn run(project: &Project, how: MigrationArgs, request: &MigrationRequest) -> Result<Exit, Failure> {
     let plan = recast::plan(project, request)?;
     if how.yes {
         recast::apply(project, &plan)?;
@@ -60,15 +60,15 @@ pub(super) fn run(project: &Project, how: RecastArgs, request: &Request) -> Resu
     Ok(Exit::Done)
 }
 
-fn text(project: &Project, plan: &Plan) -> String {
+fn text(project: &Project, plan: &MigrationPlan) -> String {
     let mut out: String = plan.changes.iter().map(said).collect();
     if plan.moves.is_empty() {
         return out + "no label is read otherwise\n";
     }
-    let called = |reading: &Reading, taxonomy: &Taxonomy| match reading {
-        Reading::Label(label) => visible(&taxonomy.describe(label)).text,
-        Reading::Open => "open again".to_owned(),
-        Reading::Unknown(label) => format!("{} (not in the guideline)", label.join()),
+    let called = |reading: &LabelReading, taxonomy: &Taxonomy| match reading {
+        LabelReading::Label(label) => visible(&taxonomy.describe(label)).text,
+        LabelReading::Open => "open again".to_owned(),
+        LabelReading::Unknown(label) => format!("{} (not in the guideline)", label.join()),
     };
     let rows: Vec<(String, String)> =
         plan.moves.iter().map(|m| (called(&m.from, &project.taxonomy), called(&m.to, &plan.taxonomy))).collect();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::arguments::SimulateArgs;
 use super::{Bar, Exit, Failure, cancel_on_signal, print, say};
-use crate::domain::acquisition::{Mix, Strategy};
+use crate::domain::acquisition::{Strategy, StrategyMix};
 use crate::formats::project::training::TrainSettings;
 use crate::formats::{FormatError, create_private, simulation};
 use crate::workflow::WorkflowError;
@@ -15,7 +15,7 @@ use crate::workflow::simulate::{Data, Options, Simulated, simulate};
 
 pub(super) fn run(here: impl FnOnce() -> Result<Project, WorkflowError>, args: SimulateArgs) -> Result<Exit, Failure> {
     let mut train = TrainSettings::default();
-    let mut usual = Mix::usual();
+    let mut usual = StrategyMix::usual();
     let SimulateArgs { train: played, test: scored, columns, .. } = &args;
     let data = match (played, scored) {
         (Some(train), Some(test)) => {
@@ -62,9 +62,9 @@ pub(super) fn run(here: impl FnOnce() -> Result<Project, WorkflowError>, args: S
 }
 
 /// The orders asked for; `mix` is the project's own.
-fn mixes(asked: Option<&[String]>, usual: &Mix) -> Result<Vec<Mix>, WorkflowError> {
+fn mixes(asked: Option<&[String]>, usual: &StrategyMix) -> Result<Vec<StrategyMix>, WorkflowError> {
     let Some(asked) = asked else {
-        let random = Mix::of(Strategy::Random);
+        let random = StrategyMix::of(Strategy::Random);
         return Ok(if *usual == random { vec![random] } else { vec![random, usual.clone()] });
     };
     let one = |text: &String| match text.as_str() {

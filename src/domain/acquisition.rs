@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use super::corpus::SentenceId;
 use super::taxonomy::Selection;
 pub use doubt::{entropy, margin};
-pub use mix::{Mix, MixError, Strategy};
+pub use mix::{MixError, Strategy, StrategyMix};
 
 /// A sentence that may be labelled next, with what is known of it.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +145,7 @@ impl Turn<'_> {
 
 /// The candidates in the order in which they are to be labelled, at most so many. Shares are kept in every part of the order
 /// that starts at its beginning, to within one sentence, and a sentence comes once.
-pub fn order(pool: &Pool<'_>, mix: &Mix, seed: u64, limit: usize) -> Vec<Ranked> {
+pub fn order(pool: &Pool<'_>, mix: &StrategyMix, seed: u64, limit: usize) -> Vec<Ranked> {
     let shares = mix.shares();
     let mut turns: Vec<Turn<'_>> = (0u64..).zip(shares).map(|(i, (s, _))| turn(pool, *s, seed, i)).collect();
     let mut took = vec![0usize; turns.len()];

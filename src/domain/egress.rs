@@ -1,6 +1,6 @@
 //! Where text may go: the terms of a project's notes, the hosts that are named, and the way from a wish to a departure.
 //!
-//! A [`Gate`] turns a wish into a [`Clearance`]; recording that gives a [`Departure`], and only with one of these does the
+//! A [`EgressPolicy`] turns a wish into a [`Permit`]; recording that gives a [`EgressRecord`], and only with one of these does the
 //! HTTP client send. So nothing leaves that was not allowed and written down first.
 
 use std::fmt;
@@ -67,7 +67,7 @@ impl fmt::Display for Host {
 
 /// Why something may not leave, and what to write where if it should.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum EgressRefusal {
     /// The terms keep note text on this machine.
     #[error(
         "{0} may not get note text: the project's notes are \"local-only\"; if an agreement covers that host, write data_use = \"agreed hosts\" and allow_hosts = [\"{0}\"] under [privacy] in goldsmith.toml"
@@ -102,7 +102,7 @@ pub enum Refusal {
 
 /// What a request carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cargo {
+pub struct Payload {
     /// What it is for, such as `label` or `generate`.
     pub purpose: &'static str,
     /// The sentences of real notes in it; empty when there is no word of a note in it.
@@ -113,7 +113,7 @@ pub struct Cargo {
 
 /// The project's rules about where text may go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Gate {
+pub struct EgressPolicy {
     /// The terms.
     pub data_use: DataUse,
     /// The hosts that are named.
@@ -122,69 +122,69 @@ pub struct Gate {
     pub restricted: String,
 }
 
-impl Gate {
+impl EgressPolicy {
     /// Whether a host may get text: of notes, or made-up text alone.
-    pub fn check(&self, host: &Host, note_text: bool) -> Result<(), Refusal> {
+    pub fn check(&self, host: &Host, note_text: bool) -> Result<(), EgressRefusal> {
         if host.is_loopback() {
             return Ok(());
         }
         if note_text && self.data_use == DataUse::LocalOnly {
-            return Err(Refusal::LocalOnly(host.clone()));
+            return Err(EgressRefusal::LocalOnly(host.clone()));
         }
         if note_text && self.data_use == DataUse::Open && !self.restricted.is_empty() {
-            return Err(Refusal::Restricted { host: host.clone(), notes: self.restricted.clone() });
+            return Err(EgressRefusal::Restricted { host: host.clone(), notes: self.restricted.clone() });
         }
         if !self.allow_hosts.contains(host) {
-            return Err(Refusal::NotAllowed(host.clone()));
+            return Err(EgressRefusal::NotAllowed(host.clone()));
         }
         Ok(())
     }
 
     /// Requests written to a file on this machine: what becomes of the file is its owner's business, that it was written is
     /// on record.
-    pub fn into_file(&self, file: &std::path::Path, cargo: Cargo) -> Clearance {
-        Clearance { host: Host(format!("file {}", file.display())), cargo }
+    pub fn into_file(&self, file: &std::path::Path, cargo: Payload) -> Permit {
+        Permit { host: Host(format!("file {}", file.display())), cargo }
     }
 
     /// Lets a request pass, or says why not.
-    pub fn clear(&self, host: &Host, cargo: Cargo) -> Result<Clearance, Refusal> {
+    pub fn clear(&self, host: &Host, cargo: Payload) -> Result<Permit, EgressRefusal> {
         self.check(host, !cargo.sentences.is_empty())?;
-        Ok(Clearance { host: host.clone(), cargo })
+        Ok(Permit { host: host.clone(), cargo })
     }
 }
 
 /// A request that may leave and is not written down yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Clearance {
+pub struct Permit {
     host: Host,
-    cargo: Cargo,
+    cargo: Payload,
 }
 
-impl Clearance {
+impl Permit {
     /// Where to.
     pub fn host(&self) -> &Host {
         &self.host
     }
 
     /// What.
-    pub fn cargo(&self) -> &Cargo {
+    pub fn cargo(&self) -> &Payload {
         &self.cargo
     }
 
     /// Makes the departure, once the record with this number is on disk. Only the store has such numbers to give.
-    pub fn recorded(self, id: i64) -> Departure {
-        Departure { id, host: self.host }
+    pub fn recorded(self, id: i64) -> EgressRecord {
+        EgressRecord { id, host: self.host }
     }
 }
 
 /// A request that may leave and is written down: the client sends nothing without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Departure {
+pub struct EgressRecord {
     id: i64,
     host: Host,
 }
 
-impl Departure {
+impl EgressRecord {
     /// The record's number.
     pub fn id(&self) -> i64 {
         self.id
@@ -200,8 +200,8 @@ impl Departure {
 mod tests {
     use super::*;
 
-    fn gate(data_use: DataUse, allow: &[&str]) -> Gate {
-        Gate { data_use, allow_hosts: allow.iter().map(|h| Host::new(h)).collect(), restricted: String::new() }
+    fn gate(data_use: DataUse, allow: &[&str]) -> EgressPolicy {
+        EgressPolicy { data_use, allow_hosts: allow.iter().map(|h| Host::new(h)).collect(), restricted: String::new() }
     }
 
     #[test]
@@ -228,9 +228,9 @@ mod tests {
         let there = Host::new("api.example.org");
         let named: &[&str] = &["API.example.org"];
         let notes = |data_use, allow| gate(data_use, allow).check(&there, true);
-        assert_eq!(notes(LocalOnly, named), Err(Refusal::LocalOnly(there.clone())));
-        assert_eq!(notes(Open, &[]), Err(Refusal::NotAllowed(there.clone())));
-        assert_eq!(notes(AgreedHosts, &[]), Err(Refusal::NotAllowed(there.clone())));
+        assert_eq!(notes(LocalOnly, named), Err(EgressRefusal::LocalOnly(there.clone())));
+        assert_eq!(notes(Open, &[]), Err(EgressRefusal::NotAllowed(there.clone())));
+        assert_eq!(notes(AgreedHosts, &[]), Err(EgressRefusal::NotAllowed(there.clone())));
         assert_eq!((notes(Open, named), notes(AgreedHosts, named)), (Ok(()), Ok(())));
         for data_use in [LocalOnly, Open, AgreedHosts] {
             assert_eq!(gate(data_use, &[]).check(&Host::new("::1"), true), Ok(()));
@@ -243,8 +243,8 @@ mod tests {
     #[test]
     fn restricted_notes_are_not_open_by_a_word_in_the_file() {
         let there = Host::new("api.example.org");
-        let with = |data_use| Gate { restricted: "MIMIC notes".into(), ..gate(data_use, &["api.example.org"]) };
-        assert!(matches!(with(DataUse::Open).check(&there, true), Err(Refusal::Restricted { .. })));
+        let with = |data_use| EgressPolicy { restricted: "MIMIC notes".into(), ..gate(data_use, &["api.example.org"]) };
+        assert!(matches!(with(DataUse::Open).check(&there, true), Err(EgressRefusal::Restricted { .. })));
         assert_eq!(with(DataUse::AgreedHosts).check(&there, true), Ok(()));
     }
 

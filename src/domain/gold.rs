@@ -24,7 +24,7 @@ pub enum Policy {
 /// What goes to adjudication.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Adjudicate {
+pub enum AdjudicationScope {
     /// What experts dispute.
     #[default]
     Disputed,
@@ -36,24 +36,24 @@ pub enum Adjudicate {
 
 /// When experts' labels are gold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rule {
+pub struct GoldRule {
     /// How several become one.
     pub policy: Policy,
     /// How many experts a sentence needs before a majority or unanimity counts; under `any`, one is enough.
     pub experts: usize,
     /// What is no gold before an adjudicator has spoken.
-    pub adjudicate: Adjudicate,
+    pub adjudicate: AdjudicationScope,
 }
 
-impl Default for Rule {
+impl Default for GoldRule {
     fn default() -> Self {
-        Self { policy: Policy::default(), experts: 1, adjudicate: Adjudicate::default() }
+        Self { policy: Policy::default(), experts: 1, adjudicate: AdjudicationScope::default() }
     }
 }
 
 /// What the rule makes of the experts' labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settled {
+pub enum GoldStatus {
     /// Nobody has decided.
     Undecided,
     /// Too few have decided as yet.
@@ -79,7 +79,7 @@ pub struct Vote {
 
 /// What adjudicators say of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ruling {
+pub struct Settlement {
     /// Their label; `None` where two of them contradict each other, neither knowing of the other.
     pub label: Option<Label>,
     /// What had been in sight; `None` where that is not known.
@@ -88,40 +88,40 @@ pub struct Ruling {
 
 /// All that people say of a sentence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Case {
+pub struct HumanLabels {
     /// Each expert's label.
     pub votes: Vec<Vote>,
     /// Who has flagged it, with a label or without.
     pub flags: Vec<Annotator>,
     /// The adjudicators'.
-    pub ruling: Option<Ruling>,
+    pub ruling: Option<Settlement>,
 }
 
-impl Case {
+impl HumanLabels {
     /// Settles the sentence. An adjudicator overrides all; where experts differ beyond what the rule allows, or one contradicts
     /// themselves across sites, it is disputed, and never silently decided; so is what the rule keeps for adjudicators.
-    pub fn settle(&self, rule: Rule) -> Settled {
+    pub fn settle(&self, rule: GoldRule) -> GoldStatus {
         if let Some(ruling) = &self.ruling {
-            return ruling.label.clone().map_or(Settled::Disputed, Settled::Gold);
+            return ruling.label.clone().map_or(GoldStatus::Disputed, GoldStatus::Gold);
         }
-        let flagged = !self.flags.is_empty() && rule.adjudicate != Adjudicate::Disputed;
+        let flagged = !self.flags.is_empty() && rule.adjudicate != AdjudicationScope::Disputed;
         if flagged || self.votes.iter().any(|vote| vote.forked) {
-            return Settled::Disputed;
+            return GoldStatus::Disputed;
         }
         let mut counts: BTreeMap<&Label, usize> = BTreeMap::new();
         for vote in &self.votes {
             *counts.entry(&vote.label).or_default() += 1;
         }
         let Some((label, most)) = counts.iter().max_by_key(|(_, n)| **n) else {
-            return Settled::Undecided;
+            return GoldStatus::Undecided;
         };
         let all = self.votes.len() >= rule.experts;
         match rule.policy {
-            Policy::Any | Policy::Unanimous if counts.len() > 1 => Settled::Disputed,
-            Policy::Unanimous | Policy::Majority if !all => Settled::Waiting,
-            Policy::Majority if 2 * most <= self.votes.len() => Settled::Disputed,
-            _ if rule.adjudicate == Adjudicate::All => Settled::Disputed,
-            _ => Settled::Gold((*label).clone()),
+            Policy::Any | Policy::Unanimous if counts.len() > 1 => GoldStatus::Disputed,
+            Policy::Unanimous | Policy::Majority if !all => GoldStatus::Waiting,
+            Policy::Majority if 2 * most <= self.votes.len() => GoldStatus::Disputed,
+            _ if rule.adjudicate == AdjudicationScope::All => GoldStatus::Disputed,
+            _ => GoldStatus::Gold((*label).clone()),
         }
     }
 
@@ -146,16 +146,22 @@ pub struct GoldReal {
 impl GoldReal {
     /// Settles a case. `None` where nobody decided, too few did, the votes are disputed, or the sentence is synthetic: a
     /// verdict on a synthetic sentence curates it, and is never gold.
-    pub fn settle(sentence: SentenceId, patient: PatientKey, origin: Origin, case: &Case, rule: Rule) -> Option<Self> {
+    pub fn settle(
+        sentence: SentenceId,
+        patient: PatientKey,
+        origin: Origin,
+        case: &HumanLabels,
+        rule: GoldRule,
+    ) -> Option<Self> {
         if origin != Origin::Real {
             return None;
         }
         match case.settle(rule) {
-            Settled::Gold(label) => {
+            GoldStatus::Gold(label) => {
                 let blindness = case.blindness(&label);
                 Some(Self { sentence, patient, label, blindness })
             }
-            Settled::Undecided | Settled::Waiting | Settled::Disputed => None,
+            GoldStatus::Undecided | GoldStatus::Waiting | GoldStatus::Disputed => None,
         }
     }
 
@@ -271,34 +277,34 @@ mod tests {
         Vote { annotator: Annotator("a".into()), label: label(key), in_sight: Some(InSight::NOTHING), forked: false }
     }
 
-    fn case(votes: &[&str]) -> Case {
-        Case { votes: votes.iter().map(|key| vote(key)).collect(), ..Case::default() }
+    fn case(votes: &[&str]) -> HumanLabels {
+        HumanLabels { votes: votes.iter().map(|key| vote(key)).collect(), ..HumanLabels::default() }
     }
 
     #[test]
     fn policies_settle() {
         use Policy::{Any, Majority, Unanimous};
-        let cases: [(&[&str], Policy, usize, Settled); 15] = [
-            (&[], Any, 1, Settled::Undecided),
-            (&["a"], Any, 1, Settled::Gold(label("a"))),
-            (&["a", "b"], Any, 1, Settled::Disputed),
-            (&["a", "b"], Majority, 1, Settled::Disputed),
-            (&["a", "a", "b"], Majority, 1, Settled::Gold(label("a"))),
-            (&["a", "a", "b", "b"], Majority, 1, Settled::Disputed),
-            (&["a", "a", "b"], Unanimous, 1, Settled::Disputed),
-            (&["", ""], Unanimous, 1, Settled::Gold(Label::none())),
-            (&["a"], Majority, 1, Settled::Gold(label("a"))),
+        let cases: [(&[&str], Policy, usize, GoldStatus); 15] = [
+            (&[], Any, 1, GoldStatus::Undecided),
+            (&["a"], Any, 1, GoldStatus::Gold(label("a"))),
+            (&["a", "b"], Any, 1, GoldStatus::Disputed),
+            (&["a", "b"], Majority, 1, GoldStatus::Disputed),
+            (&["a", "a", "b"], Majority, 1, GoldStatus::Gold(label("a"))),
+            (&["a", "a", "b", "b"], Majority, 1, GoldStatus::Disputed),
+            (&["a", "a", "b"], Unanimous, 1, GoldStatus::Disputed),
+            (&["", ""], Unanimous, 1, GoldStatus::Gold(Label::none())),
+            (&["a"], Majority, 1, GoldStatus::Gold(label("a"))),
             // Several experts are asked for.
-            (&["a"], Any, 3, Settled::Gold(label("a"))),
-            (&["a", "a"], Majority, 3, Settled::Waiting),
-            (&["a", "b"], Majority, 3, Settled::Waiting),
-            (&["a", "b", "a"], Majority, 3, Settled::Gold(label("a"))),
-            (&["a", "a"], Unanimous, 3, Settled::Waiting),
-            (&["a", "b"], Unanimous, 3, Settled::Disputed),
+            (&["a"], Any, 3, GoldStatus::Gold(label("a"))),
+            (&["a", "a"], Majority, 3, GoldStatus::Waiting),
+            (&["a", "b"], Majority, 3, GoldStatus::Waiting),
+            (&["a", "b", "a"], Majority, 3, GoldStatus::Gold(label("a"))),
+            (&["a", "a"], Unanimous, 3, GoldStatus::Waiting),
+            (&["a", "b"], Unanimous, 3, GoldStatus::Disputed),
         ];
         for (votes, policy, experts, expected) in cases {
             assert_eq!(
-                case(votes).settle(Rule { policy, experts, ..Rule::default() }),
+                case(votes).settle(GoldRule { policy, experts, ..GoldRule::default() }),
                 expected,
                 "{votes:?} under {policy:?} of {experts}"
             );
@@ -307,38 +313,38 @@ mod tests {
 
     #[test]
     fn an_adjudicator_overrides_all_but_not_another_one() {
-        let rule = Rule { policy: Policy::Unanimous, experts: 2, adjudicate: Adjudicate::All };
-        let ruled = |key: Option<&str>| Case {
-            ruling: Some(Ruling { label: key.map(label), in_sight: Some(InSight::NOTHING) }),
+        let rule = GoldRule { policy: Policy::Unanimous, experts: 2, adjudicate: AdjudicationScope::All };
+        let ruled = |key: Option<&str>| HumanLabels {
+            ruling: Some(Settlement { label: key.map(label), in_sight: Some(InSight::NOTHING) }),
             ..case(&["a", "b"])
         };
-        assert_eq!(ruled(Some("c")).settle(rule), Settled::Gold(label("c")));
-        assert_eq!(ruled(None).settle(rule), Settled::Disputed);
+        assert_eq!(ruled(Some("c")).settle(rule), GoldStatus::Gold(label("c")));
+        assert_eq!(ruled(None).settle(rule), GoldStatus::Disputed);
     }
 
     #[test]
     fn the_rule_says_what_waits_for_an_adjudicator() {
-        use Adjudicate::{All, Disputed, Flagged};
-        let gold = || Settled::Gold(label("a"));
-        let cases: [(&[&str], bool, Adjudicate, Settled); 9] = [
+        use AdjudicationScope::{All, Disputed, Flagged};
+        let gold = || GoldStatus::Gold(label("a"));
+        let cases: [(&[&str], bool, AdjudicationScope, GoldStatus); 9] = [
             (&["a", "a"], false, Disputed, gold()),
             (&["a", "a"], true, Disputed, gold()),
             (&["a", "a"], false, Flagged, gold()),
-            (&["a", "a"], true, Flagged, Settled::Disputed),
+            (&["a", "a"], true, Flagged, GoldStatus::Disputed),
             // Whoever flags without a label asks for help.
-            (&[], true, Flagged, Settled::Disputed),
-            (&[], true, Disputed, Settled::Undecided),
-            (&["a", "a"], false, All, Settled::Disputed),
-            (&["a"], false, All, Settled::Waiting),
-            (&[], false, All, Settled::Undecided),
+            (&[], true, Flagged, GoldStatus::Disputed),
+            (&[], true, Disputed, GoldStatus::Undecided),
+            (&["a", "a"], false, All, GoldStatus::Disputed),
+            (&["a"], false, All, GoldStatus::Waiting),
+            (&[], false, All, GoldStatus::Undecided),
         ];
         for (votes, flagged, adjudicate, expected) in cases {
             let flags = flagged.then(|| Annotator("a".into())).into_iter().collect();
-            let case = Case { flags, ..case(votes) };
-            let rule = Rule { policy: Policy::Majority, experts: 2, adjudicate };
+            let case = HumanLabels { flags, ..case(votes) };
+            let rule = GoldRule { policy: Policy::Majority, experts: 2, adjudicate };
             assert_eq!(case.settle(rule), expected, "{votes:?} {flagged} {adjudicate:?}");
-            let ruling = Some(Ruling { label: Some(label("b")), in_sight: None });
-            assert_eq!(Case { ruling, ..case }.settle(rule), Settled::Gold(label("b")));
+            let ruling = Some(Settlement { label: Some(label("b")), in_sight: None });
+            assert_eq!(HumanLabels { ruling, ..case }.settle(rule), GoldStatus::Gold(label("b")));
         }
     }
 
@@ -348,14 +354,14 @@ mod tests {
         for policy in [Policy::Any, Policy::Majority, Policy::Unanimous] {
             let mut case = case(&["a", "a", "a"]);
             case.votes[2].forked = true;
-            assert_eq!(case.settle(Rule { policy, ..Rule::default() }), Settled::Disputed, "{policy:?}");
+            assert_eq!(case.settle(GoldRule { policy, ..GoldRule::default() }), GoldStatus::Disputed, "{policy:?}");
         }
     }
 
     #[test]
     fn a_verdict_on_a_synthetic_sentence_is_never_gold() {
         let gold =
-            |origin| GoldReal::settle(SentenceId(1), PatientKey("p".into()), origin, &case(&[""]), Rule::default());
+            |origin| GoldReal::settle(SentenceId(1), PatientKey("p".into()), origin, &case(&[""]), GoldRule::default());
         assert!(gold(Origin::Real).is_some());
         assert!(gold(Origin::Synthetic).is_none());
     }
@@ -380,9 +386,9 @@ mod tests {
         let others = Some(InSight::NOTHING.with(Cue::Colleague));
         let blindness = |votes: &[(Option<InSight>, &str)], ruling: Option<Option<InSight>>| {
             let votes = votes.iter().map(|(in_sight, key)| Vote { in_sight: *in_sight, ..vote(key) }).collect();
-            let ruling = ruling.map(|in_sight| Ruling { label: Some(label("a")), in_sight });
-            let case = Case { votes, ruling, ..Case::default() };
-            GoldReal::settle(SentenceId(1), PatientKey("p".into()), Origin::Real, &case, Rule::default())
+            let ruling = ruling.map(|in_sight| Settlement { label: Some(label("a")), in_sight });
+            let case = HumanLabels { votes, ruling, ..HumanLabels::default() };
+            GoldReal::settle(SentenceId(1), PatientKey("p".into()), Origin::Real, &case, GoldRule::default())
                 .unwrap()
                 .blindness()
         };

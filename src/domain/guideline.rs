@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::category::CategoryKey;
 use super::label::Label;
-use super::lineage::Lineage;
+use super::lineage::KeyMap;
 use super::taxonomy::{Category, Taxonomy};
 
 /// A part of a guideline.
@@ -99,7 +99,7 @@ pub enum Change {
 /// has now is none.
 pub fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
     let mut changes = Vec::new();
-    let lineage = Lineage::of(after);
+    let lineage = KeyMap::of(after);
     let told = |category: &Category| {
         let all = |lines: &[String]| lines.iter().map(|line| lineage.retell(line)).collect();
         Category {

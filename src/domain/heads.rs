@@ -11,7 +11,7 @@ use super::label::EventId;
 
 /// An event as far as its place among others goes.
 #[derive(Clone, Copy, Debug)]
-pub struct Claim<'a> {
+pub struct Revision<'a> {
     /// Its id.
     pub id: &'a EventId,
     /// What it takes the place of; `None` where that is not known: all with smaller ids.
@@ -22,7 +22,7 @@ pub struct Claim<'a> {
 }
 
 /// Positions of the heads, in order of id.
-pub fn heads(claims: &[Claim<'_>]) -> Vec<usize> {
+pub fn heads(claims: &[Revision<'_>]) -> Vec<usize> {
     let place: FxHashMap<&EventId, usize> = claims.iter().enumerate().map(|(at, claim)| (claim.id, at)).collect();
     let mut known: FxHashSet<usize> = FxHashSet::default();
     for at in (0..claims.len()).filter(|at| !claims[*at].withdrawn) {
@@ -56,10 +56,10 @@ mod tests {
         let ids: Vec<EventId> = rows.iter().map(|row| EventId(row.0.into())).collect();
         let known: Vec<Option<Vec<EventId>>> =
             rows.iter().map(|row| row.1.map(|ids| ids.iter().map(|id| EventId((*id).into())).collect())).collect();
-        let claims: Vec<Claim<'_>> = rows
+        let claims: Vec<Revision<'_>> = rows
             .iter()
             .enumerate()
-            .map(|(i, row)| Claim { id: &ids[i], supersedes: known[i].as_deref(), withdrawn: row.2 })
+            .map(|(i, row)| Revision { id: &ids[i], supersedes: known[i].as_deref(), withdrawn: row.2 })
             .collect();
         heads(&claims).into_iter().map(|at| rows[at].0.to_owned()).collect()
     }
@@ -101,12 +101,12 @@ mod tests {
                 .enumerate()
                 .map(|(n, (mask, _))| mask.map(|mask| (0..n).filter(|i| mask >> i & 1 == 1).map(|i| ids[i].clone()).collect()))
                 .collect();
-            let claims: Vec<Claim<'_>> = (0..ids.len())
-                .map(|n| Claim { id: &ids[n], supersedes: lists[n].as_deref(), withdrawn: knows[n].1 })
+            let claims: Vec<Revision<'_>> = (0..ids.len())
+                .map(|n| Revision { id: &ids[n], supersedes: lists[n].as_deref(), withdrawn: knows[n].1 })
                 .collect();
             let mut turned = claims.clone();
             turned.rotate_left(turn % claims.len());
-            let names = |claims: &[Claim<'_>]| heads(claims).into_iter().map(|at| claims[at].id.clone()).collect::<Vec<_>>();
+            let names = |claims: &[Revision<'_>]| heads(claims).into_iter().map(|at| claims[at].id.clone()).collect::<Vec<_>>();
             prop_assert_eq!(names(&claims), names(&turned));
             prop_assert_eq!(names(&claims).is_empty(), claims.iter().all(|claim| claim.withdrawn));
         }

@@ -301,7 +301,7 @@ pub struct EventId(pub String);
 ///
 /// A decision replaces the annotator's earlier one on the same sentence, in the fold, never in the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stand {
+pub struct Judgement {
     /// The label; `None` when the person has not decided (only skipped, flagged or commented).
     pub label: Option<Label>,
     /// For a synthetic sentence: the person threw it out.
@@ -333,7 +333,7 @@ pub struct Decision {
     /// On which sentence.
     pub sentence: SentenceId,
     /// What.
-    pub stand: Stand,
+    pub stand: Judgement,
     /// Milliseconds that the sentence was on the screen; `None` when not known (imported).
     pub took: Option<u32>,
     /// What had been in sight; `None` where that is not known (imported, or decided by a version that did not record it).

@@ -6,16 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::category::{CategoryKey, names, words};
-use super::label::{EventId, Label, Stand};
+use super::label::{EventId, Judgement, Label};
 use super::taxonomy::Taxonomy;
 
 /// The keys that a taxonomy no longer has, each with those that took its place: one where it was renamed or merged, several
 /// where it was split.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Lineage(BTreeMap<CategoryKey, BTreeSet<CategoryKey>>);
+pub struct KeyMap(BTreeMap<CategoryKey, BTreeSet<CategoryKey>>);
 
-impl Lineage {
+impl KeyMap {
     /// The lineage that the `was` of a taxonomy's categories tells.
     pub fn of(taxonomy: &Taxonomy) -> Self {
         let mut became: BTreeMap<CategoryKey, BTreeSet<CategoryKey>> = BTreeMap::new();
@@ -41,8 +41,8 @@ impl Lineage {
     }
 
     /// A stand with its label as it is read today.
-    pub fn read_stand(&self, stand: Stand) -> Stand {
-        Stand { label: stand.label.and_then(|label| self.read(&label)), ..stand }
+    pub fn read_stand(&self, stand: Judgement) -> Judgement {
+        Judgement { label: stand.label.and_then(|label| self.read(&label)), ..stand }
     }
 
     /// A text of the guideline with today's keys: wherever it names one that became another, that other one stands.
@@ -80,13 +80,13 @@ impl Lineage {
 /// That categories were renamed, merged or split, or that this was undone: what the log keeps of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Recast {
+pub struct TaxonomyMigration {
     /// The hash of the guideline before; empty where none is known.
     pub before: String,
     /// And after.
     pub after: String,
     /// How labels are read from here on.
-    pub lineage: Lineage,
+    pub lineage: KeyMap,
     /// The change that it undoes, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<EventId>,
@@ -103,13 +103,13 @@ mod tests {
     }
 
     /// `memory`, `mood` and `care`, with what each was before.
-    fn lineage(was: [&[&str]; 3]) -> Lineage {
+    fn lineage(was: [&[&str]; 3]) -> KeyMap {
         let base = small(Selection::Multiple);
         let mut categories = base.categories().to_vec();
         for (category, was) in categories.iter_mut().zip(was) {
             category.was = was.iter().map(|was| key(was)).collect();
         }
-        Lineage::of(&Taxonomy::new("small".into(), String::new(), Selection::Multiple, categories, vec![]).unwrap())
+        KeyMap::of(&Taxonomy::new("small".into(), String::new(), Selection::Multiple, categories, vec![]).unwrap())
     }
 
     #[test]

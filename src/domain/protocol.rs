@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::corpus::{PatientKey, SentenceId};
-use super::gold::Adjudicate;
+use super::gold::AdjudicationScope;
 use super::label::Annotator;
 use super::split::Split;
 
 /// How sentences are shared out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Sharing {
+pub enum AssignmentMode {
     /// In turn, so that all have equally many.
     #[default]
     RoundRobin,
@@ -60,12 +60,12 @@ pub struct Protocol {
     /// Who settles what is disputed; empty: anyone.
     pub adjudicators: Vec<Annotator>,
     /// What they settle.
-    pub adjudicate: Adjudicate,
+    pub adjudicate: AdjudicationScope,
     /// How many experts a sentence needs.
     pub overlap: usize,
     /// How sentences are shared out.
-    pub sharing: Sharing,
-    /// Under [`Sharing::Share`]: how much each takes; one who is not named takes 1.
+    pub sharing: AssignmentMode,
+    /// Under [`AssignmentMode::Share`]: how much each takes; one who is not named takes 1.
     pub shares: BTreeMap<Annotator, f64>,
     /// So many sentences, drawn by the seed, are for everyone, before all others.
     pub calibration: usize,
@@ -84,9 +84,9 @@ impl Default for Protocol {
         Self {
             annotators: Vec::new(),
             adjudicators: Vec::new(),
-            adjudicate: Adjudicate::default(),
+            adjudicate: AdjudicationScope::default(),
             overlap: 1,
-            sharing: Sharing::default(),
+            sharing: AssignmentMode::default(),
             shares: BTreeMap::new(),
             calibration: 0,
             blind: Blind::Test,
@@ -99,7 +99,7 @@ impl Default for Protocol {
 
 /// A sentence given to an expert.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Seat {
+pub struct Assignment {
     /// The sentence.
     pub sentence: SentenceId,
     /// Who decides on it.
@@ -140,7 +140,7 @@ impl Protocol {
 
     /// Gives out what is not given out yet. `sentences` in order, with their patients; `given` is what is given out already.
     /// Whoever has least so far, measured by their share, is next; where two have the same, the seed decides.
-    pub fn assign(&self, sentences: &[(SentenceId, PatientKey)], given: &[Seat]) -> Vec<Seat> {
+    pub fn assign(&self, sentences: &[(SentenceId, PatientKey)], given: &[Assignment]) -> Vec<Assignment> {
         let people: Vec<&Annotator> = self.annotators.iter().collect();
         if people.is_empty() {
             return Vec::new();
@@ -157,13 +157,13 @@ impl Protocol {
         let calibration = self.calibration_set(sentences, given);
         let needed = self.overlap.clamp(1, people.len());
         let share = |at: usize| match self.sharing {
-            Sharing::Share => self.shares.get(people[at]).copied().unwrap_or(1.0).max(1e-9),
-            Sharing::RoundRobin | Sharing::Patient => 1.0,
+            AssignmentMode::Share => self.shares.get(people[at]).copied().unwrap_or(1.0).max(1e-9),
+            AssignmentMode::RoundRobin | AssignmentMode::Patient => 1.0,
         };
         // Those who have someone of the patient already go on with them.
         let mut of_patient: FxHashMap<&PatientKey, Vec<usize>> = FxHashMap::default();
         let none = FxHashSet::default();
-        if self.sharing == Sharing::Patient {
+        if self.sharing == AssignmentMode::Patient {
             for (sentence, patient) in sentences.iter().filter(|(id, _)| !calibration.contains(id)) {
                 let known = of_patient.entry(patient).or_default();
                 let mut new: Vec<usize> = seated.get(sentence).unwrap_or(&none).iter().copied().collect();
@@ -177,7 +177,7 @@ impl Protocol {
             let taken = seated.get(sentence).unwrap_or(&none);
             if calibration.contains(sentence) {
                 let open = (0..people.len()).filter(|at| !taken.contains(at));
-                seats.extend(open.map(|at| Seat {
+                seats.extend(open.map(|at| Assignment {
                     sentence: *sentence,
                     annotator: people[at].clone(),
                     calibration: true,
@@ -187,8 +187,8 @@ impl Protocol {
             let missing = needed.saturating_sub(taken.len());
             let mut order: Vec<usize> = (0..people.len()).filter(|at| !taken.contains(at)).collect();
             let key = match self.sharing {
-                Sharing::Patient => patient.0.clone(),
-                Sharing::RoundRobin | Sharing::Share => sentence.0.to_string(),
+                AssignmentMode::Patient => patient.0.clone(),
+                AssignmentMode::RoundRobin | AssignmentMode::Share => sentence.0.to_string(),
             };
             let known = of_patient.get(patient).map_or(&[][..], Vec::as_slice);
             order.sort_by(|a, b| {
@@ -199,20 +199,20 @@ impl Protocol {
             });
             for at in order.into_iter().take(missing) {
                 load[at] += 1;
-                if self.sharing == Sharing::Patient {
+                if self.sharing == AssignmentMode::Patient {
                     let known = of_patient.entry(patient).or_default();
                     if !known.contains(&at) {
                         known.push(at);
                     }
                 }
-                seats.push(Seat { sentence: *sentence, annotator: people[at].clone(), calibration: false });
+                seats.push(Assignment { sentence: *sentence, annotator: people[at].clone(), calibration: false });
             }
         }
         seats
     }
 
     /// The sentences of the calibration set: those that are in it already, then those that the seed draws.
-    fn calibration_set(&self, sentences: &[(SentenceId, PatientKey)], given: &[Seat]) -> FxHashSet<SentenceId> {
+    fn calibration_set(&self, sentences: &[(SentenceId, PatientKey)], given: &[Assignment]) -> FxHashSet<SentenceId> {
         let mut set: FxHashSet<SentenceId> =
             given.iter().filter(|seat| seat.calibration).map(|seat| seat.sentence).collect();
         let taken: FxHashSet<SentenceId> = given.iter().map(|seat| seat.sentence).collect();
@@ -254,7 +254,7 @@ mod tests {
         (0..n).map(|i| (SentenceId(i), PatientKey(format!("p{}", i / 7)))).collect()
     }
 
-    fn counts(seats: &[Seat]) -> BTreeMap<String, usize> {
+    fn counts(seats: &[Assignment]) -> BTreeMap<String, usize> {
         seats.iter().fold(BTreeMap::new(), |mut counts, seat| {
             *counts.entry(seat.annotator.0.clone()).or_default() += 1;
             counts
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn patients_stay_together_and_shares_are_kept() {
         let by_patient =
-            Protocol { annotators: people(&["a", "b", "c"]), sharing: Sharing::Patient, ..Protocol::default() };
+            Protocol { annotators: people(&["a", "b", "c"]), sharing: AssignmentMode::Patient, ..Protocol::default() };
         let all = sentences(210);
         let seats = by_patient.assign(&all, &[]);
         for chunk in seats.chunks(7) {
@@ -303,7 +303,7 @@ mod tests {
         let later = by_patient.assign(&all, &seats[..3]);
         assert!(later[..4].iter().all(|seat| seat.annotator == seats[0].annotator));
         let shares = BTreeMap::from([(Annotator("a".into()), 3.0)]);
-        let by_share = Protocol { sharing: Sharing::Share, shares, ..by_patient };
+        let by_share = Protocol { sharing: AssignmentMode::Share, shares, ..by_patient };
         let counts = counts(&by_share.assign(&sentences(500), &[]));
         assert_eq!(counts, BTreeMap::from([("a".into(), 300), ("b".into(), 100), ("c".into(), 100)]));
     }
@@ -312,7 +312,7 @@ mod tests {
     fn calibration_is_for_everyone_and_fixed() {
         let protocol = Protocol { annotators: people(&["a", "b", "c"]), calibration: 10, ..Protocol::default() };
         let seats = protocol.assign(&sentences(100), &[]);
-        let round: Vec<&Seat> = seats.iter().filter(|seat| seat.calibration).collect();
+        let round: Vec<&Assignment> = seats.iter().filter(|seat| seat.calibration).collect();
         assert_eq!(round.len(), 30);
         assert_eq!(seats.len(), 30 + 90);
         assert_eq!(protocol.assign(&sentences(200), &seats).iter().filter(|seat| seat.calibration).count(), 0);
@@ -355,7 +355,7 @@ mod tests {
         let drawn = |protocol: &Protocol| -> String {
             let seats = protocol.assign(&all, &[]);
             let word = |(id, _): &(SentenceId, PatientKey)| {
-                let of: Vec<&Seat> = seats.iter().filter(|seat| seat.sentence == *id).collect();
+                let of: Vec<&Assignment> = seats.iter().filter(|seat| seat.sentence == *id).collect();
                 if of.iter().all(|seat| seat.calibration) {
                     return "*".to_owned();
                 }
@@ -369,13 +369,13 @@ mod tests {
             drawn(&protocol),
             "bc ab * ac ac ab bc ac * * ab bc ac ab bc bc ab ac ab ac bc ab ac bc * ab bc ac ac bc * ab bc * ab ac bc ab ac ab"
         );
-        let by_patient = Protocol { sharing: Sharing::Patient, calibration: 0, seed: 7, ..protocol.clone() };
+        let by_patient = Protocol { sharing: AssignmentMode::Patient, calibration: 0, seed: 7, ..protocol.clone() };
         assert_eq!(
             drawn(&by_patient),
             "ab ab ab ab ab ab ac ac ac ac ac ac ac bc bc bc bc bc bc bc ab ab ab ab ab ab ab bc bc bc bc bc bc bc ac ac ac ac ac ac"
         );
         let shares = BTreeMap::from([(Annotator("ann".into()), 3.0)]);
-        let by_share = Protocol { sharing: Sharing::Share, shares, overlap: 1, ..protocol.clone() };
+        let by_share = Protocol { sharing: AssignmentMode::Share, shares, overlap: 1, ..protocol.clone() };
         assert_eq!(drawn(&by_share), "a a * b a c a a * * b c a a a c b a a a a b c a * a c a b a * a c * a b a a a b");
     }
 }

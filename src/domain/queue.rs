@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::category::CategoryKey;
 use super::corpus::Origin;
-use super::gold::Rule;
+use super::gold::GoldRule;
 use super::guideline::Outdated;
 use super::label::{Annotator, RunId};
 use super::split::{Split, Tier};
 
 /// What a category filter looks at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Wanted {
+pub enum LabelMatch {
     /// Sentences with this category.
     Category(CategoryKey),
     /// Sentences with no category.
@@ -22,7 +22,7 @@ pub enum Wanted {
 
 /// Whose label a category filter looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Whose {
+pub enum LabelOwner {
     /// The annotator's own standing label.
     Mine,
     /// Any expert's standing label.
@@ -35,7 +35,7 @@ pub enum Whose {
 
 /// Which part of the queue is wanted by its state for this annotator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Progress {
+pub enum DecisionState {
     /// All.
     #[default]
     All,
@@ -51,7 +51,7 @@ pub enum Progress {
 
 /// Whose labels are in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Doubted {
+pub enum DoubtFilter {
     /// Anyone's.
     Any,
     /// Those of one tier.
@@ -60,7 +60,7 @@ pub enum Doubted {
 
 /// Which of the sentences that the protocol gives to an annotator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Assigned {
+pub enum AssignmentFilter {
     /// All of them.
     All,
     /// Those that everyone decides, before the others.
@@ -83,15 +83,15 @@ pub enum Among {
 
 /// A filter over sentences; all parts must hold. The default is every real sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Filter {
+pub struct SentenceFilter {
     /// Real or synthetic.
     pub origin: Origin,
     /// Words that the sentence contains (full-text; the last word may be a prefix). Empty for no search.
     pub text: String,
     /// A category by someone's label.
-    pub category: Option<(Whose, Wanted)>,
+    pub category: Option<(LabelOwner, LabelMatch)>,
     /// State for the annotator who asks.
-    pub progress: Progress,
+    pub progress: DecisionState,
     /// Decided by this person.
     pub decided_by: Option<Annotator>,
     /// Patients of this split.
@@ -102,13 +102,13 @@ pub struct Filter {
     pub disagreement: bool,
     /// With a label that the newest search for label errors doubts. These come worst first, and one that its annotator has
     /// decided is open until it has been decided again since the search.
-    pub doubted: Option<Doubted>,
+    pub doubted: Option<DoubtFilter>,
     /// In the order of the newest plan of the queue, and only what is in it.
     pub planned: bool,
     /// Only what the protocol gives to the annotator who asks.
-    pub assigned: Option<Assigned>,
+    pub assigned: Option<AssignmentFilter>,
     /// Only what experts dispute under this rule and no adjudicator has settled, or what adjudicators contradict each other on.
-    pub disputed: Option<Rule>,
+    pub disputed: Option<GoldRule>,
     /// Only what this annotator decided by an earlier version of the guideline and a change puts in question; empty for no such
     /// condition.
     pub outdated: Vec<Outdated>,
@@ -116,13 +116,13 @@ pub struct Filter {
     pub among: Among,
 }
 
-impl Default for Filter {
+impl Default for SentenceFilter {
     fn default() -> Self {
         Self {
             origin: Origin::Real,
             text: String::new(),
             category: None,
-            progress: Progress::All,
+            progress: DecisionState::All,
             decided_by: None,
             split: None,
             run: None,
@@ -137,7 +137,7 @@ impl Default for Filter {
     }
 }
 
-impl Filter {
+impl SentenceFilter {
     /// Whether it lets every sentence of its origin pass.
     pub fn is_open(&self) -> bool {
         *self == Self { origin: self.origin, ..Self::default() }

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::corpus::DocumentUid;
-use super::label::{Annotator, EventId, Label, RunId, Stand, Timestamp};
-use super::lineage::Recast;
+use super::label::{Annotator, EventId, Judgement, Label, RunId, Timestamp};
+use super::lineage::TaxonomyMigration;
 use super::sight::InSight;
 
 /// What an event is.
@@ -79,7 +79,7 @@ pub struct Record {
     pub sentence: Option<SentenceRef>,
     /// What.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stand: Option<Stand>,
+    pub stand: Option<Judgement>,
     /// Milliseconds on the screen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took: Option<u32>,
@@ -103,7 +103,7 @@ pub struct Record {
     pub target: Option<EventId>,
     /// How labels are read from here on, at the site that it comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<Box<Recast>>,
+    pub detail: Option<Box<TaxonomyMigration>>,
 }
 
 /// The last moment of the year 9999.
@@ -155,7 +155,7 @@ impl Record {
 mod tests {
     use super::*;
     use crate::domain::label::Label;
-    use crate::domain::lineage::Lineage;
+    use crate::domain::lineage::KeyMap;
 
     fn decided() -> Record {
         let sentence = SentenceRef { document: DocumentUid([7; 16]), start: 0, end: 3 };
@@ -166,7 +166,7 @@ mod tests {
             annotator: Annotator("ann".into()),
             site: Some("ward".into()),
             sentence: Some(sentence),
-            stand: Some(Stand { label: Some(Label::none()), ..Stand::default() }),
+            stand: Some(Judgement { label: Some(Label::none()), ..Judgement::default() }),
             took: Some(900),
             proposal_visible: Some(false),
             in_sight: Some(InSight::NOTHING),
@@ -214,8 +214,12 @@ mod tests {
             assert!(record.check().is_err(), "case {at}");
         }
         assert!(Record { took: Some(1), ..undo.clone() }.check().is_err());
-        let detail =
-            Box::new(Recast { before: "t".into(), after: "u".into(), lineage: Lineage::default(), undoes: None });
+        let detail = Box::new(TaxonomyMigration {
+            before: "t".into(),
+            after: "u".into(),
+            lineage: KeyMap::default(),
+            undoes: None,
+        });
         let recast = Record { kind: EventKind::Recast, target: None, detail: Some(detail), ..undo.clone() };
         assert_eq!(recast.check(), Ok(()));
         assert!(Record { detail: None, ..recast.clone() }.check().is_err());

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use super::acquisition::{self, Candidate, Labelled, Mix, Pool};
+use super::acquisition::{self, Candidate, Labelled, Pool, StrategyMix};
 use super::corpus::SentenceId;
 use super::taxonomy::Selection;
 pub use expert::{Expert, Protocol};
@@ -48,7 +48,7 @@ pub struct Stage<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
     /// Orders, each of which is compared with the first.
-    pub mixes: Vec<Mix>,
+    pub mixes: Vec<StrategyMix>,
     /// One game of each order for each seed.
     pub seeds: Vec<u64>,
     /// Sentences drawn at random to start with.
@@ -221,7 +221,7 @@ fn game<E>(
 
 fn choose(
     stage: &Stage<'_>,
-    mix: &Mix,
+    mix: &StrategyMix,
     (open, guesses): (&[usize], &FxHashMap<usize, Vec<f32>>),
     labels: &[(usize, Vec<usize>)],
     seed: u64,

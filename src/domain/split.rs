@@ -266,13 +266,13 @@ fn sketch(text: &str, min_words: usize) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::domain::corpus::Origin;
-    use crate::domain::gold::{Case, Rule, Vote};
+    use crate::domain::gold::{GoldRule, HumanLabels, Vote};
     use crate::domain::label::{Annotator, RunId};
 
     fn gold(id: i64, patient: &str) -> GoldReal {
         let vote = Vote { annotator: Annotator("a".into()), label: Label::none(), in_sight: None, forked: false };
-        let case = Case { votes: vec![vote], ..Case::default() };
-        GoldReal::settle(SentenceId(id), PatientKey(patient.into()), Origin::Real, &case, Rule::default()).unwrap()
+        let case = HumanLabels { votes: vec![vote], ..HumanLabels::default() };
+        GoldReal::settle(SentenceId(id), PatientKey(patient.into()), Origin::Real, &case, GoldRule::default()).unwrap()
     }
 
     #[test]

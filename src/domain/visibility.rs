@@ -6,7 +6,7 @@
 use super::corpus::{Origin, SentenceId};
 use super::label::Annotator;
 use super::protocol::{Blind, Protocol, ShowOthers};
-use super::queue::{Among, Filter, Whose};
+use super::queue::{Among, LabelOwner, SentenceFilter};
 use super::split::Split;
 
 /// Where labels are looked at.
@@ -142,16 +142,16 @@ impl Viewer<'_> {
     }
 
     /// What a search may list: the search itself, held to sentences whose labels this person may see where it goes by labels.
-    pub fn held_to_what_is_shown(&self, filter: &Filter) -> Filter {
+    pub fn held_to_what_is_shown(&self, filter: &SentenceFilter) -> SentenceFilter {
         // That a sentence is disputed is told by colleagues' labels.
         let disputed = (self.face == Face::Adjudicate).then_some(Kind::Colleague);
         let kinds = gives_away(filter).chain(disputed);
         let among = kinds.map(|kind| self.among(self.reach(filter.origin, kind))).max().unwrap_or_default();
-        Filter { among, ..filter.clone() }
+        SentenceFilter { among, ..filter.clone() }
     }
 
     /// Why a search lists less than all that passes it; `None` where it lists all.
-    pub fn why_held(&self, filter: &Filter) -> Option<&'static str> {
+    pub fn why_held(&self, filter: &SentenceFilter) -> Option<&'static str> {
         match (self.held_to_what_is_shown(filter).among, self.face) {
             (Among::All, _) => None,
             (Among::Nothing, Face::Adjudicate) => {
@@ -187,11 +187,11 @@ impl Viewer<'_> {
 }
 
 /// Whose labels a search goes by, one's own apart.
-pub fn gives_away(filter: &Filter) -> impl Iterator<Item = Kind> {
+pub fn gives_away(filter: &SentenceFilter) -> impl Iterator<Item = Kind> {
     let whose = match filter.category {
-        Some((Whose::Expert, _)) => Some(Kind::Colleague),
-        Some((Whose::Llm | Whose::Classifier, _)) => Some(Kind::Machine),
-        Some((Whose::Mine, _)) | None => None,
+        Some((LabelOwner::Expert, _)) => Some(Kind::Colleague),
+        Some((LabelOwner::Llm | LabelOwner::Classifier, _)) => Some(Kind::Machine),
+        Some((LabelOwner::Mine, _)) | None => None,
     };
     let both = if filter.disagreement { &[Kind::Machine, Kind::Colleague][..] } else { &[] };
     whose.into_iter().chain(both.iter().copied())

@@ -13,7 +13,7 @@ use sheets::Sheet;
 
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ReportFormat {
     /// Aligned columns for a terminal so wide.
     Table {
         /// Columns of the terminal.
@@ -31,7 +31,7 @@ pub enum Format {
     Html,
 }
 
-impl Format {
+impl ReportFormat {
     /// Every format, and the name of its file.
     pub const FILES: [(Self, &'static str); 6] = [
         (Self::Table { width: 80 }, "experiment.txt"),
@@ -63,14 +63,14 @@ fn escape(text: &str) -> String {
 }
 
 /// Writes a report.
-pub fn write(report: &Report, format: Format) -> String {
+pub fn write(report: &Report, format: ReportFormat) -> String {
     match format {
-        Format::Table { width } => plain(report, width),
-        Format::Markdown => markdown(report),
-        Format::Latex => latex::document(report),
-        Format::Csv => csv(report),
-        Format::Json => format!("{:#}\n", serde_json::json!(report)),
-        Format::Html => html::page(report),
+        ReportFormat::Table { width } => plain(report, width),
+        ReportFormat::Markdown => markdown(report),
+        ReportFormat::Latex => latex::document(report),
+        ReportFormat::Csv => csv(report),
+        ReportFormat::Json => format!("{:#}\n", serde_json::json!(report)),
+        ReportFormat::Html => html::page(report),
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::toml_source::{Source, Table};
 use super::{FormatError, read_text};
-use crate::domain::gold::{Policy, Rule};
+use crate::domain::gold::{GoldRule, Policy};
 use crate::domain::protocol::Protocol;
 use crate::domain::protocol::ShowOthers;
 use crate::domain::split::SplitPlan;
@@ -268,8 +268,8 @@ pub struct ProjectFile {
 
 impl ProjectFile {
     /// When experts' labels are gold.
-    pub fn rule(&self) -> Rule {
-        Rule { policy: self.policy, experts: self.protocol.overlap, adjudicate: self.protocol.adjudicate }
+    pub fn rule(&self) -> GoldRule {
+        GoldRule { policy: self.policy, experts: self.protocol.overlap, adjudicate: self.protocol.adjudicate }
     }
 }
 

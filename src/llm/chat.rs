@@ -8,15 +8,15 @@ use serde_json::{Map, Value, json};
 
 use super::egress::{Answer, Client, Endpoint};
 use super::{
-    Card, Choice, Choose, Field, FieldKind, LlmError, Model, Pending, Reply, Request, Role, Sampling, Shape, Turn,
-    Usage, Written,
+    AnswerFormat, ChatMessage, Choice, Choose, DecodingParams, Field, FieldKind, LanguageModel, LlmError, ModelInfo,
+    PendingAnswer, Reply, Role, Usage, WriteRequest, WrittenToken,
 };
-use crate::domain::egress::{Departure, Host};
+use crate::domain::egress::{EgressRecord, Host};
 
 /// How a server can be held to a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
+pub enum ResponseFormat {
     /// It writes nothing outside a JSON schema.
     JsonSchema,
     /// It writes JSON of any shape; the prompt says which.
@@ -29,7 +29,7 @@ pub enum Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
     /// How it is held to a shape.
-    pub format: Format,
+    pub format: ResponseFormat,
     /// How many likeliest tokens it names with their probabilities; 0 when it has none.
     pub top_logprobs: u8,
     /// It wants `max_completion_tokens` for `max_tokens`, as newer OpenAI models do.
@@ -43,7 +43,7 @@ pub struct Capabilities {
 impl Capabilities {
     /// What is tried first.
     const ALL: Self = Self {
-        format: Format::JsonSchema,
+        format: ResponseFormat::JsonSchema,
         top_logprobs: 20,
         max_completion_tokens: false,
         temperature: true,
@@ -56,14 +56,14 @@ pub struct Chat {
     client: Client,
     model: String,
     capabilities: Capabilities,
-    card: Card,
+    card: ModelInfo,
 }
 
 impl Chat {
     /// Takes a server with what it is known to do.
     pub fn new(endpoint: &Endpoint, capabilities: Capabilities) -> Result<Self, LlmError> {
         let client = Client::new(endpoint)?;
-        let card = Card {
+        let card = ModelInfo {
             name: if endpoint.model.is_empty() { endpoint.url.clone() } else { endpoint.model.clone() },
             provider: "chat".into(),
             identity: format!("chat:{} {}", endpoint.url.trim_end_matches('/'), endpoint.model),
@@ -73,14 +73,17 @@ impl Chat {
     }
 
     /// Finds out what a server can do, with a few requests that carry no word of a note.
-    pub async fn probe(endpoint: &Endpoint, departure: &Departure) -> Result<Capabilities, LlmError> {
+    pub async fn probe(endpoint: &Endpoint, departure: &EgressRecord) -> Result<Capabilities, LlmError> {
         let mut capabilities = Capabilities::ALL;
         // No model says this of itself: if it comes back, the schema was enforced.
         let word = "xq7".to_owned();
-        let request = Request {
-            turns: vec![Turn::new(Role::User, "Say hello, as JSON.")],
-            shape: Shape::Object(vec![Field { name: "greeting".into(), kind: FieldKind::Word(vec![word.clone()]) }]),
-            sampling: Sampling::greedy(24),
+        let request = WriteRequest {
+            turns: vec![ChatMessage::new(Role::User, "Say hello, as JSON.")],
+            shape: AnswerFormat::Object(vec![Field {
+                name: "greeting".into(),
+                kind: FieldKind::Word(vec![word.clone()]),
+            }]),
+            sampling: DecodingParams::greedy(24),
             logprobs: true,
         };
         for _ in 0..10 {
@@ -98,9 +101,11 @@ impl Chat {
             }
             let said = super::reply::object(&reply.text).ok();
             let kept = match capabilities.format {
-                Format::JsonSchema => said.is_some_and(|v| v.get("greeting").and_then(Value::as_str) == Some(&word)),
-                Format::JsonObject => said.is_some(),
-                Format::Text => true,
+                ResponseFormat::JsonSchema => {
+                    said.is_some_and(|v| v.get("greeting").and_then(Value::as_str) == Some(&word))
+                }
+                ResponseFormat::JsonObject => said.is_some(),
+                ResponseFormat::Text => true,
             };
             if kept {
                 return Ok(capabilities);
@@ -110,7 +115,7 @@ impl Chat {
         Err(LlmError::Fatal(format!("{} refuses every form of request that is known here", endpoint.url)))
     }
 
-    async fn post(&self, body: &Value, departure: Option<&Departure>) -> Result<Answer, LlmError> {
+    async fn post(&self, body: &Value, departure: Option<&EgressRecord>) -> Result<Answer, LlmError> {
         let answer = self.client.post("chat/completions", body.to_string().into_bytes(), departure).await?;
         match answer.status {
             200..=299 | 400 | 422 => Ok(answer),
@@ -120,11 +125,16 @@ impl Chat {
         }
     }
 
-    fn body(&self, request: &Request) -> Value {
+    fn body(&self, request: &WriteRequest) -> Value {
         body(&self.model, self.capabilities, request)
     }
 
-    async fn choose_one(&self, request: &Choose, ask: &str, departure: Option<&Departure>) -> Result<Choice, LlmError> {
+    async fn choose_one(
+        &self,
+        request: &Choose,
+        ask: &str,
+        departure: Option<&EgressRecord>,
+    ) -> Result<Choice, LlmError> {
         if self.capabilities.top_logprobs == 0 {
             return Err(LlmError::Fatal(format!(
                 "{} gives no token probabilities, so it cannot choose by letter; use answer = \"json\" under [label]",
@@ -132,8 +142,8 @@ impl Chat {
             )));
         }
         let mut turns = request.turns.clone();
-        turns.push(Turn::new(Role::User, ask));
-        let mut body = common(&self.model, self.capabilities, &turns, Sampling::greedy(1));
+        turns.push(ChatMessage::new(Role::User, ask));
+        let mut body = common(&self.model, self.capabilities, &turns, DecodingParams::greedy(1));
         body.insert("logprobs".into(), true.into());
         body.insert("top_logprobs".into(), self.capabilities.top_logprobs.into());
         let answer = self.post(&Value::Object(body), departure).await?;
@@ -151,9 +161,9 @@ impl Chat {
     }
 }
 
-fn body(model: &str, can: Capabilities, request: &Request) -> Value {
+fn body(model: &str, can: Capabilities, request: &WriteRequest) -> Value {
     let mut turns = request.turns.clone();
-    if let (Some(said), false) = (super::reply::describe(&request.shape), can.format == Format::JsonSchema)
+    if let (Some(said), false) = (super::reply::describe(&request.shape), can.format == ResponseFormat::JsonSchema)
         && let Some(last) = turns.last_mut()
     {
         last.content.push_str("\n\n");
@@ -161,12 +171,12 @@ fn body(model: &str, can: Capabilities, request: &Request) -> Value {
     }
     let mut body = common(model, can, &turns, request.sampling);
     match (&request.shape, can.format) {
-        (Shape::Text, _) | (_, Format::Text) => {}
-        (shape, Format::JsonSchema) => {
+        (AnswerFormat::Text, _) | (_, ResponseFormat::Text) => {}
+        (shape, ResponseFormat::JsonSchema) => {
             let schema = json!({ "name": "answer", "strict": true, "schema": super::reply::schema(shape) });
             body.insert("response_format".into(), json!({ "type": "json_schema", "json_schema": schema }));
         }
-        (_, Format::JsonObject) => {
+        (_, ResponseFormat::JsonObject) => {
             body.insert("response_format".into(), json!({ "type": "json_object" }));
         }
     }
@@ -177,7 +187,7 @@ fn body(model: &str, can: Capabilities, request: &Request) -> Value {
     Value::Object(body)
 }
 
-fn common(model: &str, can: Capabilities, turns: &[Turn], sampling: Sampling) -> Map<String, Value> {
+fn common(model: &str, can: Capabilities, turns: &[ChatMessage], sampling: DecodingParams) -> Map<String, Value> {
     let mut body = Map::new();
     if !model.is_empty() {
         body.insert("model".into(), model.into());
@@ -210,7 +220,7 @@ fn read(host: &Host, answer: &Answer) -> Result<Reply, LlmError> {
     });
     Ok(Reply {
         complete: choice.finish_reason.as_deref() != Some("length"),
-        tokens: tokens.into_iter().map(|t| Written { text: t.token, logprob: t.logprob as f32 }).collect(),
+        tokens: tokens.into_iter().map(|t| WrittenToken { text: t.token, logprob: t.logprob as f32 }).collect(),
         text,
         usage,
     })
@@ -223,8 +233,8 @@ fn completion(host: &Host, answer: &Answer) -> Result<Completion, LlmError> {
     serde_json::from_slice(&answer.body).map_err(|e| garbled(host, &e.to_string()))
 }
 
-impl Model for Chat {
-    fn card(&self) -> &Card {
+impl LanguageModel for Chat {
+    fn card(&self) -> &ModelInfo {
         &self.card
     }
 
@@ -232,7 +242,7 @@ impl Model for Chat {
         Some(self.client.host())
     }
 
-    fn write<'a>(&'a self, request: &'a Request, departure: Option<&'a Departure>) -> Pending<'a, Reply> {
+    fn write<'a>(&'a self, request: &'a WriteRequest, departure: Option<&'a EgressRecord>) -> PendingAnswer<'a, Reply> {
         Box::pin(async move {
             let answer = self.post(&self.body(request), departure).await?;
             let mut reply = read(self.client.host(), &answer)?;
@@ -244,7 +254,11 @@ impl Model for Chat {
     }
 
     /// Scores the first token: options must be single letters or the like, each a token of its own.
-    fn choose<'a>(&'a self, request: &'a Choose, departure: Option<&'a Departure>) -> Pending<'a, Vec<Choice>> {
+    fn choose<'a>(
+        &'a self,
+        request: &'a Choose,
+        departure: Option<&'a EgressRecord>,
+    ) -> PendingAnswer<'a, Vec<Choice>> {
         Box::pin(async move {
             let mut choices = Vec::with_capacity(request.asks.len());
             for ask in &request.asks {
@@ -255,7 +269,7 @@ impl Model for Chat {
     }
 }
 
-impl Format {
+impl ResponseFormat {
     fn weaker(self) -> Self {
         match self {
             Self::JsonSchema => Self::JsonObject,
@@ -277,7 +291,7 @@ impl Capabilities {
             self.temperature = false;
         } else if said.contains("seed") && self.seed {
             self.seed = false;
-        } else if self.format != Format::Text {
+        } else if self.format != ResponseFormat::Text {
             self.format = self.format.weaker();
         } else if self.top_logprobs > 0 {
             self.top_logprobs = 0;
@@ -394,7 +408,7 @@ impl UsageJson {
 }
 
 /// One line of OpenAI's batch input file, as hosted batch APIs and vLLM's batch runner take it.
-pub fn batch_line(id: &str, model: &str, request: &Request, format: Format) -> String {
+pub fn batch_line(id: &str, model: &str, request: &WriteRequest, format: ResponseFormat) -> String {
     let body = body(model, Capabilities { format, ..Capabilities::ALL }, request);
     json!({ "custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body }).to_string()
 }

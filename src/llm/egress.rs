@@ -1,4 +1,4 @@
-//! The only HTTP client that can carry a text. It goes to one host, sends nothing without a [`Departure`] for that host, follows
+//! The only HTTP client that can carry a text. It goes to one host, sends nothing without a [`EgressRecord`] for that host, follows
 //! no redirect, uses no proxy, and never shows its key.
 
 use std::fmt;
@@ -12,16 +12,16 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AF
 use serde::Serialize;
 
 use super::LlmError;
-use crate::domain::egress::{Departure, Host};
+use crate::domain::egress::{EgressRecord, Host};
 
 /// A reply longer than this is broken or hostile; no answer that is asked for here comes near it.
 const LONGEST_REPLY: usize = 4 << 20;
 
 /// A key from the environment: it cannot be printed, written or compared.
 #[derive(Clone)]
-pub struct Secret(String);
+pub struct ApiKey(String);
 
-impl Secret {
+impl ApiKey {
     /// Reads a key from an environment variable.
     pub fn from_env(variable: &str) -> Result<Self, LlmError> {
         match std::env::var(variable) {
@@ -33,7 +33,7 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(not shown)")
     }
@@ -130,7 +130,7 @@ impl Client {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if !endpoint.key_env.is_empty() {
-            let Secret(key) = Secret::from_env(&endpoint.key_env)?;
+            let ApiKey(key) = ApiKey::from_env(&endpoint.key_env)?;
             let bearer = endpoint.key_header.eq_ignore_ascii_case("authorization");
             let name = HeaderName::try_from(endpoint.key_header.to_ascii_lowercase())
                 .map_err(|_| LlmError::Fatal(format!("`{}` is no name of a header", endpoint.key_header)))?;
@@ -162,7 +162,7 @@ impl Client {
     }
 
     /// Posts JSON to a path below the base address.
-    pub async fn post(&self, path: &str, body: Vec<u8>, departure: Option<&Departure>) -> Result<Answer, LlmError> {
+    pub async fn post(&self, path: &str, body: Vec<u8>, departure: Option<&EgressRecord>) -> Result<Answer, LlmError> {
         match departure {
             Some(departure) if *departure.host() == self.host => {}
             _ => {
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_secret_does_not_show_itself() {
-        assert_eq!(format!("{:?}", Secret("sk-123".into())), "Secret(not shown)");
+        assert_eq!(format!("{:?}", ApiKey("sk-123".into())), "Secret(not shown)");
     }
 
     #[test]

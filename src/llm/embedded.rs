@@ -22,8 +22,8 @@ use std::sync::mpsc;
 
 use tokio::sync::oneshot;
 
-use super::{Card, Choice, Choose, LlmError, Model, Pending, Reply, Request};
-use crate::domain::egress::{Departure, Host};
+use super::{Choice, Choose, LanguageModel, LlmError, ModelInfo, PendingAnswer, Reply, WriteRequest};
+use crate::domain::egress::{EgressRecord, Host};
 use engine::Engine;
 
 /// Asks that are read in one pass where nobody says otherwise.
@@ -51,13 +51,13 @@ impl Default for Settings {
 }
 
 enum Job {
-    Write(Box<Request>, oneshot::Sender<Result<Reply, LlmError>>),
+    Write(Box<WriteRequest>, oneshot::Sender<Result<Reply, LlmError>>),
     Choose(Box<Choose>, oneshot::Sender<Result<Vec<Choice>, LlmError>>),
 }
 
 /// A model in this process.
 pub struct Embedded {
-    card: Card,
+    card: ModelInfo,
     batch: usize,
     jobs: mpsc::Sender<Job>,
 }
@@ -108,7 +108,7 @@ impl Embedded {
     fn ask<T: Send + 'static>(
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, LlmError>>) -> Job,
-    ) -> Pending<'static, T> {
+    ) -> PendingAnswer<'static, T> {
         let (reply, answer) = oneshot::channel();
         let sent = self.jobs.send(job(reply));
         Box::pin(async move {
@@ -119,8 +119,8 @@ impl Embedded {
     }
 }
 
-impl Model for Embedded {
-    fn card(&self) -> &Card {
+impl LanguageModel for Embedded {
+    fn card(&self) -> &ModelInfo {
         &self.card
     }
 
@@ -132,11 +132,11 @@ impl Model for Embedded {
         self.batch
     }
 
-    fn write<'a>(&'a self, request: &'a Request, _: Option<&'a Departure>) -> Pending<'a, Reply> {
+    fn write<'a>(&'a self, request: &'a WriteRequest, _: Option<&'a EgressRecord>) -> PendingAnswer<'a, Reply> {
         self.ask(|reply| Job::Write(Box::new(request.clone()), reply))
     }
 
-    fn choose<'a>(&'a self, request: &'a Choose, _: Option<&'a Departure>) -> Pending<'a, Vec<Choice>> {
+    fn choose<'a>(&'a self, request: &'a Choose, _: Option<&'a EgressRecord>) -> PendingAnswer<'a, Vec<Choice>> {
         self.ask(|reply| Job::Choose(Box::new(request.clone()), reply))
     }
 }

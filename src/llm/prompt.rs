@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::reply::NONE;
-use super::{Choose, Field, FieldKind, Request, Role, Sampling, Shape, Turn};
+use super::{AnswerFormat, ChatMessage, Choose, DecodingParams, Field, FieldKind, Role, WriteRequest};
 use crate::domain::category::CategoryKey;
 use crate::domain::label::Label;
 use crate::domain::taxonomy::{Category, Selection, Taxonomy};
@@ -89,7 +89,7 @@ pub struct LabelPrompt {
     selection: Selection,
     keys: Vec<CategoryKey>,
     /// Guideline, and for choosing the examples as turns.
-    turns: Vec<Turn>,
+    turns: Vec<ChatMessage>,
     max_text: usize,
 }
 
@@ -114,10 +114,10 @@ impl LabelPrompt {
         let mut system = prompt.guideline(taxonomy);
         match style {
             Style::Choice => {
-                prompt.turns.push(Turn::new(Role::System, system));
+                prompt.turns.push(ChatMessage::new(Role::System, system));
                 for (at, shot) in shots.iter().enumerate() {
-                    prompt.turns.push(Turn::new(Role::User, format!("Sentence: {}", one_line(&shot.text))));
-                    prompt.turns.push(Turn::new(Role::Assistant, prompt.chosen(&shot.label, at)));
+                    prompt.turns.push(ChatMessage::new(Role::User, format!("Sentence: {}", one_line(&shot.text))));
+                    prompt.turns.push(ChatMessage::new(Role::Assistant, prompt.chosen(&shot.label, at)));
                 }
             }
             Style::Json { .. } => {
@@ -126,7 +126,7 @@ impl LabelPrompt {
                     let lines: Vec<String> = shots.iter().map(|shot| prompt.example(shot)).collect();
                     system.push_str(&lines.join("\n"));
                 }
-                prompt.turns.push(Turn::new(Role::System, system));
+                prompt.turns.push(ChatMessage::new(Role::System, system));
             }
         }
         prompt
@@ -315,12 +315,12 @@ impl LabelPrompt {
     }
 
     /// The request to write, for one sentence or several at once.
-    pub fn write(&self, asks: &[Ask], sampling: Sampling, logprobs: bool) -> Request {
+    pub fn write(&self, asks: &[Ask], sampling: DecodingParams, logprobs: bool) -> WriteRequest {
         let mut turns = self.turns.clone();
         let shape = match asks {
             [one] => {
-                turns.push(Turn::new(Role::User, self.ask(one)));
-                Shape::Object(self.fields())
+                turns.push(ChatMessage::new(Role::User, self.ask(one)));
+                AnswerFormat::Object(self.fields())
             }
             many => {
                 let numbered: Vec<String> =
@@ -329,12 +329,12 @@ impl LabelPrompt {
                 // The number, given back, shows that no sentence was passed over.
                 let number = Field { name: "number".into(), kind: FieldKind::Word(numbers) };
                 let fields = std::iter::once(number).chain(self.fields()).collect();
-                turns.push(Turn::new(Role::User, numbered.join("\n")));
-                Shape::Objects(many.len(), fields)
+                turns.push(ChatMessage::new(Role::User, numbered.join("\n")));
+                AnswerFormat::Objects(many.len(), fields)
             }
         };
         let max_tokens = sampling.max_tokens.saturating_mul(asks.len() as u32);
-        Request { turns, shape, sampling: Sampling { max_tokens, ..sampling }, logprobs }
+        WriteRequest { turns, shape, sampling: DecodingParams { max_tokens, ..sampling }, logprobs }
     }
 
     /// SHA-256 over what all requests share and how they are answered.
@@ -354,13 +354,13 @@ impl LabelPrompt {
     }
 
     /// The conversation's shared beginning.
-    pub fn turns(&self) -> &[Turn] {
+    pub fn turns(&self) -> &[ChatMessage] {
         &self.turns
     }
 }
 
 /// Asks for the evidence and the reason of a label that was chosen.
-pub fn explain(taxonomy: &Taxonomy, sentence: &str, label: &Label) -> Request {
+pub fn explain(taxonomy: &Taxonomy, sentence: &str, label: &Label) -> WriteRequest {
     let categories: Vec<String> = label
         .keys()
         .iter()
@@ -378,13 +378,16 @@ pub fn explain(taxonomy: &Taxonomy, sentence: &str, label: &Label) -> Request {
         "Sentence: {}\nIt was labelled: {said}\nQuote the shortest words of the sentence that carry this, exactly as written, and say why in at most twelve words.",
         one_line(sentence)
     );
-    Request {
-        turns: vec![Turn::new(Role::System, "You explain labels of clinical sentences."), Turn::new(Role::User, ask)],
-        shape: Shape::Object(vec![
+    WriteRequest {
+        turns: vec![
+            ChatMessage::new(Role::System, "You explain labels of clinical sentences."),
+            ChatMessage::new(Role::User, ask),
+        ],
+        shape: AnswerFormat::Object(vec![
             Field { name: "evidence".into(), kind: FieldKind::Texts(2, 160) },
             Field { name: "rationale".into(), kind: FieldKind::Text(160) },
         ]),
-        sampling: Sampling::greedy(120),
+        sampling: DecodingParams::greedy(120),
         logprobs: false,
     }
 }
@@ -452,7 +455,7 @@ impl WritePrompt {
     }
 
     /// The request for one sentence. The category's guideline comes before what varies, so that its reading is reused.
-    pub fn write(&self, taxonomy: &Taxonomy, brief: &Brief, sampling: Sampling) -> Request {
+    pub fn write(&self, taxonomy: &Taxonomy, brief: &Brief, sampling: DecodingParams) -> WriteRequest {
         let mut lines = Vec::new();
         let category = brief.target.as_ref().and_then(|key| taxonomy.get(key));
         match category {
@@ -493,9 +496,12 @@ impl WritePrompt {
             "Write one new sentence of this note that {carries}, in about {} words. The facts are its background: do not repeat them, nor an example.",
             brief.words
         ));
-        Request {
-            turns: vec![Turn::new(Role::System, self.system.clone()), Turn::new(Role::User, lines.join("\n"))],
-            shape: Shape::Object(vec![Field { name: "sentence".into(), kind: FieldKind::Text(400) }]),
+        WriteRequest {
+            turns: vec![
+                ChatMessage::new(Role::System, self.system.clone()),
+                ChatMessage::new(Role::User, lines.join("\n")),
+            ],
+            shape: AnswerFormat::Object(vec![Field { name: "sentence".into(), kind: FieldKind::Text(400) }]),
             sampling,
             logprobs: false,
         }
@@ -504,7 +510,7 @@ impl WritePrompt {
     /// SHA-256 over what all requests share.
     pub fn hash(&self, taxonomy: &Taxonomy) -> String {
         let brief = Brief::draw(taxonomy, None, 0, 0);
-        let like = self.write(taxonomy, &brief, Sampling::greedy(1));
+        let like = self.write(taxonomy, &brief, DecodingParams::greedy(1));
         let shared = serde_json::json!([like, self.real, taxonomy.variety()]);
         hex::encode(Sha256::digest(shared.to_string().as_bytes()))
     }
@@ -563,8 +569,8 @@ mod tests {
     fn several_sentences_are_numbered_and_answered_by_number() {
         let prompt = prompt(Selection::Multiple, Task::Categories, Style::Json { explain: true, confidence: true });
         let ask = |text: &str| Ask { text: text.into(), ..Ask::default() };
-        let request = prompt.write(&[ask("a"), ask("b")], Sampling::greedy(50), true);
-        let Shape::Objects(2, fields) = &request.shape else { panic!("two answers") };
+        let request = prompt.write(&[ask("a"), ask("b")], DecodingParams::greedy(50), true);
+        let AnswerFormat::Objects(2, fields) = &request.shape else { panic!("two answers") };
         let names: Vec<&str> = fields.iter().map(|f| f.name.as_str()).collect();
         assert_eq!(names, ["number", "labels", "confidence", "evidence", "rationale"]);
         assert_eq!(request.sampling.max_tokens, 100);
@@ -590,7 +596,7 @@ mod tests {
         assert_eq!(draw(7), draw(7));
         let kinds: std::collections::BTreeSet<String> = (0..200).map(|seed| draw(seed).kind).collect();
         assert_eq!(kinds.len(), taxonomy.variety().kinds.len());
-        let request = WritePrompt::new(&taxonomy, vec![]).write(&taxonomy, &draw(7), Sampling::greedy(80));
+        let request = WritePrompt::new(&taxonomy, vec![]).write(&taxonomy, &draw(7), DecodingParams::greedy(80));
         assert!(request.turns[1].content.contains("in about 12 words"));
         assert!(!request.turns[1].content.contains("From real notes"));
     }

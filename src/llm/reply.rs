@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Field, FieldKind, Reply, Shape};
+use super::{AnswerFormat, Field, FieldKind, Reply};
 use crate::domain::category::CategoryKey;
 use crate::domain::label::Label;
 use crate::domain::taxonomy::Taxonomy;
@@ -58,7 +58,7 @@ pub fn object(text: &str) -> Result<Value, Fault> {
 }
 
 /// The objects that a shape asks for: one, or one for each thing asked about, all fields checked.
-pub fn objects(reply: &Reply, shape: &Shape) -> Result<Vec<Map<String, Value>>, Fault> {
+pub fn objects(reply: &Reply, shape: &AnswerFormat) -> Result<Vec<Map<String, Value>>, Fault> {
     each(reply, shape)?.into_iter().collect()
 }
 
@@ -66,11 +66,11 @@ pub fn objects(reply: &Reply, shape: &Shape) -> Result<Vec<Map<String, Value>>, 
 pub type Checked = Result<Map<String, Value>, Fault>;
 
 /// As [`objects`], but what is wrong with one of them does not touch the others.
-pub fn each(reply: &Reply, shape: &Shape) -> Result<Vec<Checked>, Fault> {
+pub fn each(reply: &Reply, shape: &AnswerFormat) -> Result<Vec<Checked>, Fault> {
     let (count, fields) = match shape {
-        Shape::Text => return Ok(Vec::new()),
-        Shape::Object(fields) => (None, fields),
-        Shape::Objects(count, fields) => (Some(*count), fields),
+        AnswerFormat::Text => return Ok(Vec::new()),
+        AnswerFormat::Object(fields) => (None, fields),
+        AnswerFormat::Objects(count, fields) => (Some(*count), fields),
     };
     let value = object(&reply.text).map_err(|fault| if reply.complete { fault } else { Fault::CutOff })?;
     let found = match count {
@@ -124,11 +124,11 @@ fn fits(map: &Map<String, Value>, field: &Field) -> Result<(), Fault> {
 }
 
 /// A shape as a JSON schema in the strict form of OpenAI's `response_format`.
-pub fn schema(shape: &Shape) -> Value {
+pub fn schema(shape: &AnswerFormat) -> Value {
     match shape {
-        Shape::Text => json!({}),
-        Shape::Object(fields) => object_schema(fields),
-        Shape::Objects(count, fields) => {
+        AnswerFormat::Text => json!({}),
+        AnswerFormat::Object(fields) => object_schema(fields),
+        AnswerFormat::Objects(count, fields) => {
             let answers = json!({
                 "type": "array", "items": object_schema(fields), "minItems": count, "maxItems": count
             });
@@ -163,11 +163,11 @@ fn object_schema(fields: &[Field]) -> Value {
 }
 
 /// A shape in words, for a server that cannot be held to a schema.
-pub fn describe(shape: &Shape) -> Option<String> {
+pub fn describe(shape: &AnswerFormat) -> Option<String> {
     let (fields, lead, end) = match shape {
-        Shape::Text => return None,
-        Shape::Object(fields) => (fields, "Answer with one JSON object and nothing else: ".to_owned(), ""),
-        Shape::Objects(count, fields) => (
+        AnswerFormat::Text => return None,
+        AnswerFormat::Object(fields) => (fields, "Answer with one JSON object and nothing else: ".to_owned(), ""),
+        AnswerFormat::Objects(count, fields) => (
             fields,
             format!("Answer with one JSON object and nothing else: {{\"answers\": [ {count} objects, in order, each "),
             " ]}",
@@ -316,7 +316,7 @@ mod tests {
     use super::*;
     use crate::domain::taxonomy::Selection;
     use crate::domain::taxonomy::tests::small;
-    use crate::llm::{Usage, Written};
+    use crate::llm::{Usage, WrittenToken};
 
     fn reply(text: &str) -> Reply {
         Reply { text: text.into(), complete: true, tokens: Vec::new(), usage: Usage::default() }
@@ -326,9 +326,9 @@ mod tests {
         Field { name: name.into(), kind }
     }
 
-    fn shape() -> Shape {
+    fn shape() -> AnswerFormat {
         let words = ["none", "memory", "mood", "care"].map(str::to_owned).to_vec();
-        Shape::Object(vec![field("label", FieldKind::Word(words)), field("evidence", FieldKind::Texts(3, 80))])
+        AnswerFormat::Object(vec![field("label", FieldKind::Word(words)), field("evidence", FieldKind::Texts(3, 80))])
     }
 
     fn read(text: &str, selection: Selection, sentence: &str) -> Result<Labelled, Fault> {
@@ -399,7 +399,7 @@ mod tests {
 
     #[test]
     fn answers_come_one_for_each_sentence() {
-        let shape = Shape::Objects(2, vec![field("label", FieldKind::Word(vec!["none".into()]))]);
+        let shape = AnswerFormat::Objects(2, vec![field("label", FieldKind::Word(vec!["none".into()]))]);
         let two = r#"{"answers":[{"label":"none"},{"label":"none"}]}"#;
         assert_eq!(objects(&reply(two), &shape).unwrap().len(), 2);
         assert_eq!(objects(&reply(r#"{"answers":[{"label":"none"}]}"#), &shape), Err(Fault::Answers(1, 2)));
@@ -410,7 +410,7 @@ mod tests {
         let tokens =
             [("{\"", -0.1), ("label", -0.2), ("\":", -0.3), (" \"", -0.4), ("mem", -0.5), ("ory", -0.6), ("\"}", -9.0)];
         let text: String = tokens.iter().map(|(t, _)| *t).collect();
-        let tokens = tokens.map(|(text, logprob)| Written { text: text.into(), logprob }).to_vec();
+        let tokens = tokens.map(|(text, logprob)| WrittenToken { text: text.into(), logprob }).to_vec();
         let reply = Reply { text, complete: true, tokens, usage: Usage::default() };
         assert!((probability(&reply, "label", 0).unwrap() - f64::exp(-1.5)).abs() < 1e-6);
         assert_eq!(probability(&reply, "label", 1), None);

@@ -4,13 +4,13 @@ use rusqlite::params;
 
 use super::{Store, StoreError};
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::gold::Ruling;
+use crate::domain::gold::Settlement;
 use crate::domain::label::{Annotator, Label, RunId, Source};
 use crate::domain::sight::InSight;
 
 /// A standing expert label.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GoldRow {
+pub struct CurrentLabelRow {
     /// The sentence.
     pub sentence: SentenceId,
     /// Number of the patient in this store.
@@ -31,7 +31,7 @@ pub struct GoldRow {
 
 /// What adjudicators say of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettledRow {
+pub struct SettlementRow {
     /// The sentence.
     pub sentence: SentenceId,
     /// Number of the patient in this store.
@@ -39,7 +39,7 @@ pub struct SettledRow {
     /// Real or synthetic.
     pub origin: Origin,
     /// Their word; `None` where it was withdrawn.
-    pub ruling: Option<Ruling>,
+    pub ruling: Option<Settlement>,
 }
 
 /// A machine's label.
@@ -61,7 +61,7 @@ pub struct ProposalRow {
 
 /// How far a reader has read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct ReadMark {
     /// The last event seen.
     pub event: i64,
     /// The last proposal seen.
@@ -71,7 +71,7 @@ pub struct Changes {
 impl Store {
     /// Calls `take` with every standing of the sentences that events after `since` touched, and returns the new mark. A
     /// sentence whose decision was withdrawn comes with `label: None`.
-    pub fn gold_since(&self, since: i64, mut take: impl FnMut(GoldRow)) -> Result<i64, StoreError> {
+    pub fn gold_since(&self, since: i64, mut take: impl FnMut(CurrentLabelRow)) -> Result<i64, StoreError> {
         let upto: i64 = self.with(|c| c.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0)))?;
         if upto == since {
             return Ok(since);
@@ -97,7 +97,7 @@ impl Store {
             let mut statement = c.prepare_cached(&sql)?;
             let mut rows = statement.query(params![since, upto])?;
             while let Some(row) = rows.next()? {
-                take(GoldRow {
+                take(CurrentLabelRow {
                     sentence: row.get(0)?,
                     patient: row.get(1)?,
                     origin: row.get(2)?,
@@ -113,7 +113,7 @@ impl Store {
     }
 
     /// Calls `take` with what adjudicators say of the sentences that events after `since` touched.
-    pub fn settled_since(&self, since: i64, mut take: impl FnMut(SettledRow)) -> Result<(), StoreError> {
+    pub fn settled_since(&self, since: i64, mut take: impl FnMut(SettlementRow)) -> Result<(), StoreError> {
         let touched = if since == 0 {
             "SELECT sentence FROM settled WHERE ?1 = 0"
         } else {
@@ -130,10 +130,10 @@ impl Store {
             while let Some(row) = rows.next()? {
                 let settled: Option<i64> = row.get(3)?;
                 let ruling = match settled {
-                    Some(_) => Some(Ruling { label: row.get(4)?, in_sight: row.get(5)? }),
+                    Some(_) => Some(Settlement { label: row.get(4)?, in_sight: row.get(5)? }),
                     None => None,
                 };
-                take(SettledRow { sentence: row.get(0)?, patient: row.get(1)?, origin: row.get(2)?, ruling });
+                take(SettlementRow { sentence: row.get(0)?, patient: row.get(1)?, origin: row.get(2)?, ruling });
             }
             Ok(())
         })

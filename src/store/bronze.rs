@@ -6,7 +6,7 @@ use super::corpus::insert_documents;
 use super::ledger::propose;
 use super::{Store, StoreError};
 use crate::domain::corpus::{NewDocument, Origin, SentenceId};
-use crate::domain::label::{Label, NewProposal, RunId, Source, Stand};
+use crate::domain::label::{Judgement, Label, NewProposal, RunId, Source};
 use crate::domain::quality::{Check, Verdict};
 use crate::domain::split::SplitPlan;
 
@@ -39,7 +39,7 @@ pub struct BronzeRow {
     /// Whether no check of the gate failed; true where there was no gate.
     pub passed: bool,
     /// The latest standing verdict of any expert.
-    pub verdict: Option<Stand>,
+    pub verdict: Option<Judgement>,
 }
 
 impl Store {
@@ -101,7 +101,7 @@ impl Store {
                 let Some(target) = self.lineage.read(&row.get(1)?) else {
                     continue;
                 };
-                let mut verdict: Option<Stand> = row.get(6)?;
+                let mut verdict: Option<Judgement> = row.get(6)?;
                 if let Some(label) = verdict.as_mut().and_then(|stand| stand.label.as_mut()) {
                     // What an expert made of it is open again: neither theirs nor the model's word holds.
                     let Some(read) = self.lineage.read(label) else {

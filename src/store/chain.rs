@@ -2,7 +2,7 @@
 //! row behind the program's back is found, and the row is named.
 //!
 //! What it cannot show: that someone made the whole chain anew, or cut events off its end and mended SQLite's own counter. Against
-//! that the last link must be kept elsewhere: [`Audited::head`] is for that, and every bundle carries it.
+//! that the last link must be kept elsewhere: [`ChainAudit::head`] is for that, and every bundle carries it.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use rustc_hash::FxHashMap;
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::{Store, StoreError, ledger};
 use crate::domain::corpus::{DocumentUid, SentenceId};
 use crate::domain::label::{Annotator, EventId, Label};
-use crate::domain::lineage::Recast;
+use crate::domain::lineage::TaxonomyMigration;
 use crate::domain::record::{ProposalRef, Record, SentenceRef};
 
 /// Something that the program cannot have written.
@@ -57,7 +57,7 @@ pub enum Tampering {
 
 /// What came of looking through the whole chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audited {
+pub struct ChainAudit {
     /// Events looked at.
     pub events: u64,
     /// The last link, in hexadecimal; empty where there is no event.
@@ -99,20 +99,20 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         taxonomy: row.get(13)?,
         supersedes: row.get::<_, Option<String>>(14)?.as_deref().map(ledger::split),
         target: row.get(15)?,
-        detail: row.get::<_, Option<Recast>>(17)?.map(Box::new),
+        detail: row.get::<_, Option<TaxonomyMigration>>(17)?.map(Box::new),
     })
 }
 
-pub(super) type Link = [u8; 32];
+pub(super) type ChainHash = [u8; 32];
 
-fn next(before: &Link, record: &Record) -> rusqlite::Result<Link> {
+fn next(before: &ChainHash, record: &Record) -> rusqlite::Result<ChainHash> {
     let text = serde_json::to_vec(record).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     Ok(Sha256::new().chain_update(before).chain_update(text).finalize().into())
 }
 
 /// Links the event of this number to those before it.
 pub(super) fn link(c: &Connection, seq: i64) -> rusqlite::Result<()> {
-    let (position, before): (i64, Link) = c
+    let (position, before): (i64, ChainHash) = c
         .prepare_cached("SELECT position, hash FROM chain ORDER BY position DESC LIMIT 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?
@@ -150,14 +150,14 @@ impl Store {
     pub fn chain_head(&self) -> Result<String, StoreError> {
         self.with(|c| {
             let last = "SELECT hash FROM chain ORDER BY position DESC LIMIT 1";
-            let head = c.prepare_cached(last)?.query_row([], |row| row.get::<_, Link>(0)).optional()?;
+            let head = c.prepare_cached(last)?.query_row([], |row| row.get::<_, ChainHash>(0)).optional()?;
             Ok(head.map(hex::encode).unwrap_or_default())
         })
     }
 
     /// Looks through the whole log for what this program cannot have written. `expect` is a link noted earlier, in
     /// hexadecimal.
-    pub fn audit(&mut self, expect: Option<&str>) -> Result<Audited, StoreError> {
+    pub fn audit(&mut self, expect: Option<&str>) -> Result<ChainAudit, StoreError> {
         let expect = expect.map(str::to_lowercase);
         // The folds are made anew for comparison, in a transaction that comes to nothing.
         let path = self.path.clone();
@@ -179,14 +179,14 @@ impl Store {
     }
 }
 
-fn walk(c: &Connection, expect: Option<&str>) -> rusqlite::Result<Audited> {
-    let mut audited = Audited { events: 0, head: String::new(), found: expect.is_none(), tampering: Vec::new() };
+fn walk(c: &Connection, expect: Option<&str>) -> rusqlite::Result<ChainAudit> {
+    let mut audited = ChainAudit { events: 0, head: String::new(), found: expect.is_none(), tampering: Vec::new() };
     let mut read = c.prepare(&format!("{RECORD} WHERE e.id = ?"))?;
     let mut links = c.prepare("SELECT position, event, hash FROM chain ORDER BY position")?;
     let mut rows = links.query([])?;
-    let (mut before, mut expected): (Option<Link>, u64) = (Some([0; 32]), 1);
+    let (mut before, mut expected): (Option<ChainHash>, u64) = (Some([0; 32]), 1);
     while let Some(row) = rows.next()? {
-        let (position, event, hash): (u64, EventId, Link) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (position, event, hash): (u64, EventId, ChainHash) = (row.get(0)?, row.get(1)?, row.get(2)?);
         for gone in expected..position {
             audited.tampering.push(Tampering::Removed { position: gone, event: None });
             before = None;

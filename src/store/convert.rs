@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::corpus::{DocumentId, DocumentUid, Origin, PatientKey, SentenceId};
 use crate::domain::label::{
-    Annotator, ConfidenceKind, EventId, Label, Outcome, ProposalId, RunId, RunKind, Source, Stand, Timestamp,
+    Annotator, ConfidenceKind, EventId, Judgement, Label, Outcome, ProposalId, RunId, RunKind, Source, Timestamp,
 };
-use crate::domain::lineage::Recast;
+use crate::domain::lineage::TaxonomyMigration;
 use crate::domain::record::EventKind;
 use crate::domain::sight::InSight;
 use crate::domain::split::{Split, Tier};
@@ -79,7 +79,7 @@ macro_rules! json {
 number!(DocumentId, SentenceId, ProposalId, Timestamp);
 name!(PatientKey, Annotator, RunId, EventId);
 word!(Origin, Source, RunKind, Outcome, ConfidenceKind, Split, Tier, EventKind);
-json!(Stand, Recast);
+json!(Judgement, TaxonomyMigration);
 
 fn to_word<T: Serialize>(value: &T) -> rusqlite::Result<ToSqlOutput<'static>> {
     match serde_json::to_value(value) {
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(column(&Label::parse("mood,memory").unwrap()), "memory,mood");
         assert_eq!(column(&Label::none()), "");
         assert_eq!(
-            column(&Stand::default()),
+            column(&Judgement::default()),
             r#"{"label":null,"rejected":false,"edited":null,"skipped":false,"flagged":false,"comment":""}"#
         );
         let vector = [0.5, -1.25, f32::MIN_POSITIVE];

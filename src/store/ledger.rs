@@ -6,17 +6,17 @@ use super::convert::{pack, unpack};
 use super::lineage::{in_force, lineage};
 use super::{Store, StoreError, chain};
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::heads::{Claim, heads};
+use crate::domain::heads::{Revision, heads};
 use crate::domain::label::{
-    Annotator, Confidence, Decision, Event, EventId, NewProposal, Outcome, Proposal, ProposalId, Run, RunId, RunKind,
-    Source, Stand, Timestamp,
+    Annotator, Confidence, Decision, Event, EventId, Judgement, NewProposal, Outcome, Proposal, ProposalId, Run, RunId,
+    RunKind, Source, Timestamp,
 };
-use crate::domain::lineage::Lineage;
+use crate::domain::lineage::KeyMap;
 use crate::domain::sight::{Blindness, InSight};
 
 /// What undo or redo changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undone {
+pub struct UndoneDecision {
     /// The decision withdrawn or restored.
     pub target: EventId,
     /// The sentence to show.
@@ -36,7 +36,7 @@ pub struct Said {
 
 /// How far an annotator has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progression {
+pub struct ProgressCount {
     /// Sentences with a label or verdict of this annotator.
     pub decided: u64,
     /// All sentences of the origin.
@@ -59,7 +59,12 @@ impl Store {
     }
 
     /// Withdraws the annotator's latest decision that is not withdrawn; `None` when there is none.
-    pub fn undo(&mut self, annotator: &Annotator, id: EventId, at: Timestamp) -> Result<Option<Undone>, StoreError> {
+    pub fn undo(
+        &mut self,
+        annotator: &Annotator,
+        id: EventId,
+        at: Timestamp,
+    ) -> Result<Option<UndoneDecision>, StoreError> {
         self.write_knowing(|c| {
             let target = c
                 .prepare_cached(
@@ -68,7 +73,7 @@ impl Store {
                 )?
                 .query_row([annotator], undone)
                 .optional()?;
-            if let Some(Undone { target, .. }) = &target {
+            if let Some(UndoneDecision { target, .. }) = &target {
                 append(c, &Event::Undo { id, at, annotator: annotator.clone(), target: target.clone() })?;
             }
             Ok(target)
@@ -76,7 +81,12 @@ impl Store {
     }
 
     /// Restores the decision that was withdrawn last, unless the annotator has decided something since.
-    pub fn redo(&mut self, annotator: &Annotator, id: EventId, at: Timestamp) -> Result<Option<Undone>, StoreError> {
+    pub fn redo(
+        &mut self,
+        annotator: &Annotator,
+        id: EventId,
+        at: Timestamp,
+    ) -> Result<Option<UndoneDecision>, StoreError> {
         self.write_knowing(|c| {
             let target = c
                 .prepare_cached(
@@ -87,7 +97,7 @@ impl Store {
                 )?
                 .query_row([annotator], undone)
                 .optional()?;
-            if let Some(Undone { target, .. }) = &target {
+            if let Some(UndoneDecision { target, .. }) = &target {
                 append(c, &Event::Redo { id, at, annotator: annotator.clone(), target: target.clone() })?;
             }
             Ok(target)
@@ -140,14 +150,14 @@ impl Store {
     }
 
     /// Decided and all sentences of an origin.
-    pub fn progression(&self, annotator: &Annotator, origin: Origin) -> Result<Progression, StoreError> {
+    pub fn progression(&self, annotator: &Annotator, origin: Origin) -> Result<ProgressCount, StoreError> {
         let total = self.sentence_count(origin)?;
         let decided = self.with(|c| {
             c.prepare_cached("SELECT decided FROM tally WHERE annotator = ? AND origin = ?")?
                 .query_row(params![annotator, origin], |row| row.get(0))
                 .optional()
         })?;
-        Ok(Progression { decided: decided.unwrap_or(0), total })
+        Ok(ProgressCount { decided: decided.unwrap_or(0), total })
     }
 
     /// Everyone who has decided, with the number of sentences decided.
@@ -166,7 +176,7 @@ impl Store {
             let mut read = c.prepare_cached(&format!("SELECT {DECISION} FROM events e WHERE e.seq = ?"))?;
             let all =
                 standing_claims(&known).map(|claim| read.query_row([claim.seq], |row| decision(row, &self.lineage)));
-            all.filter(|read| !matches!(read, Ok(Decision { stand: Stand { label: None, .. }, .. }))).collect()
+            all.filter(|read| !matches!(read, Ok(Decision { stand: Judgement { label: None, .. }, .. }))).collect()
         })
     }
 
@@ -179,7 +189,7 @@ impl Store {
 
     /// What experts and adjudicators said, as they said it, in the order of this store.
     pub fn events(&self) -> Result<Vec<Event>, StoreError> {
-        let as_said = Lineage::default();
+        let as_said = KeyMap::default();
         self.with(|c| {
             let said = "e.kind IN ('decide', 'settle', 'undo', 'redo')";
             c.prepare(&format!("SELECT {DECISION}, e.kind, e.target FROM events e WHERE {said} ORDER BY e.seq"))?
@@ -424,18 +434,23 @@ pub(super) fn fold(
 }
 
 /// A decision or settlement on a sentence, as far as the fold needs it.
-struct Taken {
+struct LoggedDecision {
     seq: i64,
     id: EventId,
     annotator: Annotator,
-    stand: Stand,
+    stand: Judgement,
     in_sight: Option<InSight>,
     supersedes: Option<Vec<EventId>>,
     withdrawn: bool,
 }
 
 /// All events of a kind on a sentence, of one annotator or of all, with labels as they are read today.
-fn claims(c: &Connection, kind: &str, sentence: SentenceId, by: Option<&Annotator>) -> rusqlite::Result<Vec<Taken>> {
+fn claims(
+    c: &Connection,
+    kind: &str,
+    sentence: SentenceId,
+    by: Option<&Annotator>,
+) -> rusqlite::Result<Vec<LoggedDecision>> {
     let lineage = lineage(c)?;
     c.prepare_cached(
         "SELECT e.seq, e.id, e.annotator, e.stand, e.proposal_visible, e.in_sight, e.supersedes,
@@ -443,7 +458,7 @@ fn claims(c: &Connection, kind: &str, sentence: SentenceId, by: Option<&Annotato
          FROM events e WHERE e.sentence = ?1 AND e.kind = ?2 AND (?3 IS NULL OR e.annotator = ?3)",
     )?
     .query_map(params![sentence, kind, by], |row| {
-        Ok(Taken {
+        Ok(LoggedDecision {
             seq: row.get(0)?,
             id: row.get(1)?,
             annotator: row.get(2)?,
@@ -457,10 +472,10 @@ fn claims(c: &Connection, kind: &str, sentence: SentenceId, by: Option<&Annotato
 }
 
 /// Those that hold, the latest last.
-fn standing_claims(taken: &[Taken]) -> impl Iterator<Item = &Taken> {
-    let claims: Vec<Claim<'_>> = taken
+fn standing_claims(taken: &[LoggedDecision]) -> impl Iterator<Item = &LoggedDecision> {
+    let claims: Vec<Revision<'_>> = taken
         .iter()
-        .map(|t| Claim { id: &t.id, supersedes: t.supersedes.as_deref(), withdrawn: t.withdrawn })
+        .map(|t| Revision { id: &t.id, supersedes: t.supersedes.as_deref(), withdrawn: t.withdrawn })
         .collect();
     heads(&claims).into_iter().map(|at| &taken[at])
 }
@@ -471,9 +486,9 @@ pub(super) fn stand(c: &Connection, sentence: SentenceId, annotator: &Annotator)
         "SELECT count(*) FROM standing WHERE sentence = ? AND annotator = ? AND (label IS NOT NULL OR rejected)";
     let before: i64 = c.prepare_cached(decided)?.query_row(params![sentence, annotator], |row| row.get(0))?;
     let taken = claims(c, "decide", sentence, Some(annotator))?;
-    let held: Vec<&Taken> = standing_claims(&taken).collect();
+    let held: Vec<&LoggedDecision> = standing_claims(&taken).collect();
     match held.last() {
-        Some(Taken { seq, stand, in_sight, .. }) => c
+        Some(LoggedDecision { seq, stand, in_sight, .. }) => c
             .prepare_cached(
                 "INSERT OR REPLACE INTO standing
                      (sentence, annotator, seq, label, rejected, skipped, flagged, commented, blind, in_sight, forked)
@@ -512,9 +527,9 @@ pub(super) fn stand(c: &Connection, sentence: SentenceId, annotator: &Annotator)
 /// since, they have said nothing.
 pub(super) fn settle(c: &Connection, sentence: SentenceId) -> rusqlite::Result<()> {
     let taken = claims(c, "settle", sentence, None)?;
-    let held: Vec<&Taken> = standing_claims(&taken).collect();
+    let held: Vec<&LoggedDecision> = standing_claims(&taken).collect();
     match held.last().filter(|_| held.iter().any(|taken| taken.stand.label.is_some())) {
-        Some(Taken { seq, annotator, stand, in_sight, .. }) => {
+        Some(LoggedDecision { seq, annotator, stand, in_sight, .. }) => {
             let agreed = held.iter().all(|other| other.stand.label == stand.label);
             c.prepare_cached(
                 "INSERT OR REPLACE INTO settled (sentence, seq, annotator, label, blind, in_sight) VALUES (?, ?, ?, ?, ?, ?)",
@@ -551,11 +566,11 @@ pub(super) fn bare(row: &Row<'_>, sentence: SentenceId) -> rusqlite::Result<(Sou
     Ok((row.get(0)?, NewProposal { confidence, probabilities, ..NewProposal::bare(sentence, row.get(1)?) }))
 }
 
-fn undone(row: &Row<'_>) -> rusqlite::Result<Undone> {
-    Ok(Undone { target: row.get(0)?, sentence: row.get(1)?, settlement: row.get(2)? })
+fn undone(row: &Row<'_>) -> rusqlite::Result<UndoneDecision> {
+    Ok(UndoneDecision { target: row.get(0)?, sentence: row.get(1)?, settlement: row.get(2)? })
 }
 
-fn decision(row: &Row<'_>, lineage: &Lineage) -> rusqlite::Result<Decision> {
+fn decision(row: &Row<'_>, lineage: &KeyMap) -> rusqlite::Result<Decision> {
     Ok(Decision {
         id: row.get(0)?,
         at: row.get(1)?,

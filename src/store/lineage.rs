@@ -9,12 +9,12 @@ use super::protocol::use_taxonomy;
 use super::{Store, StoreError, chain, explain};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::SentenceId;
-use crate::domain::label::{Annotator, EventId, Label, Source, Stand, Timestamp};
-use crate::domain::lineage::{Lineage, Recast};
+use crate::domain::label::{Annotator, EventId, Judgement, Label, Source, Timestamp};
+use crate::domain::lineage::{KeyMap, TaxonomyMigration};
 
 /// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Speaker {
+pub enum LabelGiver {
     /// An expert.
     Expert,
     /// An adjudicator.
@@ -29,13 +29,13 @@ pub enum Speaker {
 const IN_FORCE: &str = "SELECT id, detail FROM events WHERE kind = 'recast' AND site IS NULL ORDER BY seq DESC LIMIT 1";
 
 /// How labels are read in this store.
-pub(super) fn lineage(c: &Connection) -> rusqlite::Result<Lineage> {
+pub(super) fn lineage(c: &Connection) -> rusqlite::Result<KeyMap> {
     Ok(latest(c)?.map(|recast| recast.lineage).unwrap_or_default())
 }
 
 /// None also where it cannot be read: then it was changed behind the program's back. The audit names it, and whoever holds the
 /// guideline to what is read here finds that they differ.
-fn latest(c: &Connection) -> rusqlite::Result<Option<Recast>> {
+fn latest(c: &Connection) -> rusqlite::Result<Option<TaxonomyMigration>> {
     let detail: Option<Option<String>> = c.prepare_cached(IN_FORCE)?.query_row([], |row| row.get(1)).optional()?;
     Ok(detail.flatten().and_then(|detail| serde_json::from_str(&detail).ok()))
 }
@@ -47,11 +47,11 @@ pub(super) fn in_force(c: &Connection) -> rusqlite::Result<Option<EventId>> {
 
 impl Store {
     /// How labels are read in this store, as it was when it was opened.
-    pub fn lineage(&self) -> &Lineage {
+    pub fn lineage(&self) -> &KeyMap {
         &self.lineage
     }
 
-    /// Learns how labels are read, and teaches SQLite: `reads_as(label)` is [`Lineage::read`].
+    /// Learns how labels are read, and teaches SQLite: `reads_as(label)` is [`KeyMap::read`].
     pub(super) fn read_lineage(&mut self) -> Result<(), StoreError> {
         (self.recast, self.lineage) = self.with(|c| Ok((in_force(c)?, lineage(c)?)))?;
         let known = self.lineage.clone();
@@ -64,18 +64,18 @@ impl Store {
     }
 
     /// The latest change of categories that was made here.
-    pub fn latest_recast(&self) -> Result<Option<Recast>, StoreError> {
+    pub fn latest_recast(&self) -> Result<Option<TaxonomyMigration>, StoreError> {
         self.with(latest)
     }
 
     /// The latest change of categories that was made here and has not been undone.
-    pub fn recast_to_undo(&self) -> Result<Option<(EventId, Recast)>, StoreError> {
-        let all: Vec<(EventId, Recast)> = self.with(|c| {
+    pub fn recast_to_undo(&self) -> Result<Option<(EventId, TaxonomyMigration)>, StoreError> {
+        let all: Vec<(EventId, TaxonomyMigration)> = self.with(|c| {
             c.prepare("SELECT id, detail FROM events WHERE kind = 'recast' AND site IS NULL ORDER BY seq")?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
         })?;
-        let mut standing: Vec<(EventId, Recast)> = Vec::new();
+        let mut standing: Vec<(EventId, TaxonomyMigration)> = Vec::new();
         for (id, recast) in all {
             match &recast.undoes {
                 Some(undone) => standing.retain(|(id, _)| id != undone),
@@ -91,7 +91,7 @@ impl Store {
         sentence: SentenceId,
         annotator: &Annotator,
     ) -> Result<Option<Label>, StoreError> {
-        let said: Option<Stand> = self.with(|c| {
+        let said: Option<Judgement> = self.with(|c| {
             c.prepare_cached(
                 "SELECT e.stand FROM standing t JOIN events e ON e.seq = t.seq WHERE t.sentence = ? AND t.annotator = ?",
             )?
@@ -102,12 +102,12 @@ impl Store {
     }
 
     /// Every label that stands, as it was given.
-    pub fn labels_given(&self) -> Result<Vec<(Speaker, Label, u64)>, StoreError> {
+    pub fn labels_given(&self) -> Result<Vec<(LabelGiver, Label, u64)>, StoreError> {
         let mut all = Vec::new();
         // A settlement whose category was split is no row of the fold.
         let settled = "(SELECT max(seq) AS seq FROM events e WHERE kind = 'settle' AND NOT EXISTS
             (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator) GROUP BY sentence)";
-        for (latest, speaker) in [("standing", Speaker::Expert), (settled, Speaker::Adjudicator)] {
+        for (latest, speaker) in [("standing", LabelGiver::Expert), (settled, LabelGiver::Adjudicator)] {
             self.with(|c| {
                 let given = "json_extract(e.stand, '$.label')";
                 let sql = format!(
@@ -125,7 +125,7 @@ impl Store {
             let mut read = c.prepare(sql)?;
             let mut rows = read.query_map([], |row| {
                 let written = row.get::<_, Source>(2)? == Source::Llm && row.get(3)?;
-                Ok((if written { Speaker::Writer } else { Speaker::Machine }, row.get(0)?, row.get(1)?))
+                Ok((if written { LabelGiver::Writer } else { LabelGiver::Machine }, row.get(0)?, row.get(1)?))
             })?;
             rows.try_for_each(|row| row.map(|row| all.push(row)))
         })?;
@@ -138,7 +138,7 @@ impl Store {
     pub fn recast<E: From<StoreError>>(
         &mut self,
         (id, at, annotator): (&EventId, Timestamp, &Annotator),
-        recast: &Recast,
+        recast: &TaxonomyMigration,
         versions: &[(&str, &str)],
         publish: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {

@@ -45,7 +45,7 @@ pub struct LogRow {
 
 /// What one annotator did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Person {
+pub struct PersonTotals {
     /// Who.
     pub annotator: Annotator,
     /// Decisions, also those that were replaced or withdrawn later.
@@ -123,7 +123,7 @@ impl Store {
     }
 
     /// What each annotator did, by name.
-    pub fn people(&self) -> Result<Vec<Person>, StoreError> {
+    pub fn people(&self) -> Result<Vec<PersonTotals>, StoreError> {
         self.with(|c| {
             c.prepare(
                 "SELECT annotator, sum(kind = 'decide'), sum(kind = 'decide' AND in_sight IS ''),
@@ -133,7 +133,7 @@ impl Store {
                  FROM events GROUP BY annotator ORDER BY annotator",
             )?
             .query_map([], |row| {
-                Ok(Person {
+                Ok(PersonTotals {
                     annotator: row.get(0)?,
                     decisions: row.get(1)?,
                     blind: row.get(2)?,

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{Store, StoreError, ledger};
 use crate::domain::corpus::{PatientKey, SentenceId};
 use crate::domain::label::{Annotator, Run, Timestamp};
-use crate::domain::protocol::Seat;
+use crate::domain::protocol::Assignment;
 
 /// What an annotator has been given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,18 +34,18 @@ impl Store {
     }
 
     /// All that is given out.
-    pub fn seats(&self) -> Result<Vec<Seat>, StoreError> {
+    pub fn seats(&self) -> Result<Vec<Assignment>, StoreError> {
         self.with(|c| {
             c.prepare_cached("SELECT sentence, annotator, calibration FROM assignments ORDER BY sentence, annotator")?
                 .query_map([], |row| {
-                    Ok(Seat { sentence: row.get(0)?, annotator: row.get(1)?, calibration: row.get(2)? })
+                    Ok(Assignment { sentence: row.get(0)?, annotator: row.get(1)?, calibration: row.get(2)? })
                 })?
                 .collect()
         })
     }
 
     /// Gives sentences out, as one run. What is given out already stays.
-    pub fn give(&mut self, run: &Run, seats: &[Seat]) -> Result<(), StoreError> {
+    pub fn give(&mut self, run: &Run, seats: &[Assignment]) -> Result<(), StoreError> {
         self.write(|c| {
             ledger::put_run(c, run)?;
             let mut insert = c.prepare_cached(

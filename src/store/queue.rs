@@ -8,16 +8,16 @@ use rusqlite::{OptionalExtension, params, params_from_iter};
 
 use super::{Store, StoreError, doubts, ranking};
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::gold::{Adjudicate, Policy, Rule};
+use crate::domain::gold::{AdjudicationScope, GoldRule, Policy};
 use crate::domain::guideline::Outdated;
 use crate::domain::label::Annotator;
 use crate::domain::queue::Among;
-use crate::domain::queue::{Assigned, Doubted, Filter, Progress, Wanted, Whose};
+use crate::domain::queue::{AssignmentFilter, DecisionState, DoubtFilter, LabelMatch, LabelOwner, SentenceFilter};
 use crate::domain::visibility::Facts;
 
 /// Which way to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub enum SeekDirection {
     /// Towards higher numbers.
     Forward,
     /// Towards lower numbers.
@@ -44,10 +44,10 @@ impl Store {
     /// The nearest sentence beyond `from` that passes the filter for this annotator.
     pub fn seek(
         &self,
-        filter: &Filter,
+        filter: &SentenceFilter,
         annotator: &Annotator,
         from: Option<SentenceId>,
-        direction: Direction,
+        direction: SeekDirection,
     ) -> Result<Option<SentenceId>, StoreError> {
         Ok(self.page(filter, annotator, from, direction, 1)?.pop())
     }
@@ -55,18 +55,18 @@ impl Store {
     /// Up to `limit` sentences beyond `from`, nearest first.
     pub fn page(
         &self,
-        filter: &Filter,
+        filter: &SentenceFilter,
         annotator: &Annotator,
         from: Option<SentenceId>,
-        direction: Direction,
+        direction: SeekDirection,
         limit: usize,
     ) -> Result<Vec<SentenceId>, StoreError> {
         let Some(mut clause) = clause(filter, annotator) else {
             return Ok(Vec::new());
         };
         let (beyond, order) = match direction {
-            Direction::Forward => (">", "ASC"),
-            Direction::Back => ("<", "DESC"),
+            SeekDirection::Forward => (">", "ASC"),
+            SeekDirection::Back => ("<", "DESC"),
         };
         if let Some(from) = from {
             let at = clause.bind(from);
@@ -119,7 +119,7 @@ impl Store {
     }
 
     /// How many sentences pass the filter, counted up to `limit`.
-    pub fn count(&self, filter: &Filter, annotator: &Annotator, limit: u64) -> Result<u64, StoreError> {
+    pub fn count(&self, filter: &SentenceFilter, annotator: &Annotator, limit: u64) -> Result<u64, StoreError> {
         if filter.is_open() {
             return self.sentence_count(filter.origin);
         }
@@ -142,7 +142,7 @@ impl Store {
 }
 
 /// `None` when the search text has no word to look for, so nothing can match.
-fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
+fn clause(filter: &SentenceFilter, annotator: &Annotator) -> Option<Clause> {
     let mut clause = Clause { from: "sentences s".into(), key: "s.id", conditions: Vec::new(), values: Vec::new() };
     if !filter.text.trim().is_empty() {
         clause.from = "search CROSS JOIN sentences s ON s.id = search.rowid".into();
@@ -158,7 +158,7 @@ fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
         };
         clause.key = "q.rank";
         clause.conditions.push(format!("q.run = {latest}"));
-        if let Some(Doubted::Tier(tier)) = filter.doubted {
+        if let Some(DoubtFilter::Tier(tier)) = filter.doubted {
             let at = clause.bind(tier);
             clause.conditions.push(format!("q.tier = {at}"));
         }
@@ -175,7 +175,7 @@ fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
     clause.conditions.push(format!("s.synthetic = {}", i64::from(filter.origin == Origin::Synthetic)));
     let me = clause.bind(annotator.clone());
     if let Some(assigned) = filter.assigned {
-        let which = if assigned == Assigned::Calibration { " AND a.calibration = 1" } else { "" };
+        let which = if assigned == AssignmentFilter::Calibration { " AND a.calibration = 1" } else { "" };
         let mine = format!("a.annotator = {me}{which}");
         if clause.from == "sentences s" {
             // What is given to one expert is little beside all there is.
@@ -190,37 +190,37 @@ fn clause(filter: &Filter, annotator: &Annotator) -> Option<Clause> {
         format!("EXISTS (SELECT 1 FROM standing t WHERE t.sentence = s.id AND t.annotator = {me} AND {what})")
     };
     match filter.progress {
-        Progress::All => {}
-        Progress::Open if filter.doubted.is_some() => clause.conditions.push(format!(
+        DecisionState::All => {}
+        DecisionState::Open if filter.doubted.is_some() => clause.conditions.push(format!(
             "NOT EXISTS (SELECT 1 FROM standing t JOIN events e ON e.seq = t.seq JOIN runs r ON r.id = q.run
                 WHERE t.sentence = s.id AND t.annotator = {me} AND t.label IS NOT NULL AND NOT t.skipped
                   AND e.at >= r.started)"
         )),
-        Progress::Open => clause.conditions.push(format!("NOT {}", mine("(t.label IS NOT NULL OR t.rejected)"))),
-        Progress::Decided => clause.conditions.push(mine("(t.label IS NOT NULL OR t.rejected)")),
-        Progress::Skipped => clause.conditions.push(mine("t.skipped")),
-        Progress::Flagged => clause.conditions.push(mine("t.flagged")),
+        DecisionState::Open => clause.conditions.push(format!("NOT {}", mine("(t.label IS NOT NULL OR t.rejected)"))),
+        DecisionState::Decided => clause.conditions.push(mine("(t.label IS NOT NULL OR t.rejected)")),
+        DecisionState::Skipped => clause.conditions.push(mine("t.skipped")),
+        DecisionState::Flagged => clause.conditions.push(mine("t.flagged")),
     }
     if let Some((whose, wanted)) = &filter.category {
         let key = match wanted {
-            Wanted::Category(key) => clause.bind(key.as_str().to_owned()),
-            Wanted::None | Wanted::Any => String::new(),
+            LabelMatch::Category(key) => clause.bind(key.as_str().to_owned()),
+            LabelMatch::None | LabelMatch::Any => String::new(),
         };
         let is = |label: &str| match wanted {
-            Wanted::None => format!("{label} = ''"),
-            Wanted::Any => format!("{label} <> ''"),
+            LabelMatch::None => format!("{label} = ''"),
+            LabelMatch::Any => format!("{label} <> ''"),
             // Labels are keys joined by commas.
-            Wanted::Category(_) => format!("instr(',' || {label} || ',', ',' || {key} || ',') > 0"),
+            LabelMatch::Category(_) => format!("instr(',' || {label} || ',', ',' || {key} || ',') > 0"),
         };
         // Experts' labels are folded as they are read today; what machines proposed stands as it was.
         let (people, machines) = (is("label"), is("reads_as(label)"));
         clause.conditions.push(match whose {
-            Whose::Mine => mine(&people),
-            Whose::Expert => format!("EXISTS (SELECT 1 FROM standing WHERE sentence = s.id AND {people})"),
-            Whose::Llm => {
+            LabelOwner::Mine => mine(&people),
+            LabelOwner::Expert => format!("EXISTS (SELECT 1 FROM standing WHERE sentence = s.id AND {people})"),
+            LabelOwner::Llm => {
                 format!("EXISTS (SELECT 1 FROM proposals WHERE sentence = s.id AND source = 'llm' AND {machines})")
             }
-            Whose::Classifier => format!("{LATEST_CLASSIFIER} AND {machines})"),
+            LabelOwner::Classifier => format!("{LATEST_CLASSIFIER} AND {machines})"),
         });
     }
     if let Some(by) = &filter.decided_by {
@@ -286,7 +286,7 @@ fn in_question(outdated: &[Outdated]) -> String {
 }
 
 /// The table that the filter takes its order from, and the run in it that holds.
-fn ranks(filter: &Filter) -> Option<(&'static str, &'static str)> {
+fn ranks(filter: &SentenceFilter) -> Option<(&'static str, &'static str)> {
     match filter.doubted {
         Some(_) => Some(("doubts", doubts::LATEST)),
         None => filter.planned.then_some(("ranking", ranking::LATEST)),
@@ -295,7 +295,7 @@ fn ranks(filter: &Filter) -> Option<(&'static str, &'static str)> {
 
 /// The sentences that are disputed under a rule, as [`Case::settle`](crate::domain::gold::Case::settle) has it; a test holds
 /// both to the same.
-fn disputed(rule: Rule) -> String {
+fn disputed(rule: GoldRule) -> String {
     let experts = rule.experts;
     let differ = match rule.policy {
         Policy::Any | Policy::Unanimous => "count(DISTINCT label) > 1".to_owned(),
@@ -306,9 +306,9 @@ fn disputed(rule: Rule) -> String {
     };
     let enough = if rule.policy == Policy::Any { 1 } else { experts };
     let (flagged, agreed) = match rule.adjudicate {
-        Adjudicate::Disputed => ("0", String::new()),
-        Adjudicate::Flagged => ("flagged", String::new()),
-        Adjudicate::All => ("flagged", format!(" OR count(label) >= {enough}")),
+        AdjudicationScope::Disputed => ("0", String::new()),
+        AdjudicationScope::Flagged => ("flagged", String::new()),
+        AdjudicationScope::All => ("flagged", format!(" OR count(label) >= {enough}")),
     };
     format!(
         "SELECT sentence FROM standing WHERE (label IS NOT NULL OR {flagged})

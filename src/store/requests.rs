@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Store, StoreError};
 use crate::domain::corpus::SentenceId;
-use crate::domain::egress::{Clearance, Departure, Host, Refusal};
+use crate::domain::egress::{EgressRecord, EgressRefusal, Host, Permit};
 use crate::domain::label::{RunId, Source, Timestamp};
 use crate::domain::spending::Spending;
 
@@ -31,7 +31,7 @@ pub struct EgressRow {
 
 /// A sentence that a run could not label.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct FailedSentence {
     /// The sentence.
     pub sentence: SentenceId,
     /// Why not.
@@ -46,8 +46,8 @@ impl Store {
         &mut self,
         run: Option<&RunId>,
         at: Timestamp,
-        clearances: Vec<Clearance>,
-    ) -> Result<Vec<Departure>, StoreError> {
+        clearances: Vec<Permit>,
+    ) -> Result<Vec<EgressRecord>, StoreError> {
         if clearances.is_empty() {
             return Ok(Vec::new());
         }
@@ -75,7 +75,7 @@ impl Store {
         host: &Host,
         purpose: &str,
         sentences: &[SentenceId],
-        refusal: &Refusal,
+        refusal: &EgressRefusal,
     ) -> Result<(), StoreError> {
         self.write(|c| {
             c.prepare_cached(
@@ -122,7 +122,7 @@ impl Store {
     }
 
     /// Says how one departure ended.
-    pub fn end_departure(&mut self, departure: &Departure, outcome: &str) -> Result<(), StoreError> {
+    pub fn end_departure(&mut self, departure: &EgressRecord, outcome: &str) -> Result<(), StoreError> {
         self.write(|c| {
             c.execute("UPDATE egress SET outcome = ? WHERE id = ?", params![outcome, departure.id()]).map(drop)
         })
@@ -209,7 +209,12 @@ impl Store {
     }
 
     /// Writes sentences that a run could not label. A proposal that it makes later takes the row's place.
-    pub fn record_failures(&mut self, run: &RunId, at: Timestamp, failures: &[Failure]) -> Result<(), StoreError> {
+    pub fn record_failures(
+        &mut self,
+        run: &RunId,
+        at: Timestamp,
+        failures: &[FailedSentence],
+    ) -> Result<(), StoreError> {
         if failures.is_empty() {
             return Ok(());
         }
@@ -225,10 +230,12 @@ impl Store {
     }
 
     /// The sentences that a run could not label.
-    pub fn failures(&self, run: &RunId) -> Result<Vec<Failure>, StoreError> {
+    pub fn failures(&self, run: &RunId) -> Result<Vec<FailedSentence>, StoreError> {
         self.with(|c| {
             c.prepare_cached("SELECT sentence, fault, reply FROM failures WHERE run = ? ORDER BY sentence")?
-                .query_map([run], |row| Ok(Failure { sentence: row.get(0)?, fault: row.get(1)?, reply: row.get(2)? }))?
+                .query_map([run], |row| {
+                    Ok(FailedSentence { sentence: row.get(0)?, fault: row.get(1)?, reply: row.get(2)? })
+                })?
                 .collect()
         })
     }

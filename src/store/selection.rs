@@ -10,7 +10,7 @@ use crate::domain::record::Record;
 
 /// Which events of the log are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
+pub struct EntrySelection {
     /// Those with a number above this one.
     pub after: i64,
     /// And not above this one: what is decided meanwhile is for the next time.
@@ -27,7 +27,7 @@ pub struct Selection {
 const SELECTED: &str = "e.seq > ?1 AND e.seq <= ?2 AND (?3 IS NULL OR e.annotator = ?3) AND (NOT ?4 OR e.site IS ?5)
     AND (NOT ?6 OR json_extract(e.stand, '$.edited') IS NULL)";
 
-impl Selection {
+impl EntrySelection {
     fn values<T>(&self, run: impl FnOnce(&[&dyn ToSql]) -> T) -> T {
         let site = self.site.as_ref().and_then(Option::as_ref);
         run(&[&self.after, &self.upto, &self.annotator, &self.site.is_some(), &site, &self.without_rewording])
@@ -39,19 +39,19 @@ impl Store {
     pub fn log_end(&self) -> Result<(i64, String), StoreError> {
         self.with(|c| {
             let last = "SELECT e.seq, c.hash FROM events e JOIN chain c ON c.event = e.id ORDER BY e.seq DESC LIMIT 1";
-            let read = |row: &Row<'_>| Ok((row.get(0)?, hex::encode(row.get::<_, chain::Link>(1)?)));
+            let read = |row: &Row<'_>| Ok((row.get(0)?, hex::encode(row.get::<_, chain::ChainHash>(1)?)));
             Ok(c.query_row(last, [], read).optional()?.unwrap_or_default())
         })
     }
 
     /// How many events are meant.
-    pub fn count_selected(&self, selection: &Selection) -> Result<u64, StoreError> {
+    pub fn count_selected(&self, selection: &EntrySelection) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) FROM events e WHERE {SELECTED}");
         self.with(|c| selection.values(|values| c.query_row(&sql, values, |row| row.get(0))))
     }
 
     /// The first so many of them in the order of this store, with the number of the last: what to go on after.
-    pub fn selected(&self, selection: &Selection, limit: usize) -> Result<(Vec<Record>, i64), StoreError> {
+    pub fn selected(&self, selection: &EntrySelection, limit: usize) -> Result<(Vec<Record>, i64), StoreError> {
         let sql = format!("{} WHERE {SELECTED} ORDER BY e.seq LIMIT {limit}", chain::RECORD);
         self.with(|c| {
             let mut last = selection.after;
@@ -68,7 +68,7 @@ impl Store {
     }
 
     /// The notes that they are on, in the order of this store.
-    pub fn notes_of(&self, selection: &Selection) -> Result<Vec<DocumentId>, StoreError> {
+    pub fn notes_of(&self, selection: &EntrySelection) -> Result<Vec<DocumentId>, StoreError> {
         let sql = format!(
             "SELECT DISTINCT s.document FROM events e JOIN sentences s ON s.id = e.sentence WHERE {SELECTED} ORDER BY 1"
         );

@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::label::*;
-use crate::domain::queue::{Doubted, Filter, Progress, Wanted, Whose};
+use crate::domain::queue::{DecisionState, DoubtFilter, LabelMatch, LabelOwner, SentenceFilter};
 use crate::domain::sight::InSight;
 use crate::domain::split::{Split, SplitPlan, Tier};
 use crate::domain::text::Span;
@@ -45,7 +45,7 @@ fn decide(number: u32, annotator: &str, sentence: i64, label: Option<&str>) -> E
         at: Timestamp(i64::from(number)),
         annotator: Annotator(annotator.into()),
         sentence: SentenceId(sentence),
-        stand: Stand { label: label.map(|l| Label::parse(l).unwrap()), ..Stand::default() },
+        stand: Judgement { label: label.map(|l| Label::parse(l).unwrap()), ..Judgement::default() },
         took: Some(900),
         in_sight: Some(InSight::NOTHING),
         proposal: None,
@@ -54,9 +54,9 @@ fn decide(number: u32, annotator: &str, sentence: i64, label: Option<&str>) -> E
     })
 }
 
-fn ids(store: &Store, filter: &Filter, annotator: &str) -> Vec<i64> {
+fn ids(store: &Store, filter: &SentenceFilter, annotator: &str) -> Vec<i64> {
     store
-        .page(filter, &Annotator(annotator.into()), None, Direction::Forward, 100)
+        .page(filter, &Annotator(annotator.into()), None, SeekDirection::Forward, 100)
         .unwrap()
         .into_iter()
         .map(|id| id.0)
@@ -122,32 +122,32 @@ fn filters_find_what_they_name() {
     assert_eq!(store.propose(&run.id, Source::Llm, &[proposal(1, "mood"), proposal(2, "mood")]).unwrap(), 2);
     assert_eq!(store.propose(&run.id, Source::Llm, &[proposal(1, "memory")]).unwrap(), 0, "a run proposes once");
 
-    let all = Filter::default();
-    let key = |k: &str| Wanted::Category(CategoryKey::new(k).unwrap());
-    let cases: Vec<(Filter, Vec<i64>)> = vec![
+    let all = SentenceFilter::default();
+    let key = |k: &str| LabelMatch::Category(CategoryKey::new(k).unwrap());
+    let cases: Vec<(SentenceFilter, Vec<i64>)> = vec![
         (all.clone(), vec![1, 2, 3, 4, 5]),
-        (Filter { text: "forget".into(), ..all.clone() }, vec![1, 4]),
-        (Filter { text: "low mood".into(), ..all.clone() }, vec![2]),
-        (Filter { text: "\"(*".into(), ..all.clone() }, vec![]),
-        (Filter { progress: Progress::Open, ..all.clone() }, vec![3, 4, 5]),
-        (Filter { progress: Progress::Decided, ..all.clone() }, vec![1, 2]),
-        (Filter { category: Some((Whose::Mine, Wanted::None)), ..all.clone() }, vec![2]),
-        (Filter { category: Some((Whose::Mine, key("memory"))), ..all.clone() }, vec![1]),
-        (Filter { category: Some((Whose::Expert, key("mood"))), ..all.clone() }, vec![2]),
-        (Filter { category: Some((Whose::Llm, key("mood"))), ..all.clone() }, vec![1, 2]),
-        (Filter { category: Some((Whose::Llm, key("moo"))), ..all.clone() }, vec![]),
-        (Filter { decided_by: Some(Annotator("y".into())), ..all.clone() }, vec![2]),
-        (Filter { disagreement: true, ..all.clone() }, vec![1, 2]),
-        (Filter { origin: Origin::Synthetic, ..all.clone() }, vec![]),
-        (Filter { run: Some(RunId("r1".into())), text: "mood".into(), ..all.clone() }, vec![2]),
+        (SentenceFilter { text: "forget".into(), ..all.clone() }, vec![1, 4]),
+        (SentenceFilter { text: "low mood".into(), ..all.clone() }, vec![2]),
+        (SentenceFilter { text: "\"(*".into(), ..all.clone() }, vec![]),
+        (SentenceFilter { progress: DecisionState::Open, ..all.clone() }, vec![3, 4, 5]),
+        (SentenceFilter { progress: DecisionState::Decided, ..all.clone() }, vec![1, 2]),
+        (SentenceFilter { category: Some((LabelOwner::Mine, LabelMatch::None)), ..all.clone() }, vec![2]),
+        (SentenceFilter { category: Some((LabelOwner::Mine, key("memory"))), ..all.clone() }, vec![1]),
+        (SentenceFilter { category: Some((LabelOwner::Expert, key("mood"))), ..all.clone() }, vec![2]),
+        (SentenceFilter { category: Some((LabelOwner::Llm, key("mood"))), ..all.clone() }, vec![1, 2]),
+        (SentenceFilter { category: Some((LabelOwner::Llm, key("moo"))), ..all.clone() }, vec![]),
+        (SentenceFilter { decided_by: Some(Annotator("y".into())), ..all.clone() }, vec![2]),
+        (SentenceFilter { disagreement: true, ..all.clone() }, vec![1, 2]),
+        (SentenceFilter { origin: Origin::Synthetic, ..all.clone() }, vec![]),
+        (SentenceFilter { run: Some(RunId("r1".into())), text: "mood".into(), ..all.clone() }, vec![2]),
     ];
     for (filter, expected) in cases {
         assert_eq!(ids(&store, &filter, "x"), expected, "{filter:?}");
         assert_eq!(store.count(&filter, &Annotator("x".into()), 100).unwrap(), expected.len() as u64);
     }
-    let split = Split::ALL.map(|split| ids(&store, &Filter { split: Some(split), ..all.clone() }, "x").len());
+    let split = Split::ALL.map(|split| ids(&store, &SentenceFilter { split: Some(split), ..all.clone() }, "x").len());
     assert_eq!(split.iter().sum::<usize>(), 5);
-    let back = store.seek(&all, &Annotator("x".into()), Some(SentenceId(3)), Direction::Back).unwrap();
+    let back = store.seek(&all, &Annotator("x".into()), Some(SentenceId(3)), SeekDirection::Back).unwrap();
     assert_eq!(back, Some(SentenceId(2)));
 }
 
@@ -164,7 +164,7 @@ fn undo_and_redo_walk_across_sentences() {
         |store: &mut Store, n| store.redo(&x, EventId(format!("{n:08}")), Timestamp(0)).unwrap().map(|u| u.sentence.0);
     assert_eq!((undo(&mut store, 4), undo(&mut store, 5), undo(&mut store, 6)), (Some(2), Some(1), None));
     assert_eq!(store.decisions(SentenceId(1)).unwrap().len(), 1, "the other annotator's decision stands");
-    assert_eq!(store.progression(&x, Origin::Real).unwrap(), Progression { decided: 0, total: 2 });
+    assert_eq!(store.progression(&x, Origin::Real).unwrap(), ProgressCount { decided: 0, total: 2 });
     assert_eq!((redo(&mut store, 7), redo(&mut store, 8), redo(&mut store, 9)), (Some(1), Some(2), None));
     assert_eq!(store.progression(&x, Origin::Real).unwrap().decided, 2);
     assert_eq!(undo(&mut store, 10), Some(2));
@@ -224,20 +224,20 @@ fn labels_in_doubt_come_worst_first_and_are_open_until_decided_again() {
     let found = [doubt(4, Tier::Silver), doubt(2, Tier::Gold), doubt(3, Tier::Silver)];
     store.put_doubts(&RunId("2".into()), &found).unwrap();
     store.put_run(&search("3", 9, Outcome::Running)).unwrap();
-    let all = Filter { doubted: Some(Doubted::Any), ..Filter::default() };
+    let all = SentenceFilter { doubted: Some(DoubtFilter::Any), ..SentenceFilter::default() };
     assert_eq!(ids(&store, &all, "x"), [4, 2, 3], "the newest search that has ended, in its order");
-    assert_eq!(ids(&store, &Filter { doubted: Some(Doubted::Tier(Tier::Gold)), ..all.clone() }, "x"), [2]);
-    assert_eq!(ids(&store, &Filter { text: "third".into(), ..all.clone() }, "x"), [3]);
+    assert_eq!(ids(&store, &SentenceFilter { doubted: Some(DoubtFilter::Tier(Tier::Gold)), ..all.clone() }, "x"), [2]);
+    assert_eq!(ids(&store, &SentenceFilter { text: "third".into(), ..all.clone() }, "x"), [3]);
     let x = Annotator("x".into());
     let seek = |store: &Store, from, direction| {
         store.seek(&all, &x, Some(SentenceId(from)), direction).unwrap().map(|id| id.0)
     };
-    assert_eq!(seek(&store, 4, Direction::Forward), Some(2));
-    assert_eq!(seek(&store, 3, Direction::Forward), None);
-    assert_eq!(seek(&store, 3, Direction::Back), Some(2));
-    assert_eq!(seek(&store, 1, Direction::Forward), Some(4), "from outside one begins with the worst");
+    assert_eq!(seek(&store, 4, SeekDirection::Forward), Some(2));
+    assert_eq!(seek(&store, 3, SeekDirection::Forward), None);
+    assert_eq!(seek(&store, 3, SeekDirection::Back), Some(2));
+    assert_eq!(seek(&store, 1, SeekDirection::Forward), Some(4), "from outside one begins with the worst");
     assert_eq!(store.count(&all, &x, 100).unwrap(), 3);
-    let open = Filter { progress: Progress::Open, ..all.clone() };
+    let open = SentenceFilter { progress: DecisionState::Open, ..all.clone() };
     assert_eq!(ids(&store, &open, "x"), [4, 2, 3], "what was decided before the search is open");
     store.append(&[decide(6, "x", 2, Some("memory"))]).unwrap();
     assert_eq!(ids(&store, &open, "x"), [4, 3]);
@@ -401,7 +401,7 @@ fn a_store_of_the_first_version_is_brought_up_to_date_with_all_that_it_holds() {
 /// What is disputed, and what a change of the guideline puts in question, is the same in SQL as in the domain.
 #[test]
 fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
-    use crate::domain::gold::{Adjudicate, Case, Policy, Rule, Ruling, Settled, Vote};
+    use crate::domain::gold::{AdjudicationScope, GoldRule, GoldStatus, HumanLabels, Policy, Settlement, Vote};
     use crate::domain::guideline::Outdated;
     let sentences: Vec<String> = (0..120).map(|n| format!("Sentence {n}.")).collect();
     let texts: Vec<&str> = sentences.iter().map(String::as_str).collect();
@@ -410,9 +410,9 @@ fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
         (["ann", "ben", "cay", "dan"], ["", "care", "memory", "memory,mood"], ["v1", "v2"]);
     let mut number = 0;
     type Given = Vec<(String, Label)>;
-    let mut cases: Vec<(i64, Case, Given)> = Vec::new();
+    let mut cases: Vec<(i64, HumanLabels, Given)> = Vec::new();
     for sentence in 1..=120i64 {
-        let (mut case, mut by_version) = (Case::default(), Vec::new());
+        let (mut case, mut by_version) = (HumanLabels::default(), Vec::new());
         // Every mix of up to four experts and their labels, by the digits of the number.
         let mut digits = sentence * 37;
         for who in people {
@@ -446,23 +446,23 @@ fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
             number += 1;
             let Event::Decide(d) = decide(number, "eve", sentence, Some("care")) else { unreachable!() };
             store.append(&[Event::Settle(d)]).unwrap();
-            case.ruling = Some(Ruling { label: Some(Label::parse("care").unwrap()), in_sight: None });
+            case.ruling = Some(Settlement { label: Some(Label::parse("care").unwrap()), in_sight: None });
         }
         cases.push((sentence, case, by_version));
     }
     for policy in [Policy::Any, Policy::Majority, Policy::Unanimous] {
-        let all =
-            [Adjudicate::Disputed, Adjudicate::Flagged, Adjudicate::All].map(|what| (1..4).map(move |n| (n, what)));
+        let all = [AdjudicationScope::Disputed, AdjudicationScope::Flagged, AdjudicationScope::All]
+            .map(|what| (1..4).map(move |n| (n, what)));
         for (experts, adjudicate) in all.into_iter().flatten() {
-            let rule = Rule { policy, experts, adjudicate };
+            let rule = GoldRule { policy, experts, adjudicate };
             let expected: Vec<i64> = cases
                 .iter()
-                .filter(|(_, case, _)| case.settle(rule) == Settled::Disputed)
+                .filter(|(_, case, _)| case.settle(rule) == GoldStatus::Disputed)
                 .map(|(sentence, ..)| *sentence)
                 .collect();
-            let filter = Filter { disputed: Some(rule), ..Filter::default() };
+            let filter = SentenceFilter { disputed: Some(rule), ..SentenceFilter::default() };
             assert_eq!(ids(&store, &filter, "eve"), expected[..expected.len().min(100)], "{rule:?}");
-            let with_words = Filter { text: "sentence".into(), ..filter };
+            let with_words = SentenceFilter { text: "sentence".into(), ..filter };
             assert_eq!(store.count(&with_words, &Annotator("eve".into()), 1_000).unwrap(), expected.len() as u64);
         }
     }
@@ -474,11 +474,11 @@ fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
             Outdated { taxonomy: "v2".into(), all: false, categories: keys(&["mood", "car"]), none: true },
         ],
     ] {
-        let concerned = |(_, _, given): &&(i64, Case, Given)| {
+        let concerned = |(_, _, given): &&(i64, HumanLabels, Given)| {
             given.iter().any(|(version, label)| outdated.iter().any(|o| o.taxonomy == *version && o.concerns(label)))
         };
         let expected: Vec<i64> = cases.iter().filter(concerned).map(|(sentence, ..)| *sentence).collect();
-        let filter = Filter { outdated: outdated.clone(), ..Filter::default() };
+        let filter = SentenceFilter { outdated: outdated.clone(), ..SentenceFilter::default() };
         assert_eq!(ids(&store, &filter, "ann"), expected, "{outdated:?}");
     }
 }
@@ -486,8 +486,8 @@ fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
 /// What is given out is what is shown, calibration first; a plan of the queue gives its own order.
 #[test]
 fn desks_hold_what_is_given_and_planned() {
-    use crate::domain::protocol::Seat;
-    use crate::domain::queue::Assigned;
+    use crate::domain::protocol::Assignment;
+    use crate::domain::queue::AssignmentFilter;
     let mut store = store_with(&[note("p", "1", &["a", "b", "c", "d", "e"])]);
     let run = |id: &str, kind| Run {
         id: RunId(id.into()),
@@ -500,7 +500,7 @@ fn desks_hold_what_is_given_and_planned() {
         outcome: Outcome::Finished,
         scores: String::new(),
     };
-    let seat = |sentence, who: &str, calibration| Seat {
+    let seat = |sentence, who: &str, calibration| Assignment {
         sentence: SentenceId(sentence),
         annotator: Annotator(who.into()),
         calibration,
@@ -511,15 +511,15 @@ fn desks_hold_what_is_given_and_planned() {
             &[seat(1, "x", false), seat(3, "x", true), seat(5, "x", false), seat(2, "y", false)],
         )
         .unwrap();
-    let of = |assigned, planned| Filter { assigned: Some(assigned), planned, ..Filter::default() };
-    assert_eq!(ids(&store, &of(Assigned::All, false), "x"), [1, 3, 5]);
-    assert_eq!(ids(&store, &of(Assigned::Calibration, false), "x"), [3]);
-    assert_eq!(ids(&store, &of(Assigned::All, true), "x"), Vec::<i64>::new(), "no plan yet");
+    let of = |assigned, planned| SentenceFilter { assigned: Some(assigned), planned, ..SentenceFilter::default() };
+    assert_eq!(ids(&store, &of(AssignmentFilter::All, false), "x"), [1, 3, 5]);
+    assert_eq!(ids(&store, &of(AssignmentFilter::Calibration, false), "x"), [3]);
+    assert_eq!(ids(&store, &of(AssignmentFilter::All, true), "x"), Vec::<i64>::new(), "no plan yet");
     let row = |id: &i64| RankingRow { sentence: SentenceId(*id), why: format!("why {id}"), veiled: "why".into() };
     let order = |ids: &[i64]| ids.iter().map(row).collect::<Vec<_>>();
     store.put_ranking(&run("q1", RunKind::Queue), &order(&[4, 1])).unwrap();
     store.put_ranking(&run("q2", RunKind::Queue), &order(&[5, 2, 1])).unwrap();
-    assert_eq!(ids(&store, &of(Assigned::All, true), "x"), [5, 1]);
+    assert_eq!(ids(&store, &of(AssignmentFilter::All, true), "x"), [5, 1]);
     assert_eq!(store.ranking().unwrap().len(), 3, "the older order is forgotten");
     assert_eq!(store.ranked_because(SentenceId(2)).unwrap(), Some(row(&2)));
     assert_eq!(store.ranked_because(SentenceId(4)).unwrap(), None);

@@ -8,12 +8,12 @@ use super::message::{Effect, Message, Snapshot, Target};
 use super::metrics::MetricsState;
 use super::review::ReviewState;
 use super::shared::Shared;
-use super::theme::Meaning;
+use super::theme::StyleRole;
 use super::train::TrainState;
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::label::Label;
 use crate::domain::taxonomy::Selection;
-use crate::workflow::review::Desk;
+use crate::workflow::review::Worklist;
 use overlay::input;
 pub use overlay::palette;
 
@@ -46,22 +46,22 @@ impl Screen {
     ];
 
     /// The desk that it shows, if it shows one.
-    pub fn desk(self) -> Option<Desk> {
+    pub fn desk(self) -> Option<Worklist> {
         match self {
-            Self::Review => Some(Desk::Review),
-            Self::Bronze => Some(Desk::Bronze),
-            Self::Adjudicate => Some(Desk::Adjudicate),
+            Self::Review => Some(Worklist::Review),
+            Self::Bronze => Some(Worklist::Bronze),
+            Self::Adjudicate => Some(Worklist::Adjudicate),
             Self::Metrics | Self::Train | Self::Jobs => None,
         }
     }
 }
 
-impl From<Desk> for Screen {
-    fn from(desk: Desk) -> Self {
+impl From<Worklist> for Screen {
+    fn from(desk: Worklist) -> Self {
         match desk {
-            Desk::Review => Self::Review,
-            Desk::Bronze => Self::Bronze,
-            Desk::Adjudicate => Self::Adjudicate,
+            Worklist::Review => Self::Review,
+            Worklist::Bronze => Self::Bronze,
+            Worklist::Adjudicate => Self::Adjudicate,
         }
     }
 }
@@ -128,7 +128,7 @@ pub struct Notice {
     /// What it says.
     pub text: String,
     /// How it looks.
-    pub meaning: Meaning,
+    pub meaning: StyleRole,
 }
 
 /// The whole state.
@@ -164,15 +164,15 @@ impl App {
     pub fn new(shared: Shared, faults: Vec<String>) -> (Self, Vec<Effect>) {
         let app = Self {
             screen: Screen::Review,
-            review: ReviewState::new(Desk::Review, shared.desks[0].clone()),
-            bronze: ReviewState::new(Desk::Bronze, shared.desks[1].clone()),
-            disputes: ReviewState::new(Desk::Adjudicate, shared.desks[2].clone()),
+            review: ReviewState::new(Worklist::Review, shared.desks[0].clone()),
+            bronze: ReviewState::new(Worklist::Bronze, shared.desks[1].clone()),
+            disputes: ReviewState::new(Worklist::Adjudicate, shared.desks[2].clone()),
             metrics: MetricsState::default(),
             train: TrainState::new(&shared.train),
             jobs: JobsState::new(shared.models.iter()),
             shared,
             overlay: None,
-            notice: (!faults.is_empty()).then(|| Notice { text: faults.join("; "), meaning: Meaning::Warn }),
+            notice: (!faults.is_empty()).then(|| Notice { text: faults.join("; "), meaning: StyleRole::Warn }),
             board: Snapshot::default(),
             quit: false,
         };
@@ -182,11 +182,11 @@ impl App {
     }
 
     /// The state of a desk.
-    pub fn of(&mut self, desk: Desk) -> &mut ReviewState {
+    pub fn of(&mut self, desk: Worklist) -> &mut ReviewState {
         match desk {
-            Desk::Review => &mut self.review,
-            Desk::Bronze => &mut self.bronze,
-            Desk::Adjudicate => &mut self.disputes,
+            Worklist::Review => &mut self.review,
+            Worklist::Bronze => &mut self.bronze,
+            Worklist::Adjudicate => &mut self.disputes,
         }
     }
 
@@ -206,7 +206,7 @@ impl App {
                     state.item = None;
                     state.loaded = true;
                 } else {
-                    self.say("no further sentence passes the filter", Meaning::Dim);
+                    self.say("no further sentence passes the filter", StyleRole::Dim);
                 }
             }
             Message::Standing { desk, decided, total, took, matches, held } => {
@@ -214,11 +214,11 @@ impl App {
                 (state.decided, state.total, state.took, state.matches) = (decided, total, took, matches);
                 let before = std::mem::replace(&mut state.held, held);
                 if let Some(why) = held.filter(|_| held != before && matches.is_some()) {
-                    self.say(why, Meaning::Warn);
+                    self.say(why, StyleRole::Warn);
                 }
             }
-            Message::Saved { line } => self.say(&line, Meaning::Good),
-            Message::NothingToUndo(what) => self.say(what, Meaning::Dim),
+            Message::Saved { line } => self.say(&line, StyleRole::Good),
+            Message::NothingToUndo(what) => self.say(what, StyleRole::Dim),
             Message::Rows { title, rows } => self.overlay = Some(Overlay::List { title, rows, selected: 0 }),
             Message::Board(snapshot) => {
                 self.board = *snapshot;
@@ -240,16 +240,16 @@ impl App {
                             || "no gold to score on yet".to_owned(),
                             |f| format!("macro-F1 {:.1} on held-out gold", 100.0 * f),
                         );
-                        (format!("trained in {:.1} s: {f1}", trained.seconds), Meaning::Good)
+                        (format!("trained in {:.1} s: {f1}", trained.seconds), StyleRole::Good)
                     }
-                    Err(error) => (error, Meaning::Bad),
+                    Err(error) => (error, StyleRole::Bad),
                 };
-                self.train.finish(text.clone(), meaning == Meaning::Good);
+                self.train.finish(text.clone(), meaning == StyleRole::Good);
                 self.say(&text, meaning);
             }
             Message::Job(offer, progress) => self.jobs.hear(&offer, progress, now),
             Message::JobEnded(offer, how) => {
-                let meaning = if how.is_ok() { Meaning::Good } else { Meaning::Bad };
+                let meaning = if how.is_ok() { StyleRole::Good } else { StyleRole::Bad };
                 let said = how.as_ref().unwrap_or_else(|error| error).clone();
                 self.jobs.finish(&offer, how);
                 self.say(&format!("{}: {said}", offer.name()), meaning);
@@ -259,13 +259,13 @@ impl App {
                 let shown = self.review.item.as_ref().map(|item| Target::Exactly(item.sentence.id));
                 return shown.map(|target| self.review.fetch(target)).into_iter().collect();
             }
-            Message::Failed(text) => self.say(&text, Meaning::Bad),
+            Message::Failed(text) => self.say(&text, StyleRole::Bad),
             Message::Quit => self.quit = true,
         }
         Vec::new()
     }
 
-    fn say(&mut self, text: &str, meaning: Meaning) {
+    fn say(&mut self, text: &str, meaning: StyleRole) {
         self.notice = Some(Notice { text: text.to_owned(), meaning });
     }
 
@@ -282,13 +282,13 @@ impl App {
             return Vec::new();
         };
         let key = category.key.clone();
-        if desk == Desk::Adjudicate && self.shared.taxonomy.selection() == Selection::Single {
+        if desk == Worklist::Adjudicate && self.shared.taxonomy.selection() == Selection::Single {
             return self.settle(Label::of(key));
         }
         let state = match desk {
-            Desk::Review => &mut self.review,
-            Desk::Bronze => &mut self.bronze,
-            Desk::Adjudicate => &mut self.disputes,
+            Worklist::Review => &mut self.review,
+            Worklist::Bronze => &mut self.bronze,
+            Worklist::Adjudicate => &mut self.disputes,
         };
         state.choose(&key, &self.shared, now)
     }
@@ -323,13 +323,13 @@ impl App {
             Action::Start => {
                 self.screen = Screen::Train;
                 match self.train.under_way() {
-                    Some(what) => self.say(what, Meaning::Warn),
+                    Some(what) => self.say(what, StyleRole::Warn),
                     None => self.overlay = Some(Overlay::Setup),
                 }
             }
             Action::Stop => match self.train.stop() {
                 Ok(effects) => return effects,
-                Err(why) => self.say(why, Meaning::Dim),
+                Err(why) => self.say(why, StyleRole::Dim),
             },
             other => return self.act_on_screen(other, now),
         }
@@ -342,7 +342,7 @@ impl App {
                 let label = if action == Action::None { Ok(Label::none()) } else { self.disputes.leading() };
                 match label {
                     Ok(label) => return self.settle(label),
-                    Err(why) => self.say(why, Meaning::Warn),
+                    Err(why) => self.say(why, StyleRole::Warn),
                 }
                 Vec::new()
             }
@@ -351,7 +351,7 @@ impl App {
                     Some((id, text, label)) => {
                         self.overlay = Some(input(Prompt::Example(*id, label.clone()), text.clone()));
                     }
-                    None => self.say("settle a case first; then it can become an example", Meaning::Warn),
+                    None => self.say("settle a case first; then it can become an example", StyleRole::Warn),
                 }
                 Vec::new()
             }
@@ -371,12 +371,14 @@ impl App {
                         Some(item) if item.document.origin == Origin::Synthetic => {
                             self.overlay = Some(input(Prompt::Edit, item.wording().to_owned()));
                         }
-                        _ => self
-                            .say("only synthetic sentences can be reworded; a real note stays as it is", Meaning::Warn),
+                        _ => self.say(
+                            "only synthetic sentences can be reworded; a real note stays as it is",
+                            StyleRole::Warn,
+                        ),
                     },
                     other => match state.act(other, &self.shared, now) {
                         Ok(effects) => return effects,
-                        Err(why) => self.say(why, Meaning::Warn),
+                        Err(why) => self.say(why, StyleRole::Warn),
                     },
                 }
                 Vec::new()
@@ -389,7 +391,7 @@ impl App {
                     Action::Accept => return self.start_job(now),
                     Action::Pause => match self.jobs.pause() {
                         Ok((offer, wait)) => return vec![Effect::PauseJob(offer, wait)],
-                        Err(why) => self.say(why, Meaning::Warn),
+                        Err(why) => self.say(why, StyleRole::Warn),
                     },
                     _ => {}
                 }
@@ -398,7 +400,7 @@ impl App {
             Screen::Train => match self.train.act(action, &self.board.runs) {
                 Ok(effects) => effects,
                 Err(why) => {
-                    self.say(why, Meaning::Warn);
+                    self.say(why, StyleRole::Warn);
                     Vec::new()
                 }
             },
@@ -409,7 +411,7 @@ impl App {
         match self.jobs.start(now) {
             Ok(offer) => vec![Effect::StartJob(offer)],
             Err(why) => {
-                self.say(why, Meaning::Warn);
+                self.say(why, StyleRole::Warn);
                 Vec::new()
             }
         }

@@ -13,28 +13,28 @@ use super::jobs::{Offer, Work};
 use super::message::{Effect, Message, Snapshot, Target};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::guideline::Outdated;
-use crate::domain::label::{RunId, Source, Stand};
-use crate::domain::queue::Filter;
+use crate::domain::label::{Judgement, RunId, Source};
+use crate::domain::queue::SentenceFilter;
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::visible;
 use crate::domain::visibility::{Face, Facts, gives_away};
 use crate::formats::project::training::{Method, TrainSettings};
-use crate::store::{Changes, Direction, Store};
+use crate::store::{ReadMark, SeekDirection, Store};
 use crate::workflow::agreement::Report;
-use crate::workflow::dispatch::Ended;
+use crate::workflow::dispatch::JobEnd;
 use crate::workflow::metrics::Board;
 use crate::workflow::project::Project;
-use crate::workflow::review::{self, Desk, Item, Taking};
+use crate::workflow::review::{self, ReviewItem, Taking, Worklist};
 use crate::workflow::{
     Cancel, WorkflowError, agreement, diagnostics, experiment, generate, guideline, label, models, queue, train,
 };
 
 /// What the effects work on.
-pub struct World {
+pub struct EffectContext {
     project: Arc<Project>,
     store: Store,
     to_app: Sender<Message>,
-    to_board: Sender<Wish>,
+    to_board: Sender<MetricsRequest>,
     training: Cancel,
     experimenting: Cancel,
     jobs: std::collections::BTreeMap<Offer, Cancel>,
@@ -55,7 +55,7 @@ fn failed(error: &WorkflowError) -> String {
 /// A filter's matches are counted up to here; beyond, "more than".
 pub const COUNT_LIMIT: u64 = 10_000;
 
-impl World {
+impl EffectContext {
     /// Opens the store and starts the thread that keeps the metrics.
     pub fn open(project: Arc<Project>, to_app: Sender<Message>) -> Result<Self, WorkflowError> {
         let store = project.store()?;
@@ -112,7 +112,7 @@ impl World {
 
     fn refresh(&self) {
         // A board thread that has ended has said why.
-        let _ = self.to_board.send(Wish::Refresh);
+        let _ = self.to_board.send(MetricsRequest::Refresh);
     }
 
     /// Looks whether another process has written; if so, what is shown is fetched anew and the numbers follow.
@@ -122,7 +122,7 @@ impl World {
                 self.version = version;
                 self.refresh();
                 let mut messages = Vec::new();
-                for (desk, id) in Desk::ALL.into_iter().zip(self.shown) {
+                for (desk, id) in Worklist::ALL.into_iter().zip(self.shown) {
                     messages.extend(id.map(|id| self.item(desk, id, false)).unwrap_or_default());
                 }
                 messages
@@ -172,7 +172,7 @@ impl World {
                 Ok(Vec::new())
             }
             Effect::Compare(one, other) => {
-                let _ = self.to_board.send(Wish::Compare(one, other));
+                let _ = self.to_board.send(MetricsRequest::Compare(one, other));
                 Ok(Vec::new())
             }
             Effect::StartJob(offer) => {
@@ -201,12 +201,12 @@ impl World {
 
     fn decide(
         &mut self,
-        desk: Desk,
-        item: &Item,
-        stand: Stand,
+        desk: Worklist,
+        item: &ReviewItem,
+        stand: Judgement,
         took: Option<u32>,
         then: Target,
-        filter: &Filter,
+        filter: &SentenceFilter,
     ) -> Result<Vec<Message>, WorkflowError> {
         let taking = self.taking(item, stand.clone(), took);
         review::decide(&self.project, &mut self.store, item, taking)?;
@@ -222,10 +222,10 @@ impl World {
 
     fn settle(
         &mut self,
-        item: &Item,
-        stand: Stand,
+        item: &ReviewItem,
+        stand: Judgement,
         took: Option<u32>,
-        filter: &Filter,
+        filter: &SentenceFilter,
     ) -> Result<Vec<Message>, WorkflowError> {
         let taking = self.taking(item, stand.clone(), took);
         review::settle(&self.project, &mut self.store, item, taking)?;
@@ -233,7 +233,7 @@ impl World {
         self.refresh();
         let then = Target::OpenAfter(item.sentence.id);
         let mut messages = self
-            .fetch(Desk::Adjudicate, then, filter, false)
+            .fetch(Worklist::Adjudicate, then, filter, false)
             .unwrap_or_else(|error| vec![Message::Failed(failed(&error))]);
         messages.push(Message::Saved { line: format!("settled: {what}") });
         Ok(messages)
@@ -244,11 +244,11 @@ impl World {
         *before = before.and(seen);
     }
 
-    fn taking(&self, item: &Item, stand: Stand, took: Option<u32>) -> Taking {
+    fn taking(&self, item: &ReviewItem, stand: Judgement, took: Option<u32>) -> Taking {
         Taking { stand, took, besides: self.seen.get(&item.sentence.id).copied().unwrap_or_default() }
     }
 
-    fn saved_line(&self, desk: Desk, item: &Item, stand: &Stand) -> String {
+    fn saved_line(&self, desk: Worklist, item: &ReviewItem, stand: &Judgement) -> String {
         let taxonomy = &self.project.taxonomy;
         let what = match &stand.label {
             _ if stand.rejected => "rejected".to_owned(),
@@ -273,25 +273,24 @@ impl World {
 
     fn fetch(
         &mut self,
-        desk: Desk,
+        desk: Worklist,
         target: Target,
-        filter: &Filter,
+        filter: &SentenceFilter,
         show: bool,
     ) -> Result<Vec<Message>, WorkflowError> {
         let (project, store) = (&self.project, &self.store);
         let seek = |from, direction| review::seek(project, store, filter, from, direction);
         let found = match target {
             Target::Exactly(id) => Some(id),
-            Target::After(id) => seek(Some(id), Direction::Forward)?,
-            Target::Before(id) => seek(Some(id), Direction::Back)?,
+            Target::After(id) => seek(Some(id), SeekDirection::Forward)?,
+            Target::Before(id) => seek(Some(id), SeekDirection::Back)?,
             Target::Resume => match review::next_open(project, store, desk, filter, None)? {
                 Some(id) => Some(id),
-                None => seek(None, Direction::Forward)?,
+                None => seek(None, SeekDirection::Forward)?,
             },
             // What was disputed is no longer once it is settled; then there is nothing to stay on.
-            Target::OpenAfter(id) => {
-                review::next_open(project, store, desk, filter, Some(id))?.or((desk != Desk::Adjudicate).then_some(id))
-            }
+            Target::OpenAfter(id) => review::next_open(project, store, desk, filter, Some(id))?
+                .or((desk != Worklist::Adjudicate).then_some(id)),
         };
         let mut messages = match found {
             Some(id) => {
@@ -302,7 +301,7 @@ impl World {
             }
             None => {
                 let at_all =
-                    target == Target::Resume || desk == Desk::Adjudicate && matches!(target, Target::OpenAfter(_));
+                    target == Target::Resume || desk == Worklist::Adjudicate && matches!(target, Target::OpenAfter(_));
                 if at_all {
                     self.shown[desk as usize] = None;
                 }
@@ -313,7 +312,7 @@ impl World {
         Ok(messages)
     }
 
-    fn item(&mut self, desk: Desk, id: SentenceId, show: bool) -> Vec<Message> {
+    fn item(&mut self, desk: Worklist, id: SentenceId, show: bool) -> Vec<Message> {
         match review::item(&self.project, &self.store, desk, id) {
             Ok(item) => {
                 self.note(id, item.in_sight());
@@ -324,7 +323,7 @@ impl World {
         }
     }
 
-    fn standing(&self, desk: Desk, filter: &Filter) -> Result<Message, WorkflowError> {
+    fn standing(&self, desk: Worklist, filter: &SentenceFilter) -> Result<Message, WorkflowError> {
         let (progression, took) = review::progress(&self.project, &self.store, desk)?;
         let matches = if *filter == desk.all(&self.project) {
             None
@@ -338,14 +337,14 @@ impl World {
     fn turn_back(
         &mut self,
         nothing: &'static str,
-        turn: fn(&Project, &mut Store) -> Result<Option<crate::store::Undone>, WorkflowError>,
+        turn: fn(&Project, &mut Store) -> Result<Option<crate::store::UndoneDecision>, WorkflowError>,
     ) -> Result<Vec<Message>, WorkflowError> {
         let Some(undone) = turn(&self.project, &mut self.store)? else {
             return Ok(vec![Message::NothingToUndo(nothing)]);
         };
         self.refresh();
         let origin = self.store.document(self.store.sentence(undone.sentence)?.document)?.origin;
-        let desk = if undone.settlement { Desk::Adjudicate } else { Desk::of(origin) };
+        let desk = if undone.settlement { Worklist::Adjudicate } else { Worklist::of(origin) };
         let mut messages = self.item(desk, undone.sentence, true);
         messages.push(self.standing(desk, &desk.all(&self.project))?);
         Ok(messages)
@@ -360,7 +359,7 @@ impl World {
             // The workbench may have been left while the job goes on to its next safe point.
             let mut watch = |progress| drop(app.send(Message::Job(offer.clone(), progress)));
             let done = work(&project, &offer, &cancel, &mut watch).map_err(|error| failed(&error));
-            let _ = board.send(Wish::Refresh);
+            let _ = board.send(MetricsRequest::Refresh);
             let _ = app.send(Message::JobEnded(offer, done.and_then(|done| done)));
         });
     }
@@ -378,13 +377,13 @@ impl World {
                 })
             };
             let result = run().map_err(|error| failed(&error));
-            let _ = board.send(Wish::Refresh);
+            let _ = board.send(MetricsRequest::Refresh);
             let _ = app.send(Message::Trained(Box::new(result)));
         });
     }
 }
 
-impl World {
+impl EffectContext {
     /// Runs the grid that the command line runs by default, so that either goes on where the other stopped.
     fn experiment(&mut self, method: Method) {
         self.experimenting = Cancel::default();
@@ -399,7 +398,7 @@ impl World {
                 })
             };
             let result = run().map_err(|error| failed(&error));
-            let _ = board.send(Wish::Refresh);
+            let _ = board.send(MetricsRequest::Refresh);
             let _ = app.send(Message::Experimented(Box::new(result)));
         });
     }
@@ -462,15 +461,15 @@ fn work(
         }
     };
     Ok(match ended {
-        Ended::Finished => Ok(said),
-        Ended::Stopped => Ok(format!("{said}; stopped, starting it again goes on")),
-        Ended::Budget(why) => Ok(format!("{said}; {why}")),
-        Ended::Halted(why) => Err(format!("{why}; {said}, starting it again goes on")),
+        JobEnd::Finished => Ok(said),
+        JobEnd::Stopped => Ok(format!("{said}; stopped, starting it again goes on")),
+        JobEnd::Budget(why) => Ok(format!("{said}; {why}")),
+        JobEnd::Halted(why) => Err(format!("{why}; {said}, starting it again goes on")),
     })
 }
 
 /// What is asked of the thread that keeps the metrics.
-enum Wish {
+enum MetricsRequest {
     /// The newest numbers.
     Refresh,
     /// Two runs side by side.
@@ -478,7 +477,7 @@ enum Wish {
 }
 
 /// Keeps the board: one refresh, and the last comparison, for however many wishes have come meanwhile.
-fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Sender<Message>) {
+fn keep_board(project: &Project, store: Store, wishes: &Receiver<MetricsRequest>, app: &Sender<Message>) {
     let mut board = Board::default();
     let mut experts = None;
     let mut lengths: [(SentenceId, Vec<u32>); 2] = [(SentenceId(0), vec![0; 13]), (SentenceId(0), vec![0; 13])];
@@ -486,8 +485,8 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Se
         let (mut numbers, mut pair) = (false, None);
         for wish in std::iter::once(first).chain(wishes.try_iter()) {
             match wish {
-                Wish::Refresh => numbers = true,
-                Wish::Compare(one, other) => pair = Some([one, other]),
+                MetricsRequest::Refresh => numbers = true,
+                MetricsRequest::Compare(one, other) => pair = Some([one, other]),
             }
         }
         let refreshed = board.refresh(project, &store);
@@ -539,7 +538,7 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<Wish>, app: &Se
 }
 
 /// How far experts agree, computed anew only when something has changed.
-fn measured(project: &Project, board: &Board, kept: &mut Option<(Changes, Arc<Report>)>) -> Option<Arc<Report>> {
+fn measured(project: &Project, board: &Board, kept: &mut Option<(ReadMark, Arc<Report>)>) -> Option<Arc<Report>> {
     let mark = board.mark();
     if !board.several() {
         return None;

@@ -2,7 +2,7 @@
 
 use crate::domain::guideline::Outdated;
 use crate::domain::label::{Annotator, RunId};
-use crate::domain::queue::{Doubted, Filter, Progress, Wanted, Whose};
+use crate::domain::queue::{DecisionState, DoubtFilter, LabelMatch, LabelOwner, SentenceFilter};
 use crate::domain::split::{Split, Tier};
 use crate::domain::taxonomy::Taxonomy;
 
@@ -26,7 +26,12 @@ pub const HELP: &[(&str, &str)] = &[
 pub const DOUBTED: &str = "doubt:any";
 
 /// Reads a search line, as a filter of what lies on the desk; what it cannot mean is said.
-pub fn parse(line: &str, all: Filter, taxonomy: &Taxonomy, outdated: &[Outdated]) -> Result<Filter, String> {
+pub fn parse(
+    line: &str,
+    all: SentenceFilter,
+    taxonomy: &Taxonomy,
+    outdated: &[Outdated],
+) -> Result<SentenceFilter, String> {
     let mut filter = all;
     let mut words = Vec::new();
     for word in line.split_whitespace() {
@@ -44,32 +49,32 @@ pub fn parse(line: &str, all: Filter, taxonomy: &Taxonomy, outdated: &[Outdated]
         match name {
             "is" => {
                 filter.progress = match value {
-                    "open" => Progress::Open,
-                    "decided" => Progress::Decided,
-                    "skipped" => Progress::Skipped,
-                    "flagged" => Progress::Flagged,
+                    "open" => DecisionState::Open,
+                    "decided" => DecisionState::Decided,
+                    "skipped" => DecisionState::Skipped,
+                    "flagged" => DecisionState::Flagged,
                     _ => return Err(format!("is: knows open, decided, skipped and flagged, not `{value}`")),
                 }
             }
             "mine" | "gold" | "silver" | "model" => {
                 let whose = match name {
-                    "mine" => Whose::Mine,
-                    "gold" => Whose::Expert,
-                    "silver" => Whose::Llm,
-                    _ => Whose::Classifier,
+                    "mine" => LabelOwner::Mine,
+                    "gold" => LabelOwner::Expert,
+                    "silver" => LabelOwner::Llm,
+                    _ => LabelOwner::Classifier,
                 };
                 let wanted = match value {
-                    "none" => Wanted::None,
-                    "any" => Wanted::Any,
-                    key => Wanted::Category(taxonomy.find(key).map_err(|e| e.to_string())?),
+                    "none" => LabelMatch::None,
+                    "any" => LabelMatch::Any,
+                    key => LabelMatch::Category(taxonomy.find(key).map_err(|e| e.to_string())?),
                 };
                 filter.category = Some((whose, wanted));
             }
             "doubt" => {
                 filter.doubted = Some(match value {
-                    "any" => Doubted::Any,
-                    "gold" => Doubted::Tier(Tier::Gold),
-                    "silver" => Doubted::Tier(Tier::Silver),
+                    "any" => DoubtFilter::Any,
+                    "gold" => DoubtFilter::Tier(Tier::Gold),
+                    "silver" => DoubtFilter::Tier(Tier::Silver),
                     _ => return Err(format!("doubt: knows gold, silver and any, not `{value}`")),
                 });
             }
@@ -97,18 +102,28 @@ mod tests {
     fn words_and_conditions_mix() {
         let taxonomy = small(Selection::Single);
         let filter =
-            parse("low mood is:flagged silver:mood split:test differs", Filter::default(), &taxonomy, &[]).unwrap();
+            parse("low mood is:flagged silver:mood split:test differs", SentenceFilter::default(), &taxonomy, &[])
+                .unwrap();
         assert_eq!(filter.text, "low mood");
-        assert_eq!(filter.progress, Progress::Flagged);
+        assert_eq!(filter.progress, DecisionState::Flagged);
         assert_eq!(filter.split, Some(Split::Test));
         assert!(filter.disagreement && filter.category.is_some());
-        assert!(parse("", Filter::default(), &taxonomy, &[]).unwrap().is_open());
-        assert_eq!(parse("doubt:any low", Filter::default(), &taxonomy, &[]).unwrap().doubted, Some(Doubted::Any));
-        let silver = parse("doubt:silver", Filter::default(), &taxonomy, &[]).unwrap();
-        assert_eq!(silver.doubted, Some(Doubted::Tier(Tier::Silver)));
-        assert!(parse("doubt:bronze", Filter::default(), &taxonomy, &[]).unwrap_err().contains("gold, silver and any"));
-        assert!(parse("is:lost", Filter::default(), &taxonomy, &[]).unwrap_err().contains("open, decided"));
-        assert!(parse("gold:moood", Filter::default(), &taxonomy, &[]).unwrap_err().contains("did you mean `mood`"));
-        assert_eq!(parse("BP: 12:30", Filter::default(), &taxonomy, &[]).unwrap().text, "BP: 12:30");
+        assert!(parse("", SentenceFilter::default(), &taxonomy, &[]).unwrap().is_open());
+        assert_eq!(
+            parse("doubt:any low", SentenceFilter::default(), &taxonomy, &[]).unwrap().doubted,
+            Some(DoubtFilter::Any)
+        );
+        let silver = parse("doubt:silver", SentenceFilter::default(), &taxonomy, &[]).unwrap();
+        assert_eq!(silver.doubted, Some(DoubtFilter::Tier(Tier::Silver)));
+        assert!(
+            parse("doubt:bronze", SentenceFilter::default(), &taxonomy, &[])
+                .unwrap_err()
+                .contains("gold, silver and any")
+        );
+        assert!(parse("is:lost", SentenceFilter::default(), &taxonomy, &[]).unwrap_err().contains("open, decided"));
+        assert!(
+            parse("gold:moood", SentenceFilter::default(), &taxonomy, &[]).unwrap_err().contains("did you mean `mood`")
+        );
+        assert_eq!(parse("BP: 12:30", SentenceFilter::default(), &taxonomy, &[]).unwrap().text, "BP: 12:30");
     }
 }

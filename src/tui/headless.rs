@@ -10,7 +10,7 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
 use super::app::App;
-use super::effect::World;
+use super::effect::EffectContext;
 use super::keymap::Key;
 use super::message::Message;
 use super::theme::Theme;
@@ -21,7 +21,7 @@ use crate::workflow::project::Project;
 /// See the module.
 pub struct Headless {
     pub(super) app: App,
-    world: World,
+    world: EffectContext,
     terminal: Terminal<TestBackend>,
     jobs: Receiver<Message>,
     clock: Instant,
@@ -33,7 +33,7 @@ impl Headless {
         let theme = Theme::resolve(&project.file.theme, false, false)?;
         let project = Arc::new(project);
         let (to_app, jobs) = channel();
-        let mut world = World::open(project.clone(), to_app)?;
+        let mut world = EffectContext::open(project.clone(), to_app)?;
         let (shared, faults) = shared(&project, theme, world.outdated()?);
         let (mut app, effects) = App::new(shared, faults);
         let clock = Instant::now();

@@ -65,44 +65,44 @@ pub enum Action {
     Quit,
 }
 
-struct Entry(Action, &'static str, &'static [&'static str], &'static str);
+struct KeyBinding(Action, &'static str, &'static [&'static str], &'static str);
 
 /// Every action: its name in `[keys]`, its default keys, and its help.
-const ACTIONS: &[Entry] = &[
-    Entry(Action::Accept, "accept", &["enter", "space"], "accept the proposal, commit, open"),
-    Entry(Action::None, "none", &["0"], "decide None: no category applies"),
-    Entry(Action::Reject, "reject", &["X"], "throw a synthetic sentence out"),
-    Entry(Action::Edit, "edit", &["E"], "reword a synthetic sentence"),
-    Entry(Action::Next, "next", &["j", "down"], "next"),
-    Entry(Action::Previous, "previous", &["k", "up"], "previous"),
-    Entry(Action::Right, "right", &["l", "right"], "right in a table"),
-    Entry(Action::Left, "left", &["left"], "left in a table"),
-    Entry(Action::NextOpen, "next_open", &["n"], "next open sentence"),
-    Entry(Action::Undo, "undo", &["u", "ctrl-z"], "undo, without limit"),
-    Entry(Action::Redo, "redo", &["r", "ctrl-y"], "redo"),
-    Entry(Action::Skip, "skip", &["s"], "skip for now"),
-    Entry(Action::Flag, "flag", &["f"], "flag, or take the flag away"),
-    Entry(Action::Comment, "comment", &["c"], "comment"),
-    Entry(Action::Search, "search", &["/"], "search and filter"),
-    Entry(Action::Doubts, "doubts", &["D"], "Review: labels that may be wrong, worst first"),
-    Entry(Action::Example, "example", &["G"], "Adjudicate: what was just settled becomes an example"),
-    Entry(Action::Guideline, "guideline", &["g"], "guideline: what each category means"),
-    Entry(Action::Help, "help", &["?"], "these keys"),
-    Entry(Action::Palette, "palette", &[":", "ctrl-p"], "find an action by name"),
-    Entry(Action::NextScreen, "next_screen", &["tab"], "next screen"),
-    Entry(Action::PreviousScreen, "previous_screen", &["shift-tab"], "previous screen"),
-    Entry(Action::Toggle, "toggle", &["v"], "the next view: silver, classifier, experts; run, experiment"),
-    Entry(Action::Start, "start", &["S"], "Train, Jobs: start"),
-    Entry(Action::Stop, "stop", &["K"], "Train, Jobs: stop, keep what is done"),
-    Entry(Action::Pause, "pause", &["P"], "Jobs: wait, or go on"),
-    Entry(Action::Close, "close", &["esc"], "close, clear the filter"),
-    Entry(Action::Quit, "quit", &["q", "ctrl-c"], "leave; everything is saved"),
+const ACTIONS: &[KeyBinding] = &[
+    KeyBinding(Action::Accept, "accept", &["enter", "space"], "accept the proposal, commit, open"),
+    KeyBinding(Action::None, "none", &["0"], "decide None: no category applies"),
+    KeyBinding(Action::Reject, "reject", &["X"], "throw a synthetic sentence out"),
+    KeyBinding(Action::Edit, "edit", &["E"], "reword a synthetic sentence"),
+    KeyBinding(Action::Next, "next", &["j", "down"], "next"),
+    KeyBinding(Action::Previous, "previous", &["k", "up"], "previous"),
+    KeyBinding(Action::Right, "right", &["l", "right"], "right in a table"),
+    KeyBinding(Action::Left, "left", &["left"], "left in a table"),
+    KeyBinding(Action::NextOpen, "next_open", &["n"], "next open sentence"),
+    KeyBinding(Action::Undo, "undo", &["u", "ctrl-z"], "undo, without limit"),
+    KeyBinding(Action::Redo, "redo", &["r", "ctrl-y"], "redo"),
+    KeyBinding(Action::Skip, "skip", &["s"], "skip for now"),
+    KeyBinding(Action::Flag, "flag", &["f"], "flag, or take the flag away"),
+    KeyBinding(Action::Comment, "comment", &["c"], "comment"),
+    KeyBinding(Action::Search, "search", &["/"], "search and filter"),
+    KeyBinding(Action::Doubts, "doubts", &["D"], "Review: labels that may be wrong, worst first"),
+    KeyBinding(Action::Example, "example", &["G"], "Adjudicate: what was just settled becomes an example"),
+    KeyBinding(Action::Guideline, "guideline", &["g"], "guideline: what each category means"),
+    KeyBinding(Action::Help, "help", &["?"], "these keys"),
+    KeyBinding(Action::Palette, "palette", &[":", "ctrl-p"], "find an action by name"),
+    KeyBinding(Action::NextScreen, "next_screen", &["tab"], "next screen"),
+    KeyBinding(Action::PreviousScreen, "previous_screen", &["shift-tab"], "previous screen"),
+    KeyBinding(Action::Toggle, "toggle", &["v"], "the next view: silver, classifier, experts; run, experiment"),
+    KeyBinding(Action::Start, "start", &["S"], "Train, Jobs: start"),
+    KeyBinding(Action::Stop, "stop", &["K"], "Train, Jobs: stop, keep what is done"),
+    KeyBinding(Action::Pause, "pause", &["P"], "Jobs: wait, or go on"),
+    KeyBinding(Action::Close, "close", &["esc"], "close, clear the filter"),
+    KeyBinding(Action::Quit, "quit", &["q", "ctrl-c"], "leave; everything is saved"),
 ];
 
 impl Action {
     /// All actions with name and help.
     pub fn all() -> impl Iterator<Item = (Self, &'static str, &'static str)> {
-        ACTIONS.iter().map(|Entry(action, name, _, help)| (*action, *name, *help))
+        ACTIONS.iter().map(|KeyBinding(action, name, _, help)| (*action, *name, *help))
     }
 }
 
@@ -189,7 +189,7 @@ impl Keymap {
             .iter()
             .filter(|e| overrides.contains_key(e.1))
             .chain(ACTIONS.iter().filter(|e| !overrides.contains_key(e.1)));
-        for Entry(action, name, defaults, _) in ordered {
+        for KeyBinding(action, name, defaults, _) in ordered {
             let wanted: Vec<String> = match overrides.get(*name) {
                 Some(keys) => keys.clone(),
                 None => defaults.iter().map(ToString::to_string).collect(),
@@ -231,7 +231,7 @@ impl Keymap {
     pub fn help(&self) -> Vec<(String, &'static str)> {
         ACTIONS
             .iter()
-            .filter_map(|Entry(action, _, _, help)| Some((self.names.get(action)?.join(", "), *help)))
+            .filter_map(|KeyBinding(action, _, _, help)| Some((self.names.get(action)?.join(", "), *help)))
             .collect()
     }
 }
@@ -244,7 +244,7 @@ mod tests {
     fn every_documented_key_does_what_the_help_says() {
         let (map, faults) = Keymap::new(&BTreeMap::new());
         assert_eq!(faults, Vec::<String>::new());
-        for Entry(action, _, keys, _) in ACTIONS {
+        for KeyBinding(action, _, keys, _) in ACTIONS {
             for key in *keys {
                 assert_eq!(map.action(Key::parse(key).unwrap()), Some(*action), "{key}");
             }
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn the_reference_has_every_action_with_its_keys() {
         let reference = include_str!("../../docs/reference.md");
-        for Entry(_, name, keys, _) in ACTIONS {
+        for KeyBinding(_, name, keys, _) in ACTIONS {
             let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
             let row = format!("| `{name}` | {} | ", keys.join(" "));
             assert!(reference.contains(&row), "docs/reference.md has no row {row}");

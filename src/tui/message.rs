@@ -7,13 +7,13 @@ use crossterm::event::KeyEvent;
 use super::compare::Side;
 use super::jobs::Offer;
 use crate::domain::corpus::SentenceId;
-use crate::domain::label::{Label, Run, RunId, Stand};
-use crate::domain::queue::Filter;
+use crate::domain::label::{Judgement, Label, Run, RunId};
+use crate::domain::queue::SentenceFilter;
 use crate::formats::project::training::{Method, TrainSettings};
 use crate::workflow::agreement::Report;
 use crate::workflow::metrics::{GoldCounts, Scored};
-use crate::workflow::review::{Desk, Item};
-use crate::workflow::train::{Event, Trained};
+use crate::workflow::review::{ReviewItem, Worklist};
+use crate::workflow::train::{TrainRunEvent, Trained};
 use crate::workflow::{Progress, experiment};
 
 /// The numbers of the store at one moment.
@@ -43,23 +43,23 @@ pub enum Message {
     /// A sentence to show; the screen goes to it if asked for by the user.
     Item {
         /// Where it is looked at.
-        desk: Desk,
+        desk: Worklist,
         /// The sentence.
-        item: Box<Item>,
+        item: Box<ReviewItem>,
         /// Whether its screen comes to the front.
         show: bool,
     },
     /// The filter has no sentence where one was asked for.
     Nothing {
         /// Where.
-        desk: Desk,
+        desk: Worklist,
         /// Whether the filter has none at all.
         at_all: bool,
     },
     /// How far the annotator is and how many pass the filter.
     Standing {
         /// Where.
-        desk: Desk,
+        desk: Worklist,
         /// Decided or settled.
         decided: u64,
         /// All that there is to do at this desk.
@@ -88,7 +88,7 @@ pub enum Message {
     /// New numbers.
     Board(Box<Snapshot>),
     /// Training says something.
-    Training(Event),
+    Training(TrainRunEvent),
     /// Training is over.
     Trained(Box<Result<Trained, String>>),
     /// Two runs side by side.
@@ -130,39 +130,39 @@ pub enum Effect {
     /// Fetch a sentence.
     Fetch {
         /// Where it is looked at.
-        desk: Desk,
+        desk: Worklist,
         /// Which.
         target: Target,
         /// Among which.
-        filter: Filter,
+        filter: SentenceFilter,
         /// Bring its screen to the front.
         show: bool,
     },
     /// Commit a decision on the item and then fetch.
     Decide {
         /// Where.
-        desk: Desk,
+        desk: Worklist,
         /// On what.
-        item: Box<Item>,
+        item: Box<ReviewItem>,
         /// What.
-        stand: Stand,
+        stand: Judgement,
         /// Milliseconds on the screen.
         took: Option<u32>,
         /// What to show next.
         then: Target,
         /// Among which.
-        filter: Filter,
+        filter: SentenceFilter,
     },
     /// Settle the item as an adjudicator and go on to the next dispute.
     Settle {
         /// What is disputed.
-        item: Box<Item>,
+        item: Box<ReviewItem>,
         /// The label, with the reason as its comment.
-        stand: Stand,
+        stand: Judgement,
         /// Milliseconds on the screen.
         took: Option<u32>,
         /// Among which.
-        filter: Filter,
+        filter: SentenceFilter,
     },
     /// Make a settled case an example in the guideline.
     Example {

@@ -6,23 +6,23 @@ use super::message::{Effect, Effects, Target};
 use super::shared::Shared;
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::SentenceId;
-use crate::domain::label::{Label, Stand};
-use crate::domain::queue::{Doubted, Filter};
+use crate::domain::label::{Judgement, Label};
+use crate::domain::queue::{DoubtFilter, SentenceFilter};
 use crate::domain::taxonomy::Selection;
-use crate::workflow::review::{Desk, Item};
+use crate::workflow::review::{ReviewItem, Worklist};
 
 /// A desk: review of real sentences or of synthetic ones, or of what is disputed.
 pub struct ReviewState {
     /// Which.
-    pub desk: Desk,
+    pub desk: Worklist,
     /// All that lies on it.
-    pub all: Filter,
+    pub all: SentenceFilter,
     /// What is on the screen.
-    pub item: Option<Box<Item>>,
+    pub item: Option<Box<ReviewItem>>,
     /// Categories toggled and not yet committed (`multiple`).
     pub draft: Option<Label>,
     /// Which sentences.
-    pub filter: Filter,
+    pub filter: SentenceFilter,
     /// The filter as typed.
     pub query: String,
     /// Decided by the annotator, or settled.
@@ -47,7 +47,7 @@ const AWAY: u64 = 10 * 60 * 1000;
 
 impl ReviewState {
     /// Nothing on the screen yet.
-    pub fn new(desk: Desk, all: Filter) -> Self {
+    pub fn new(desk: Worklist, all: SentenceFilter) -> Self {
         Self {
             desk,
             filter: all.clone(),
@@ -67,7 +67,7 @@ impl ReviewState {
     }
 
     /// Puts a sentence on the screen. The same sentence again keeps its clock and its draft.
-    pub fn show(&mut self, item: Box<Item>, now: u64) {
+    pub fn show(&mut self, item: Box<ReviewItem>, now: u64) {
         let same = self.item.as_ref().is_some_and(|shown| shown.sentence.id == item.sentence.id);
         if !same {
             self.draft = None;
@@ -81,7 +81,7 @@ impl ReviewState {
     pub fn chosen(&self) -> Option<Label> {
         let stands = || {
             let item = self.item.as_ref()?;
-            let decision = if self.desk == Desk::Adjudicate { item.settled.last() } else { item.mine.as_ref() };
+            let decision = if self.desk == Worklist::Adjudicate { item.settled.last() } else { item.mine.as_ref() };
             decision?.stand.label.clone()
         };
         self.draft.clone().or_else(stands)
@@ -126,11 +126,11 @@ impl ReviewState {
                 }
             }
             Action::None => self.decide(Label::none(), now),
-            Action::Skip | Action::Flag | Action::Comment if self.desk == Desk::Adjudicate => {
+            Action::Skip | Action::Flag | Action::Comment if self.desk == Worklist::Adjudicate => {
                 return Err("here a dispute is settled: press the key of a category, or 0 for None");
             }
-            Action::Reject if self.desk == Desk::Bronze => {
-                let stand = Stand { label: None, rejected: true, skipped: false, ..item.stand() };
+            Action::Reject if self.desk == Worklist::Bronze => {
+                let stand = Judgement { label: None, rejected: true, skipped: false, ..item.stand() };
                 self.commit(stand, Target::OpenAfter(id), now)
             }
             Action::Reject => return Err("only synthetic sentences can be thrown out"),
@@ -138,12 +138,12 @@ impl ReviewState {
             Action::Previous => vec![self.fetch(Target::Before(id))],
             Action::NextOpen => vec![self.fetch(Target::OpenAfter(id))],
             Action::Skip => {
-                let stand = Stand { skipped: true, ..item.stand() };
+                let stand = Judgement { skipped: true, ..item.stand() };
                 self.commit(stand, Target::OpenAfter(id), now)
             }
             Action::Flag => {
                 let stand = item.stand();
-                self.commit(Stand { flagged: !stand.flagged, ..stand }, Target::Exactly(id), now)
+                self.commit(Judgement { flagged: !stand.flagged, ..stand }, Target::Exactly(id), now)
             }
             _ => Vec::new(),
         })
@@ -155,7 +155,7 @@ impl ReviewState {
         if self.filter.doubted.is_some() {
             return self.show_all();
         }
-        self.filter = Filter { doubted: Some(Doubted::Any), ..self.all.clone() };
+        self.filter = SentenceFilter { doubted: Some(DoubtFilter::Any), ..self.all.clone() };
         self.query = DOUBTED.into();
         vec![self.fetch(Target::Resume)]
     }
@@ -173,7 +173,7 @@ impl ReviewState {
             return Vec::new();
         };
         let id = item.sentence.id;
-        self.commit(Stand { comment, ..item.stand() }, Target::Exactly(id), now)
+        self.commit(Judgement { comment, ..item.stand() }, Target::Exactly(id), now)
     }
 
     /// The label that most experts gave; the draft, if there is one.
@@ -202,7 +202,7 @@ impl ReviewState {
         };
         self.draft = None;
         self.settled = Some((item.sentence.id, item.text().to_owned(), label.clone()));
-        let stand = Stand { label: Some(label), comment: reason.trim().to_owned(), ..Stand::default() };
+        let stand = Judgement { label: Some(label), comment: reason.trim().to_owned(), ..Judgement::default() };
         vec![Effect::Settle { item, stand, took, filter: self.filter.clone() }]
     }
 
@@ -217,7 +217,7 @@ impl ReviewState {
         }
         let edited = (text != item.text()).then(|| text.to_owned());
         let label = item.stand().label.or_else(|| item.proposal().map(|p| p.content.label.clone()));
-        let stand = Stand { label, edited, rejected: false, skipped: false, ..item.stand() };
+        let stand = Judgement { label, edited, rejected: false, skipped: false, ..item.stand() };
         let id = item.sentence.id;
         self.commit(stand, Target::OpenAfter(id), now)
     }
@@ -226,12 +226,12 @@ impl ReviewState {
         let Some(item) = &self.item else {
             return Vec::new();
         };
-        let stand = Stand { label: Some(label), rejected: false, skipped: false, ..item.stand() };
+        let stand = Judgement { label: Some(label), rejected: false, skipped: false, ..item.stand() };
         let id = item.sentence.id;
         self.commit(stand, Target::OpenAfter(id), now)
     }
 
-    fn commit(&mut self, stand: Stand, then: Target, now: u64) -> Vec<Effect> {
+    fn commit(&mut self, stand: Judgement, then: Target, now: u64) -> Vec<Effect> {
         let Some(item) = &self.item else {
             return Vec::new();
         };

@@ -4,7 +4,7 @@ use super::keymap::Keymap;
 use super::theme::Theme;
 use crate::domain::guideline::Outdated;
 use crate::domain::label::Annotator;
-use crate::domain::queue::Filter;
+use crate::domain::queue::SentenceFilter;
 use crate::domain::taxonomy::Taxonomy;
 use crate::formats::project::training::TrainSettings;
 
@@ -18,8 +18,8 @@ pub struct Shared {
     pub project: String,
     /// Whether all proposals are hidden until decided.
     pub blind: bool,
-    /// All that lies on each desk, in the order of [`crate::workflow::review::Desk::ALL`].
-    pub desks: [Filter; 3],
+    /// All that lies on each desk, in the order of [`crate::workflow::review::Worklist::ALL`].
+    pub desks: [SentenceFilter; 3],
     /// What changes of the guideline put in question.
     pub outdated: Vec<Outdated>,
     /// The names of the project's language models.

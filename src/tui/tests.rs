@@ -399,11 +399,11 @@ fn labelled() -> (tempfile::TempDir, Project) {
         let item = crate::workflow::review::item(
             &project,
             &store,
-            crate::workflow::review::Desk::Bronze,
+            crate::workflow::review::Worklist::Bronze,
             added[0].first_sentence(),
         )
         .unwrap();
-        let stand = crate::domain::label::Stand { label: Some(Label::parse(label).unwrap()), ..Default::default() };
+        let stand = crate::domain::label::Judgement { label: Some(Label::parse(label).unwrap()), ..Default::default() };
         let taking = crate::workflow::review::Taking { stand, took: None, besides: Default::default() };
         crate::workflow::review::decide(&project, &mut store, &item, taking).unwrap();
     }
@@ -414,18 +414,18 @@ fn labelled() -> (tempfile::TempDir, Project) {
 fn a_run_that_tells_its_steps_shows_loss_rate_and_time_left() {
     use super::message::Message;
     use crate::domain::split::Tier;
-    use crate::workflow::train::{Event, Heard};
+    use crate::workflow::train::{TrainRunEvent, TrainingEvent};
     let (_folder, project) = project("single");
     let mut bench = Headless::open(project, 80, 24).unwrap();
     bench.press(&["shift-tab", "shift-tab"]);
     bench.app.train.live.running = true;
     let rows = [(Tier::Gold, 2_000), (Tier::Silver, 500), (Tier::Bronze, 0)];
     let mut hear = |event, now| drop(bench.app.update(Message::Training(event), now));
-    hear(Event::Prepared { rows, held_out: (300, 400), leaks: 1 }, 0);
+    hear(TrainRunEvent::Prepared { rows, held_out: (300, 400), leaks: 1 }, 0);
     for step in 1..=60u32 {
         let loss = 2.0 / step as f32;
-        let heard = Heard::Step { step: step as usize, steps: 180, loss, learning_rate: 2e-5 };
-        hear(Event::Heard(heard), u64::from(step) * 1_000);
+        let heard = TrainingEvent::Step { step: step as usize, steps: 180, loss, learning_rate: 2e-5 };
+        hear(TrainRunEvent::Heard(heard), u64::from(step) * 1_000);
     }
     bench.draw();
     let text = bench.text();

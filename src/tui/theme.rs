@@ -7,7 +7,7 @@ use crate::formats::theme::{Colour, Look, ThemeFile, load};
 
 /// What a piece of screen means; how it looks is the theme's affair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub enum StyleRole {
     /// Plain text, and the fallback of every other meaning.
     Text,
     /// Context around what matters.
@@ -38,7 +38,7 @@ pub enum Meaning {
     Border,
 }
 
-impl Meaning {
+impl StyleRole {
     /// All meanings with their names in theme files.
     pub const ALL: [(Self, &str); 14] = [
         (Self::Text, "text"),
@@ -77,11 +77,11 @@ impl Theme {
     /// From a theme file; a meaning that it leaves out looks like text.
     pub fn of(file: &ThemeFile) -> Self {
         let text = file.meaning.get("text").map(style).unwrap_or_default();
-        Self(Meaning::ALL.map(|(_, name)| file.meaning.get(name).map_or(text, style)))
+        Self(StyleRole::ALL.map(|(_, name)| file.meaning.get(name).map_or(text, style)))
     }
 
     /// The style of a meaning.
-    pub fn style(&self, meaning: Meaning) -> Style {
+    pub fn style(&self, meaning: StyleRole) -> Style {
         self.0[meaning as usize]
     }
 }
@@ -120,13 +120,13 @@ mod tests {
     fn every_shipped_theme_gives_every_meaning_a_look_that_is_understood() {
         for (name, _) in SHIPPED {
             let file = load(name).unwrap();
-            for (_, meaning) in Meaning::ALL {
+            for (_, meaning) in StyleRole::ALL {
                 let look = file.meaning.get(meaning).unwrap_or_else(|| panic!("{name} lacks {meaning}"));
                 for named in [&look.fg, &look.bg].into_iter().flatten() {
                     assert!(colour(named).is_some(), "{name}: {meaning}: {named:?}");
                 }
             }
-            assert_eq!(file.meaning.len(), Meaning::ALL.len(), "{name} has a meaning that the program lacks");
+            assert_eq!(file.meaning.len(), StyleRole::ALL.len(), "{name} has a meaning that the program lacks");
         }
     }
 
@@ -136,9 +136,9 @@ mod tests {
         assert!(none.0.iter().all(|style| style.fg.is_none() && style.bg.is_none()));
         for (name, _) in SHIPPED {
             let theme = Theme::resolve(name, false, false).unwrap();
-            let evidence = theme.style(Meaning::Evidence);
+            let evidence = theme.style(StyleRole::Evidence);
             assert!(!evidence.add_modifier.is_empty(), "{name}");
-            assert!(!theme.style(Meaning::Selected).eq(&theme.style(Meaning::Text)), "{name}");
+            assert!(!theme.style(StyleRole::Selected).eq(&theme.style(StyleRole::Text)), "{name}");
         }
     }
 

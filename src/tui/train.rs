@@ -10,7 +10,7 @@ use crate::domain::label::{Run, RunId};
 use crate::domain::split::Tier;
 use crate::formats::project::training::TrainSettings;
 use crate::workflow::Progress;
-use crate::workflow::train::{Epoch, Event, Heard};
+use crate::workflow::train::{Epoch, TrainRunEvent, TrainingEvent};
 pub use experiment::ExperimentState;
 pub use setup::{Begin, Choice, Setup};
 
@@ -98,31 +98,31 @@ pub struct Live {
 
 impl Live {
     /// Takes what the run says.
-    pub fn hear(&mut self, event: Event, now: u64) {
+    pub fn hear(&mut self, event: TrainRunEvent, now: u64) {
         match event {
-            Event::Prepared { rows, held_out, leaks } => {
+            TrainRunEvent::Prepared { rows, held_out, leaks } => {
                 (self.since, self.last) = (now, now);
                 self.rows = rows.to_vec();
                 self.held_out = held_out;
                 self.leaks = leaks;
             }
-            Event::Heard(Heard::Step { step, steps, loss, learning_rate }) => {
+            TrainRunEvent::Heard(TrainingEvent::Step { step, steps, loss, learning_rate }) => {
                 self.last = now;
                 self.losses.push(loss);
                 self.step = Some(Step { step, steps, loss, learning_rate });
             }
-            Event::Heard(Heard::Epoch(epoch)) => {
+            TrainRunEvent::Heard(TrainingEvent::Epoch(epoch)) => {
                 self.last = now;
                 self.epochs.push(epoch);
             }
-            Event::Progress(Progress::Started { what, total, .. }) => self.work = Some((what, 0, total)),
-            Event::Progress(Progress::Advanced(done)) => {
+            TrainRunEvent::Progress(Progress::Started { what, total, .. }) => self.work = Some((what, 0, total)),
+            TrainRunEvent::Progress(Progress::Advanced(done)) => {
                 if let Some(work) = &mut self.work {
                     work.1 = done;
                 }
             }
-            Event::Progress(Progress::Noted(_) | Progress::Spent { .. }) => {}
-            Event::Progress(Progress::Finished) => {
+            TrainRunEvent::Progress(Progress::Noted(_) | Progress::Spent { .. }) => {}
+            TrainRunEvent::Progress(Progress::Finished) => {
                 self.work = None;
                 // What was done before the first step says nothing of the pace of steps.
                 if self.step.is_none() && self.epochs.is_empty() {
@@ -305,8 +305,8 @@ impl TrainState {
 mod tests {
     use super::*;
 
-    fn step(step: usize, loss: f32) -> Event {
-        Event::Heard(Heard::Step { step, steps: 100, loss, learning_rate: 2e-5 })
+    fn step(step: usize, loss: f32) -> TrainRunEvent {
+        TrainRunEvent::Heard(TrainingEvent::Step { step, steps: 100, loss, learning_rate: 2e-5 })
     }
 
     #[test]
@@ -314,7 +314,7 @@ mod tests {
         let mut live = Live::default();
         assert_eq!(live.left(), None);
         let rows = [(Tier::Gold, 10), (Tier::Silver, 0), (Tier::Bronze, 0)];
-        live.hear(Event::Prepared { rows, held_out: (1, 1), leaks: 0 }, 5_000);
+        live.hear(TrainRunEvent::Prepared { rows, held_out: (1, 1), leaks: 0 }, 5_000);
         live.hear(step(10, 0.7), 6_000);
         assert_eq!(live.left(), Some(9_000));
         live.hear(step(100, 0.1), 15_000);

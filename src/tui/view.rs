@@ -19,7 +19,7 @@ use super::app::{App, Screen};
 use super::keymap::Action;
 use super::metrics::View;
 use super::shared::Shared;
-use super::theme::Meaning;
+use super::theme::StyleRole;
 use crate::domain::text;
 
 /// Below this nothing fits.
@@ -29,7 +29,7 @@ const SMALLEST: (u16, u16) = (40, 10);
 pub fn draw(frame: &mut Frame<'_>, app: &App) {
     let area = frame.area();
     let shared = &app.shared;
-    frame.buffer_mut().set_style(area, shared.theme.style(Meaning::Text));
+    frame.buffer_mut().set_style(area, shared.theme.style(StyleRole::Text));
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         let said = format!("{}x{} needed; everything is saved", SMALLEST.0, SMALLEST.1);
         frame.render_widget(Paragraph::new(said), area);
@@ -57,9 +57,9 @@ pub fn draw(frame: &mut Frame<'_>, app: &App) {
 
 fn tabs(app: &App, width: u16) -> Line<'static> {
     let theme = &app.shared.theme;
-    let mut spans = vec![Span::styled(" goldsmith ", theme.style(Meaning::Title))];
+    let mut spans = vec![Span::styled(" goldsmith ", theme.style(StyleRole::Title))];
     for (screen, name) in Screen::ALL {
-        let meaning = if screen == app.screen { Meaning::Selected } else { Meaning::Dim };
+        let meaning = if screen == app.screen { StyleRole::Selected } else { StyleRole::Dim };
         spans.push(Span::styled(format!(" {name} "), theme.style(meaning)));
     }
     let blind = if app.shared.blind { " blind" } else { "" };
@@ -68,7 +68,7 @@ fn tabs(app: &App, width: u16) -> Line<'static> {
     let room = usize::from(width).saturating_sub(used + 1);
     let who = fit(&who, room);
     spans.push(Span::raw(" ".repeat(room.saturating_sub(who.width()) + 1)));
-    spans.push(Span::styled(who, theme.style(Meaning::Dim)));
+    spans.push(Span::styled(who, theme.style(StyleRole::Dim)));
     Line::from(spans)
 }
 
@@ -139,8 +139,8 @@ fn hints(app: &App) -> Line<'static> {
     };
     let mut spans = vec![Span::raw(" ")];
     for (action, what) in wanted.iter().filter(|(action, _)| !map.key(*action).is_empty()) {
-        spans.push(Span::styled(map.key(*action).to_owned(), theme.style(Meaning::Key)));
-        spans.push(Span::styled(format!(" {what}  "), theme.style(Meaning::Dim)));
+        spans.push(Span::styled(map.key(*action).to_owned(), theme.style(StyleRole::Key)));
+        spans.push(Span::styled(format!(" {what}  "), theme.style(StyleRole::Dim)));
     }
     Line::from(spans)
 }
@@ -149,8 +149,8 @@ fn hints(app: &App) -> Line<'static> {
 fn pane<'a>(shared: &Shared, title: &str) -> Block<'a> {
     Block::new()
         .borders(Borders::TOP)
-        .border_style(shared.theme.style(Meaning::Border))
-        .title(Span::styled(format!(" {title} "), shared.theme.style(Meaning::Title)))
+        .border_style(shared.theme.style(StyleRole::Border))
+        .title(Span::styled(format!(" {title} "), shared.theme.style(StyleRole::Title)))
 }
 
 /// Cuts a text to a width, with an ellipsis where something is missing.

@@ -270,7 +270,7 @@ mod tests {
     use crate::domain::agreement::Pull;
     use crate::domain::corpus::{NewDocument, Origin, PatientKey};
     use crate::domain::label::tests::run;
-    use crate::domain::label::{Label, NewProposal, RunKind, Stand, Timestamp};
+    use crate::domain::label::{Judgement, Label, NewProposal, RunKind, Timestamp};
     use crate::domain::sight::Cue;
     use crate::domain::text::Span;
     use crate::workflow::project::init;
@@ -317,7 +317,7 @@ mod tests {
             Self { _folder: folder, project, store, sentences, events: 0 }
         }
 
-        fn stand(&mut self, who: &str, sentence: usize, at: i64, seen: bool, stand: Stand) -> EventId {
+        fn stand(&mut self, who: &str, sentence: usize, at: i64, seen: bool, stand: Judgement) -> EventId {
             self.events += 1;
             let decision = Decision {
                 id: EventId(format!("{:08}", self.events)),
@@ -338,7 +338,7 @@ mod tests {
 
         fn decide(&mut self, who: &str, sentence: usize, at: i64, seen: bool, label: &str) -> EventId {
             let label = Some(Label::parse(label).unwrap());
-            self.stand(who, sentence, at, seen, Stand { label, ..Stand::default() })
+            self.stand(who, sentence, at, seen, Judgement { label, ..Judgement::default() })
         }
 
         fn report(&self) -> Report {
@@ -402,7 +402,7 @@ mod tests {
         study.decide("ann", 2, HOUR / 60, false, "coping_strategy");
         // Flagged a day later.
         study.decide("ann", 3, 0, false, "");
-        let flagged = Stand { label: Some(Label::none()), flagged: true, ..Stand::default() };
+        let flagged = Judgement { label: Some(Label::none()), flagged: true, ..Judgement::default() };
         study.stand("ann", 3, 24 * HOUR, false, flagged);
         // Withdrawn.
         study.decide("ann", 4, 0, false, "");

@@ -5,25 +5,25 @@ use super::project::Project;
 use crate::domain::label::{Annotator, Timestamp};
 use crate::domain::visibility::{Face, Shown};
 pub use crate::store::LogFilter;
-use crate::store::{Audited, LogRow, Person, Store, StoreError, Tampering};
+use crate::store::{ChainAudit, LogRow, PersonTotals, Store, StoreError, Tampering};
 use crate::workflow::refusal::Refusal;
 
 /// What came of looking through the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct AuditReport {
     /// What was found.
-    pub audited: Audited,
+    pub audited: ChainAudit,
     /// The same in plain sentences; empty if all is well.
     pub wrong: Vec<String>,
     /// What to do about it; empty if all is well.
     pub advice: String,
     /// What each annotator did.
-    pub people: Vec<Person>,
+    pub people: Vec<PersonTotals>,
 }
 
 /// An event of the log with the text that it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct LoggedText {
     /// The event.
     pub row: LogRow,
     /// The sentence, where texts are asked for.
@@ -31,7 +31,7 @@ pub struct Entry {
 }
 
 /// Looks through the whole log. `expect` is a link noted earlier, in hexadecimal.
-pub fn look(project: &Project, store: &mut Store, expect: Option<&str>) -> Result<Verdict, WorkflowError> {
+pub fn look(project: &Project, store: &mut Store, expect: Option<&str>) -> Result<AuditReport, WorkflowError> {
     let _span = tracing::info_span!("audit").entered();
     let expect = expect.map(str::trim);
     if let Some(link) = expect.filter(|link| link.len() != 64 || !link.bytes().all(|b| b.is_ascii_hexdigit())) {
@@ -57,7 +57,7 @@ pub fn look(project: &Project, store: &mut Store, expect: Option<&str>) -> Resul
             project.file.store.display()
         ),
     };
-    Ok(Verdict { people: store.people()?, audited, wrong, advice })
+    Ok(AuditReport { people: store.people()?, audited, wrong, advice })
 }
 
 fn sentence(store: &Store, found: &Tampering) -> Result<String, StoreError> {
@@ -90,7 +90,7 @@ pub fn log(
     project: &Project,
     filter: &LogFilter,
     with_text: bool,
-    each: &mut dyn FnMut(Entry) -> Result<(), WorkflowError>,
+    each: &mut dyn FnMut(LoggedText) -> Result<(), WorkflowError>,
 ) -> Result<u64, WorkflowError> {
     let store = project.store_as_it_is()?;
     let order = store.log_order(filter)?;
@@ -105,7 +105,7 @@ pub fn log(
             Some(id) => store.texts(&[id])?.pop().map(|row| row.text),
             None => None,
         };
-        each(Entry { row, text })?;
+        each(LoggedText { row, text })?;
     }
     Ok(order.len() as u64)
 }

@@ -10,17 +10,17 @@ use serde_json::json;
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, import, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin};
-use crate::domain::egress::{Cargo, Gate};
+use crate::domain::egress::{EgressPolicy, Payload};
 use crate::domain::label::{Annotator, Outcome, Run, RunId, RunKind, Timestamp};
-use crate::domain::lineage::Lineage;
-use crate::domain::queue::Filter;
+use crate::domain::lineage::KeyMap;
+use crate::domain::queue::SentenceFilter;
 use crate::domain::record::Record;
 use crate::domain::taxonomy::Taxonomy;
 use crate::formats::bundle::seal::{Keys, Seal, Secret};
 use crate::formats::bundle::signature::{self, Signer};
 use crate::formats::bundle::{Bundle, Header, Item, Note, Proposed, Reader, Writer, without_words};
 use crate::formats::{FormatError, taxonomy};
-use crate::store::{Direction, Insert, Merged, Seen, Selection, Store};
+use crate::store::{EntrySelection, Insert, Merged, SeekDirection, Seen, Store};
 use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// So many events are read or taken in at once, and so many bytes of notes: what waits in memory, and how long others wait for
@@ -143,14 +143,14 @@ pub fn write(
         options.site.as_deref().unwrap_or_default(),
         if options.with_text { "text" } else { ["bare", "comments"][usize::from(options.comments)] }
     );
-    let all = Selection {
+    let all = EntrySelection {
         after: if options.new { store.bundled(&kind)? } else { 0 },
         upto,
         annotator: options.annotator.clone(),
         site: options.site.clone().map(|site| (site != "here" && site != own).then_some(site)),
         without_rewording: false,
     };
-    let selection = Selection { without_rewording: !words, ..all.clone() };
+    let selection = EntrySelection { without_rewording: !words, ..all.clone() };
     let events = store.count_selected(&selection)?;
     let mut written =
         Written { events, site: own.clone(), head: head.clone(), sealed: !seal.is_open(), ..Written::default() };
@@ -197,7 +197,7 @@ pub fn write(
 /// Lines on their way into a file.
 struct Outgoing<'a> {
     options: &'a Options,
-    selection: Selection,
+    selection: EntrySelection,
     writer: Writer<File>,
     written: Written,
     cancel: &'a Cancel,
@@ -223,7 +223,7 @@ impl Outgoing<'_> {
         let ids = store.notes_of(&self.selection)?;
         watch(Progress::Started { what: "writing notes".into(), total: Some(ids.len() as u64), unit: "notes" });
         for chunk in ids.chunks(200) {
-            let mut cargo = Cargo { purpose: "bundle", sentences: Vec::new(), bytes: 0 };
+            let mut cargo = Payload { purpose: "bundle", sentences: Vec::new(), bytes: 0 };
             let mut notes = Vec::new();
             for id in chunk {
                 let (document, sentences) = (store.document(*id)?, store.sentences(*id)?);
@@ -236,7 +236,11 @@ impl Outgoing<'_> {
                 notes.push(Note::new(document, &sentences));
             }
             if !cargo.sentences.is_empty() {
-                store.record_departures(None, now(), vec![Gate::default().into_file(&self.options.out, cargo)])?;
+                store.record_departures(
+                    None,
+                    now(),
+                    vec![EgressPolicy::default().into_file(&self.options.out, cargo)],
+                )?;
             }
             notes.into_iter().try_for_each(|note| self.writer.put(&Item::Note(note)))?;
             watch(Progress::Advanced(self.written.notes));
@@ -295,8 +299,8 @@ fn quotes(store: &Store, content: &str) -> Result<bool, WorkflowError> {
     // A phrase of a few words is everyone's, a whole sentence is not.
     for said in said.map(|said| said.trim()).filter(|said| said.split_whitespace().count() > 2) {
         let long = said.split_whitespace().count() > 5;
-        let filter = Filter { text: format!("{said} "), ..Filter::default() };
-        let ids = store.page(&filter, &Annotator(String::new()), None, Direction::Forward, LOOKED_AT)?;
+        let filter = SentenceFilter { text: format!("{said} "), ..SentenceFilter::default() };
+        let ids = store.page(&filter, &Annotator(String::new()), None, SeekDirection::Forward, LOOKED_AT)?;
         if store.texts(&ids)?.iter().any(|row| row.text.trim() == said || long && row.text.contains(said)) {
             return Ok(true);
         }
@@ -413,7 +417,7 @@ pub fn take_in(
     })??;
     watch(Progress::Finished);
     import::index(store, cancel, watch)?;
-    let disputed = Filter { disputed: Some(project.file.rule()), ..Filter::default() };
+    let disputed = SentenceFilter { disputed: Some(project.file.rule()), ..SentenceFilter::default() };
     taken.disputed = store.count(&disputed, &project.annotator, i64::MAX as u64)?;
     record_run(project, store, &taken, &file, started)?;
     Ok(taken)
@@ -429,7 +433,7 @@ fn survey(
 ) -> Result<(), WorkflowError> {
     let total = Some(taken.header.events);
     watch(Progress::Started { what: "checking the bundle".into(), total, unit: "events" });
-    let lineage = Lineage::of(taxonomy);
+    let lineage = KeyMap::of(taxonomy);
     let mut done = 0_u64;
     while let Some(item) = reader.next()? {
         let Item::Event { record, withheld } = item else { continue };

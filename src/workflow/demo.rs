@@ -14,8 +14,8 @@ use super::{Cancel, WorkflowError, import, new_event_id, new_run_id, now};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::label::{
-    Annotator, Confidence, ConfidenceKind, Decision, Event, Label, NewProposal, Outcome, Run, RunId, RunKind, Source,
-    Stand,
+    Annotator, Confidence, ConfidenceKind, Decision, Event, Judgement, Label, NewProposal, Outcome, Run, RunId,
+    RunKind, Source,
 };
 use crate::domain::quality::Verdict;
 use crate::domain::segment::segment;
@@ -61,7 +61,7 @@ pub struct DemoNote {
 /// One line of the second reader's, the silver or the bronze file; a run's first line describes the run.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Line {
+enum DemoLine {
     Run {
         run: serde_json::Value,
     },
@@ -94,7 +94,7 @@ enum Line {
     },
 }
 
-fn lines(text: &str) -> Result<Vec<Line>, WorkflowError> {
+fn lines(text: &str) -> Result<Vec<DemoLine>, WorkflowError> {
     text.lines()
         .filter(|line| !line.trim().is_empty())
         .map(|line| {
@@ -167,7 +167,7 @@ fn untag(tagged: &str) -> (String, Vec<(usize, CategoryKey)>) {
 }
 
 /// Builds the demo project in an empty or new folder and trains the default classifier.
-pub fn build(folder: &Path, watch: &mut dyn FnMut(train::Event)) -> Result<(Project, Trained), WorkflowError> {
+pub fn build(folder: &Path, watch: &mut dyn FnMut(train::TrainRunEvent)) -> Result<(Project, Trained), WorkflowError> {
     let _span = tracing::info_span!("demo").entered();
     let file = project::init(folder, "ad-signs")?;
     // Whoever looks around sees everywhere what machines and the made-up experts say.
@@ -199,7 +199,7 @@ fn fill(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
             at: now(),
             annotator: Annotator(annotator.to_owned()),
             sentence,
-            stand: Stand { label: Some(label), ..Stand::default() },
+            stand: Judgement { label: Some(label), ..Judgement::default() },
             took: None,
             in_sight: Some(InSight::NOTHING),
             proposal: None,
@@ -215,7 +215,7 @@ fn fill(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
         }
     }
     for line in lines(SECOND)? {
-        if let Line::Second { note, position, annotator, label } = line {
+        if let DemoLine::Second { note, position, annotator, label } = line {
             events.extend(sentence(&note, position).map(|id| decide(&annotator, id, label)));
         }
     }
@@ -225,7 +225,7 @@ fn fill(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
     let proposals: Vec<NewProposal> = silver
         .into_iter()
         .filter_map(|line| match line {
-            Line::Silver { note, position, label, confidence, probabilities, rationale, evidence } => {
+            DemoLine::Silver { note, position, label, confidence, probabilities, rationale, evidence } => {
                 Some(NewProposal {
                     sentence: sentence(&note, position)?,
                     label,
@@ -250,12 +250,12 @@ fn fill(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
     Ok(())
 }
 
-fn fill_bronze(project: &Project, store: &mut Store, run: &RunId, lines: Vec<Line>) -> Result<(), WorkflowError> {
+fn fill_bronze(project: &Project, store: &mut Store, run: &RunId, lines: Vec<DemoLine>) -> Result<(), WorkflowError> {
     let rows: Vec<NewBronze> = lines
         .into_iter()
         .enumerate()
         .filter_map(|(i, line)| match line {
-            Line::Bronze { text, target, kind, brief, verdicts } => Some(NewBronze {
+            DemoLine::Bronze { text, target, kind, brief, verdicts } => Some(NewBronze {
                 document: NewDocument {
                     patient: PatientKey(format!("synthetic/demo/{i}")),
                     external_id: format!("{run}/{target}/{i}"),
@@ -276,12 +276,12 @@ fn fill_bronze(project: &Project, store: &mut Store, run: &RunId, lines: Vec<Lin
     Ok(store.add_bronze(run, &rows, &project.file.split)?)
 }
 
-fn run_and_lines(text: &str) -> Result<(Option<serde_json::Value>, Vec<Line>), WorkflowError> {
+fn run_and_lines(text: &str) -> Result<(Option<serde_json::Value>, Vec<DemoLine>), WorkflowError> {
     let mut run = None;
     let mut rest = Vec::new();
     for line in lines(text)? {
         match line {
-            Line::Run { run: config } => run = Some(config),
+            DemoLine::Run { run: config } => run = Some(config),
             other => rest.push(other),
         }
     }

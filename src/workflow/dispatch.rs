@@ -18,16 +18,19 @@ use sha2::{Digest, Sha256};
 use self::worker::{LOOK, Pace, Parcel, Returned, Shared, work};
 use super::{Cancel, Progress, Watch, WorkflowError, now};
 use crate::domain::corpus::SentenceId;
-use crate::domain::egress::{Cargo, Departure, Gate};
+use crate::domain::egress::{EgressPolicy, EgressRecord, Payload};
 use crate::domain::label::RunId;
 use crate::domain::spending::{Budget, Prices, Spending};
-use crate::llm::{Choice, Choose, LlmError, Model, Reply, Request, Role, Sampling, Shape, Turn, Usage};
+use crate::llm::{
+    AnswerFormat, ChatMessage, Choice, Choose, DecodingParams, LanguageModel, LlmError, Reply, Role, Usage,
+    WriteRequest,
+};
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// How hard a model may be asked.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
+pub struct RateLimits {
     /// Requests under way at once.
     pub concurrency: usize,
     /// 0 for no limit.
@@ -44,7 +47,7 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ask {
     /// To write.
-    Write(Request),
+    Write(WriteRequest),
     /// To choose.
     Choose(Choose),
 }
@@ -72,7 +75,7 @@ impl Said {
 
 /// One request of a job.
 #[derive(Clone, Debug)]
-pub struct Errand<T> {
+pub struct JobRequest<T> {
     /// What the job knows it by.
     pub tag: T,
     /// What is asked.
@@ -84,9 +87,9 @@ pub struct Errand<T> {
 }
 
 /// What a job wants next.
-pub enum Next<T> {
+pub enum NextRequest<T> {
     /// To ask this.
-    Ask(Box<Errand<T>>),
+    Ask(Box<JobRequest<T>>),
     /// To see what comes back first.
     Wait,
     /// Nothing more.
@@ -99,7 +102,7 @@ pub trait Job {
     type Tag;
 
     /// The next errand. Called until it says `Wait` or `Done`, and again when something has come back.
-    fn next(&mut self, store: &mut Store) -> Result<Next<Self::Tag>, WorkflowError>;
+    fn next(&mut self, store: &mut Store) -> Result<NextRequest<Self::Tag>, WorkflowError>;
 
     /// Takes an answer, or why there will be none; what it returns is asked before anything new.
     fn take(
@@ -107,7 +110,7 @@ pub trait Job {
         store: &mut Store,
         tag: Self::Tag,
         said: Result<Said, String>,
-    ) -> Result<Vec<Errand<Self::Tag>>, WorkflowError>;
+    ) -> Result<Vec<JobRequest<Self::Tag>>, WorkflowError>;
 
     /// Writes what has been taken since the last time.
     fn flush(&mut self, store: &mut Store) -> Result<(), WorkflowError>;
@@ -118,7 +121,7 @@ pub trait Job {
 
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum JobEnd {
     /// The job wanted nothing more.
     Finished,
     /// A person stopped it.
@@ -132,22 +135,22 @@ pub enum Ended {
 /// All that dispatching needs to know.
 pub struct Dispatch<'a> {
     /// The model.
-    pub model: Arc<dyn Model>,
+    pub model: Arc<dyn LanguageModel>,
     /// How hard it may be asked.
-    pub limits: Limits,
+    pub limits: RateLimits,
     /// What may be spent.
     pub budget: Budget,
     /// At which prices.
     pub prices: Prices,
     /// Where text may go.
-    pub gate: &'a Gate,
+    pub gate: &'a EgressPolicy,
     /// The run.
     pub run: &'a RunId,
 }
 
 /// What is known of a parcel that is out.
-struct Out<T> {
-    errand: Errand<T>,
+struct InFlight<T> {
+    errand: JobRequest<T>,
     keys: Vec<[u8; 32]>,
     departure: Option<i64>,
     bytes: usize,
@@ -168,7 +171,7 @@ const SETTLE: Duration = Duration::from_millis(250);
 /// The kept form of an answer to one ask.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Kept {
+enum CachedReply {
     Written(Reply),
     Chosen(Choice),
 }
@@ -180,7 +183,7 @@ pub fn dispatch<J: Job>(
     job: &mut J,
     cancel: &Cancel,
     watch: &mut Watch<'_>,
-) -> Result<Ended, WorkflowError> {
+) -> Result<JobEnd, WorkflowError> {
     let shared = Arc::new(Shared {
         model: setup.model.clone(),
         limits: setup.limits,
@@ -203,7 +206,7 @@ pub fn dispatch<J: Job>(
     drop(back);
     store.lean()?;
     let spending = store.spending(setup.run)?;
-    let mut desk = Desk {
+    let mut desk = Dispatcher {
         setup,
         cancel,
         shared,
@@ -233,18 +236,18 @@ pub fn dispatch<J: Job>(
 }
 
 /// The calling thread's side.
-struct Desk<'a, T> {
+struct Dispatcher<'a, T> {
     setup: &'a Dispatch<'a>,
     cancel: &'a Cancel,
     shared: Arc<Shared>,
     runtime: tokio::runtime::Handle,
     to_workers: Option<tokio::sync::mpsc::Sender<Parcel>>,
     returned: Receiver<Returned>,
-    out: rustc_hash::FxHashMap<u64, Out<T>>,
+    out: rustc_hash::FxHashMap<u64, InFlight<T>>,
     /// To be asked before anything new.
-    waiting: VecDeque<(Errand<T>, bool)>,
+    waiting: VecDeque<(JobRequest<T>, bool)>,
     /// Failed all attempts while the server may have been away; asked once more when it answers again.
-    put_off: Vec<(Errand<T>, String)>,
+    put_off: Vec<(JobRequest<T>, String)>,
     number: u64,
     spending: Spending,
     /// Milliseconds that earlier sessions of the run took.
@@ -260,17 +263,17 @@ struct Desk<'a, T> {
     keep: Vec<([u8; 32], String)>,
 }
 
-impl<T> Desk<'_, T> {
+impl<T> Dispatcher<'_, T> {
     fn run<J: Job<Tag = T>>(
         &mut self,
         store: &mut Store,
         job: &mut J,
         watch: &mut Watch<'_>,
-    ) -> Result<Ended, WorkflowError> {
+    ) -> Result<JobEnd, WorkflowError> {
         let mut settled = Instant::now();
         let mut end = None;
         loop {
-            if end == Some(Ended::Finished) && !self.waiting.is_empty() {
+            if end == Some(JobEnd::Finished) && !self.waiting.is_empty() {
                 // An answer to the last of them made more to ask.
                 end = None;
             }
@@ -281,7 +284,7 @@ impl<T> Desk<'_, T> {
                 && let Some(end) = end.take()
             {
                 // What was put off gets its second chance once everything else is done.
-                if end == Ended::Finished && !self.put_off.is_empty() {
+                if end == JobEnd::Finished && !self.put_off.is_empty() {
                     if !self.is_there(store)? {
                         return Ok(self.given_up(self.put_off[0].1.clone()));
                     }
@@ -300,7 +303,7 @@ impl<T> Desk<'_, T> {
             }
             if self.cancel.is_cancelled() {
                 self.call_in(store, job)?;
-                return Ok(end.filter(|end| *end != Ended::Finished).unwrap_or(Ended::Stopped));
+                return Ok(end.filter(|end| *end != JobEnd::Finished).unwrap_or(JobEnd::Stopped));
             }
             if settled.elapsed() >= SETTLE || self.keep.len() >= self.setup.limits.concurrency.clamp(1, 16) {
                 self.settle(store, job)?;
@@ -313,23 +316,23 @@ impl<T> Desk<'_, T> {
     }
 
     /// Prepares errands until enough are out; returns how the run is to end when nothing more is to be asked.
-    fn fill<J: Job<Tag = T>>(&mut self, store: &mut Store, job: &mut J) -> Result<Option<Ended>, WorkflowError> {
+    fn fill<J: Job<Tag = T>>(&mut self, store: &mut Store, job: &mut J) -> Result<Option<JobEnd>, WorkflowError> {
         let most = 2 * self.setup.limits.concurrency.max(1);
-        let mut batch: Vec<Out<T>> = Vec::new();
+        let mut batch: Vec<InFlight<T>> = Vec::new();
         let mut end = None;
         while self.out.len() + batch.len() < most && !self.cancel.is_cancelled() {
             let (errand, second) = match self.waiting.pop_front() {
                 Some(first) => first,
                 None => match job.next(store)? {
-                    Next::Ask(errand) => (*errand, false),
+                    NextRequest::Ask(errand) => (*errand, false),
                     // A job that waits for nothing is done.
-                    Next::Wait if self.out.is_empty() && batch.is_empty() => {
-                        end = Some(Ended::Finished);
+                    NextRequest::Wait if self.out.is_empty() && batch.is_empty() => {
+                        end = Some(JobEnd::Finished);
                         break;
                     }
-                    Next::Wait => break,
-                    Next::Done => {
-                        end = Some(Ended::Finished);
+                    NextRequest::Wait => break,
+                    NextRequest::Done => {
+                        end = Some(JobEnd::Finished);
                         break;
                     }
                 },
@@ -356,26 +359,26 @@ impl<T> Desk<'_, T> {
             if let Some(why) = forbids {
                 self.waiting.push_front((errand, second));
                 if self.out.is_empty() && batch.is_empty() {
-                    end = Some(Ended::Budget(why));
+                    end = Some(JobEnd::Budget(why));
                 }
                 break;
             }
             let bytes = text_bytes(&errand.ask);
-            batch.push(Out { errand, keys, departure: None, bytes, read, written, second });
+            batch.push(InFlight { errand, keys, departure: None, bytes, read, written, second });
         }
         self.send(store, batch)?;
         Ok(end)
     }
 
     /// Writes down what is about to leave, then hands it to the workers.
-    fn send(&mut self, store: &mut Store, mut batch: Vec<Out<T>>) -> Result<(), WorkflowError> {
-        let mut departures: VecDeque<Departure> = VecDeque::new();
+    fn send(&mut self, store: &mut Store, mut batch: Vec<InFlight<T>>) -> Result<(), WorkflowError> {
+        let mut departures: VecDeque<EgressRecord> = VecDeque::new();
         if let Some(host) = self.setup.model.host() {
             let mut cleared = Vec::with_capacity(batch.len());
             for out in &batch {
                 let bytes = out.bytes;
                 let (purpose, sentences) = (out.errand.purpose, out.errand.sentences.clone());
-                match self.setup.gate.clear(host, Cargo { purpose, sentences, bytes }) {
+                match self.setup.gate.clear(host, Payload { purpose, sentences, bytes }) {
                     Ok(clearance) => cleared.push(clearance),
                     Err(refusal) => {
                         let sentences = &out.errand.sentences;
@@ -388,7 +391,7 @@ impl<T> Desk<'_, T> {
         }
         for mut out in batch.drain(..) {
             let departure = departures.pop_front();
-            out.departure = departure.as_ref().map(Departure::id);
+            out.departure = departure.as_ref().map(EgressRecord::id);
             self.number += 1;
             let (number, ask) = (self.number, out.errand.ask.clone());
             let tokens = out.read + out.written;
@@ -408,7 +411,7 @@ impl<T> Desk<'_, T> {
         store: &mut Store,
         job: &mut J,
         wait: Duration,
-    ) -> Result<Option<(bool, Option<Ended>)>, WorkflowError> {
+    ) -> Result<Option<(bool, Option<JobEnd>)>, WorkflowError> {
         if self.out.is_empty() {
             return Ok(None);
         }
@@ -417,7 +420,7 @@ impl<T> Desk<'_, T> {
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => {
                 self.out.clear();
-                Ok(Some((false, Some(Ended::Halted("the workers ended without a word".into())))))
+                Ok(Some((false, Some(JobEnd::Halted("the workers ended without a word".into())))))
             }
         }
     }
@@ -427,7 +430,7 @@ impl<T> Desk<'_, T> {
         store: &mut Store,
         job: &mut J,
         returned: Returned,
-    ) -> Result<Option<Ended>, WorkflowError> {
+    ) -> Result<Option<JobEnd>, WorkflowError> {
         let Some(out) = self.out.remove(&returned.number) else {
             return Ok(None);
         };
@@ -438,7 +441,7 @@ impl<T> Desk<'_, T> {
             Err(error) => format!("failed: {error}"),
         };
         self.ended.extend(out.departure.map(|id| (id, outcome)));
-        let Out { errand, keys, second, bytes, .. } = out;
+        let InFlight { errand, keys, second, bytes, .. } = out;
         let more = match returned.said {
             Ok(said) => {
                 self.away = 0;
@@ -465,7 +468,7 @@ impl<T> Desk<'_, T> {
                 }
             }
             Err(LlmError::Stopped) => Vec::new(),
-            Err(fatal) => return Ok(Some(Ended::Halted(fatal.to_string()))),
+            Err(fatal) => return Ok(Some(JobEnd::Halted(fatal.to_string()))),
         };
         self.waiting.extend(more.into_iter().map(|errand| (errand, false)));
         Ok(None)
@@ -474,15 +477,15 @@ impl<T> Desk<'_, T> {
     /// Whether the server answers at all. When requests fail one after the other, a request without a word of a note tells
     /// whether the server is away or these requests are what it cannot bear.
     fn is_there(&mut self, store: &mut Store) -> Result<bool, WorkflowError> {
-        let request = Request {
-            turns: vec![Turn::new(Role::User, "Say hello.")],
-            shape: Shape::Text,
-            sampling: Sampling::greedy(8),
+        let request = WriteRequest {
+            turns: vec![ChatMessage::new(Role::User, "Say hello.")],
+            shape: AnswerFormat::Text,
+            sampling: DecodingParams::greedy(8),
             logprobs: false,
         };
         let mut departure = None;
         if let Some(host) = self.setup.model.host() {
-            let cargo = Cargo { purpose: "probe", sentences: Vec::new(), bytes: request.turns[0].content.len() };
+            let cargo = Payload { purpose: "probe", sentences: Vec::new(), bytes: request.turns[0].content.len() };
             let cleared = self.setup.gate.clear(host, cargo).map_err(LlmError::Refused)?;
             departure = store.record_departures(Some(self.setup.run), now(), vec![cleared])?.pop();
         }
@@ -509,8 +512,8 @@ impl<T> Desk<'_, T> {
     }
 
     /// How a run ends that cannot go on, unless a person wanted it to end.
-    fn given_up(&self, why: String) -> Ended {
-        if self.cancel.is_cancelled() { Ended::Stopped } else { Ended::Halted(why) }
+    fn given_up(&self, why: String) -> JobEnd {
+        if self.cancel.is_cancelled() { JobEnd::Stopped } else { JobEnd::Halted(why) }
     }
 
     /// After a wish to stop: hears out what is under way, for a while.
@@ -586,8 +589,8 @@ fn kept(store: &Store, keys: &[[u8; 32]], ask: &Ask) -> Result<Option<Said>, Wor
             return Ok(None);
         };
         match (serde_json::from_str(&text), ask) {
-            (Ok(Kept::Written(reply)), Ask::Write(_)) => return Ok(Some(Said::Written(reply))),
-            (Ok(Kept::Chosen(choice)), Ask::Choose(_)) => choices.push(choice),
+            (Ok(CachedReply::Written(reply)), Ask::Write(_)) => return Ok(Some(Said::Written(reply))),
+            (Ok(CachedReply::Chosen(choice)), Ask::Choose(_)) => choices.push(choice),
             _ => return Ok(None),
         }
     }
@@ -595,9 +598,9 @@ fn kept(store: &Store, keys: &[[u8; 32]], ask: &Ask) -> Result<Option<Said>, Wor
 }
 
 fn keep(keys: &[[u8; 32]], said: &Said) -> Vec<([u8; 32], String)> {
-    let kept: Vec<Kept> = match said {
-        Said::Written(reply) => vec![Kept::Written(reply.clone())],
-        Said::Chosen(choices) => choices.iter().cloned().map(Kept::Chosen).collect(),
+    let kept: Vec<CachedReply> = match said {
+        Said::Written(reply) => vec![CachedReply::Written(reply.clone())],
+        Said::Chosen(choices) => choices.iter().cloned().map(CachedReply::Chosen).collect(),
     };
     keys.iter().zip(kept).filter_map(|(key, kept)| Some((*key, serde_json::to_string(&kept).ok()?))).collect()
 }

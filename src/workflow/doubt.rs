@@ -17,7 +17,7 @@ use super::metrics::Board;
 use super::project::Project;
 use super::train;
 use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
-use crate::classifier::{Example, Learner, Mode};
+use crate::classifier::{Example, Mode, Trainer};
 use crate::domain::confident::{self, Doubt, Suspect};
 use crate::domain::corpus::{PatientKey, SentenceId};
 use crate::domain::gold::GoldReal;
@@ -175,7 +175,7 @@ type Rows = FxHashMap<SentenceId, Vec<f64>>;
 /// What there is to do.
 struct Work<'a> {
     project: &'a Project,
-    learner: &'a Learner,
+    learner: &'a Trainer,
     gold: &'a [GoldReal],
     asked: &'a BTreeMap<SentenceId, Asked>,
     options: &'a Options,
@@ -306,7 +306,7 @@ mod tests {
     use super::*;
     use crate::domain::corpus::{NewDocument, Origin};
     use crate::domain::label::tests::run;
-    use crate::domain::label::{Annotator, Decision, Event, EventId, NewProposal, Stand, Timestamp};
+    use crate::domain::label::{Annotator, Decision, Event, EventId, Judgement, NewProposal, Timestamp};
     use crate::domain::text::Span;
     use crate::workflow::project::init;
 
@@ -365,7 +365,7 @@ mod tests {
                 at: Timestamp(id.0),
                 annotator: Annotator("ann".into()),
                 sentence: *id,
-                stand: Stand { label: Some(label(kind)), ..Stand::default() },
+                stand: Judgement { label: Some(label(kind)), ..Judgement::default() },
                 took: None,
                 in_sight: Some(crate::domain::sight::InSight::NOTHING),
                 proposal: None,

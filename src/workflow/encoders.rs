@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError};
-use crate::classifier::{Encoder, Learner, Threads};
+use crate::classifier::{Encoder, Threads, Trainer};
 use crate::formats::project::training::TrainSettings;
 use crate::llm::hub::{Hub, HubError};
 use crate::store::Store;
@@ -177,7 +177,7 @@ fn fetch_file(hub: &Hub, name: &str, file: &str, watch: &mut Watch<'_>) -> Resul
 /// a person stops it, what is computed is kept.
 pub fn embed(
     store: &mut Store,
-    learner: &Learner,
+    learner: &Trainer,
     texts: &[&str],
     cancel: &Cancel,
     watch: &mut Watch<'_>,

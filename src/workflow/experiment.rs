@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use super::project::Project;
-use super::train::{Heard, chosen_label};
+use super::train::{TrainingEvent, chosen_label};
 use super::{Cancel, Progress, WorkflowError, encoders, now};
 use crate::domain::experiment::{Cell, Mix, Report, Task, Trained};
 use crate::domain::label::{Label, RunId, Timestamp};
@@ -214,7 +214,7 @@ fn fit(grid: &Grid<'_>, at: usize, cancel: &Cancel) -> Result<Option<Fitted>, Wo
     let (mut passes, mut stopped) = (0, false);
     let (outputs, mode) = grid.outputs(cell.task);
     let model = grid.learner(cell)?.fit(&outputs, mode, &data.train, &data.validation, cell.seed, &mut |heard| {
-        if let Heard::Epoch(epoch) = heard {
+        if let TrainingEvent::Epoch(epoch) = heard {
             passes = epoch.epoch;
         }
         stopped = cancel.is_cancelled();

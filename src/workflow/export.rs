@@ -29,7 +29,7 @@ const FILES: [&str; 8] = [
 ];
 
 /// What goes into a card.
-struct Card<'a> {
+struct ModelCard<'a> {
     project: &'a Project,
     described: &'a Value,
     card: &'a Value,
@@ -72,7 +72,7 @@ pub fn model(project: &Project, store: &Store, folder: &Path, out: &Path) -> Res
     let run = card["run"].as_str().map(|run| RunId(run.to_owned()));
     let scored = run.and_then(|run| board.score(project, &run, project.file.bootstrap));
     let report = scored.as_ref().map(|scored| &scored.report).filter(|report| report.sentences > 0);
-    let text = Card { project, described: &described, card: &card, outputs: model.outputs(), report }.text();
+    let text = ModelCard { project, described: &described, card: &card, outputs: model.outputs(), report }.text();
     let fail = |cause: std::io::Error| WorkflowError::Folder { path: out.into(), cause };
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let staged = tempfile::Builder::new().prefix(".export-").tempdir_in(parent).map_err(fail)?;
@@ -84,7 +84,7 @@ pub fn model(project: &Project, store: &Store, folder: &Path, out: &Path) -> Res
     Ok(out.into())
 }
 
-impl Card<'_> {
+impl ModelCard<'_> {
     /// The card, as the hub has it: a head in YAML, then Markdown.
     fn text(&self) -> String {
         let licence = self.described["licence"].as_str();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
-use super::dispatch::{Dispatch, Ended, dispatch};
+use super::dispatch::{Dispatch, JobEnd, dispatch};
 use super::metrics::Board;
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, label, models, runs, train};
@@ -26,7 +26,7 @@ use crate::domain::spending::{Budget, Spending};
 use crate::domain::split::Split;
 use crate::domain::taxonomy::Taxonomy;
 use crate::formats::project::language::{Agreement, GenerateSettings, ModelSettings, Provider, Quota};
-use crate::llm::Sampling;
+use crate::llm::DecodingParams;
 use crate::llm::prompt::{Brief, LabelPrompt, Shot, Task, WritePrompt, guideline_shots};
 use crate::store::Store;
 use job::GenerateJob;
@@ -69,7 +69,7 @@ pub struct Report {
     /// The model's name.
     pub model: String,
     /// How it ended.
-    pub ended: Ended,
+    pub ended: JobEnd,
     /// Each category.
     pub targets: Vec<Target>,
     /// Why sentences did not pass: check and how often.
@@ -258,7 +258,7 @@ pub fn forecast(project: &Project, store: &Store, options: &Options) -> Result<(
     let quotas = quotas(taxonomy, &options.settings, &gold, &options.categories);
     let target = quotas.first().and_then(|(key, _)| key.clone());
     let brief = Brief::draw(taxonomy, target, 12, options.settings.seed);
-    let request = WritePrompt::new(taxonomy, real).write(taxonomy, &brief, Sampling::greedy(1));
+    let request = WritePrompt::new(taxonomy, real).write(taxonomy, &brief, DecodingParams::greedy(1));
     let turns: Vec<String> = request.turns.iter().map(|t| format!("[{:?}]\n{}", t.role, t.content)).collect();
     Ok((quotas, turns.join("\n\n")))
 }

@@ -11,7 +11,7 @@ use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, new_event_id, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::label::{
-    Annotator, Decision, Event, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Stand,
+    Annotator, Decision, Event, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source,
 };
 use crate::domain::segment::segment;
 use crate::domain::sight::InSight;
@@ -363,7 +363,7 @@ impl Importer<'_> {
                 at: now(),
                 annotator: annotator.clone(),
                 sentence,
-                stand: Stand { label: Some(label), ..Stand::default() },
+                stand: Judgement { label: Some(label), ..Judgement::default() },
                 took: None,
                 in_sight,
                 proposal: None,

@@ -8,12 +8,12 @@ mod job;
 
 use serde_json::json;
 
-use super::dispatch::{Dispatch, Ended, dispatch};
+use super::dispatch::{Dispatch, JobEnd, dispatch};
 use super::metrics::Board;
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, models, now, runs};
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::egress::Cargo;
+use crate::domain::egress::Payload;
 use crate::domain::gold::GoldReal;
 use crate::domain::label::{Label, Outcome, Run, RunId, RunKind};
 use crate::domain::phi::screen;
@@ -24,7 +24,7 @@ use crate::formats::project::language::{
     AnswerBy, Explain, FewShotBy, LabelSettings, ModelSettings, PhiPolicy, Provider,
 };
 use crate::llm::prompt::{LabelPrompt, Shot, Style, Task, guideline_shots};
-use crate::llm::{Card, Shape, chat};
+use crate::llm::{AnswerFormat, ModelInfo, chat};
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use job::LabelJob;
@@ -67,7 +67,7 @@ pub struct Report {
     /// The model's name.
     pub model: String,
     /// How it ended.
-    pub ended: Ended,
+    pub ended: JobEnd,
     /// Sentences that have a label of the run by now.
     pub labelled: u64,
     /// Sentences that failed.
@@ -173,7 +173,7 @@ fn balanced(gold: &[GoldReal], most: usize, seed: u64) -> Vec<&GoldReal> {
 }
 
 /// The configuration that a run is known by: whatever could change an answer, and nothing else.
-fn config(card: &Card, plan: &Plan, settings: &LabelSettings) -> String {
+fn config(card: &ModelInfo, plan: &Plan, settings: &LabelSettings) -> String {
     json!({
         "model": card.identity,
         "prompt": plan.prompt.hash(),
@@ -371,7 +371,7 @@ pub fn forecast(project: &Project, store: &Store, options: &Options) -> Result<F
     let mut prompt: Vec<String> = request.turns.iter().map(|t| format!("[{:?}]\n{}", t.role, t.content)).collect();
     if choice {
         prompt.push(format!("(answers to choose between: {})", plan.prompt.options().join(" ")));
-    } else if let Shape::Object(_) = request.shape {
+    } else if let AnswerFormat::Object(_) = request.shape {
         prompt.push(crate::llm::reply::describe(&request.shape).unwrap_or_default());
     }
     let micros = prices.known().then(|| prices.micros(read, written));
@@ -420,10 +420,10 @@ pub fn export_batch(
         };
         after = *last;
         let asks = job::asks(store, &plan, &options.settings, &store.unlabelled_of(&run.id, &ids)?)?;
-        let mut cargo = Cargo { purpose: "batch file", sentences: Vec::new(), bytes: 0 };
+        let mut cargo = Payload { purpose: "batch file", sentences: Vec::new(), bytes: 0 };
         for (id, ask, shows) in asks {
             let request = plan.prompt.write(&[ask], job::sampling(&options.settings, 0), true);
-            let line = chat::batch_line(&batch_id(&run.id, id), model, &request, chat::Format::JsonSchema);
+            let line = chat::batch_line(&batch_id(&run.id, id), model, &request, chat::ResponseFormat::JsonSchema);
             cargo.bytes += line.len() + 1;
             cargo.sentences.extend(shows);
             writeln!(out, "{line}").map_err(fail)?;
@@ -450,7 +450,7 @@ fn batch_run(
     model: &str,
 ) -> Result<Run, WorkflowError> {
     let kind = if options.settings.binary { RunKind::Screen } else { RunKind::Label };
-    let card = Card {
+    let card = ModelInfo {
         name: model.to_owned(),
         provider: "batch".into(),
         identity: format!("batch:{url} {model}"),

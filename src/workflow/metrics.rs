@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::WorkflowError;
 use super::project::Project;
 use crate::domain::corpus::{Origin, PatientKey, SentenceId};
-use crate::domain::gold::{Case, GoldReal, Rule, Settled, Vote};
+use crate::domain::gold::{GoldReal, GoldRule, GoldStatus, HumanLabels, Vote};
 use crate::domain::label::{Label, Outcome, RunId, Source};
 use crate::domain::metrics::{Confusion, Pair, Report, confused, report};
 use crate::domain::sight::Blindness;
@@ -15,13 +15,13 @@ use crate::domain::split::Split;
 use crate::domain::statistics::Bootstrap;
 use crate::domain::taxonomy::{Selection, Taxonomy};
 use crate::domain::visibility::{Face, Facts, Shown};
-use crate::store::{Changes, Store};
+use crate::store::{ReadMark, Store};
 
 /// One sentence's gold as the board holds it.
-struct Entry {
+struct SettledSentence {
     patient: u32,
     origin: Origin,
-    case: Case,
+    case: HumanLabels,
     settled: Option<(u64, Blindness)>,
 }
 
@@ -30,7 +30,7 @@ const ANY: u64 = 1 << 63;
 
 /// What a run proposed.
 #[derive(Default)]
-struct Proposed {
+struct RunLabels {
     source: Option<Source>,
     /// It only says whether there is a category.
     binary: bool,
@@ -49,9 +49,9 @@ struct Patient {
 /// Everything that scores are made of; see [`Board::refresh`].
 #[derive(Default)]
 pub struct Board {
-    mark: Changes,
-    gold: FxHashMap<SentenceId, Entry>,
-    runs: BTreeMap<RunId, Proposed>,
+    mark: ReadMark,
+    gold: FxHashMap<SentenceId, SettledSentence>,
+    runs: BTreeMap<RunId, RunLabels>,
     patients: FxHashMap<u32, Patient>,
     synthetic: Vec<(SentenceId, u64)>,
 }
@@ -104,7 +104,7 @@ impl Board {
         let since = self.mark.event;
         self.mark.event = store.gold_since(since, |row| {
             unknown |= !patients.contains_key(&row.patient);
-            let Case { votes, flags, .. } = &mut entry(gold, row.sentence, row.patient, row.origin).case;
+            let HumanLabels { votes, flags, .. } = &mut entry(gold, row.sentence, row.patient, row.origin).case;
             votes.retain(|vote| vote.annotator != row.annotator);
             flags.retain(|annotator| *annotator != row.annotator);
             if row.flagged {
@@ -163,7 +163,7 @@ impl Board {
     /// if this site has none.
     pub fn latest(&self, source: Source) -> Option<&RunId> {
         let newest = |elsewhere| {
-            let fits = |run: &Proposed| run.source == Some(source) && !run.binary && run.elsewhere == Some(elsewhere);
+            let fits = |run: &RunLabels| run.source == Some(source) && !run.binary && run.elsewhere == Some(elsewhere);
             self.runs.iter().rev().find(|(_, run)| fits(run)).map(|(id, _)| id)
         };
         newest(false).or_else(|| newest(true))
@@ -230,7 +230,7 @@ impl Board {
     }
 
     /// How much gold there is.
-    pub fn gold_counts(&self, taxonomy: &Taxonomy, rule: Rule) -> GoldCounts {
+    pub fn gold_counts(&self, taxonomy: &Taxonomy, rule: GoldRule) -> GoldCounts {
         let mut counts = GoldCounts { by_category: vec![0; taxonomy.categories().len() + 1], ..GoldCounts::default() };
         for entry in self.gold.values().filter(|entry| entry.origin == Origin::Real) {
             match entry.settled {
@@ -238,7 +238,7 @@ impl Board {
                     counts.settled += 1;
                     count_bits(bits, &mut counts.by_category);
                 }
-                None if entry.case.settle(rule) == Settled::Disputed => counts.disputed += 1,
+                None if entry.case.settle(rule) == GoldStatus::Disputed => counts.disputed += 1,
                 None => {}
             }
         }
@@ -246,8 +246,8 @@ impl Board {
     }
 
     /// Whether experts dispute a sentence.
-    pub fn is_disputed(&self, sentence: SentenceId, rule: Rule) -> bool {
-        self.gold.get(&sentence).is_some_and(|entry| entry.case.settle(rule) == Settled::Disputed)
+    pub fn is_disputed(&self, sentence: SentenceId, rule: GoldRule) -> bool {
+        self.gold.get(&sentence).is_some_and(|entry| entry.case.settle(rule) == GoldStatus::Disputed)
     }
 
     /// How many synthetic sentences were written for *None* and each category.
@@ -258,7 +258,7 @@ impl Board {
     }
 
     /// How far the board has read.
-    pub fn mark(&self) -> Changes {
+    pub fn mark(&self) -> ReadMark {
         self.mark
     }
 
@@ -293,7 +293,7 @@ impl Board {
     }
 
     /// All that people say of a sentence.
-    pub fn case(&self, sentence: SentenceId) -> Option<&Case> {
+    pub fn case(&self, sentence: SentenceId) -> Option<&HumanLabels> {
         self.gold.get(&sentence).map(|entry| &entry.case)
     }
 
@@ -339,8 +339,18 @@ impl Board {
 }
 
 /// What is known of a sentence, or that nothing is.
-fn entry(gold: &mut FxHashMap<SentenceId, Entry>, sentence: SentenceId, patient: u32, origin: Origin) -> &mut Entry {
-    gold.entry(sentence).or_insert_with(|| Entry { patient, origin, case: Case::default(), settled: None })
+fn entry(
+    gold: &mut FxHashMap<SentenceId, SettledSentence>,
+    sentence: SentenceId,
+    patient: u32,
+    origin: Origin,
+) -> &mut SettledSentence {
+    gold.entry(sentence).or_insert_with(|| SettledSentence {
+        patient,
+        origin,
+        case: HumanLabels::default(),
+        settled: None,
+    })
 }
 
 fn count_bits(bits: u64, counts: &mut [usize]) {

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dispatch::Limits;
+use super::dispatch::RateLimits;
 use super::project::Project;
 use super::{WorkflowError, now};
-use crate::domain::egress::{Cargo, Gate};
+use crate::domain::egress::{EgressPolicy, Payload};
 use crate::domain::spending::Prices;
 use crate::formats::project::language::{ModelSettings, Provider};
 use crate::llm::chat::Chat;
 use crate::llm::egress::Endpoint;
 use crate::llm::embedded::{self, Embedded};
-use crate::llm::{LlmError, Model};
+use crate::llm::{LanguageModel, LlmError};
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 
@@ -24,9 +24,13 @@ const PROBES: u32 = 3;
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// The project's rules about where text may go, with what the store holds.
-pub fn gate(project: &Project, store: &Store) -> Result<Gate, WorkflowError> {
+pub fn gate(project: &Project, store: &Store) -> Result<EgressPolicy, WorkflowError> {
     let privacy = &project.file.privacy;
-    Ok(Gate { data_use: privacy.data_use, allow_hosts: privacy.allow_hosts.clone(), restricted: store.restricted()? })
+    Ok(EgressPolicy {
+        data_use: privacy.data_use,
+        allow_hosts: privacy.allow_hosts.clone(),
+        restricted: store.restricted()?,
+    })
 }
 
 /// The settings of a model by name; without a name, those of the only one.
@@ -76,7 +80,7 @@ pub fn open(
     store: &mut Store,
     settings: &ModelSettings,
     note_text: bool,
-) -> Result<Arc<dyn Model>, WorkflowError> {
+) -> Result<Arc<dyn LanguageModel>, WorkflowError> {
     let _span = tracing::info_span!("open_model").entered();
     let Some(endpoint) = endpoint(settings) else {
         let Provider::Embedded { file, threads, context } = &settings.provider else {
@@ -91,7 +95,7 @@ pub fn open(
         store.record_refusal(None, now(), &host, "label", &[], &refusal)?;
         return Err(LlmError::Refused(refusal).into());
     }
-    let cargo = Cargo { purpose: "probe", sentences: Vec::new(), bytes: 0 };
+    let cargo = Payload { purpose: "probe", sentences: Vec::new(), bytes: 0 };
     let cleared = gate.clear(&host, cargo).map_err(LlmError::Refused)?;
     let departure = store.record_departures(None, now(), vec![cleared])?.pop();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|cause| {
@@ -115,10 +119,10 @@ pub fn open(
 }
 
 /// How hard a model may be asked.
-pub fn limits(settings: &ModelSettings) -> Limits {
+pub fn limits(settings: &ModelSettings) -> RateLimits {
     // A model in this process answers one after the other: one at work, one ready.
     let concurrency = if matches!(settings.provider, Provider::Embedded { .. }) { 1 } else { settings.concurrency };
-    Limits {
+    RateLimits {
         concurrency,
         requests_per_minute: settings.requests_per_minute,
         tokens_per_minute: settings.tokens_per_minute,

@@ -11,7 +11,7 @@ use crate::formats::notes::{self, Columns, Layout, Record};
 use crate::formats::tables::guard;
 
 /// Where the texts are.
-pub struct Input {
+pub struct PredictInput {
     /// The file; `-` is standard input.
     pub path: PathBuf,
     /// The layout, where the name does not tell.
@@ -29,7 +29,7 @@ pub fn load(folder: &Path) -> Result<Box<dyn Classifier>, WorkflowError> {
 /// were written; a bad record stops it.
 pub fn predict(
     model: &dyn Classifier,
-    input: &Input,
+    input: &PredictInput,
     as_csv: bool,
     out: &mut dyn Write,
     cancel: &Cancel,

@@ -10,7 +10,7 @@ use super::{WorkflowError, new_run_id, now, recast};
 use crate::domain::agreement::Repeated;
 use crate::domain::corpus::Origin;
 use crate::domain::label::{Annotator, Label, Outcome, Run, RunKind, Timestamp};
-use crate::domain::protocol::Seat;
+use crate::domain::protocol::Assignment;
 use crate::domain::queue::pace_ms;
 use crate::domain::statistics::Proportion;
 use crate::store::{Given, Store};
@@ -18,7 +18,7 @@ use crate::workflow::refusal::Refusal;
 
 /// What is given out by one call.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Assignment {
+pub struct AssignmentSummary {
     /// Each expert: what they have now, and how much of it is new.
     pub experts: Vec<(Annotator, u64, u64)>,
     /// Sentences that are for everyone.
@@ -29,7 +29,7 @@ pub struct Assignment {
 
 /// Gives out what the protocol asks for and is not given out yet; `plan` only says what that would be. Undecided sentences of
 /// people who are no longer among the annotators are given to others.
-pub fn assign(project: &Project, store: &mut Store, plan: bool) -> Result<Assignment, WorkflowError> {
+pub fn assign(project: &Project, store: &mut Store, plan: bool) -> Result<AssignmentSummary, WorkflowError> {
     let _span = tracing::info_span!("assign").entered();
     let protocol = &project.file.protocol;
     if !protocol.is_shared() {
@@ -80,7 +80,8 @@ pub fn assign(project: &Project, store: &mut Store, plan: bool) -> Result<Assign
         };
         store.give(&run, &seats)?;
     }
-    let count = |seats: &[Seat], who: &Annotator| seats.iter().filter(|seat| seat.annotator == *who).count() as u64;
+    let count =
+        |seats: &[Assignment], who: &Annotator| seats.iter().filter(|seat| seat.annotator == *who).count() as u64;
     let experts = protocol
         .annotators
         .iter()
@@ -93,12 +94,12 @@ pub fn assign(project: &Project, store: &mut Store, plan: bool) -> Result<Assign
         given.iter().chain(&seats).filter(|seat| seat.calibration).map(|seat| seat.sentence).collect();
     calibration.sort_unstable();
     calibration.dedup();
-    Ok(Assignment { experts, calibration: calibration.len(), taken_back })
+    Ok(AssignmentSummary { experts, calibration: calibration.len(), taken_back })
 }
 
 /// How far one expert has come.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Standing {
+pub struct AnnotatorStatus {
     /// Who.
     pub annotator: Annotator,
     /// Whether the protocol names them.
@@ -123,9 +124,9 @@ pub struct Standing {
 
 /// How far all have come.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Status {
+pub struct ProjectStatus {
     /// Everyone who is named or has decided.
-    pub experts: Vec<Standing>,
+    pub experts: Vec<AnnotatorStatus>,
     /// Real sentences.
     pub sentences: u64,
     /// Of these, gold.
@@ -139,7 +140,7 @@ pub struct Status {
 }
 
 /// Reads how far all have come.
-pub fn status(project: &Project, store: &Store) -> Result<Status, WorkflowError> {
+pub fn status(project: &Project, store: &Store) -> Result<ProjectStatus, WorkflowError> {
     let protocol = &project.file.protocol;
     let mut board = Board::default();
     board.refresh(project, store)?;
@@ -164,7 +165,7 @@ pub fn status(project: &Project, store: &Store) -> Result<Status, WorkflowError>
         let last = latest.first().map(|decision| decision.at);
         let took: Vec<u32> = latest.iter().rev().filter_map(|decision| decision.took).collect();
         let beside = report.experts.iter().find(|expert| expert.annotator == annotator);
-        experts.push(Standing {
+        experts.push(AnnotatorStatus {
             annotator,
             named,
             decided,
@@ -178,7 +179,7 @@ pub fn status(project: &Project, store: &Store) -> Result<Status, WorkflowError>
         });
     }
     let counts = board.gold_counts(&project.taxonomy, project.file.rule());
-    Ok(Status {
+    Ok(ProjectStatus {
         experts,
         sentences,
         gold: counts.settled,

@@ -10,10 +10,10 @@ use serde_json::json;
 
 use super::metrics::Board;
 use super::project::Project;
-use super::train::{self, Labelled};
+use super::train::{self, LabelledSentences};
 use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
-use crate::classifier::{ClassifierError, Learner, sketch};
-use crate::domain::acquisition::{self, Candidate, Labelled as Known, Mix, Pool, Strategy, Why, order};
+use crate::classifier::{ClassifierError, Trainer, sketch};
+use crate::domain::acquisition::{self, Candidate, Labelled as Known, Pool, Strategy, StrategyMix, Why, order};
 use crate::domain::corpus::{PatientKey, SentenceId};
 use crate::domain::gold::GoldReal;
 use crate::domain::label::{Label, Outcome, Run, RunKind, Source};
@@ -118,7 +118,7 @@ fn plain(sentence: SentenceId, why: &str) -> RankingRow {
 /// Whether enough has been decided since the newest plan for another one, and the order is one that learns from it.
 pub fn is_due(project: &Project, store: &Store) -> Result<bool, WorkflowError> {
     let QueueSettings { order, retrain_every, .. } = &project.file.queue;
-    Ok(*order != Mix::of(Strategy::Note) && store.decisions_since_ranking(*retrain_every)? >= *retrain_every)
+    Ok(*order != StrategyMix::of(Strategy::Note) && store.decisions_since_ranking(*retrain_every)? >= *retrain_every)
 }
 
 /// What trains while people wait: fine-tuning takes too long, and n-grams stand in for it.
@@ -147,13 +147,13 @@ struct Made {
     asked: usize,
     /// Gold of training patients.
     labels: usize,
-    order: Mix,
+    order: StrategyMix,
 }
 
 struct Work<'a> {
     project: &'a Project,
     board: &'a Board,
-    learner: &'a Learner,
+    learner: &'a Trainer,
     train: &'a TrainSettings,
     open: &'a [Open],
 }
@@ -167,7 +167,7 @@ type Positions<'a> = dyn Fn(&Label) -> Vec<usize> + 'a;
 impl Work<'_> {
     fn order(&self, store: &mut Store, cancel: &Cancel, watch: &mut Watch<'_>) -> Result<Made, WorkflowError> {
         let settings = &self.project.file.queue;
-        let labels = Labelled::read(self.project, store, self.board, &self.train.tiers)?;
+        let labels = LabelledSentences::read(self.project, store, self.board, &self.train.tiers)?;
         let train_set = labels.train_set(&self.train.tiers, |_| true);
         let ids: Vec<SentenceId> = train_set.rows().iter().map(|row| row.sentence).collect();
         let texts = labels.texts(store, &ids)?;
@@ -175,7 +175,7 @@ impl Work<'_> {
         let positions: &Positions<'_> = &|label| train::positions(taxonomy, label);
         let kinds: FxHashSet<&Label> = train_set.rows().iter().map(|row| &row.label).collect();
         let wanted_kinds = FEWEST_KINDS.min(taxonomy.categories().len() + 1);
-        let made = |rows: Vec<RankingRow>, note: String, order: Mix| Made {
+        let made = |rows: Vec<RankingRow>, note: String, order: StrategyMix| Made {
             asked: rows.len(),
             rows,
             note,
@@ -184,9 +184,9 @@ impl Work<'_> {
         };
         let as_notes_run = |why: &str| {
             let rows = self.open.iter().take(settings.limit).map(|open| plain(open.id, why)).collect();
-            made(rows, why.to_owned(), Mix::of(Strategy::Note))
+            made(rows, why.to_owned(), StrategyMix::of(Strategy::Note))
         };
-        if settings.order == Mix::of(Strategy::Note) {
+        if settings.order == StrategyMix::of(Strategy::Note) {
             return Ok(as_notes_run("next in its note"));
         }
         let learns = settings.order.any(Strategy::needs_classifier);

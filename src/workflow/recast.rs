@@ -11,15 +11,15 @@ use super::{WorkflowError, guideline, new_event_id, now};
 use crate::domain::category::CategoryKey;
 use crate::domain::guideline::{Change, Outdated, diff};
 use crate::domain::label::Label;
-use crate::domain::lineage::{Lineage, Recast};
+use crate::domain::lineage::{KeyMap, TaxonomyMigration};
 use crate::domain::taxonomy::{Taxonomy, TaxonomyError};
 use crate::formats::{read_text, replace, taxonomy};
-use crate::store::{Speaker, Store};
+use crate::store::{LabelGiver, Store};
 use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// What is to be done to categories.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum MigrationRequest {
     /// One gets another key, and another name if one is given.
     Rename {
         /// The category, by key or name.
@@ -53,23 +53,23 @@ pub enum Request {
 }
 
 /// Says what a request would do, and does nothing.
-pub fn plan(project: &Project, request: &Request) -> Result<Plan, WorkflowError> {
+pub fn plan(project: &Project, request: &MigrationRequest) -> Result<MigrationPlan, WorkflowError> {
     let store = match request {
-        Request::ByHand => project.store_as_it_is()?,
+        MigrationRequest::ByHand => project.store_as_it_is()?,
         _ => project.store()?,
     };
     match request {
-        Request::Rename { category, key, name } => rename(project, &store, category, key, name.as_deref()),
-        Request::Merge { categories, into, name } => merge(project, &store, categories, into, name.as_deref()),
-        Request::Split { category, into } => split(project, &store, category, into),
-        Request::Undo => undo(project, &store),
-        Request::ByHand => by_hand(project, &store),
+        MigrationRequest::Rename { category, key, name } => rename(project, &store, category, key, name.as_deref()),
+        MigrationRequest::Merge { categories, into, name } => merge(project, &store, categories, into, name.as_deref()),
+        MigrationRequest::Split { category, into } => split(project, &store, category, into),
+        MigrationRequest::Undo => undo(project, &store),
+        MigrationRequest::ByHand => by_hand(project, &store),
     }
 }
 
 /// Makes the change in the file and in the log. Should the power fail between the two, every other command says so, and
 /// `goldsmith taxonomy migrate` ends it.
-pub fn apply(project: &Project, plan: &Plan) -> Result<(), WorkflowError> {
+pub fn apply(project: &Project, plan: &MigrationPlan) -> Result<(), WorkflowError> {
     let _span = tracing::info_span!("migrate_taxonomy").entered();
     make(project, &mut project.store_as_it_is()?, plan)
 }
@@ -77,7 +77,7 @@ pub fn apply(project: &Project, plan: &Plan) -> Result<(), WorkflowError> {
 /// How a label is read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase", tag = "as", content = "label")]
-pub enum Reading {
+pub enum LabelReading {
     /// With keys of the guideline.
     Label(Label),
     /// Not at all: a category of it was split, and people are asked again.
@@ -86,8 +86,8 @@ pub enum Reading {
     Unknown(Label),
 }
 
-impl Reading {
-    fn of(given: &Label, lineage: &Lineage, taxonomy: &Taxonomy) -> Self {
+impl LabelReading {
+    fn of(given: &Label, lineage: &KeyMap, taxonomy: &Taxonomy) -> Self {
         match lineage.read(given) {
             None => Self::Open,
             Some(label) if label.is_any() || taxonomy.knows(&label) => Self::Label(label),
@@ -98,11 +98,11 @@ impl Reading {
 
 /// How many labels are read otherwise after a change, in the same way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Move {
+pub struct RelabelCount {
     /// As they are read now.
-    pub from: Reading,
+    pub from: LabelReading,
     /// As they would be read.
-    pub to: Reading,
+    pub to: LabelReading,
     /// Experts' standing labels.
     pub experts: u64,
     /// Adjudicators' words that hold.
@@ -115,16 +115,16 @@ pub struct Move {
 
 /// A change that has not been made yet.
 #[derive(Clone, Debug, Serialize)]
-pub struct Plan {
+pub struct MigrationPlan {
     /// The taxonomy file as it would be.
     #[serde(skip)]
     text: String,
     #[serde(skip)]
-    recast: Recast,
+    recast: TaxonomyMigration,
     /// What would be different in the guideline.
     pub changes: Vec<Change>,
     /// What would be read otherwise, in the order of how it is read now.
-    pub moves: Vec<Move>,
+    pub moves: Vec<RelabelCount>,
     /// Lines of the guideline that would still name a key that is given up.
     pub stale: Vec<String>,
     /// Lines of the taxonomy file that were written since the change that is undone, and would be lost.
@@ -136,15 +136,21 @@ pub struct Plan {
     pub taxonomy: Taxonomy,
 }
 
-impl Plan {
+impl MigrationPlan {
     /// Labels of experts and adjudicators that would be open again.
     pub fn reopened(&self) -> u64 {
-        let opened = self.moves.iter().filter(|one| one.to == Reading::Open);
+        let opened = self.moves.iter().filter(|one| one.to == LabelReading::Open);
         opened.map(|one| one.experts + one.adjudicators).sum()
     }
 }
 
-fn rename(project: &Project, store: &Store, old: &str, new: &str, name: Option<&str>) -> Result<Plan, WorkflowError> {
+fn rename(
+    project: &Project,
+    store: &Store,
+    old: &str,
+    new: &str,
+    name: Option<&str>,
+) -> Result<MigrationPlan, WorkflowError> {
     let old = project.taxonomy.find(old)?;
     let new = unused(project, new, std::slice::from_ref(&old))?;
     let path = &project.file.taxonomy;
@@ -157,7 +163,7 @@ fn merge(
     keys: &[String],
     into: &str,
     name: Option<&str>,
-) -> Result<Plan, WorkflowError> {
+) -> Result<MigrationPlan, WorkflowError> {
     let mut keys = keys.iter().map(|key| project.taxonomy.find(key)).collect::<Result<Vec<_>, _>>()?;
     let into = match in_the_guideline(project, into) {
         Some(key) => {
@@ -177,7 +183,7 @@ fn merge(
     planned(project, store, taxonomy::merged(path, &project.guideline, &keys, &into, name)?)
 }
 
-fn split(project: &Project, store: &Store, old: &str, into: &[String]) -> Result<Plan, WorkflowError> {
+fn split(project: &Project, store: &Store, old: &str, into: &[String]) -> Result<MigrationPlan, WorkflowError> {
     let old = project.taxonomy.find(old)?;
     let mut parts: Vec<CategoryKey> = Vec::new();
     for word in into {
@@ -198,7 +204,7 @@ fn split(project: &Project, store: &Store, old: &str, into: &[String]) -> Result
     planned(project, store, taxonomy::split(path, &project.guideline, &old, &parts)?)
 }
 
-fn undo(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
+fn undo(project: &Project, store: &Store) -> Result<MigrationPlan, WorkflowError> {
     let Some((undone, latest)) = store.recast_to_undo()? else {
         let said = "no category was renamed, merged or split here that is not undone; there is nothing to undo";
         return Err(Refusal::new(RefusalKind::NothingToDo, said).into());
@@ -231,8 +237,8 @@ fn undo(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
     Ok(plan)
 }
 
-fn by_hand(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
-    if Lineage::of(&project.taxonomy) == *store.lineage() {
+fn by_hand(project: &Project, store: &Store) -> Result<MigrationPlan, WorkflowError> {
+    if KeyMap::of(&project.taxonomy) == *store.lineage() {
         let said = format!(
             "{} says nothing of categories that were renamed, merged or split that is not done already",
             project.file.taxonomy.display()
@@ -244,9 +250,9 @@ fn by_hand(project: &Project, store: &Store) -> Result<Plan, WorkflowError> {
     planned(project, store, project.guideline.clone())
 }
 
-fn make(project: &Project, store: &mut Store, plan: &Plan) -> Result<(), WorkflowError> {
+fn make(project: &Project, store: &mut Store, plan: &MigrationPlan) -> Result<(), WorkflowError> {
     let path = &project.file.taxonomy;
-    let Plan { text, recast, .. } = plan;
+    let MigrationPlan { text, recast, .. } = plan;
     let mut versions = vec![(recast.after.as_str(), text.as_str())];
     if project.taxonomy.hash() == recast.before {
         // With its comments as they stand, for whoever undoes this.
@@ -270,7 +276,7 @@ fn make(project: &Project, store: &mut Store, plan: &Plan) -> Result<(), Workflo
 /// Sees to it that labels are read as the taxonomy file says. Where that changes no label that there is, nobody needs to be
 /// asked.
 pub(super) fn agree(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
-    if Lineage::of(&project.taxonomy) == *store.lineage() {
+    if KeyMap::of(&project.taxonomy) == *store.lineage() {
         return Ok(());
     }
     let plan = planned(project, store, project.guideline.clone())?;
@@ -294,48 +300,51 @@ pub(super) fn agree(project: &Project, store: &mut Store) -> Result<(), Workflow
 pub fn unknown(project: &Project, store: &Store) -> Result<Vec<(Label, u64)>, WorkflowError> {
     let mut all: BTreeMap<Label, u64> = BTreeMap::new();
     for (speaker, given, count) in store.labels_given()? {
-        let people = matches!(speaker, Speaker::Expert | Speaker::Adjudicator);
-        if let (true, Reading::Unknown(label)) = (people, Reading::of(&given, store.lineage(), &project.taxonomy)) {
+        let people = matches!(speaker, LabelGiver::Expert | LabelGiver::Adjudicator);
+        if let (true, LabelReading::Unknown(label)) =
+            (people, LabelReading::of(&given, store.lineage(), &project.taxonomy))
+        {
             *all.entry(label).or_default() += count;
         }
     }
     Ok(all.into_iter().collect())
 }
 
-fn planned(project: &Project, store: &Store, text: String) -> Result<Plan, WorkflowError> {
+fn planned(project: &Project, store: &Store, text: String) -> Result<MigrationPlan, WorkflowError> {
     let taxonomy = taxonomy::parse(&project.file.taxonomy, &text)?;
     let after = taxonomy.hash();
     let (before, current) = in_use(store, &after)?.unwrap_or_else(|| (String::new(), project.taxonomy.clone()));
-    let lineage = Lineage::of(&taxonomy);
-    let mut moves: BTreeMap<(Reading, Reading), Move> = BTreeMap::new();
+    let lineage = KeyMap::of(&taxonomy);
+    let mut moves: BTreeMap<(LabelReading, LabelReading), RelabelCount> = BTreeMap::new();
     for (speaker, given, count) in store.labels_given()? {
-        let from = Reading::of(&given, store.lineage(), &current);
-        let to = Reading::of(&given, &lineage, &taxonomy);
+        let from = LabelReading::of(&given, store.lineage(), &current);
+        let to = LabelReading::of(&given, &lineage, &taxonomy);
         if from == to {
             continue;
         }
-        let nothing = Move { from: from.clone(), to: to.clone(), experts: 0, adjudicators: 0, machines: 0, written: 0 };
+        let nothing =
+            RelabelCount { from: from.clone(), to: to.clone(), experts: 0, adjudicators: 0, machines: 0, written: 0 };
         let one = moves.entry((from, to)).or_insert(nothing);
         *match speaker {
-            Speaker::Expert => &mut one.experts,
-            Speaker::Adjudicator => &mut one.adjudicators,
-            Speaker::Machine => &mut one.machines,
-            Speaker::Writer => &mut one.written,
+            LabelGiver::Expert => &mut one.experts,
+            LabelGiver::Adjudicator => &mut one.adjudicators,
+            LabelGiver::Machine => &mut one.machines,
+            LabelGiver::Writer => &mut one.written,
         } += count;
     }
-    Ok(Plan {
+    Ok(MigrationPlan {
         changes: diff(&current, &taxonomy),
         moves: moves.into_values().collect(),
         stale: stale(&taxonomy, &lineage),
         lost: Vec::new(),
         unsure: 0,
-        recast: Recast { before, after, lineage, undoes: None },
+        recast: TaxonomyMigration { before, after, lineage, undoes: None },
         taxonomy,
         text,
     })
 }
 
-fn stale(taxonomy: &Taxonomy, lineage: &Lineage) -> Vec<String> {
+fn stale(taxonomy: &Taxonomy, lineage: &KeyMap) -> Vec<String> {
     let of_all = taxonomy.rules().iter().chain([&taxonomy.none().definition]);
     let of_each =
         taxonomy.categories().iter().flat_map(|c| [&c.definition].into_iter().chain(&c.includes).chain(&c.excludes));

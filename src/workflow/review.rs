@@ -5,18 +5,18 @@ use super::project::Project;
 use super::{WorkflowError, guideline, new_event_id, now};
 use crate::domain::confident::Doubt;
 use crate::domain::corpus::{Document, Origin, Sentence, SentenceId};
-use crate::domain::label::{Decision, Event, Proposal, Source, Stand};
+use crate::domain::label::{Decision, Event, Judgement, Proposal, Source};
 use crate::domain::quality::Verdict;
-use crate::domain::queue::{Assigned, Filter, Progress};
+use crate::domain::queue::{AssignmentFilter, DecisionState, SentenceFilter};
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::split::{Split, Tier};
 use crate::domain::visibility::{Face, Facts, Shown, Viewer};
-use crate::store::{Direction, Progression, RankingRow, Store, Undone};
+use crate::store::{ProgressCount, RankingRow, SeekDirection, Store, UndoneDecision};
 use crate::workflow::refusal::Refusal;
 
 /// Where a sentence is looked at, and so what is asked of whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Desk {
+pub enum Worklist {
     /// An expert decides on real sentences.
     Review,
     /// An expert curates synthetic ones.
@@ -25,7 +25,7 @@ pub enum Desk {
     Adjudicate,
 }
 
-impl Desk {
+impl Worklist {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Review, Self::Bronze, Self::Adjudicate];
 
@@ -38,15 +38,15 @@ impl Desk {
     }
 
     /// All that lies on the desk of the project's annotator.
-    pub fn all(self, project: &Project) -> Filter {
+    pub fn all(self, project: &Project) -> SentenceFilter {
         let protocol = &project.file.protocol;
         match self {
             Self::Review if protocol.is_shared() && protocol.decides(&project.annotator) => {
-                Filter { assigned: Some(Assigned::All), ..Filter::default() }
+                SentenceFilter { assigned: Some(AssignmentFilter::All), ..SentenceFilter::default() }
             }
-            Self::Review => Filter::default(),
-            Self::Bronze => Filter { origin: Origin::Synthetic, ..Filter::default() },
-            Self::Adjudicate => Filter { disputed: Some(project.file.rule()), ..Filter::default() },
+            Self::Review => SentenceFilter::default(),
+            Self::Bronze => SentenceFilter { origin: Origin::Synthetic, ..SentenceFilter::default() },
+            Self::Adjudicate => SentenceFilter { disputed: Some(project.file.rule()), ..SentenceFilter::default() },
         }
     }
 
@@ -61,7 +61,7 @@ impl Desk {
 
 /// A sentence with all that its annotator may see.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Item {
+pub struct ReviewItem {
     /// The sentence.
     pub sentence: Sentence,
     /// Its note.
@@ -92,7 +92,7 @@ pub struct Item {
     pub shown: Shown,
 }
 
-impl Item {
+impl ReviewItem {
     /// The sentence's text.
     pub fn text(&self) -> &str {
         self.sentence.span.of(&self.document.text)
@@ -119,14 +119,14 @@ impl Item {
     }
 
     /// The annotator's stand, or an empty one.
-    pub fn stand(&self) -> Stand {
-        self.mine.as_ref().map_or_else(Stand::default, |decision| decision.stand.clone())
+    pub fn stand(&self) -> Judgement {
+        self.mine.as_ref().map_or_else(Judgement::default, |decision| decision.stand.clone())
     }
 }
 
 /// Fetches a sentence with what its annotator may see of it. What is hidden is not even read: nothing downstream can show it by
 /// mistake.
-pub fn item(project: &Project, store: &Store, desk: Desk, id: SentenceId) -> Result<Item, WorkflowError> {
+pub fn item(project: &Project, store: &Store, desk: Worklist, id: SentenceId) -> Result<ReviewItem, WorkflowError> {
     let sentence = store.sentence(id)?;
     let mut document = store.document(sentence.document)?;
     let context = store.sentences(sentence.document)?;
@@ -168,11 +168,11 @@ pub fn item(project: &Project, store: &Store, desk: Desk, id: SentenceId) -> Res
     };
     let why = match split_since {
         Some(label) => Some(format!("you said {}, which was split since", label.join())),
-        None if desk == Desk::Review => store.ranked_because(id)?.map(|ranked| reason(ranked, shown)),
+        None if desk == Worklist::Review => store.ranked_because(id)?.map(|ranked| reason(ranked, shown)),
         None => None,
     };
     let why = why.filter(|why| !why.is_empty());
-    Ok(Item {
+    Ok(ReviewItem {
         sentence,
         document,
         context,
@@ -212,7 +212,7 @@ fn without_foreign_probabilities(
 #[derive(Clone, Debug, PartialEq)]
 pub struct Taking {
     /// The stand.
-    pub stand: Stand,
+    pub stand: Judgement,
     /// Milliseconds that the sentence has been on the screen.
     pub took: Option<u32>,
     /// What had been in sight besides what is on the screen: a search or a list by a label, another screen.
@@ -220,7 +220,7 @@ pub struct Taking {
 }
 
 /// Takes a stand on a sentence, and commits it.
-pub fn decide(project: &Project, store: &mut Store, item: &Item, taking: Taking) -> Result<(), WorkflowError> {
+pub fn decide(project: &Project, store: &mut Store, item: &ReviewItem, taking: Taking) -> Result<(), WorkflowError> {
     let Taking { stand, took, besides } = taking;
     if let Some(label) = &stand.label {
         project.taxonomy.check(label)?;
@@ -259,7 +259,7 @@ pub fn decide(project: &Project, store: &mut Store, item: &Item, taking: Taking)
 
 /// What somebody has seen who had spoken before, and may have taken it back: all that is shown after a decision, and what a
 /// dispute shows.
-fn revealed_before(project: &Project, store: &Store, item: &Item) -> Result<InSight, WorkflowError> {
+fn revealed_before(project: &Project, store: &Store, item: &ReviewItem) -> Result<InSight, WorkflowError> {
     let id = item.sentence.id;
     let before = store.has_said(id, &project.annotator)?;
     let mut seen = InSight::NOTHING.with_if(Cue::Colleague, before.settled);
@@ -280,7 +280,7 @@ fn revealed_before(project: &Project, store: &Store, item: &Item) -> Result<InSi
 
 /// Settles a sentence as an adjudicator, over whatever the experts say; theirs stays as it is. The reason is the comment of the
 /// stand.
-pub fn settle(project: &Project, store: &mut Store, item: &Item, taking: Taking) -> Result<(), WorkflowError> {
+pub fn settle(project: &Project, store: &mut Store, item: &ReviewItem, taking: Taking) -> Result<(), WorkflowError> {
     let Taking { stand, took, besides } = taking;
     let annotator = &project.annotator;
     if !project.file.protocol.adjudicates(annotator) {
@@ -312,22 +312,22 @@ pub fn settle(project: &Project, store: &mut Store, item: &Item, taking: Taking)
 }
 
 /// What is disputed is looked through as an adjudicator, all else as whoever decides.
-fn searcher<'a>(project: &'a Project, filter: &Filter) -> Viewer<'a> {
+fn searcher<'a>(project: &'a Project, filter: &SentenceFilter) -> Viewer<'a> {
     project.viewer(if filter.disputed.is_some() { Face::Adjudicate } else { Face::List })
 }
 
 /// The search, held to what this annotator may be shown; every search of the workbench goes through it.
-fn held(project: &Project, filter: &Filter) -> Filter {
+fn held(project: &Project, filter: &SentenceFilter) -> SentenceFilter {
     searcher(project, filter).held_to_what_is_shown(filter)
 }
 
 /// Why a search lists less than all that passes it; `None` where it lists all.
-pub fn why_held(project: &Project, filter: &Filter) -> Option<&'static str> {
+pub fn why_held(project: &Project, filter: &SentenceFilter) -> Option<&'static str> {
     searcher(project, filter).why_held(filter)
 }
 
 /// How many sentences pass a search, counted up to `limit`.
-pub fn count(project: &Project, store: &Store, filter: &Filter, limit: u64) -> Result<u64, WorkflowError> {
+pub fn count(project: &Project, store: &Store, filter: &SentenceFilter, limit: u64) -> Result<u64, WorkflowError> {
     Ok(store.count(&held(project, filter), &project.annotator, limit)?)
 }
 
@@ -335,20 +335,20 @@ pub fn count(project: &Project, store: &Store, filter: &Filter, limit: u64) -> R
 pub fn seek(
     project: &Project,
     store: &Store,
-    filter: &Filter,
+    filter: &SentenceFilter,
     from: Option<SentenceId>,
-    direction: Direction,
+    direction: SeekDirection,
 ) -> Result<Option<SentenceId>, WorkflowError> {
     Ok(store.seek(&held(project, filter), &project.annotator, from, direction)?)
 }
 
 /// Takes back the annotator's last decision, wherever it was.
-pub fn undo(project: &Project, store: &mut Store) -> Result<Option<Undone>, WorkflowError> {
+pub fn undo(project: &Project, store: &mut Store) -> Result<Option<UndoneDecision>, WorkflowError> {
     Ok(store.undo(&project.annotator, new_event_id(), now())?)
 }
 
 /// Restores the decision taken back last.
-pub fn redo(project: &Project, store: &mut Store) -> Result<Option<Undone>, WorkflowError> {
+pub fn redo(project: &Project, store: &mut Store) -> Result<Option<UndoneDecision>, WorkflowError> {
     Ok(store.redo(&project.annotator, new_event_id(), now())?)
 }
 
@@ -357,33 +357,33 @@ pub fn redo(project: &Project, store: &mut Store) -> Result<Option<Undone>, Work
 pub fn next_open(
     project: &Project,
     store: &Store,
-    desk: Desk,
-    filter: &Filter,
+    desk: Worklist,
+    filter: &SentenceFilter,
     from: Option<SentenceId>,
 ) -> Result<Option<SentenceId>, WorkflowError> {
     // Open sentences are looked for among those of the filter, unless the filter itself asks for another state. What is
     // disputed is open by itself, and so is what was decided by an outdated guideline.
     let open = match (filter.progress, desk) {
-        (Progress::All, Desk::Review | Desk::Bronze) if filter.outdated.is_empty() => {
-            Filter { progress: Progress::Open, ..filter.clone() }
+        (DecisionState::All, Worklist::Review | Worklist::Bronze) if filter.outdated.is_empty() => {
+            SentenceFilter { progress: DecisionState::Open, ..filter.clone() }
         }
         _ => filter.clone(),
     };
     let mut stages = vec![open.clone()];
-    if desk == Desk::Review && *filter == desk.all(project) {
-        stages.insert(0, Filter { planned: true, ..open.clone() });
+    if desk == Worklist::Review && *filter == desk.all(project) {
+        stages.insert(0, SentenceFilter { planned: true, ..open.clone() });
         if filter.assigned.is_some() {
-            stages.insert(0, Filter { assigned: Some(Assigned::Calibration), ..open });
+            stages.insert(0, SentenceFilter { assigned: Some(AssignmentFilter::Calibration), ..open });
         }
     }
     for stage in &stages {
         let further = match from {
-            Some(_) => seek(project, store, stage, from, Direction::Forward)?,
+            Some(_) => seek(project, store, stage, from, SeekDirection::Forward)?,
             None => None,
         };
         let found = match further {
             Some(id) => Some(id),
-            None => seek(project, store, stage, None, Direction::Forward)?.filter(|id| Some(*id) != from),
+            None => seek(project, store, stage, None, SeekDirection::Forward)?.filter(|id| Some(*id) != from),
         };
         if found.is_some() {
             return Ok(found);
@@ -393,17 +393,17 @@ pub fn next_open(
 }
 
 /// How far the annotator has come, and the times of the latest decisions (oldest first) for the pace.
-pub fn progress(project: &Project, store: &Store, desk: Desk) -> Result<(Progression, Vec<u32>), WorkflowError> {
+pub fn progress(project: &Project, store: &Store, desk: Worklist) -> Result<(ProgressCount, Vec<u32>), WorkflowError> {
     let all = desk.all(project);
     let progression = match desk {
-        Desk::Review if all.assigned.is_some() => {
+        Worklist::Review if all.assigned.is_some() => {
             let given = store.given(&project.annotator)?;
-            Progression { decided: given.decided, total: given.sentences }
+            ProgressCount { decided: given.decided, total: given.sentences }
         }
-        Desk::Review | Desk::Bronze => store.progression(&project.annotator, all.origin)?,
-        Desk::Adjudicate => {
+        Worklist::Review | Worklist::Bronze => store.progression(&project.annotator, all.origin)?,
+        Worklist::Adjudicate => {
             let (disputed, settled) = (count(project, store, &all, i64::MAX as u64)?, store.settled_count()?);
-            Progression { decided: settled, total: settled + disputed }
+            ProgressCount { decided: settled, total: settled + disputed }
         }
     };
     let mut took: Vec<u32> =

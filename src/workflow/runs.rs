@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::dispatch::Ended;
+use super::dispatch::JobEnd;
 use super::metrics::Board;
 use super::project::Project;
 use super::{WorkflowError, diagnostics, new_run_id, now};
@@ -71,14 +71,14 @@ pub(super) fn begin(store: &mut Store, run: &mut Run) -> Result<(), WorkflowErro
 pub(super) fn end(
     store: &mut Store,
     run: &mut Run,
-    ended: &Result<Ended, WorkflowError>,
+    ended: &Result<JobEnd, WorkflowError>,
     scores: String,
 ) -> Result<(), WorkflowError> {
     run.finished = Some(now());
     run.outcome = match ended {
-        Ok(Ended::Finished) => Outcome::Finished,
-        Ok(Ended::Stopped | Ended::Budget(_)) => Outcome::Stopped,
-        Ok(Ended::Halted(_)) | Err(_) => Outcome::Failed,
+        Ok(JobEnd::Finished) => Outcome::Finished,
+        Ok(JobEnd::Stopped | JobEnd::Budget(_)) => Outcome::Stopped,
+        Ok(JobEnd::Halted(_)) | Err(_) => Outcome::Failed,
     };
     run.scores = scores;
     let ended = ended.as_ref().map_or_else(diagnostics::causes, |ended| diagnostics::variant(ended));

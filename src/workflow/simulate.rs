@@ -12,9 +12,9 @@ use super::project::Project;
 use super::train;
 use super::{Cancel, Progress, Watch, WorkflowError};
 use crate::classifier::{
-    Classifier, ClassifierError, Encoder, Example, FitConfig, HeadConfig, Learner, Mode, Threads, sketch,
+    Classifier, ClassifierError, Encoder, Example, FitConfig, HeadConfig, Mode, Threads, Trainer, sketch,
 };
-use crate::domain::acquisition::{Mix, Strategy};
+use crate::domain::acquisition::{Strategy, StrategyMix};
 use crate::domain::corpus::{PatientKey, SentenceId};
 use crate::domain::gold::GoldReal;
 use crate::domain::label::Source;
@@ -49,7 +49,7 @@ pub struct Options {
     /// What is trained; the tiers do not matter.
     pub train: TrainSettings,
     /// Orders; each is compared with the first.
-    pub mixes: Vec<Mix>,
+    pub mixes: Vec<StrategyMix>,
     /// From 1 on.
     pub seeds: usize,
     /// Sentences drawn at random to start with.
@@ -150,7 +150,7 @@ pub fn simulate(
 fn play_all(
     set: &Set,
     plan: &Plan,
-    learner: &Learner,
+    learner: &Trainer,
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<Vec<crate::domain::simulation::Game>, WorkflowError> {
@@ -212,12 +212,12 @@ fn score(model: &dyn Classifier, texts: &[&str], truth: &[Vec<usize>]) -> Result
 }
 
 /// What trains where there is no project.
-fn learner(settings: &TrainSettings) -> Result<Learner, WorkflowError> {
+fn learner(settings: &TrainSettings) -> Result<Trainer, WorkflowError> {
     match settings.method {
-        Method::Ngram => Ok(Learner::ngram(FitConfig::default())),
+        Method::Ngram => Ok(Trainer::ngram(FitConfig::default())),
         Method::Frozen if !settings.encoder.is_empty() => {
             let encoder = Encoder::open(Path::new(&settings.encoder), settings.max_tokens, Threads::available())?;
-            Ok(Learner::frozen(Arc::new(encoder), HeadConfig::default()))
+            Ok(Trainer::frozen(Arc::new(encoder), HeadConfig::default()))
         }
         Method::Frozen => {
             Err(Refusal::unset("encoder", "the method `frozen` needs an encoder").hint("pass --encoder DIR").into())

@@ -11,8 +11,8 @@ use serde_json::json;
 use super::metrics::{Board, Scored};
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
-use crate::classifier::{self, ClassWeights, Classifier, Example, FitConfig, HeadConfig, Learner, Mode, TuneConfig};
-pub use crate::classifier::{Epoch, Heard};
+use crate::classifier::{self, ClassWeights, Classifier, Example, FitConfig, HeadConfig, Mode, Trainer, TuneConfig};
+pub use crate::classifier::{Epoch, TrainingEvent};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::GoldReal;
@@ -24,14 +24,14 @@ use crate::formats::project::training::{Method, TrainSettings, Weights};
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 pub use sets::bronze_label;
-pub(super) use sets::{Labelled, data_hash, examples, held_out_examples};
+pub(super) use sets::{LabelledSentences, data_hash, examples, held_out_examples};
 
 /// The name that the *None* output has in a saved model. No category key can be it.
 pub const NONE: &str = "None";
 
 /// What a training run says while it runs.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub enum TrainRunEvent {
     /// The sets are made.
     Prepared {
         /// Rows of each tier.
@@ -42,7 +42,7 @@ pub enum Event {
         leaks: usize,
     },
     /// What training says.
-    Heard(Heard),
+    Heard(TrainingEvent),
     /// A step of the work around training.
     Progress(Progress),
 }
@@ -105,12 +105,12 @@ pub fn train(
     store: &mut Store,
     settings: &TrainSettings,
     cancel: &Cancel,
-    watch: &mut dyn FnMut(Event),
+    watch: &mut dyn FnMut(TrainRunEvent),
 ) -> Result<Trained, WorkflowError> {
     let _span = tracing::info_span!("train").entered();
     let mut board = Board::default();
     board.refresh(project, store)?;
-    let labels = Labelled::read(project, store, &board, &settings.tiers)?;
+    let labels = LabelledSentences::read(project, store, &board, &settings.tiers)?;
     let sets = Sets {
         train: labels.train_set(&settings.tiers, |_| true),
         validation: labels.held_out(Split::Validation),
@@ -130,7 +130,7 @@ pub fn train(
         test_texts.iter().map(|(id, text)| (*id, text.as_str())),
         8,
     );
-    watch(Event::Prepared {
+    watch(TrainRunEvent::Prepared {
         rows: [Tier::Gold, Tier::Silver, Tier::Bronze].map(|tier| (tier, sets.train.count(tier))),
         held_out: (validation_texts.len(), test_texts.len()),
         leaks: found.len(),
@@ -143,7 +143,7 @@ pub fn train(
     let validation = held_out_examples(&sets.validation, texts_of, positions);
     let learner = learner(project, settings)?;
     let read: Vec<&str> = examples.iter().chain(&validation).map(|example| example.text).collect();
-    encoders::embed(store, &learner, &read, cancel, &mut |progress| watch(Event::Progress(progress)))?;
+    encoders::embed(store, &learner, &read, cancel, &mut |progress| watch(TrainRunEvent::Progress(progress)))?;
     let mut run = Run {
         id: new_run_id(),
         kind: RunKind::Train,
@@ -162,7 +162,7 @@ pub fn train(
     };
     let clock = std::time::Instant::now();
     let fitted = learner.fit(&outputs, mode, &examples, &validation, settings.seed, &mut |heard| {
-        watch(Event::Heard(heard.clone()));
+        watch(TrainRunEvent::Heard(heard.clone()));
         if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let seconds = clock.elapsed().as_secs_f64();
@@ -170,8 +170,9 @@ pub fn train(
     let model = fitted?;
     store.put_run(&run)?;
     let folder = project.models().join(&run.id.0);
-    let labelled =
-        label_all(store, taxonomy, &*model, &learner, &run.id, &mut |progress| watch(Event::Progress(progress)));
+    let labelled = label_all(store, taxonomy, &*model, &learner, &run.id, &mut |progress| {
+        watch(TrainRunEvent::Progress(progress))
+    });
     let finished = labelled.and_then(|()| {
         board.refresh(project, store)?;
         let scored = board.score(project, &run.id, project.file.bootstrap).filter(|scored| scored.report.sentences > 0);
@@ -205,7 +206,7 @@ fn label_all(
     store: &mut Store,
     taxonomy: &Taxonomy,
     model: &dyn Classifier,
-    learner: &Learner,
+    learner: &Trainer,
     run: &RunId,
     watch: &mut Watch<'_>,
 ) -> Result<(), WorkflowError> {
@@ -258,7 +259,7 @@ fn proposal(taxonomy: &Taxonomy, model: &dyn Classifier, row: &[f32], sentence: 
 }
 
 /// What trains by these settings.
-pub fn learner(project: &Project, settings: &TrainSettings) -> Result<Learner, WorkflowError> {
+pub fn learner(project: &Project, settings: &TrainSettings) -> Result<Trainer, WorkflowError> {
     let class_weights = |by_default| match settings.class_weights {
         None => by_default,
         Some(Weights::None) => ClassWeights::None,
@@ -268,7 +269,7 @@ pub fn learner(project: &Project, settings: &TrainSettings) -> Result<Learner, W
     Ok(match settings.method {
         Method::Ngram => {
             let default = FitConfig::default();
-            Learner::ngram(FitConfig {
+            Trainer::ngram(FitConfig {
                 epochs: settings.epochs.unwrap_or(default.epochs),
                 learning_rate: settings.learning_rate.unwrap_or(default.learning_rate),
                 patience: settings.patience.unwrap_or(default.patience),
@@ -279,7 +280,7 @@ pub fn learner(project: &Project, settings: &TrainSettings) -> Result<Learner, W
         Method::Frozen => {
             let default = HeadConfig::default();
             let class_weights = class_weights(default.class_weights);
-            Learner::frozen(encoders::open(project, settings)?, HeadConfig { c: settings.c, class_weights, ..default })
+            Trainer::frozen(encoders::open(project, settings)?, HeadConfig { c: settings.c, class_weights, ..default })
         }
         Method::Finetune => {
             let default = TuneConfig::default();
@@ -300,7 +301,7 @@ pub fn learner(project: &Project, settings: &TrainSettings) -> Result<Learner, W
                 last_layers: settings.last_layers,
                 ..default
             };
-            Learner::fine_tune(encoders::open(project, settings)?, config, Some(project.models()))
+            Trainer::fine_tune(encoders::open(project, settings)?, config, Some(project.models()))
         }
         Method::Vote => {
             // What is set for the vote is meant for the part that takes hours; the others are as they are.
@@ -309,9 +310,9 @@ pub fn learner(project: &Project, settings: &TrainSettings) -> Result<Learner, W
                 _ => settings.of(method),
             };
             let parts = [Method::Ngram, Method::Frozen, Method::Finetune];
-            let learners: Result<Vec<Learner>, WorkflowError> =
+            let learners: Result<Vec<Trainer>, WorkflowError> =
                 parts.into_iter().map(|method| learner(project, &of(method))).collect();
-            Learner::vote(learners?)
+            Trainer::vote(learners?)
         }
     })
 }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 use super::numbers::{Dropout, Matrix, Threads, dot, multiply, softmax, vectorised};
-use super::tokens::Batch;
+use super::tokens::PackedBatch;
 
 /// Which positions ask: all, or only the first of each text (all that a classifier looks at in the last layer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(in crate::classifier) enum Queries {
 
 impl Queries {
     /// How many rows ask.
-    pub fn rows(self, batch: &Batch) -> usize {
+    pub fn rows(self, batch: &PackedBatch) -> usize {
         match self {
             Self::All => batch.tokens(),
             Self::First => batch.len(),
@@ -45,7 +45,7 @@ impl Heads {
     }
 
     /// How many attention weights a batch has.
-    pub fn weights(&self, batch: &Batch) -> usize {
+    pub fn weights(&self, batch: &PackedBatch) -> usize {
         batch.spans().map(|(_, len)| self.count * self.asking(len) * len).sum()
     }
 
@@ -83,7 +83,12 @@ struct Part<'a> {
     weights: &'a mut [f32],
 }
 
-fn parts<'a>(batch: &Batch, heads: Heads, out: [(&'a mut [f32], bool); 3], weights: &'a mut [f32]) -> Vec<Part<'a>> {
+fn parts<'a>(
+    batch: &PackedBatch,
+    heads: Heads,
+    out: [(&'a mut [f32], bool); 3],
+    weights: &'a mut [f32],
+) -> Vec<Part<'a>> {
     let h = heads.hidden();
     let mut rest = out;
     let mut weights = weights;
@@ -124,7 +129,7 @@ fn each(threads: &Threads, parts: Vec<Part<'_>>, work: impl Fn(Part<'_>) + Sync 
 /// `context = dropout(softmax(q k' / sqrt(width))) v` of each head. The softmax stays in `weights` for the way back.
 pub(super) fn forward(
     threads: &Threads,
-    batch: &Batch,
+    batch: &PackedBatch,
     heads: Heads,
     [q, k, v]: [&[f32]; 3],
     context: &mut [f32],
@@ -177,7 +182,7 @@ fn drop_rows(heads: Heads, dropout: Dropout, start: usize, head: usize, rows: &m
 /// The gradients by q, k and v from that by the context.
 pub(super) fn backward(
     threads: &Threads,
-    batch: &Batch,
+    batch: &PackedBatch,
     heads: Heads,
     [q, k, v]: [&[f32]; 3],
     weights: &mut [f32],

@@ -8,7 +8,7 @@
 use super::architecture::{Activation, Architecture};
 use super::attention::{self, Heads, Queries};
 use super::numbers::{self, Dropout, Matrix, Threads, gelu, gelu_tanh, multiply, vectorised};
-use super::tokens::Batch;
+use super::tokens::PackedBatch;
 use super::weights::Parameters;
 
 /// Where a linear layer's or a layer norm's two tensors are.
@@ -38,7 +38,7 @@ struct Layer {
 
 /// What one layer keeps for the way back.
 #[derive(Debug, Default)]
-struct Kept {
+struct LayerActivations {
     /// `[tokens, hidden]` each.
     q: Vec<f32>,
     k: Vec<f32>,
@@ -71,12 +71,12 @@ pub(in crate::classifier) struct Fused {
     embedding_norm: Pair,
     layers: Vec<Layer>,
     embedded: Normed,
-    kept: Vec<Kept>,
+    kept: Vec<LayerActivations>,
     /// Gradients on the way back.
     back: Vec<Vec<f32>>,
     /// Where nothing is kept: what the layer before the last one left, to be written over.
     spent: Vec<f32>,
-    batch: Batch,
+    batch: PackedBatch,
     dropout: Option<Dropout>,
     queries: Queries,
 }
@@ -116,7 +116,7 @@ impl Fused {
             kept: Vec::new(),
             back: Vec::new(),
             spent: Vec::new(),
-            batch: Batch::default(),
+            batch: PackedBatch::default(),
             dropout: None,
             queries: Queries::All,
             shape: shape.clone(),
@@ -128,7 +128,7 @@ impl Fused {
     pub fn forward(
         &mut self,
         parameters: &Parameters,
-        batch: &Batch,
+        batch: &PackedBatch,
         queries: Queries,
         keep: bool,
         dropout: Option<Dropout>,
@@ -137,7 +137,7 @@ impl Fused {
         self.dropout = dropout;
         self.queries = queries;
         let depth = if keep { self.shape.layers } else { 1 };
-        self.kept.resize_with(depth.max(self.kept.len()), Kept::default);
+        self.kept.resize_with(depth.max(self.kept.len()), LayerActivations::default);
         let threads = std::sync::Arc::clone(&self.threads);
         threads.run(|| {
             self.embed(parameters);

@@ -10,7 +10,7 @@ use super::attention::Queries;
 use super::fused::Fused;
 use super::numbers::{self, Dropout, Matrix, Threads, gelu, multiply};
 use super::plain::Plain;
-use super::tokens::Batch;
+use super::tokens::PackedBatch;
 use super::weights::Parameters;
 use crate::classifier::ClassifierError;
 
@@ -41,7 +41,7 @@ impl Pass {
     pub fn forward(
         &mut self,
         parameters: &Parameters,
-        batch: &Batch,
+        batch: &PackedBatch,
         queries: Queries,
         keep: bool,
         dropout: Option<Dropout>,
@@ -64,8 +64,8 @@ impl Pass {
 
 /// What the head keeps for the way back.
 #[derive(Debug, Default)]
-struct Kept {
-    batch: Batch,
+struct HeadActivations {
+    batch: PackedBatch,
     pooled: Vec<f32>,
     /// The slope of the activation after the dense layer.
     slope: Vec<f32>,
@@ -87,7 +87,7 @@ pub(in crate::classifier) struct Network {
     dense: Option<[usize; 2]>,
     /// The outputs' weight and bias.
     last: [usize; 2],
-    kept: Kept,
+    kept: HeadActivations,
 }
 
 impl Network {
@@ -98,7 +98,7 @@ impl Network {
             [weight, other, ref last @ ..] if last.len() == 2 => (Some([weight, other]), [last[0], last[1]]),
             _ => (None, [head[0], head[1]]),
         };
-        Self { shape: shape.clone(), outputs, pass, dense, last, kept: Kept::default() }
+        Self { shape: shape.clone(), outputs, pass, dense, last, kept: HeadActivations::default() }
     }
 
     fn queries(&self) -> Queries {
@@ -109,7 +109,7 @@ impl Network {
     pub fn forward(
         &mut self,
         parameters: &Parameters,
-        batch: &Batch,
+        batch: &PackedBatch,
         keep: bool,
         dropout: Option<Dropout>,
     ) -> Result<Vec<f32>, ClassifierError> {
@@ -119,7 +119,7 @@ impl Network {
             Queries::First => hidden,
             Queries::All => means(batch, &hidden, h),
         };
-        let mut kept = Kept { batch: batch.clone(), ..Kept::default() };
+        let mut kept = HeadActivations { batch: batch.clone(), ..HeadActivations::default() };
         let mut dense = match self.dense {
             Some(layer) => self.dense(parameters, layer, &pooled, &mut kept),
             None => pooled.clone(),
@@ -143,7 +143,7 @@ impl Network {
         parameters: &Parameters,
         [weight, second]: [usize; 2],
         pooled: &[f32],
-        kept: &mut Kept,
+        kept: &mut HeadActivations,
     ) -> Vec<f32> {
         let h = self.shape.hidden;
         let texts = pooled.len() / h;
@@ -212,7 +212,7 @@ impl Network {
         &self,
         parameters: &mut Parameters,
         [weight, second]: [usize; 2],
-        kept: &Kept,
+        kept: &HeadActivations,
         by: Vec<f32>,
     ) -> Vec<f32> {
         let h = self.shape.hidden;
@@ -248,7 +248,7 @@ fn add_rows(sums: &mut [f32], rows: &[f32]) {
 }
 
 /// The mean over each text's rows, `[texts, hidden]`.
-pub(in crate::classifier) fn means(batch: &Batch, hidden: &[f32], width: usize) -> Vec<f32> {
+pub(in crate::classifier) fn means(batch: &PackedBatch, hidden: &[f32], width: usize) -> Vec<f32> {
     let mut all = vec![0.0; batch.len() * width];
     for ((start, len), mean) in batch.spans().zip(all.chunks_exact_mut(width)) {
         add_rows(mean, &hidden[start * width..(start + len) * width]);

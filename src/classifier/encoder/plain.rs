@@ -9,7 +9,7 @@ use candle_core::{D, Device, Tensor, Var};
 use super::architecture::{Activation, Architecture, Modern};
 use super::attention::Queries;
 use super::numbers::Dropout;
-use super::tokens::Batch;
+use super::tokens::PackedBatch;
 use super::weights::Parameters;
 
 type Result<T> = candle_core::Result<T>;
@@ -44,7 +44,7 @@ impl Plain {
     pub fn forward(
         &mut self,
         parameters: &Parameters,
-        batch: &Batch,
+        batch: &PackedBatch,
         queries: Queries,
         dropout: Option<Dropout>,
     ) -> Result<Vec<f32>> {
@@ -102,7 +102,7 @@ impl Plain {
         Ok(())
     }
 
-    fn pad(&self, batch: &Batch) -> Result<Padded> {
+    fn pad(&self, batch: &PackedBatch) -> Result<Padded> {
         let texts = batch.len();
         let longest = batch.spans().map(|(_, len)| len).max().unwrap_or(1);
         let mut mask = vec![0.0f32; texts * longest];
@@ -119,7 +119,7 @@ struct Run<'a> {
     plain: &'a Plain,
     parameters: &'a Parameters,
     padded: &'a Padded,
-    batch: &'a Batch,
+    batch: &'a PackedBatch,
     dropout: Option<Dropout>,
 }
 

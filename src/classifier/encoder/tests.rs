@@ -63,7 +63,7 @@ fn hidden_states_are_those_of_transformers() {
             std::iter::once((0..texts.len()).collect()).chain((0..texts.len()).map(|i| vec![i])).collect();
         for (mut pass, kind) in passes(&encoder, 2).into_iter().zip(["best", "plain"]) {
             for numbers in &batches {
-                let batch = Batch::of(numbers.iter().map(|i| ids[*i].as_slice()));
+                let batch = PackedBatch::of(numbers.iter().map(|i| ids[*i].as_slice()));
                 let hidden = pass.forward(encoder.parameters(), &batch, Queries::All, false, None).unwrap();
                 let h = encoder.architecture().hidden;
                 for ((start, len), i) in batch.spans().zip(numbers) {
@@ -97,7 +97,7 @@ fn logits_are_those_of_transformers() {
     for folder in ["bert-classifier", "distilbert-classifier", "modernbert-classifier"] {
         let encoder = Encoder::open(&data(folder), 512, 1).unwrap();
         let ids = encoder.ids(&texts).unwrap();
-        let batch = Batch::of(ids.iter().map(Vec::as_slice));
+        let batch = PackedBatch::of(ids.iter().map(Vec::as_slice));
         for pass in passes(&encoder, 1) {
             let (mut network, parameters) = network(&encoder, pass);
             let logits = network.forward(&parameters, &batch, false, None).unwrap();
@@ -106,7 +106,7 @@ fn logits_are_those_of_transformers() {
     }
 }
 
-fn ready(parameters: &mut Parameters, batch: &Batch) {
+fn ready(parameters: &mut Parameters, batch: &PackedBatch) {
     for parameter in parameters.all_mut() {
         let width = parameter.shape.last().copied().unwrap();
         let word = parameter.name.contains("word_embeddings") || parameter.name.contains("tok_embeddings");
@@ -120,7 +120,7 @@ fn ready(parameters: &mut Parameters, batch: &Batch) {
 fn pass_once(
     encoder: &Encoder,
     pass: Pass,
-    batch: &Batch,
+    batch: &PackedBatch,
     dropout: Option<Dropout>,
 ) -> (Vec<f32>, Vec<f32>, Parameters) {
     let (mut network, mut parameters) = network(encoder, pass);
@@ -145,7 +145,7 @@ fn the_fused_pass_is_the_plain_one() {
         }
         encoder.architecture.dropout = [0.1, 0.2, 0.3];
         let ids = encoder.ids(&texts).unwrap();
-        let batch = Batch::of(ids.iter().map(Vec::as_slice));
+        let batch = PackedBatch::of(ids.iter().map(Vec::as_slice));
         for dropout in [None, Dropout::new(3, 17, 0.1)] {
             for threads in [1, 2] {
                 let [fused, plain] = <[Pass; 2]>::try_from(passes(&encoder, threads)).unwrap();
@@ -188,7 +188,7 @@ fn gradients_agree_with_finite_differences() {
         }
         encoder.architecture.dropout = [0.1, 0.1, 0.1];
         let ids = encoder.ids(&texts).unwrap();
-        let batch = Batch::of(ids.iter().map(Vec::as_slice));
+        let batch = PackedBatch::of(ids.iter().map(Vec::as_slice));
         let dropout = Dropout::new(5, 1, 0.1);
         let pass = || passes(&encoder, 1).remove(0);
         let (_, by, mut parameters) = pass_once(&encoder, pass(), &batch, dropout);

@@ -40,14 +40,14 @@ impl Tokens {
 
 /// Texts one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::classifier) struct Batch {
+pub(in crate::classifier) struct PackedBatch {
     /// All ids.
     pub ids: Vec<u32>,
     /// Where each text begins, and the end of the last.
     pub starts: Vec<usize>,
 }
 
-impl Batch {
+impl PackedBatch {
     /// A batch of these texts.
     pub fn of<'a>(texts: impl IntoIterator<Item = &'a [u32]>) -> Self {
         let mut batch = Self { ids: Vec::new(), starts: vec![0] };

@@ -17,8 +17,8 @@ fn the_head_is_scikit_learns() {
     let names: Vec<String> = ["recall", "mood", "other"].map(String::from).to_vec();
     let config = HeadConfig { c: 2.0, ..HeadConfig::default() };
     let mut steps = 0;
-    let mut listen = |heard: &Heard| {
-        steps += usize::from(matches!(heard, Heard::Step { .. }));
+    let mut listen = |heard: &TrainingEvent| {
+        steps += usize::from(matches!(heard, TrainingEvent::Step { .. }));
         ControlFlow::Continue(())
     };
     let model = fit(&encoder, &names, Mode::Single, &examples, &[], &config, &mut listen).unwrap();

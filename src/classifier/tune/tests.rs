@@ -142,7 +142,7 @@ fn encoder() -> Arc<Encoder> {
 /// The mean of n-grams, a frozen head and a fine-tuned encoder; saved as one folder.
 #[test]
 fn a_vote_is_the_mean_of_its_parts_and_comes_back_from_disk() {
-    use crate::classifier::{FitConfig, HeadConfig, Learner};
+    use crate::classifier::{FitConfig, HeadConfig, Trainer};
     let (_, rows) = written();
     let (all, names, encoder) = (examples(&rows), names(), encoder());
     let folder = tempfile::tempdir().unwrap();
@@ -151,11 +151,11 @@ fn a_vote_is_the_mean_of_its_parts_and_comes_back_from_disk() {
         let parts = || {
             let tune = TuneConfig { epochs: 2, ..small() };
             let ngram = FitConfig { min_df: 1, ..FitConfig::default() };
-            let frozen = Learner::frozen(Arc::clone(&encoder), HeadConfig::default());
-            vec![Learner::ngram(ngram), frozen, Learner::fine_tune(Arc::clone(&encoder), tune, None)]
+            let frozen = Trainer::frozen(Arc::clone(&encoder), HeadConfig::default());
+            vec![Trainer::ngram(ngram), frozen, Trainer::fine_tune(Arc::clone(&encoder), tune, None)]
         };
-        let fit = |learner: &Learner| learner.fit(&names, mode, &all[..16], &all[16..], 3, &mut go_on).unwrap();
-        let vote = fit(&Learner::vote(parts()));
+        let fit = |learner: &Trainer| learner.fit(&names, mode, &all[..16], &all[16..], 3, &mut go_on).unwrap();
+        let vote = fit(&Trainer::vote(parts()));
         let texts: Vec<&str> = all.iter().map(|example| example.text).collect();
         let found = vote.predict(&texts).unwrap();
         let alone: Vec<_> = parts().iter().map(|part| fit(part).predict(&texts).unwrap()).collect();
@@ -195,8 +195,8 @@ fn stopping_keeps_the_best_and_the_model_comes_back_from_disk() {
         let task = Task { outputs: &names, mode, train: &all[..16], validation: &all[16..], seed: 1 };
         let config = TuneConfig { oversample: 0.5, accumulate: 2, last_layers: Some(1), ..small() };
         let (mut epochs, mut best) = (Vec::new(), 0);
-        let mut listen = |heard: &Heard| {
-            if let Heard::Epoch(epoch) = heard {
+        let mut listen = |heard: &TrainingEvent| {
+            if let TrainingEvent::Epoch(epoch) = heard {
                 best = if epoch.best { epoch.epoch } else { best };
                 epochs.push(epoch.train_loss);
             }
@@ -209,8 +209,8 @@ fn stopping_keeps_the_best_and_the_model_comes_back_from_disk() {
             assert_eq!(now.value == then.value, !now.name.contains("layer.1."), "{}", now.name);
         }
         // The same run, stopped right after its best epoch, is the same model.
-        let mut listen = |heard: &Heard| match heard {
-            Heard::Epoch(epoch) if epoch.epoch == best => ControlFlow::Break(()),
+        let mut listen = |heard: &TrainingEvent| match heard {
+            TrainingEvent::Epoch(epoch) if epoch.epoch == best => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         };
         let at_best = fit(&encoder, &task, &config, None, &mut listen).unwrap();
@@ -233,7 +233,7 @@ fn stopping_keeps_the_best_and_the_model_comes_back_from_disk() {
     }
 }
 
-fn go_on(_: &Heard) -> ControlFlow<()> {
+fn go_on(_: &TrainingEvent) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
@@ -263,16 +263,16 @@ fn a_run_repeats_itself_and_one_that_was_broken_off_goes_on_bit_for_bit() {
     let keep = Keep { file: &file, fingerprint, every: std::time::Duration::ZERO };
     // Broken off in the middle of an epoch, twice.
     for stop in [4, 11] {
-        let mut listen = |heard: &Heard| match heard {
-            Heard::Step { step, .. } if *step == stop => ControlFlow::Break(()),
+        let mut listen = |heard: &TrainingEvent| match heard {
+            TrainingEvent::Step { step, .. } if *step == stop => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         };
         fit(&encoder, &task, &config, Some(&keep), &mut listen).unwrap();
         assert!(file.is_file());
     }
     let mut steps = Vec::new();
-    let mut listen = |heard: &Heard| {
-        if let Heard::Step { step, .. } = heard {
+    let mut listen = |heard: &TrainingEvent| {
+        if let TrainingEvent::Step { step, .. } = heard {
             steps.push(*step);
         }
         ControlFlow::Continue(())
@@ -284,8 +284,8 @@ fn a_run_repeats_itself_and_one_that_was_broken_off_goes_on_bit_for_bit() {
 
     // A state of another configuration, or a torn one, is not taken up.
     for torn in [false, true] {
-        let mut listen = |heard: &Heard| {
-            if matches!(heard, Heard::Step { step: 4, .. }) {
+        let mut listen = |heard: &TrainingEvent| {
+            if matches!(heard, TrainingEvent::Step { step: 4, .. }) {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -302,8 +302,8 @@ fn a_run_repeats_itself_and_one_that_was_broken_off_goes_on_bit_for_bit() {
             every: keep.every,
         };
         let mut first = None;
-        let mut listen = |heard: &Heard| {
-            if let Heard::Step { step, .. } = heard {
+        let mut listen = |heard: &TrainingEvent| {
+            if let TrainingEvent::Step { step, .. } = heard {
                 first.get_or_insert(*step);
             }
             ControlFlow::Continue(())

@@ -13,14 +13,14 @@ const START: f64 = 2.0;
 const RIGHT: f64 = 0.5;
 
 /// What silver says where this or that holds.
-struct Habits {
+struct SilverConfusion {
     /// `[holds][said]`, of the labels so far.
     counts: Vec<Vec<f64>>,
     /// How often silver says each, wherever it speaks.
     shares: Vec<f64>,
 }
 
-impl Habits {
+impl SilverConfusion {
     fn of(k: usize, labelled: impl Iterator<Item = (usize, usize)>, said: impl Iterator<Item = usize>) -> Self {
         let mut counts = vec![vec![0.0; k]; k];
         labelled.for_each(|(holds, said)| counts[holds][said] += 1.0);
@@ -74,7 +74,7 @@ fn single(pool: &Pool<'_>) -> Vec<Option<Vec<f32>>> {
     let (k, labels) = (pool.outputs.len(), pool.labelled.len() as f64);
     let one = |outputs: &[usize]| outputs.first().copied().filter(|output| outputs.len() == 1 && *output < k);
     let both = |labelled: &Labelled<'_>| one(labelled.outputs).zip(one(labelled.silver?));
-    let habits = Habits::of(k, pool.labelled.iter().filter_map(both), silver(pool).filter_map(one));
+    let habits = SilverConfusion::of(k, pool.labelled.iter().filter_map(both), silver(pool).filter_map(one));
     let belief = |candidate: &Candidate<'_>| {
         let of = |output: usize| row(candidate, output, 1.0 / k as f64);
         match candidate.silver.and_then(one) {
@@ -91,9 +91,9 @@ fn multiple(pool: &Pool<'_>) -> Vec<Option<Vec<f32>>> {
     let yes = |outputs: &[usize], output: usize| usize::from(outputs.contains(&output));
     let habits = |output: usize| {
         let both = move |labelled: &Labelled<'_>| Some((yes(labelled.outputs, output), yes(labelled.silver?, output)));
-        Habits::of(2, pool.labelled.iter().filter_map(both), silver(pool).map(move |said| yes(said, output)))
+        SilverConfusion::of(2, pool.labelled.iter().filter_map(both), silver(pool).map(move |said| yes(said, output)))
     };
-    let habits: Vec<Habits> = (0..k).map(habits).collect();
+    let habits: Vec<SilverConfusion> = (0..k).map(habits).collect();
     let belief = |candidate: &Candidate<'_>| {
         let of = |output: usize| {
             let p = row(candidate, output, 0.5);

@@ -114,9 +114,9 @@ pub enum MixError {
 /// Strategies by shares, which add up to 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Mix(Vec<(Strategy, f64)>);
+pub struct StrategyMix(Vec<(Strategy, f64)>);
 
-impl Mix {
+impl StrategyMix {
     /// One strategy alone.
     pub fn of(strategy: Strategy) -> Self {
         Self(vec![(strategy, 1.0)])
@@ -164,7 +164,7 @@ impl Mix {
 }
 
 /// `margin`, or `margin=0.6+random=0.4`.
-impl fmt::Display for Mix {
+impl fmt::Display for StrategyMix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, (strategy, share)) in self.0.iter().enumerate() {
             let plus = if i == 0 { "" } else { "+" };
@@ -177,7 +177,7 @@ impl fmt::Display for Mix {
     }
 }
 
-impl FromStr for Mix {
+impl FromStr for StrategyMix {
     type Err = MixError;
 
     fn from_str(text: &str) -> Result<Self, MixError> {

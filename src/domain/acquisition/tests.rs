@@ -93,14 +93,14 @@ fn orders_are_those_of_small_text_and_numpy() {
     let labels = labels(&reference.labels);
     let (candidates, labelled) = (of_rows(&reference.probabilities), known(&labels));
     let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
-    let by = |strategy, limit| ids(&order(&pool, &Mix::of(strategy), 1, limit));
+    let by = |strategy, limit| ids(&order(&pool, &StrategyMix::of(strategy), 1, limit));
     assert_eq!(by(Strategy::Margin, usize::MAX), reference.by_margin);
     assert_eq!(by(Strategy::Entropy, usize::MAX), reference.by_entropy);
     assert_eq!(by(Strategy::Balanced, reference.balanced.len()), reference.balanced);
     assert_eq!(by(Strategy::Minority, reference.minority.len()), reference.minority);
     let candidates = of_rows(&reference.sigmoids);
     let pool = Pool { selection: Selection::Multiple, candidates: &candidates, ..pool };
-    let by = |strategy| ids(&order(&pool, &Mix::of(strategy), 1, usize::MAX));
+    let by = |strategy| ids(&order(&pool, &StrategyMix::of(strategy), 1, usize::MAX));
     assert_eq!(by(Strategy::Margin), reference.sigmoids_by_margin);
     assert_eq!(by(Strategy::Entropy), reference.sigmoids_by_entropy);
 }
@@ -127,7 +127,7 @@ fn silver_and_the_classifier_are_heard_together_as_numpy_has_it() {
     candidates.iter_mut().zip(&silver).for_each(|(candidate, silver)| candidate.silver = Some(silver));
     let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
     near(&belief::beliefs(&pool), &reference.belief);
-    let by = |strategy, limit| ids(&order(&pool, &Mix::of(strategy), 1, limit));
+    let by = |strategy, limit| ids(&order(&pool, &StrategyMix::of(strategy), 1, limit));
     assert_eq!(by(Strategy::Contested, usize::MAX), reference.contested);
     assert_eq!(by(Strategy::Balanced, 40), reference.balanced_with_silver);
     assert_eq!(by(Strategy::Minority, 40), reference.minority_with_silver);
@@ -141,7 +141,7 @@ fn silver_and_the_classifier_are_heard_together_as_numpy_has_it() {
     candidates.iter_mut().zip(&reference.sigmoid_silver).for_each(|(c, silver)| c.silver = Some(silver));
     let pool = Pool { outputs: &names, selection: Selection::Multiple, candidates: &candidates, labelled: &labelled };
     near(&belief::beliefs(&pool), &reference.sigmoid_belief);
-    assert_eq!(ids(&order(&pool, &Mix::of(Strategy::Contested), 1, 80)), reference.sigmoids_contested);
+    assert_eq!(ids(&order(&pool, &StrategyMix::of(Strategy::Contested), 1, 80)), reference.sigmoids_contested);
 }
 
 /// What silver is worth is learned from the labels: nothing if it speaks at random, much if it errs always in the same way.
@@ -177,7 +177,7 @@ fn the_farthest_are_those_of_small_texts_core_set() {
         .map(|row| Labelled { outputs: &[], silver: None, embedding: Some(row) })
         .collect();
     let pool = Pool { outputs: &[], selection: Selection::Single, candidates: &candidates, labelled: &labelled };
-    let ranked = order(&pool, &Mix::of(Strategy::Diverse), 1, reference.k_center.len());
+    let ranked = order(&pool, &StrategyMix::of(Strategy::Diverse), 1, reference.k_center.len());
     assert_eq!(ids(&ranked), reference.k_center);
     assert_eq!(ranked[0].why.to_string(), "unlike anything labelled so far");
 }
@@ -193,7 +193,7 @@ fn each_sentence_says_why_it_is_here() {
     let candidates: Vec<Candidate<'_>> =
         of_rows(&rows).into_iter().zip(silver).map(|(c, silver)| Candidate { silver: Some(silver), ..c }).collect();
     let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
-    let first = |strategy| order(&pool, &Mix::of(strategy), 1, 1).remove(0);
+    let first = |strategy| order(&pool, &StrategyMix::of(strategy), 1, 1).remove(0);
     let said = |strategy| first(strategy).why.to_string();
     assert_eq!(said(Strategy::Margin), "the classifier wavers: Memory 41 %, None 38 %");
     assert_eq!(said(Strategy::Entropy), "the classifier wavers: Memory 41 %, None 38 %, Mood 20 %");
@@ -213,7 +213,7 @@ fn each_sentence_says_why_it_is_here() {
         Strategy::Stratified,
     ];
     for strategy in veiled {
-        let ranked = order(&pool, &Mix::of(strategy), 1, 3);
+        let ranked = order(&pool, &StrategyMix::of(strategy), 1, 3);
         assert!(ranked.iter().all(|r| !names.iter().any(|name| r.why.veiled.contains(name.as_str()))), "{ranked:?}");
     }
     let [two, none] = [vec![0.45f32, 0.02, 0.97], vec![0.0; 3]];
@@ -221,20 +221,20 @@ fn each_sentence_says_why_it_is_here() {
     let mut any = of_rows(&rows_of_any);
     any[0].silver = Some(&silver_of_two);
     let any = Pool { outputs: &names[1..], selection: Selection::Multiple, candidates: &any, labelled: &[] };
-    let why = order(&any, &Mix::of(Strategy::Contested), 1, 1).remove(0).why.to_string();
+    let why = order(&any, &StrategyMix::of(Strategy::Contested), 1, 1).remove(0).why.to_string();
     assert_eq!(
         why, "the classifier may be wrong: Mood 2 %; silver says Memory and Mood",
         "not the nearest to one half"
     );
     let bare_rows = of_rows(&rows);
     let without = Pool { candidates: &bare_rows, ..pool };
-    let said = |strategy| order(&without, &Mix::of(strategy), 1, 1).remove(0).why.to_string();
+    let said = |strategy| order(&without, &StrategyMix::of(strategy), 1, 1).remove(0).why.to_string();
     assert_eq!(said(Strategy::Contested), "the classifier may be wrong: Memory 41 %, None 38 %");
     assert_eq!(said(Strategy::Minority), "rare: Coping has 4 labels so far; 60 % here");
     assert_eq!(said(Strategy::Balanced), "the classifier wavers: Coping 60 %, None 30 %; Coping has 4 labels so far");
     let doubted = [Candidate { doubt: Some(0.4), ..bare(0) }, Candidate { doubt: Some(0.02), ..bare(1) }, bare(2)];
     let pool = Pool { candidates: &doubted, ..pool };
-    let all = order(&pool, &Mix::of(Strategy::Doubts), 1, 9);
+    let all = order(&pool, &StrategyMix::of(Strategy::Doubts), 1, 9);
     assert_eq!(ids(&all), [1, 0, 2]);
     assert_eq!(all[0].why.to_string(), "its label may be wrong: the classifier gives it 2 %");
     assert_eq!(all[2].why.to_string(), "drawn at random: no other label is in doubt");
@@ -253,7 +253,7 @@ fn what_is_lacking_is_said_and_chance_helps() {
         (Strategy::Doubts, "drawn at random: no label is in doubt"),
     ];
     for (strategy, why) in cases {
-        let ranked = order(&pool, &Mix::of(strategy), 3, 30);
+        let ranked = order(&pool, &StrategyMix::of(strategy), 3, 30);
         assert!(whys(&ranked).iter().all(|said| said == why), "{:?}", whys(&ranked));
         let mut found = ids(&ranked);
         assert_ne!(found, (0..30).collect::<Vec<_>>());
@@ -274,7 +274,7 @@ fn silver_speaks_for_a_category_without_labels() {
     candidates[1].silver = Some(&coping);
     let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
     for strategy in [Strategy::Balanced, Strategy::Minority] {
-        let first = order(&pool, &Mix::of(strategy), 1, 1).remove(0);
+        let first = order(&pool, &StrategyMix::of(strategy), 1, 1).remove(0);
         assert_eq!(first.sentence, SentenceId(1));
         assert_eq!(first.why.to_string(), "rare: Coping has no label so far, and silver says it");
     }
@@ -286,7 +286,7 @@ fn strata_take_turns() {
     let candidates = of_rows(&rows);
     let names = outputs(&["None", "Memory"]);
     let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &[] };
-    let first = ids(&order(&pool, &Mix::of(Strategy::Stratified), 1, 4));
+    let first = ids(&order(&pool, &StrategyMix::of(Strategy::Stratified), 1, 4));
     assert_eq!(first.iter().filter(|at| **at >= 18).count(), 2, "two of the first four are of the rare stratum");
 }
 
@@ -305,7 +305,7 @@ fn typical_ones_come_from_heaps_without_labels() {
     let labelled: Vec<Labelled<'_>> =
         points[..40].iter().map(|row| Labelled { outputs: &[], silver: None, embedding: Some(row) }).collect();
     let pool = Pool { outputs: &[], selection: Selection::Single, candidates: &candidates, labelled: &labelled };
-    let ranked = order(&pool, &Mix::of(Strategy::Typical), 1, 2);
+    let ranked = order(&pool, &StrategyMix::of(Strategy::Typical), 1, 2);
     let why = ranked[0].why.to_string();
     assert!(why.starts_with("typical of ") && why.ends_with("of which none has been chosen so far"), "{why}");
     assert!(ids(&ranked).iter().all(|at| *at >= 40), "{:?}", ids(&ranked));
@@ -314,17 +314,17 @@ fn typical_ones_come_from_heaps_without_labels() {
 #[test]
 fn mixes_are_read_and_written() {
     for text in ["margin", "margin=0.6+random=0.2+minority=0.2", "contested=0.5+balanced=0.4+random=0.1"] {
-        assert_eq!(text.parse::<Mix>().unwrap().to_string(), text);
+        assert_eq!(text.parse::<StrategyMix>().unwrap().to_string(), text);
     }
-    assert_eq!("balanced=4+random=1".parse::<Mix>().unwrap().to_string(), "balanced=0.8+random=0.2");
-    assert_eq!(Mix::usual(), "random=1+balanced=4+contested=5".parse().unwrap());
+    assert_eq!("balanced=4+random=1".parse::<StrategyMix>().unwrap().to_string(), "balanced=0.8+random=0.2");
+    assert_eq!(StrategyMix::usual(), "random=1+balanced=4+contested=5".parse().unwrap());
     for (text, fault) in [
         ("margn", "`margn` is no order; known are note, random, stratified, entropy"),
         ("margin=0+random=1", "the share of `margin` must be a number above 0"),
         ("margin=x", "the share of `margin` must be a number above 0"),
         ("margin+margin", "`margin` stands twice in one mix"),
     ] {
-        let said = text.parse::<Mix>().unwrap_err().to_string();
+        let said = text.parse::<StrategyMix>().unwrap_err().to_string();
         assert!(said.starts_with(fault), "{said}");
     }
 }
@@ -349,7 +349,7 @@ proptest! {
         let weights: Vec<(Strategy, f64)> =
             Strategy::ALL.into_iter().zip(weights.map(f64::from)).filter(|(_, weight)| *weight > 0.0).collect();
         prop_assume!(!weights.is_empty());
-        let mix = Mix::new(weights).unwrap();
+        let mix = StrategyMix::new(weights).unwrap();
         let (rows, points, silver) = any_pool(seed, n);
         let candidates: Vec<Candidate<'_>> = (0..n)
             .map(|at| Candidate {
@@ -402,7 +402,7 @@ proptest! {
         }];
         for selection in [Selection::Single, Selection::Multiple] {
             let pool = Pool { outputs: &names, selection, candidates: &candidates, labelled: &labelled };
-            prop_assert_eq!(order(&pool, &Mix::of(Strategy::ALL[at]), 1, 99).len(), rows.len());
+            prop_assert_eq!(order(&pool, &StrategyMix::of(Strategy::ALL[at]), 1, 99).len(), rows.len());
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Stage;
 use crate::domain::category::CategoryKey;
-use crate::domain::gold::{Case, Policy, Rule, Settled, Vote};
+use crate::domain::gold::{GoldRule, GoldStatus, HumanLabels, Policy, Vote};
 use crate::domain::label::{Annotator, Label};
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::taxonomy::Selection;
@@ -134,12 +134,12 @@ impl Protocol {
             in_sight: Some(InSight::NOTHING.with_if(Cue::Classifier, self.assisted)),
             forked: false,
         });
-        let case = Case { votes: votes.collect(), ..Case::default() };
-        let gold = match case.settle(Rule { policy: self.policy, experts: overlap, ..Rule::default() }) {
-            Settled::Gold(label) => {
+        let case = HumanLabels { votes: votes.collect(), ..HumanLabels::default() };
+        let gold = match case.settle(GoldRule { policy: self.policy, experts: overlap, ..GoldRule::default() }) {
+            GoldStatus::Gold(label) => {
                 case.votes.iter().position(|vote| vote.label == label).map(|i| labels.swap_remove(i))
             }
-            Settled::Undecided | Settled::Waiting | Settled::Disputed => None,
+            GoldStatus::Undecided | GoldStatus::Waiting | GoldStatus::Disputed => None,
         };
         Decided { decisions: overlap, seconds, gold }
     }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::queue::Wanted;
+use crate::domain::queue::LabelMatch;
 
 fn people(names: &[&str]) -> Vec<Annotator> {
     names.iter().map(|name| Annotator((*name).into())).collect()
@@ -64,23 +64,23 @@ fn who_sees_what() {
 
 #[test]
 fn a_search_lists_nothing_by_a_label_that_is_hidden() {
-    let by = |whose| Filter { category: Some((whose, Wanted::Any)), ..Filter::default() };
-    let differs = Filter { disagreement: true, ..Filter::default() };
+    let by = |whose| SentenceFilter { category: Some((whose, LabelMatch::Any)), ..SentenceFilter::default() };
+    let differs = SentenceFilter { disagreement: true, ..SentenceFilter::default() };
     let ann = Annotator("ann".into());
-    let among = |blind, show_others, blind_share, filter: &Filter| {
+    let among = |blind, show_others, blind_share, filter: &SentenceFilter| {
         let protocol = Protocol { blind, show_others, blind_share, ..Protocol::default() };
         Viewer { protocol: &protocol, person: &ann, face: Face::List }.held_to_what_is_shown(filter).among
     };
     use Among::{All, Decided, DecidedOrUnscored, Nothing};
     use ShowOthers::{After, Before, Never};
     for (blind, show_others, share, filter, expected) in [
-        (Blind::Always, After, 0.0, by(Whose::Mine), All),
-        (Blind::Always, After, 0.0, by(Whose::Llm), Decided),
-        (Blind::Test, After, 0.0, by(Whose::Classifier), DecidedOrUnscored),
-        (Blind::Test, After, 0.5, by(Whose::Llm), Decided),
-        (Blind::Never, After, 0.0, by(Whose::Llm), All),
-        (Blind::Never, After, 0.0, by(Whose::Expert), Decided),
-        (Blind::Never, Never, 0.0, by(Whose::Expert), Nothing),
+        (Blind::Always, After, 0.0, by(LabelOwner::Mine), All),
+        (Blind::Always, After, 0.0, by(LabelOwner::Llm), Decided),
+        (Blind::Test, After, 0.0, by(LabelOwner::Classifier), DecidedOrUnscored),
+        (Blind::Test, After, 0.5, by(LabelOwner::Llm), Decided),
+        (Blind::Never, After, 0.0, by(LabelOwner::Llm), All),
+        (Blind::Never, After, 0.0, by(LabelOwner::Expert), Decided),
+        (Blind::Never, Never, 0.0, by(LabelOwner::Expert), Nothing),
         (Blind::Never, After, 0.0, differs.clone(), Decided),
         (Blind::Test, Before, 0.0, differs, DecidedOrUnscored),
     ] {
@@ -109,9 +109,9 @@ proptest! {
     ) {
         let person = Annotator(["ann", "ben", "eve", "lead"][who].into());
         let viewer = Viewer { protocol: &protocol, person: &person, face: Face::List };
-        let (whose, kind) = if machine { (Whose::Llm, Kind::Machine) } else { (Whose::Expert, Kind::Colleague) };
+        let (whose, kind) = if machine { (LabelOwner::Llm, Kind::Machine) } else { (LabelOwner::Expert, Kind::Colleague) };
         let facts = Facts { sentence: SentenceId(id), origin: Origin::Real, split: Split::ALL[split], decided };
-        let filter = Filter { category: Some((whose, Wanted::Any)), ..Filter::default() };
+        let filter = SentenceFilter { category: Some((whose, LabelMatch::Any)), ..SentenceFilter::default() };
         let listed = match viewer.held_to_what_is_shown(&filter).among {
             Among::All => true,
             Among::DecidedOrUnscored => decided || facts.split != Split::Test,

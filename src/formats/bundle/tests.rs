@@ -8,7 +8,7 @@ use super::seal::Secret;
 use super::signature::Signer;
 use super::*;
 use crate::domain::corpus::{DocumentId, DocumentUid};
-use crate::domain::label::{ConfidenceKind, EventId, Outcome, Stand};
+use crate::domain::label::{ConfidenceKind, EventId, Judgement, Outcome};
 use crate::domain::record::EventKind;
 
 fn header(events: u64) -> Header {
@@ -37,7 +37,7 @@ fn event(n: u64, comment: &str) -> Item {
             annotator: Annotator("ann".into()),
             site: Some("ward".into()),
             sentence: Some(sentence),
-            stand: Some(Stand { label, comment: comment.into(), ..Stand::default() }),
+            stand: Some(Judgement { label, comment: comment.into(), ..Judgement::default() }),
             took: Some(n as u32),
             proposal_visible: Some(n.is_multiple_of(2)),
             in_sight: None,

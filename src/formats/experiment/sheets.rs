@@ -80,9 +80,9 @@ pub(super) fn facts(report: &Report) -> String {
     out
 }
 
-type Measure = (&'static str, fn(&RowScores) -> &Spread);
+type ScoreOf = (&'static str, fn(&RowScores) -> &Spread);
 
-const MEASURES: [Measure; 3] = [("F1", |r| &r.f1), ("precision", |r| &r.precision), ("recall", |r| &r.recall)];
+const MEASURES: [ScoreOf; 3] = [("F1", |r| &r.f1), ("precision", |r| &r.precision), ("recall", |r| &r.recall)];
 
 fn support(n: Option<u64>) -> String {
     n.map_or_else(String::new, |n| n.to_string())
@@ -90,7 +90,7 @@ fn support(n: Option<u64>) -> String {
 
 /// F1, precision and recall, each with the training sets side by side.
 pub(super) fn scores(grid: &Grid) -> Vec<Sheet> {
-    let sheet = |(name, of): Measure| {
+    let sheet = |(name, of): ScoreOf| {
         let mut header = vec![name.to_owned(), "n".to_owned()];
         header.extend(grid.sets.iter().map(|set| set.set.short()));
         let mut rows: Vec<Vec<String>> = grid

@@ -1,8 +1,8 @@
 //! What `[protocol]` says.
 
-use crate::domain::gold::Adjudicate;
+use crate::domain::gold::AdjudicationScope;
 use crate::domain::label::Annotator;
-use crate::domain::protocol::{Blind, Protocol, Sharing};
+use crate::domain::protocol::{AssignmentMode, Blind, Protocol};
 use crate::formats::toml_source::{Source, Table};
 
 /// The words of `blind` in `[review]`; `true` and `false` mean always and never.
@@ -31,7 +31,11 @@ pub(super) fn read<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, protocol: &
     };
     protocol.annotators = people(s, &mut table, "annotators");
     protocol.adjudicators = people(s, &mut table, "adjudicators");
-    let words = [("disputed", Adjudicate::Disputed), ("flagged", Adjudicate::Flagged), ("all", Adjudicate::All)];
+    let words = [
+        ("disputed", AdjudicationScope::Disputed),
+        ("flagged", AdjudicationScope::Flagged),
+        ("all", AdjudicationScope::All),
+    ];
     protocol.adjudicate = table.word(s, "adjudicate", &words).unwrap_or_default();
     protocol.overlap = table.whole(s, "overlap", 1..=50).map_or(protocol.overlap, |n| n as usize);
     if protocol.is_shared() && protocol.overlap > protocol.annotators.len() {
@@ -39,7 +43,11 @@ pub(super) fn read<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, protocol: &
             format!("`overlap` is {}, but there are {} annotators", protocol.overlap, protocol.annotators.len());
         s.fault(table.span(), message);
     }
-    let words = [("round-robin", Sharing::RoundRobin), ("patient", Sharing::Patient), ("share", Sharing::Share)];
+    let words = [
+        ("round-robin", AssignmentMode::RoundRobin),
+        ("patient", AssignmentMode::Patient),
+        ("share", AssignmentMode::Share),
+    ];
     protocol.sharing = table.word(s, "assign", &words).unwrap_or(protocol.sharing);
     if let Some(shares) = table.table(s, "shares") {
         for (name, share, at) in shares.numbers(s, 0.0..=1e6) {
@@ -67,8 +75,8 @@ mod tests {
     fn a_protocol_is_read_and_its_faults_are_named_by_place() {
         let text = "[protocol]\nannotators = [\"ann\", \"ben\"]\noverlap = 2\nassign = \"share\"\nshares = { ben = 2 }\nadjudicate = \"flagged\"\n";
         let protocol = parse(Path::new("goldsmith.toml"), text).unwrap().protocol;
-        assert_eq!((protocol.overlap, protocol.sharing), (2, Sharing::Share));
-        assert_eq!(protocol.adjudicate, Adjudicate::Flagged);
+        assert_eq!((protocol.overlap, protocol.sharing), (2, AssignmentMode::Share));
+        assert_eq!(protocol.adjudicate, AdjudicationScope::Flagged);
         assert_eq!(protocol.shares[&Annotator("ben".into())], 2.0);
         let text = "[protocol]\nannotators = [\"ann\", \"ann\"]\noverlap = 3\nassign = \"lot\"\nshares = { eve = -1, x = 1 }\n";
         let said = parse(Path::new("goldsmith.toml"), text).unwrap_err().to_string();

@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use crate::domain::acquisition::{Mix, Strategy};
+use crate::domain::acquisition::{Strategy, StrategyMix};
 use crate::formats::toml_source::{Source, Table};
 
 /// In which order sentences come, and how often that is thought over.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct QueueSettings {
     /// By what the next sentence is chosen.
-    pub order: Mix,
+    pub order: StrategyMix,
     /// Decisions after which the order is made anew.
     pub retrain_every: usize,
     /// At most so many sentences are put in order.
@@ -20,7 +20,7 @@ pub struct QueueSettings {
 
 impl Default for QueueSettings {
     fn default() -> Self {
-        Self { order: Mix::usual(), retrain_every: 10, limit: 2_000, seed: 1 }
+        Self { order: StrategyMix::usual(), retrain_every: 10, limit: 2_000, seed: 1 }
     }
 }
 
@@ -43,13 +43,13 @@ pub(super) fn read<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, queue: &mut
                 }
             }
         }
-        match Mix::new(weights) {
+        match StrategyMix::new(weights) {
             Ok(mix) => queue.order = mix,
             Err(error) => s.fault(span, error.to_string()),
         }
     }
     if let Some(strategy) = order {
-        queue.order = Mix::of(strategy);
+        queue.order = StrategyMix::of(strategy);
     }
     queue.retrain_every = table.whole(s, "retrain_every", 1..=1_000_000).map_or(queue.retrain_every, |n| n as usize);
     queue.limit = table.whole(s, "limit", 1..=1_000_000).map_or(queue.limit, |n| n as usize);
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn an_order_is_read_and_its_faults_are_named_by_place() {
         let order = |text: &str| parse(Path::new("goldsmith.toml"), text).unwrap().queue.order.to_string();
-        assert_eq!(order(""), Mix::usual().to_string());
+        assert_eq!(order(""), StrategyMix::usual().to_string());
         assert_eq!(order("[queue]\norder = \"note\"\n"), "note");
         assert_eq!(order("[queue]\norder = \"mix\"\nmix = { margin = 3, random = 1 }\n"), "margin=0.75+random=0.25");
         let text = "[queue]\norder = \"lot\"\nmix = { margn = 1, random = 1 }\nlimit = 0\n";

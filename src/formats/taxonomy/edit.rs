@@ -6,13 +6,13 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike, Value
 
 use super::parse;
 use crate::domain::category::CategoryKey;
-use crate::domain::lineage::Lineage;
+use crate::domain::lineage::KeyMap;
 use crate::domain::taxonomy::{Category, Taxonomy};
 use crate::formats::FormatError;
 
 /// The text of a taxonomy file with one more example in a category (`None`: of sentences without any).
 pub fn with_example(path: &Path, text: &str, key: Option<&CategoryKey>, example: &str) -> Result<String, FormatError> {
-    let file = File { path, text };
+    let file = TaxonomyEditor { path, text };
     file.edit(|document| {
         let table: &mut dyn TableLike = match key {
             None => {
@@ -32,7 +32,7 @@ pub fn renamed(
     new: &CategoryKey,
     name: Option<&str>,
 ) -> Result<String, FormatError> {
-    File { path, text }.edit(|document| {
+    TaxonomyEditor { path, text }.edit(|document| {
         let table = find(tables(document)?, old)?;
         set(table, "key", new.as_str());
         if let Some(name) = name {
@@ -56,7 +56,7 @@ pub fn merged(
 ) -> Result<String, FormatError> {
     let taxonomy = parse(path, text)?;
     let all: Vec<&Category> = taxonomy.categories().iter().filter(|category| keys.contains(&category.key)).collect();
-    File { path, text }.edit(|document| {
+    TaxonomyEditor { path, text }.edit(|document| {
         let joined = Category::joined(&all).ok_or("there is nothing to merge")?;
         let kept = all.iter().find(|category| category.key == *into).map_or(&joined, |category| *category);
         let names: Vec<&str> = all.iter().map(|category| category.name.as_str()).collect();
@@ -94,7 +94,7 @@ pub fn split(path: &Path, text: &str, old: &CategoryKey, into: &[CategoryKey]) -
     let earlier: Vec<&str> =
         taxonomy.get(old).into_iter().flat_map(|c| c.was.iter().chain([&c.key])).map(CategoryKey::as_str).collect();
     let mut free = SHORTCUTS.chars().filter(|key| taxonomy.categories().iter().all(|c| c.shortcut != *key));
-    File { path, text }.edit(|document| {
+    TaxonomyEditor { path, text }.edit(|document| {
         let tables = tables(document)?;
         let at = tables.iter().position(|table| is(table, old)).ok_or("the category is not there")?;
         let like = tables.remove(at);
@@ -127,7 +127,7 @@ pub fn split(path: &Path, text: &str, old: &CategoryKey, into: &[CategoryKey]) -
 /// as what its category came from.
 pub fn restored(path: &Path, before: &str, now: &Taxonomy) -> Result<String, FormatError> {
     let taxonomy = parse(path, before)?;
-    let (then, since) = (Lineage::of(&taxonomy), Lineage::of(now));
+    let (then, since) = (KeyMap::of(&taxonomy), KeyMap::of(now));
     let is_known = |key: &CategoryKey| taxonomy.get(key).is_some() || then.became(key).next().is_some();
     let came_from = |key: &CategoryKey| -> Vec<CategoryKey> {
         match taxonomy.get(key) {
@@ -141,7 +141,7 @@ pub fn restored(path: &Path, before: &str, now: &Taxonomy) -> Result<String, For
     let new = now.categories().iter().map(|category| (&category.key, came_from(&category.key)));
     let earlier = since.earlier().map(|key| (key, since.became(key).flat_map(came_from).collect()));
     let back: Vec<(&CategoryKey, Vec<CategoryKey>)> = new.chain(earlier).filter(|(key, _)| !is_known(key)).collect();
-    File { path, text: before }.edit(|document| {
+    TaxonomyEditor { path, text: before }.edit(|document| {
         let tables = tables(document)?;
         for (key, origins) in &back {
             for origin in origins {
@@ -153,12 +153,12 @@ pub fn restored(path: &Path, before: &str, now: &Taxonomy) -> Result<String, For
 }
 
 /// A file that is to be changed.
-struct File<'a> {
+struct TaxonomyEditor<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
-impl File<'_> {
+impl TaxonomyEditor<'_> {
     /// Changes it, and makes sure that it is still a taxonomy.
     fn edit(&self, change: impl FnOnce(&mut DocumentMut) -> Result<(), &'static str>) -> Result<String, FormatError> {
         let unfit = |message: String| FormatError::Unfit { path: self.path.into(), message };
@@ -238,7 +238,7 @@ fn retell(document: &mut DocumentMut) {
         // What is wrong is said when the change is done.
         return;
     };
-    let lineage = Lineage::of(&taxonomy);
+    let lineage = KeyMap::of(&taxonomy);
     let tell = |value: &mut Value| {
         let told = value.as_str().map(|text| lineage.retell(text)).filter(|told| value.as_str() != Some(told));
         if let Some(told) = told {
@@ -403,7 +403,7 @@ excludes = ["Tears without pain (sad)"] # hard to tell
     fn what_is_undone_reads_new_labels_as_what_they_came_from() {
         let x = Path::new("x");
         let lineage = |text: &str| {
-            let lineage = Lineage::of(&read(text));
+            let lineage = KeyMap::of(&read(text));
             let became = |key: &CategoryKey| lineage.became(key).map(CategoryKey::as_str).collect::<Vec<_>>().join("|");
             lineage.earlier().map(|key| format!("{key}>{}", became(key))).collect::<Vec<_>>().join(" ")
         };

@@ -2,7 +2,7 @@
 
 use super::super::LlmError;
 use super::attention::Heads;
-use super::file::File;
+use super::file::GgufFile;
 
 /// Families that are known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(super) struct Config {
 
 impl Config {
     /// Reads it from the metadata.
-    pub(super) fn read(file: &File) -> Result<Self, LlmError> {
+    pub(super) fn read(file: &GgufFile) -> Result<Self, LlmError> {
         let name = file.text("general.architecture").unwrap_or("").to_owned();
         let family = match name.as_str() {
             "llama" => Family::Llama,

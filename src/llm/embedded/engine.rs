@@ -5,10 +5,10 @@ use std::path::Path;
 use candle_core::Result as Computed;
 use serde_json::{Value, json};
 
-use super::super::{Card, Choice, Choose, LlmError, Role, Turn, Usage};
+use super::super::{ChatMessage, Choice, Choose, LlmError, ModelInfo, Role, Usage};
 use super::Settings;
 use super::attention::{Cache, Feed};
-use super::file::{File, hash};
+use super::file::{GgufFile, hash};
 use super::product::log_sum;
 use super::template::Template;
 use super::tokenizer::Tokenizer;
@@ -43,7 +43,7 @@ fn common(a: &[u32], b: &[u32]) -> usize {
 
 impl Engine {
     /// Loads a model and says what it is.
-    pub(super) fn load(path: &Path, mut settings: Settings) -> Result<(Self, Card), LlmError> {
+    pub(super) fn load(path: &Path, mut settings: Settings) -> Result<(Self, ModelInfo), LlmError> {
         let (loaded, hash) = std::thread::scope(|scope| {
             let hashed = scope.spawn(|| hash(path));
             let loaded = Self::read(path);
@@ -64,12 +64,12 @@ impl Engine {
             details[key] = value;
         }
         let name = details["name"].as_str().unwrap_or("a local model").to_owned();
-        let card = Card { name, provider: "embedded".into(), identity: format!("gguf:{hash}"), details };
+        let card = ModelInfo { name, provider: "embedded".into(), identity: format!("gguf:{hash}"), details };
         Ok((Self { model, tokenizer, template, settings, kept: Vec::new() }, card))
     }
 
     fn read(path: &Path) -> Result<(Transformer, Tokenizer, Template, Value), LlmError> {
-        let mut file = File::open(path)?;
+        let mut file = GgufFile::open(path)?;
         let architecture = file.text("general.architecture").unwrap_or("").to_owned();
         // Before the vocabulary, so that a foreign model is called foreign.
         super::config::Config::read(&file)?;
@@ -89,7 +89,7 @@ impl Engine {
     }
 
     /// The tokens of a conversation up to where the model answers, and the text after the last control token.
-    pub(super) fn prompt(&self, turns: &[Turn]) -> Result<(Vec<u32>, String), LlmError> {
+    pub(super) fn prompt(&self, turns: &[ChatMessage]) -> Result<(Vec<u32>, String), LlmError> {
         self.tokenizer.prompt(&self.template.parts(turns)?)
     }
 
@@ -147,7 +147,11 @@ impl Engine {
 
     /// The token that ends a turn of the model.
     fn turn_end(&self) -> Option<u32> {
-        let turns = [Turn::new(Role::User, "a"), Turn::new(Role::Assistant, "b"), Turn::new(Role::User, "c")];
+        let turns = [
+            ChatMessage::new(Role::User, "a"),
+            ChatMessage::new(Role::Assistant, "b"),
+            ChatMessage::new(Role::User, "c"),
+        ];
         let parts = self.template.parts(&turns).ok()?;
         let answered = parts.iter().rposition(|part| *part == super::tokenizer::Part::Plain("b".into()))?;
         let (tokens, _) = self.tokenizer.prompt(&parts[answered + 1..=answered + 1]).ok()?;
@@ -165,7 +169,8 @@ impl Engine {
         }
         let mut prompts = Vec::new();
         for ask in &request.asks {
-            let turns: Vec<Turn> = request.turns.iter().cloned().chain([Turn::new(Role::User, ask.as_str())]).collect();
+            let turns: Vec<ChatMessage> =
+                request.turns.iter().cloned().chain([ChatMessage::new(Role::User, ask.as_str())]).collect();
             prompts.push(self.prompt(&turns)?);
         }
         let run = prompts[0].1.clone();
@@ -210,7 +215,8 @@ impl Engine {
     fn shared(&self, request: &Choose, prompts: &[(Vec<u32>, String)]) -> Result<(usize, usize), LlmError> {
         let first = &prompts[0].0;
         let most = prompts.iter().map(|(tokens, _)| common(tokens, first).min(tokens.len() - 1)).min().unwrap_or(0);
-        let any: Vec<Turn> = request.turns.iter().cloned().chain([Turn::new(Role::User, "\u{3b1}")]).collect();
+        let any: Vec<ChatMessage> =
+            request.turns.iter().cloned().chain([ChatMessage::new(Role::User, "\u{3b1}")]).collect();
         let least = common(&self.prompt(&any)?.0, first).min(most);
         // A single ask shares everything with itself, and no other does.
         Ok((least, if prompts.len() == 1 { least } else { most }))

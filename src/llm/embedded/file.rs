@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::super::LlmError;
 
 /// An open GGUF file.
-pub(super) struct File {
+pub(super) struct GgufFile {
     path: PathBuf,
     reader: BufReader<fs::File>,
     /// Metadata and the table of tensors.
@@ -31,7 +31,7 @@ pub(super) fn whole(value: &Value) -> Option<usize> {
     }
 }
 
-impl File {
+impl GgufFile {
     /// Opens it and reads its head.
     pub(super) fn open(path: &Path) -> Result<Self, LlmError> {
         let wrong = |what: String| LlmError::File { path: path.into(), what };

@@ -4,8 +4,8 @@ use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, State, context};
 use serde_json::json;
 
-use super::super::{LlmError, Role, Turn};
-use super::file::File;
+use super::super::{ChatMessage, LlmError, Role};
+use super::file::GgufFile;
 use super::tokenizer::{Part, Tokenizer};
 
 /// Where the form of a conversation comes from.
@@ -114,7 +114,7 @@ fn python_method(_: &State<'_, '_>, value: &Value, method: &str, args: &[Value])
 
 impl Template {
     /// Takes the file's template, or one that its vocabulary allows.
-    pub(super) fn read(file: &File, tokenizer: &Tokenizer) -> Result<Self, LlmError> {
+    pub(super) fn read(file: &GgufFile, tokenizer: &Tokenizer) -> Result<Self, LlmError> {
         let (source, origin) = match file.text("tokenizer.chat_template").filter(|t| !t.trim().is_empty()) {
             Some(source) => (source, Origin::File),
             None if tokenizer.control("<|im_start|>").is_some() => (CHATML, Origin::ChatMl),
@@ -168,7 +168,7 @@ impl Template {
     }
 
     /// A conversation up to where the model answers, in parts of the form and of the turns.
-    pub(super) fn parts(&self, turns: &[Turn]) -> Result<Vec<Part>, LlmError> {
+    pub(super) fn parts(&self, turns: &[ChatMessage]) -> Result<Vec<Part>, LlmError> {
         let mut contents: Vec<(Role, String)> = Vec::new();
         for turn in turns {
             let text = if self.trims { turn.content.trim() } else { &turn.content };

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use tokenizers::Tokenizer as Pairs;
 
 use super::super::LlmError;
-use super::file::{File, whole};
+use super::file::{GgufFile, whole};
 use super::sentencepiece::Pieces;
 
 enum Kind {
@@ -58,7 +58,7 @@ fn alphabet() -> FxHashMap<char, u8> {
 
 impl Tokenizer {
     /// Reads it from the metadata.
-    pub(super) fn read(file: &File) -> Result<Self, LlmError> {
+    pub(super) fn read(file: &GgufFile) -> Result<Self, LlmError> {
         let missing = |what: &str| file.wrong(format!("its metadata has no {what}; convert the model again"));
         let list = file.list("tokenizer.ggml.tokens").ok_or_else(|| missing("tokenizer.ggml.tokens"))?;
         let tokens: Vec<String> = list.iter().map(|v| v.to_string().map_or(String::new(), Clone::clone)).collect();

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::super::LlmError;
 use super::attention::{Cache, Feed, Heads, Scope, Segment, attend, by_head};
 use super::config::{Config, Family, Gate};
-use super::file::File;
+use super::file::GgufFile;
 use super::product::{Weight, exp, rms};
 
 struct Layer {
@@ -38,7 +38,7 @@ pub(super) struct Transformer {
     divisors: Option<Vec<f32>>,
 }
 
-fn weight(file: &mut File, name: &str, shape: (usize, usize)) -> std::result::Result<Weight, LlmError> {
+fn weight(file: &mut GgufFile, name: &str, shape: (usize, usize)) -> std::result::Result<Weight, LlmError> {
     let weight = Weight::new(file.tensor(name)?).map_err(|error| file.wrong(format!("tensor {name}: {error}")))?;
     if (weight.outputs, weight.inputs) == shape {
         Ok(weight)
@@ -50,7 +50,7 @@ fn weight(file: &mut File, name: &str, shape: (usize, usize)) -> std::result::Re
 
 impl Transformer {
     /// Reads all weights; `words` is the size of the vocabulary.
-    pub(super) fn read(file: &mut File, words: usize) -> std::result::Result<Self, LlmError> {
+    pub(super) fn read(file: &mut GgufFile, words: usize) -> std::result::Result<Self, LlmError> {
         let config = Config::read(file)?;
         let Heads { queries, keys, size } = config.heads;
         let (hidden, wide) = (config.hidden, config.feed_forward);

@@ -5,7 +5,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rustc_hash::FxHashSet;
 
-use super::super::{Field, FieldKind, LlmError, Reply, Request, Sampling, Shape, Usage, Written};
+use super::super::{
+    AnswerFormat, DecodingParams, Field, FieldKind, LlmError, Reply, Usage, WriteRequest, WrittenToken,
+};
 use super::attention::{Cache, Feed};
 use super::engine::{Engine, computing};
 use super::product::{exp, log_sum};
@@ -27,13 +29,13 @@ pub(super) struct Writer<'a> {
     cache: Cache,
     /// Tokens that stand fast and are not yet read.
     pending: Vec<u32>,
-    sampling: Sampling,
+    sampling: DecodingParams,
     random: ChaCha8Rng,
     /// Tokens that the answer may still take.
     left: usize,
     completion: u64,
     text: String,
-    tokens: Vec<Written>,
+    tokens: Vec<WrittenToken>,
     complete: bool,
     stopped: &'a dyn Fn() -> bool,
     /// Tokens by how they begin: with a quote, with a digit or point.
@@ -42,8 +44,8 @@ pub(super) struct Writer<'a> {
 }
 
 impl Engine {
-    /// Writes an answer; see [`Request`].
-    pub(super) fn write(&mut self, request: &Request, stopped: &dyn Fn() -> bool) -> Result<Reply, LlmError> {
+    /// Writes an answer; see [`WriteRequest`].
+    pub(super) fn write(&mut self, request: &WriteRequest, stopped: &dyn Fn() -> bool) -> Result<Reply, LlmError> {
         let (tokens, _) = self.prompt(&request.turns)?;
         let room = self.settings.context.saturating_sub(tokens.len());
         if room == 0 || tokens.is_empty() {
@@ -76,9 +78,9 @@ impl Engine {
             digits: starting(&|byte| byte.is_ascii_digit() || byte == b'.'),
         };
         match &request.shape {
-            Shape::Text => writer.free()?,
-            Shape::Object(fields) => writer.object(fields)?,
-            Shape::Objects(count, fields) => {
+            AnswerFormat::Text => writer.free()?,
+            AnswerFormat::Object(fields) => writer.object(fields)?,
+            AnswerFormat::Objects(count, fields) => {
                 writer.say("{\"answers\": [")?;
                 for at in 0..*count {
                     writer.say(if at == 0 { "" } else { ", " })?;
@@ -101,7 +103,7 @@ impl Engine {
     }
 
     /// The cache to write after: the turns before the last are kept for the next request, the last turn is not.
-    fn writing(&mut self, tokens: &[u32], request: &Request) -> Computed<(Cache, usize)> {
+    fn writing(&mut self, tokens: &[u32], request: &WriteRequest) -> Computed<(Cache, usize)> {
         let mut other = request.turns.clone();
         if let Some(last) = other.last_mut() {
             last.content = "\u{3b1}".into();
@@ -119,7 +121,7 @@ impl Engine {
 }
 
 /// Picks by weight: the likeliest at temperature 0, else one drawn from the likeliest that hold `top_p`.
-fn pick(logits: &[f32], sampling: &Sampling, random: &mut ChaCha8Rng) -> Option<usize> {
+fn pick(logits: &[f32], sampling: &DecodingParams, random: &mut ChaCha8Rng) -> Option<usize> {
     let best = (0..logits.len()).filter(|at| logits[*at] > f32::NEG_INFINITY).max_by(|a, b| {
         // The first of equals.
         logits[*a].total_cmp(&logits[*b]).then(b.cmp(a))
@@ -259,7 +261,7 @@ impl Writer<'_> {
         self.text.push_str(text);
         self.left = self.left.saturating_sub(tokens.len());
         self.completion += tokens.len() as u64;
-        self.tokens.push(Written { text: text.to_owned(), logprob });
+        self.tokens.push(WrittenToken { text: text.to_owned(), logprob });
     }
 
     /// Any text, to a token that ends it.
@@ -385,7 +387,7 @@ impl Writer<'_> {
                         self.pending.push(id);
                         self.left -= 1;
                         self.completion += 1;
-                        self.tokens.push(Written { text: text.into_owned(), logprob: logits[at] - sum });
+                        self.tokens.push(WrittenToken { text: text.into_owned(), logprob: logits[at] - sum });
                         body.extend_from_slice(bytes);
                         ended = false;
                     }
@@ -394,7 +396,7 @@ impl Writer<'_> {
                         self.pending.extend(engine.tokenizer.plain(&text, false)?);
                         self.left -= 1;
                         self.completion += 1;
-                        self.tokens.push(Written { text, logprob: logits[at] - sum });
+                        self.tokens.push(WrittenToken { text, logprob: logits[at] - sum });
                         body.extend_from_slice(&bytes[..len]);
                     }
                     _ => {

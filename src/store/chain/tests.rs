@@ -3,8 +3,8 @@
 use super::*;
 use crate::domain::corpus::{NewDocument, Origin, PatientKey};
 use crate::domain::label::tests::run;
-use crate::domain::label::{Decision, Event, NewProposal, ProposalId, RunId, RunKind, Source, Stand, Timestamp};
-use crate::domain::lineage::Lineage;
+use crate::domain::label::{Decision, Event, Judgement, NewProposal, ProposalId, RunId, RunKind, Source, Timestamp};
+use crate::domain::lineage::KeyMap;
 use crate::domain::record::EventKind;
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::split::SplitPlan;
@@ -14,7 +14,7 @@ use crate::domain::text::Span;
 /// and never edited. Sentence and proposal stand by what every store calls them.
 const CHAINED: &str = include_str!("../../../tests/golden/chain.txt");
 
-fn decision(id: &str, at: i64, annotator: &str, stand: Stand) -> Decision {
+fn decision(id: &str, at: i64, annotator: &str, stand: Judgement) -> Decision {
     Decision {
         id: EventId(id.into()),
         at: Timestamp(at),
@@ -29,8 +29,8 @@ fn decision(id: &str, at: i64, annotator: &str, stand: Stand) -> Decision {
     }
 }
 
-fn said(label: &str, comment: &str) -> Stand {
-    Stand { label: Some(Label::parse(label).unwrap()), comment: comment.into(), ..Stand::default() }
+fn said(label: &str, comment: &str) -> Judgement {
+    Judgement { label: Some(Label::parse(label).unwrap()), comment: comment.into(), ..Judgement::default() }
 }
 
 /// A log with an entry of each kind, made as the program makes them.
@@ -54,8 +54,8 @@ fn one_of_each() -> Store {
     // An entry of before `in_sight` that says that a machine's label was seen: none is made any more, but they are read.
     let seen: Record = serde_json::from_str(CHAINED.lines().next().unwrap().split_once(' ').unwrap().1).unwrap();
     store.merge(&[seen], &[]).unwrap();
-    let skipped = Stand { skipped: true, ..Stand::default() };
-    let reworded = Stand { rejected: true, edited: Some("She forgot.".into()), ..Stand::default() };
+    let skipped = Judgement { skipped: true, ..Judgement::default() };
+    let reworded = Judgement { rejected: true, edited: Some("She forgot.".into()), ..Judgement::default() };
     store
         .append(&[
             Event::Decide(decision("e-02", 2_000, "ann", said("", ""))),
@@ -89,12 +89,12 @@ fn one_of_each() -> Store {
         detail: None,
     };
     store.merge(&[elsewhere], &[]).unwrap();
-    let lineage: Lineage = serde_json::from_str(r#"{"memory":["recall"],"mood":["affect","spirits"]}"#).unwrap();
-    let renamed = Recast { before: "guide-1".into(), after: "guide-2".into(), lineage, undoes: None };
-    let undone = Recast {
+    let lineage: KeyMap = serde_json::from_str(r#"{"memory":["recall"],"mood":["affect","spirits"]}"#).unwrap();
+    let renamed = TaxonomyMigration { before: "guide-1".into(), after: "guide-2".into(), lineage, undoes: None };
+    let undone = TaxonomyMigration {
         before: "guide-2".into(),
         after: "guide-1".into(),
-        lineage: Lineage::default(),
+        lineage: KeyMap::default(),
         undoes: Some(EventId("e-09".into())),
     };
     for (id, at, recast) in [("e-09", 9_000, renamed), ("e-10", 10_000, undone)] {
@@ -111,13 +111,13 @@ const IN_SIGHT: &str = include_str!("../../../tests/golden/chain-in-sight.txt");
 #[test]
 fn what_had_been_in_sight_is_chained() {
     let mut store = one_of_each();
-    let first = decision("e-11", 11_000, "ann", Stand { flagged: true, ..said("memory", "Größe?") });
+    let first = decision("e-11", 11_000, "ann", Judgement { flagged: true, ..said("memory", "Größe?") });
     let in_sight = Some(InSight::NOTHING.with(Cue::Machine).with(Cue::Colleague));
     let seen = Decision { took: Some(900), in_sight, proposal: Some(ProposalId(1)), ..first };
     let blind = Decision { in_sight: Some(InSight::NOTHING), ..decision("e-12", 12_000, "ben", said("", "")) };
     store.append(&[Event::Decide(seen), Event::Decide(blind)]).unwrap();
     let (records, _) = store.records(10).unwrap();
-    let links: Vec<Link> = store
+    let links: Vec<ChainHash> = store
         .with(|c| {
             let mut read = c.prepare("SELECT hash FROM chain WHERE position > 10 ORDER BY position")?;
             read.query_map([], |row| row.get(0))?.collect()
@@ -132,7 +132,7 @@ fn what_had_been_in_sight_is_chained() {
 #[test]
 fn an_entry_of_each_kind_is_chained_as_it_always_was() {
     let mut store = one_of_each();
-    let links: Vec<Link> = store
+    let links: Vec<ChainHash> = store
         .with(|c| {
             let mut read = c.prepare("SELECT hash FROM chain ORDER BY position")?;
             read.query_map([], |row| row.get(0))?.collect()

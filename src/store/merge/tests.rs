@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::label::*;
-use crate::domain::lineage::Recast;
+use crate::domain::lineage::TaxonomyMigration;
 use crate::domain::record::Record;
 use crate::domain::split::SplitPlan;
 use crate::domain::text::Span;
@@ -47,7 +47,7 @@ fn decision(id: &str, who: &str, sentence: SentenceId, label: &str) -> Decision 
         at: Timestamp(1),
         annotator: Annotator(who.into()),
         sentence,
-        stand: Stand { label: Some(Label::parse(label).unwrap()), ..Stand::default() },
+        stand: Judgement { label: Some(Label::parse(label).unwrap()), ..Judgement::default() },
         took: None,
         in_sight: Some(crate::domain::sight::InSight::NOTHING),
         proposal: None,
@@ -121,10 +121,10 @@ enum Step {
 }
 
 /// Nothing; `memory` renamed to `care`; `mood` split into the two others.
-fn recast(lineage: usize) -> Recast {
+fn recast(lineage: usize) -> TaxonomyMigration {
     let lineage = ["{}", r#"{"memory":["care"]}"#, r#"{"mood":["care","memory"]}"#][lineage];
     let lineage = serde_json::from_str(lineage).unwrap();
-    Recast { before: String::new(), after: String::new(), lineage, undoes: None }
+    TaxonomyMigration { before: String::new(), after: String::new(), lineage, undoes: None }
 }
 
 fn change(store: &mut Store, id: &str, lineage: usize) {

@@ -6,8 +6,8 @@ use super::{App, Overlay, Prompt};
 use crate::tui::filter;
 use crate::tui::keymap::{Action, Key};
 use crate::tui::message::{Effect, Target};
-use crate::tui::theme::Meaning;
-use crate::workflow::review::Desk;
+use crate::tui::theme::StyleRole;
+use crate::workflow::review::Worklist;
 
 impl App {
     pub(super) fn overlay_key(&mut self, overlay: Overlay, key: Key, now: u64) -> Vec<Effect> {
@@ -26,7 +26,7 @@ impl App {
                     Some(Action::Next) => (selected + 1).min(last),
                     Some(Action::Previous) => selected.saturating_sub(1),
                     Some(Action::Accept) => {
-                        let (desk, filter) = (Desk::Review, self.review.filter.clone());
+                        let (desk, filter) = (Worklist::Review, self.review.filter.clone());
                         let show =
                             |(id, _): &(_, _)| Effect::Fetch { desk, target: Target::Exactly(*id), filter, show: true };
                         return rows.get(selected).map(show).into_iter().collect();
@@ -63,7 +63,7 @@ impl App {
         match done {
             Ok(Some(begin)) => return vec![self.train.start(begin, now)],
             Ok(None) => {}
-            Err(why) => self.say(why, Meaning::Warn),
+            Err(why) => self.say(why, StyleRole::Warn),
         }
         self.overlay = Some(Overlay::Setup);
         Vec::new()
@@ -124,7 +124,7 @@ impl App {
                 None => Vec::new(),
             };
         }
-        let desk = self.screen.desk().unwrap_or(Desk::Review);
+        let desk = self.screen.desk().unwrap_or(Worklist::Review);
         if prompt == Prompt::Search {
             let all = self.of(desk).all.clone();
             return match filter::parse(&text, all, &self.shared.taxonomy, &self.shared.outdated) {

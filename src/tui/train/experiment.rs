@@ -1,7 +1,7 @@
 //! The experiment as it fills: what is planned, what is done, and the table so far.
 
 use crate::domain::experiment::Report;
-use crate::tui::theme::Meaning;
+use crate::tui::theme::StyleRole;
 use crate::workflow::Progress;
 use crate::workflow::experiment::{Event, Finished};
 
@@ -17,7 +17,7 @@ pub struct ExperimentState {
     /// First line shown.
     pub top: usize,
     /// How it ended.
-    pub ended: Option<(String, Meaning)>,
+    pub ended: Option<(String, StyleRole)>,
     since: u64,
     last: u64,
     /// Cells trained by this session.
@@ -55,18 +55,18 @@ impl ExperimentState {
     }
 
     /// Notes that it is over, and says how. A report that came at the end has the intervals.
-    pub fn finish(&mut self, result: Result<Finished, String>) -> (String, Meaning) {
+    pub fn finish(&mut self, result: Result<Finished, String>) -> (String, StyleRole) {
         self.running = false;
         let ended = match result {
             Ok(Finished { report, stopped }) => {
                 let cells = format!("{} of {} cells", report.finished, report.planned);
                 self.report = Some(Box::new(report));
                 match stopped {
-                    true => (format!("stopped with {cells}; starting it again goes on"), Meaning::Warn),
-                    false => (format!("the experiment is done: {cells}"), Meaning::Good),
+                    true => (format!("stopped with {cells}; starting it again goes on"), StyleRole::Warn),
+                    false => (format!("the experiment is done: {cells}"), StyleRole::Good),
                 }
             }
-            Err(error) => (error, Meaning::Bad),
+            Err(error) => (error, StyleRole::Bad),
         };
         self.ended = Some(ended.clone());
         ended
@@ -91,7 +91,7 @@ mod tests {
         state.scroll(3);
         assert_eq!((state.top, state.left(), state.running), (0, None, true));
         let (said, meaning) = state.finish(Err("no gold to test on".into()));
-        assert_eq!((said.as_str(), meaning), ("no gold to test on", Meaning::Bad));
+        assert_eq!((said.as_str(), meaning), ("no gold to test on", StyleRole::Bad));
         assert!(!state.running);
     }
 }

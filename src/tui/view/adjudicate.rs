@@ -9,14 +9,14 @@ use ratatui::widgets::Paragraph;
 use super::overlay::{guideline_of, paragraph};
 use super::review::{category_lines, draw_note, labelled, machine_lines};
 use super::{fit, pane};
-use crate::domain::gold::Adjudicate;
+use crate::domain::gold::AdjudicationScope;
 use crate::domain::label::{Decision, Label};
 use crate::domain::text::visible;
 use crate::tui::app::App;
 use crate::tui::keymap::Action;
 use crate::tui::review::ReviewState;
-use crate::tui::theme::Meaning;
-use crate::workflow::review::Item;
+use crate::tui::theme::StyleRole;
+use crate::workflow::review::ReviewItem;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewState) {
     let shared = &app.shared;
@@ -46,7 +46,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewS
     frame.render_widget(Paragraph::new(disputed(app, item, inner.width.into())), inner);
     let left = state.total.saturating_sub(state.decided);
     let said = format!(" {left} {}, {} settled", waiting(state), state.decided);
-    frame.render_widget(Paragraph::new(Line::styled(said, shared.theme.style(Meaning::Dim))), status);
+    frame.render_widget(Paragraph::new(Line::styled(said, shared.theme.style(StyleRole::Dim))), status);
 
     let width = usize::from(right.width);
     let categories = category_lines(shared, state, item, width);
@@ -65,13 +65,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewS
 /// What lies here, in a word: more than disputes, where the protocol says so.
 fn waiting(state: &ReviewState) -> &'static str {
     match state.all.disputed.map(|rule| rule.adjudicate) {
-        None | Some(Adjudicate::Disputed) => "disputed",
-        Some(Adjudicate::Flagged | Adjudicate::All) => "to settle",
+        None | Some(AdjudicationScope::Disputed) => "disputed",
+        Some(AdjudicationScope::Flagged | AdjudicationScope::All) => "to settle",
     }
 }
 
 /// Every expert's label, comment and time, and what was settled; then what machines say, where that may be seen.
-fn experts(app: &App, item: &Item, width: usize) -> Vec<Line<'static>> {
+fn experts(app: &App, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
     let shared = &app.shared;
     let mut lines = Vec::new();
     let mut say = |who: &str, decision: &Decision| {
@@ -84,16 +84,16 @@ fn experts(app: &App, item: &Item, width: usize) -> Vec<Line<'static>> {
                     Some(cues) if cues.colleague() == Some(true) => " saw a colleague",
                     _ => "",
                 };
-                lines.push(labelled(shared, who, label, &format!("{took}{saw}{flagged}"), Meaning::Gold, width));
+                lines.push(labelled(shared, who, label, &format!("{took}{saw}{flagged}"), StyleRole::Gold, width));
             }
             None if decision.stand.flagged => {
-                lines.push(Line::styled(format!(" {who:<11} no label,{flagged}"), shared.theme.style(Meaning::Dim)));
+                lines.push(Line::styled(format!(" {who:<11} no label,{flagged}"), shared.theme.style(StyleRole::Dim)));
             }
             None => return,
         }
         let remark = &decision.stand.comment;
         if !remark.is_empty() {
-            lines.extend(paragraph(shared, "   \u{201c} ", remark, Meaning::Text, width).into_iter().take(3));
+            lines.extend(paragraph(shared, "   \u{201c} ", remark, StyleRole::Text, width).into_iter().take(3));
         }
     };
     let mut all: Vec<&Decision> = item.others.iter().chain(&item.mine).collect();
@@ -112,7 +112,7 @@ fn experts(app: &App, item: &Item, width: usize) -> Vec<Line<'static>> {
 }
 
 /// The guideline on each category that anyone gave.
-fn disputed(app: &App, item: &Item, width: usize) -> Vec<Line<'static>> {
+fn disputed(app: &App, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
     let shared = &app.shared;
     let decisions = item.others.iter().chain(&item.mine).chain(&item.settled);
     let labels: Vec<&Label> = decisions.filter_map(|decision| decision.stand.label.as_ref()).collect();
@@ -122,9 +122,9 @@ fn disputed(app: &App, item: &Item, width: usize) -> Vec<Line<'static>> {
         let said = if none.is_empty() { "no category applies" } else { none };
         lines.push(Line::styled(
             format!(" {} None", shared.keymap.key(Action::None)),
-            shared.theme.style(Meaning::Title),
+            shared.theme.style(StyleRole::Title),
         ));
-        lines.extend(paragraph(shared, "   ", said, Meaning::Text, width));
+        lines.extend(paragraph(shared, "   ", said, StyleRole::Text, width));
         lines.push(Line::default());
     }
     for category in shared.taxonomy.categories() {

@@ -11,7 +11,7 @@ use crate::domain::text::visible;
 use crate::tui::app::App;
 use crate::tui::jobs::Job;
 use crate::tui::keymap::Action;
-use crate::tui::theme::Meaning;
+use crate::tui::theme::StyleRole;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let shared = &app.shared;
@@ -40,7 +40,7 @@ fn jobs(app: &App, width: usize) -> Vec<Line<'static>> {
             "   file = \"qwen2.5-1.5b-instruct-q4_k_m.gguf\"",
             " or use the command line: goldsmith label --gguf FILE, goldsmith label --url URL",
         ] {
-            lines.push(Line::styled(fit(text, width), theme.style(Meaning::Text)));
+            lines.push(Line::styled(fit(text, width), theme.style(StyleRole::Text)));
         }
     }
     for (at, offer) in state.offers.iter().enumerate() {
@@ -57,10 +57,10 @@ fn jobs(app: &App, width: usize) -> Vec<Line<'static>> {
             Some(Job { paused: true, .. }) => "paused".to_owned(),
             Some(_) => "under way".to_owned(),
         };
-        let meaning = if chosen { Meaning::Selected } else { Meaning::Text };
+        let meaning = if chosen { StyleRole::Selected } else { StyleRole::Text };
         lines.push(Line::from(vec![
             Span::styled(format!("{mark}{:<32}", fit(&visible(&offer.name()).text, 32)), theme.style(meaning)),
-            Span::styled(format!(" {status}"), theme.style(Meaning::Dim)),
+            Span::styled(format!(" {status}"), theme.style(StyleRole::Dim)),
         ]));
         if let Some(job) = job {
             lines.extend(progress(app, job, width));
@@ -74,14 +74,14 @@ fn progress(app: &App, job: &Job, width: usize) -> Vec<Line<'static>> {
     let plain = |text: String, meaning| Line::styled(fit(&format!("    {text}"), width), theme.style(meaning));
     let mut lines = Vec::new();
     if let Some((how, well)) = &job.ended {
-        lines.push(plain(visible(how).text, if *well { Meaning::Good } else { Meaning::Bad }));
+        lines.push(plain(visible(how).text, if *well { StyleRole::Good } else { StyleRole::Bad }));
         return lines;
     }
     let count = job.total.map_or_else(|| job.done.to_string(), |total| format!("{} of {total} {}", job.done, job.unit));
-    lines.push(plain(format!("{}: {count}", visible(&job.what).text), Meaning::Text));
+    lines.push(plain(format!("{}: {count}", visible(&job.what).text), StyleRole::Text));
     if let Some(total) = job.total.filter(|total| *total > 0) {
         let share = job.done as f64 / total as f64;
-        lines.push(plain(bar(share, width.saturating_sub(8).min(60)), Meaning::Silver));
+        lines.push(plain(bar(share, width.saturating_sub(8).min(60)), StyleRole::Silver));
     }
     let mut facts = Vec::new();
     facts.extend(job.pace().map(|pace| format!("{pace:.0} a minute")));
@@ -101,10 +101,10 @@ fn progress(app: &App, job: &Job, width: usize) -> Vec<Line<'static>> {
         facts.push(format!("{} retries", spent.retries));
     }
     if !facts.is_empty() {
-        lines.push(plain(facts.join(", "), Meaning::Dim));
+        lines.push(plain(facts.join(", "), StyleRole::Dim));
     }
     if job.failed > 0 {
-        lines.push(plain(format!("{} failed", job.failed), Meaning::Warn));
+        lines.push(plain(format!("{} failed", job.failed), StyleRole::Warn));
     }
     lines
 }
@@ -137,10 +137,10 @@ fn runs(app: &App, width: usize) -> Vec<Line<'static>> {
             fit(&visible(&run.model).text, 32),
             came_to.unwrap_or_default()
         );
-        lines.push(Line::styled(fit(&text, width), theme.style(Meaning::Text)));
+        lines.push(Line::styled(fit(&text, width), theme.style(StyleRole::Text)));
     }
     if lines.is_empty() {
-        lines.push(Line::styled(" none yet", theme.style(Meaning::Dim)));
+        lines.push(Line::styled(" none yet", theme.style(StyleRole::Dim)));
     }
     lines
 }

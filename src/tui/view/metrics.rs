@@ -14,7 +14,7 @@ use crate::domain::text::visible;
 use crate::formats::tables::{Scores, counted, named_rows, percent};
 use crate::tui::app::App;
 use crate::tui::metrics::{View, name};
-use crate::tui::theme::Meaning;
+use crate::tui::theme::StyleRole;
 use crate::workflow::metrics::Scored;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
@@ -59,7 +59,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let inner = block.inner(table);
     frame.render_widget(block, table);
     let width = usize::from(inner.width);
-    let mut lines = vec![Line::styled(fit(&caption, width), theme.style(Meaning::Dim))];
+    let mut lines = vec![Line::styled(fit(&caption, width), theme.style(StyleRole::Dim))];
     lines.extend(score_lines(app, scored, width));
     frame.render_widget(Paragraph::new(lines), inner);
     draw_matrix(frame, matrix, app, scored);
@@ -71,13 +71,13 @@ fn score_lines(app: &App, scored: &Scored, width: usize) -> Vec<Line<'static>> {
     let name_width = width.saturating_sub(46).clamp(16, 30);
     let bar_width = width.saturating_sub(name_width + 42).min(20);
     let head = format!(" {:<name_width$} {:>6} {:>6} {:>6} {:>6}  {:<9}", "", "n", "P", "R", "F1", "95 %");
-    let mut lines = vec![Line::styled(head, theme.style(Meaning::Title))];
+    let mut lines = vec![Line::styled(head, theme.style(StyleRole::Title))];
     for (name, row) in named_rows(&scores) {
         let average = row.counts == Counts::default() && name.ends_with("average");
         let support = if average { String::new() } else { row.counts.support().to_string() };
         // With fewer than ten of a category the point says little; the interval says how little.
         let thin = !average && row.counts.support() < 10;
-        let meaning = if thin { Meaning::Dim } else { Meaning::Text };
+        let meaning = if thin { StyleRole::Dim } else { StyleRole::Text };
         let mut spans = vec![
             Span::styled(format!(" {:<name_width$} {support:>6} ", fit(&name, name_width)), theme.style(meaning)),
             Span::styled(
@@ -89,10 +89,10 @@ fn score_lines(app: &App, scored: &Scored, width: usize) -> Vec<Line<'static>> {
                 ),
                 theme.style(meaning),
             ),
-            Span::styled(format!("{:<9}", interval(&row.f1)), theme.style(Meaning::Dim)),
+            Span::styled(format!("{:<9}", interval(&row.f1)), theme.style(StyleRole::Dim)),
         ];
         if let Some(f1) = row.f1.value.filter(|_| bar_width > 3) {
-            spans.push(Span::styled(bar(f1, bar_width), theme.style(Meaning::Gold)));
+            spans.push(Span::styled(bar(f1, bar_width), theme.style(StyleRole::Gold)));
         }
         lines.push(Line::from(spans));
     }
@@ -123,18 +123,18 @@ fn draw_matrix(frame: &mut Frame<'_>, area: Rect, app: &App, scored: &Scored) {
     let columns = first_column..confusion.size.min(first_column + visible_columns);
     let key = |i: usize| i.checked_sub(1).map_or('0', |i| shared.taxonomy.categories()[i].shortcut);
     let heads: String = columns.clone().map(|i| format!("{:>cell_width$}", key(i))).collect();
-    let mut lines = vec![Line::styled(format!(" {:<name_width$} {heads}", ""), theme.style(Meaning::Title))];
+    let mut lines = vec![Line::styled(format!(" {:<name_width$} {heads}", ""), theme.style(StyleRole::Title))];
     for row in first_row..confusion.size {
         let label = fit(&format!("{} {}", key(row), name(&shared.taxonomy, row)), name_width);
-        let mut spans = vec![Span::styled(format!(" {label:<name_width$} "), theme.style(Meaning::Text))];
+        let mut spans = vec![Span::styled(format!(" {label:<name_width$} "), theme.style(StyleRole::Text))];
         for at in columns.clone() {
             let count = confusion.get(row, at);
             let text = if count == 0 { "\u{b7}".to_owned() } else { count.to_string() };
             let meaning = match () {
-                () if (row, at) == (gold, proposed) => Meaning::Selected,
-                () if count == 0 => Meaning::Dim,
-                () if row == at => Meaning::Good,
-                () => Meaning::Warn,
+                () if (row, at) == (gold, proposed) => StyleRole::Selected,
+                () if count == 0 => StyleRole::Dim,
+                () if row == at => StyleRole::Good,
+                () => StyleRole::Warn,
             };
             spans.push(Span::styled(format!("{text:>cell_width$}"), theme.style(meaning)));
         }

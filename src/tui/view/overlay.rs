@@ -12,7 +12,7 @@ use crate::domain::text::visible;
 use crate::tui::app::{App, Overlay, Prompt, palette};
 use crate::tui::filter;
 use crate::tui::shared::Shared;
-use crate::tui::theme::Meaning;
+use crate::tui::theme::StyleRole;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, overlay: &Overlay) {
     let theme = &app.shared.theme;
@@ -38,7 +38,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, overlay: &Overl
             let width = area.width.min(110);
             let room = usize::from(area.height).saturating_sub(2).max(1);
             let lines = rows.iter().enumerate().map(|(i, (_, text))| {
-                let meaning = if i == *selected { Meaning::Selected } else { Meaning::Text };
+                let meaning = if i == *selected { StyleRole::Selected } else { StyleRole::Text };
                 let mark = if i == *selected { ">" } else { " " };
                 Line::styled(
                     format!("{mark} {}", fit(text, usize::from(width).saturating_sub(5))),
@@ -54,13 +54,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, overlay: &Overl
         }
     };
     let place = middle(area, size.0, size.1);
-    let block = Block::new().borders(Borders::ALL).border_style(theme.style(Meaning::Border)).title(Span::styled(
+    let block = Block::new().borders(Borders::ALL).border_style(theme.style(StyleRole::Border)).title(Span::styled(
         format!(" {} ", fit(&title, usize::from(place.width).saturating_sub(6))),
-        theme.style(Meaning::Title),
+        theme.style(StyleRole::Title),
     ));
     let inner = block.inner(place);
     frame.render_widget(Clear, place);
-    frame.buffer_mut().set_style(place, theme.style(Meaning::Text));
+    frame.buffer_mut().set_style(place, theme.style(StyleRole::Text));
     frame.render_widget(block, place);
     let height = usize::from(inner.height);
     let top = top.min(lines.len().saturating_sub(height));
@@ -82,8 +82,8 @@ fn help(app: &App) -> Vec<Line<'static>> {
     let theme = &app.shared.theme;
     let line = |keys: &str, what: &str| {
         Line::from(vec![
-            Span::styled(format!(" {:<18}", fit(keys, 18)), theme.style(Meaning::Key)),
-            Span::styled(what.to_owned(), theme.style(Meaning::Text)),
+            Span::styled(format!(" {:<18}", fit(keys, 18)), theme.style(StyleRole::Key)),
+            Span::styled(what.to_owned(), theme.style(StyleRole::Text)),
         ])
     };
     let mut lines: Vec<Line<'_>> = app.shared.keymap.help().iter().map(|(keys, what)| line(keys, what)).collect();
@@ -97,7 +97,7 @@ fn guideline(app: &App, width: usize) -> Vec<Line<'static>> {
     let mut lines: Vec<Line<'_>> =
         taxonomy.categories().iter().flat_map(|category| guideline_of(&app.shared, category, width)).collect();
     for rule in taxonomy.rules() {
-        lines.extend(paragraph(&app.shared, "   * ", rule, Meaning::Text, width));
+        lines.extend(paragraph(&app.shared, "   * ", rule, StyleRole::Text, width));
     }
     lines
 }
@@ -106,14 +106,14 @@ fn guideline(app: &App, width: usize) -> Vec<Line<'static>> {
 pub(super) fn guideline_of(shared: &Shared, category: &Category, width: usize) -> Vec<Line<'static>> {
     let theme = &shared.theme;
     let mut lines = vec![Line::from(vec![
-        Span::styled(format!(" {} ", category.shortcut), theme.style(Meaning::Key)),
-        Span::styled(category.name.clone(), theme.style(Meaning::Title)),
+        Span::styled(format!(" {} ", category.shortcut), theme.style(StyleRole::Key)),
+        Span::styled(category.name.clone(), theme.style(StyleRole::Title)),
     ])];
     let parts = [
-        ("   ", std::slice::from_ref(&category.definition), Meaning::Text),
-        ("   + ", &category.includes, Meaning::Text),
-        ("   - ", &category.excludes, Meaning::Dim),
-        ("   \u{201c} ", &category.examples, Meaning::Evidence),
+        ("   ", std::slice::from_ref(&category.definition), StyleRole::Text),
+        ("   + ", &category.includes, StyleRole::Text),
+        ("   - ", &category.excludes, StyleRole::Dim),
+        ("   \u{201c} ", &category.examples, StyleRole::Evidence),
     ];
     for (lead, texts, meaning) in parts {
         lines.extend(texts.iter().flat_map(|text| paragraph(shared, lead, text, meaning, width)));
@@ -127,7 +127,7 @@ pub(super) fn paragraph(
     shared: &Shared,
     lead: &'static str,
     text: &str,
-    meaning: Meaning,
+    meaning: StyleRole,
     width: usize,
 ) -> Vec<Line<'static>> {
     let mut lines = styled_lines(&visible(text).text, width.saturating_sub(6), shared.theme.style(meaning), &[]);
@@ -156,18 +156,18 @@ fn input(
     let under = rest.next().map_or_else(|| " ".to_owned(), |c| visible(&c.to_string()).text);
     let after = visible(rest.as_str()).text;
     let mut lines = vec![Line::from(vec![
-        Span::styled(" > ", theme.style(Meaning::Key)),
-        Span::styled(before, theme.style(Meaning::Text)),
-        Span::styled(under, theme.style(Meaning::Selected)),
-        Span::styled(after, theme.style(Meaning::Text)),
+        Span::styled(" > ", theme.style(StyleRole::Key)),
+        Span::styled(before, theme.style(StyleRole::Text)),
+        Span::styled(under, theme.style(StyleRole::Selected)),
+        Span::styled(after, theme.style(StyleRole::Text)),
     ])];
     if let Some(fault) = fault {
-        lines.push(Line::styled(format!(" {}", fit(&visible(fault).text, width)), theme.style(Meaning::Bad)));
+        lines.push(Line::styled(format!(" {}", fit(&visible(fault).text, width)), theme.style(StyleRole::Bad)));
     }
     let pair = |key: &str, what: &str, on: bool| {
-        let meaning = if on { Meaning::Selected } else { Meaning::Dim };
+        let meaning = if on { StyleRole::Selected } else { StyleRole::Dim };
         Line::from(vec![
-            Span::styled(format!("   {:<16} ", fit(key, 16)), theme.style(Meaning::Key)),
+            Span::styled(format!("   {:<16} ", fit(key, 16)), theme.style(StyleRole::Key)),
             Span::styled(fit(what, width.saturating_sub(20)), theme.style(meaning)),
         ])
     };
@@ -184,7 +184,7 @@ fn input(
         Prompt::Reason(label) | Prompt::Example(_, label) => {
             let lead = if matches!(prompt, Prompt::Reason(_)) { "settled as" } else { "an example of" };
             let said = format!("   {lead} {}", app.shared.taxonomy.describe(label));
-            lines.push(Line::styled(fit(&said, width), theme.style(Meaning::Gold)));
+            lines.push(Line::styled(fit(&said, width), theme.style(StyleRole::Gold)));
         }
         Prompt::Comment | Prompt::Edit => {}
     }

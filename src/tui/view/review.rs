@@ -17,8 +17,8 @@ use crate::tui::effect::COUNT_LIMIT;
 use crate::tui::keymap::Action;
 use crate::tui::review::ReviewState;
 use crate::tui::shared::Shared;
-use crate::tui::theme::Meaning;
-use crate::workflow::review::Item;
+use crate::tui::theme::StyleRole;
+use crate::workflow::review::ReviewItem;
 
 /// At most so many bytes of the note on either side are shown.
 const CONTEXT: usize = 4_000;
@@ -57,7 +57,7 @@ fn empty(state: &ReviewState, shared: &Shared) -> Vec<Line<'static>> {
     vec![Line::default(), Line::raw(format!("  {text}"))]
 }
 
-pub(super) fn draw_note(frame: &mut Frame<'_>, area: Rect, shared: &Shared, item: &Item) {
+pub(super) fn draw_note(frame: &mut Frame<'_>, area: Rect, shared: &Shared, item: &ReviewItem) {
     let theme = &shared.theme;
     let document = &item.document;
     let parts = [&document.patient.0, &document.title, &document.kind, &document.date];
@@ -74,7 +74,7 @@ pub(super) fn draw_note(frame: &mut Frame<'_>, area: Rect, shared: &Shared, item
     let span = item.sentence.span;
     let before = slice(text, span.start.saturating_sub(CONTEXT), span.start);
     let after = slice(text, span.end, (span.end + CONTEXT).min(text.len()));
-    let dim = theme.style(Meaning::Dim);
+    let dim = theme.style(StyleRole::Dim);
     let context = |text: &str| -> Vec<Line<'static>> {
         let lines = text.lines().filter(|line| !line.trim().is_empty());
         lines
@@ -114,7 +114,7 @@ fn prefixed(prefix: &'static str, mut line: Line<'static>) -> Line<'static> {
 }
 
 /// The sentence with a bar at its side, its evidence marked.
-fn sentence(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> {
+fn sentence(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
     let theme = &shared.theme;
     let wording = item.wording();
     let shown = visible(wording);
@@ -125,11 +125,11 @@ fn sentence(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> {
         .filter_map(|quote| {
             let start = wording.find(quote.as_str())?;
             let at = shown.display_span(Bytes { start, end: start + quote.len() });
-            Some((at.start, at.end, theme.style(Meaning::Evidence)))
+            Some((at.start, at.end, theme.style(StyleRole::Evidence)))
         })
         .collect();
-    let side = Span::styled(" \u{258c} ", theme.style(Meaning::Gold));
-    styled_lines(&shown.text, width, theme.style(Meaning::Sentence), &marks)
+    let side = Span::styled(" \u{258c} ", theme.style(StyleRole::Gold));
+    styled_lines(&shown.text, width, theme.style(StyleRole::Sentence), &marks)
         .into_iter()
         .map(|mut line| {
             line.spans.insert(0, side.clone());
@@ -152,13 +152,13 @@ fn progress(state: &ReviewState, shared: &Shared, width: usize) -> Vec<Line<'sta
     });
     let room = width.saturating_sub(1);
     let second = match filter {
-        Some(filter) => Line::styled(format!(" {}", fit(&filter, room)), theme.style(Meaning::Warn)),
-        None => Line::styled(format!(" {}", bar(share, room.min(40))), theme.style(Meaning::Gold)),
+        Some(filter) => Line::styled(format!(" {}", fit(&filter, room)), theme.style(StyleRole::Warn)),
+        None => Line::styled(format!(" {}", bar(share, room.min(40))), theme.style(StyleRole::Gold)),
     };
-    vec![Line::styled(format!(" {}", fit(&said, room)), theme.style(Meaning::Dim)), second]
+    vec![Line::styled(format!(" {}", fit(&said, room)), theme.style(StyleRole::Dim)), second]
 }
 
-fn draw_labels(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewState, item: &Item) {
+fn draw_labels(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewState, item: &ReviewItem) {
     let shared = &app.shared;
     let width = usize::from(area.width);
     let mut said = doubt_lines(shared, item, width);
@@ -204,24 +204,24 @@ pub(super) fn labelled(
     who: &str,
     label: &Label,
     rest: &str,
-    meaning: Meaning,
+    meaning: StyleRole,
     width: usize,
 ) -> Line<'static> {
     let name = shared.taxonomy.describe(label);
     let who = fit(who, 11);
     let room = width.saturating_sub(13 + rest.chars().count());
     Line::from(vec![
-        Span::styled(format!(" {who:<11} "), shared.theme.style(Meaning::Dim)),
+        Span::styled(format!(" {who:<11} "), shared.theme.style(StyleRole::Dim)),
         Span::styled(fit(&name, room), shared.theme.style(meaning)),
-        Span::styled(rest.to_owned(), shared.theme.style(Meaning::Dim)),
+        Span::styled(rest.to_owned(), shared.theme.style(StyleRole::Dim)),
     ])
 }
 
 /// Why the sentence is here, and why it is queued for a second look; in a blind project, before the decision, only that it is.
-fn doubt_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> {
-    let style = shared.theme.style(Meaning::Warn);
+fn doubt_lines(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
+    let style = shared.theme.style(StyleRole::Warn);
     let why = item.why.as_ref().filter(|_| item.stand().label.is_none());
-    let mut lines = why.map_or_else(Vec::new, |why| paragraph(shared, " here: ", why, Meaning::Dim, width));
+    let mut lines = why.map_or_else(Vec::new, |why| paragraph(shared, " here: ", why, StyleRole::Dim, width));
     lines.truncate(3);
     if !item.doubted {
         return lines;
@@ -243,25 +243,25 @@ fn doubt_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>>
     lines
 }
 
-pub(super) fn machine_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> {
+pub(super) fn machine_lines(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
     let theme = &shared.theme;
     if !item.shown.machines {
-        return vec![Line::styled(" blind: shown after you decide", theme.style(Meaning::Warn))];
+        return vec![Line::styled(" blind: shown after you decide", theme.style(StyleRole::Warn))];
     }
     let mut lines = Vec::new();
     let synthetic = item.document.origin == Origin::Synthetic;
     for (i, proposal) in item.silver.iter().take(3).enumerate() {
         let who = if synthetic { "target" } else { "silver" };
         let content = &proposal.content;
-        lines.push(labelled(shared, who, &content.label, &confidence(content.confidence), Meaning::Silver, width));
+        lines.push(labelled(shared, who, &content.label, &confidence(content.confidence), StyleRole::Silver, width));
         if i == 0 || !synthetic {
             lines.push(Line::styled(
                 format!("   by {}", fit(&visible(&proposal.model).text, width.saturating_sub(6))),
-                theme.style(Meaning::Dim),
+                theme.style(StyleRole::Dim),
             ));
             if i == 0 && !content.rationale.is_empty() {
                 let why = visible(&content.rationale).text;
-                let wrapped = styled_lines(&why, width.saturating_sub(4), theme.style(Meaning::Text), &[]);
+                let wrapped = styled_lines(&why, width.saturating_sub(4), theme.style(StyleRole::Text), &[]);
                 lines.extend(wrapped.into_iter().take(3).map(|line| prefixed("   ", line)));
             }
         }
@@ -273,28 +273,28 @@ pub(super) fn machine_lines(shared: &Shared, item: &Item, width: usize) -> Vec<L
             "classifier",
             &content.label,
             &confidence(content.confidence),
-            Meaning::Classifier,
+            StyleRole::Classifier,
             width,
         ));
     }
     for verdict in item.verdicts.iter().filter(|verdict| !verdict.passed) {
         let said = format!("{}: {}", verdict.check, visible(&verdict.reason).text);
-        let wrapped = styled_lines(&said, width.saturating_sub(4), theme.style(Meaning::Bad), &[]);
+        let wrapped = styled_lines(&said, width.saturating_sub(4), theme.style(StyleRole::Bad), &[]);
         lines.extend(
             wrapped.into_iter().take(2).enumerate().map(|(i, line)| prefixed(if i == 0 { " x " } else { "   " }, line)),
         );
     }
     if !item.verdicts.is_empty() && item.verdicts.iter().all(|verdict| verdict.passed) {
         let said = format!(" passed all {} checks", item.verdicts.len());
-        lines.push(Line::styled(said, theme.style(Meaning::Good)));
+        lines.push(Line::styled(said, theme.style(StyleRole::Good)));
     }
     if lines.is_empty() {
-        lines.push(Line::styled(" no proposal", theme.style(Meaning::Dim)));
+        lines.push(Line::styled(" no proposal", theme.style(StyleRole::Dim)));
     }
     lines
 }
 
-fn gold_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> {
+fn gold_lines(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
     let theme = &shared.theme;
     let mut lines = Vec::new();
     let mut line = |who: &str, decision: &Decision| {
@@ -302,19 +302,22 @@ fn gold_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> 
         let blind = if Blindness::of(decision.in_sight) == Blindness::Blind { " blind" } else { "" };
         match &stand.label {
             _ if stand.rejected => {
-                lines.push(Line::styled(format!(" {:<11} rejected", fit(who, 11)), theme.style(Meaning::Bad)))
+                lines.push(Line::styled(format!(" {:<11} rejected", fit(who, 11)), theme.style(StyleRole::Bad)))
             }
-            Some(label) => lines.push(labelled(shared, who, label, blind, Meaning::Gold, width)),
+            Some(label) => lines.push(labelled(shared, who, label, blind, StyleRole::Gold, width)),
             None => {}
         }
         let marks = [(stand.skipped, "skipped"), (stand.flagged, "flagged"), (stand.edited.is_some(), "reworded")];
         let marks: Vec<&str> = marks.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
         if !marks.is_empty() {
-            lines.push(Line::styled(format!(" {:<11} {}", fit(who, 11), marks.join(", ")), theme.style(Meaning::Warn)));
+            lines.push(Line::styled(
+                format!(" {:<11} {}", fit(who, 11), marks.join(", ")),
+                theme.style(StyleRole::Warn),
+            ));
         }
         if !stand.comment.is_empty() {
             let remark = format!("   \u{201c}{}\u{201d}", visible(&stand.comment).text);
-            lines.push(Line::styled(fit(&remark, width.saturating_sub(1)), theme.style(Meaning::Text)));
+            lines.push(Line::styled(fit(&remark, width.saturating_sub(1)), theme.style(StyleRole::Text)));
         }
     };
     for decision in &item.others {
@@ -330,7 +333,12 @@ fn gold_lines(shared: &Shared, item: &Item, width: usize) -> Vec<Line<'static>> 
 }
 
 /// Each category with its key, a mark where it is chosen, and the classifier's probability.
-pub(super) fn category_lines(shared: &Shared, state: &ReviewState, item: &Item, width: usize) -> Vec<Line<'static>> {
+pub(super) fn category_lines(
+    shared: &Shared,
+    state: &ReviewState,
+    item: &ReviewItem,
+    width: usize,
+) -> Vec<Line<'static>> {
     let theme = &shared.theme;
     let chosen = state.chosen();
     let probabilities = item.classifier.as_ref().map(|p| p.content.probabilities.as_slice()).unwrap_or_default();
@@ -339,15 +347,15 @@ pub(super) fn category_lines(shared: &Shared, state: &ReviewState, item: &Item, 
         let p_text = p.map_or_else(String::new, |p| format!("{:>3.0} % ", 100.0 * p));
         let bar_width = if width >= 44 { 8 } else { 0 };
         let room = width.saturating_sub(5 + p_text.len() + bar_width);
-        let meaning = if on { Meaning::Gold } else { Meaning::Text };
+        let meaning = if on { StyleRole::Gold } else { StyleRole::Text };
         let mut spans = vec![
-            Span::styled(format!(" {key}"), theme.style(Meaning::Key)),
-            Span::styled(format!(" {mark} "), theme.style(Meaning::Gold)),
+            Span::styled(format!(" {key}"), theme.style(StyleRole::Key)),
+            Span::styled(format!(" {mark} "), theme.style(StyleRole::Gold)),
             Span::styled(format!("{:<room$}", fit(name, room)), theme.style(meaning)),
-            Span::styled(p_text, theme.style(Meaning::Dim)),
+            Span::styled(p_text, theme.style(StyleRole::Dim)),
         ];
         if let Some(p) = p.filter(|_| bar_width > 0) {
-            spans.push(Span::styled(bar(f64::from(*p), bar_width), theme.style(Meaning::Classifier)));
+            spans.push(Span::styled(bar(f64::from(*p), bar_width), theme.style(StyleRole::Classifier)));
         }
         Line::from(spans)
     };
@@ -358,7 +366,10 @@ pub(super) fn category_lines(shared: &Shared, state: &ReviewState, item: &Item, 
         lines.push(line(&category.shortcut.to_string(), &category.name, on, probabilities.get(i + 1)));
     }
     if state.draft.is_some() {
-        lines.push(Line::styled(format!(" {} commits", shared.keymap.key(Action::Accept)), theme.style(Meaning::Warn)));
+        lines.push(Line::styled(
+            format!(" {} commits", shared.keymap.key(Action::Accept)),
+            theme.style(StyleRole::Warn),
+        ));
     }
     lines
 }
@@ -373,11 +384,11 @@ fn distribution_lines(app: &App, width: usize, room: usize) -> Vec<Line<'static>
     let row = |name: String, real: f64, synthetic: f64, most: f64| {
         let scaled = |share: f64| if most > 0.0 { bar(share / most, half.saturating_sub(5)) } else { String::new() };
         Line::from(vec![
-            Span::styled(format!(" {name:<10} "), theme.style(Meaning::Dim)),
-            Span::styled(format!("{:>3.0}% ", 100.0 * real), theme.style(Meaning::Dim)),
-            Span::styled(format!("{:<1$}", scaled(real), half.saturating_sub(5)), theme.style(Meaning::Gold)),
-            Span::styled(format!("{:>3.0}% ", 100.0 * synthetic), theme.style(Meaning::Dim)),
-            Span::styled(scaled(synthetic), theme.style(Meaning::Silver)),
+            Span::styled(format!(" {name:<10} "), theme.style(StyleRole::Dim)),
+            Span::styled(format!("{:>3.0}% ", 100.0 * real), theme.style(StyleRole::Dim)),
+            Span::styled(format!("{:<1$}", scaled(real), half.saturating_sub(5)), theme.style(StyleRole::Gold)),
+            Span::styled(format!("{:>3.0}% ", 100.0 * synthetic), theme.style(StyleRole::Dim)),
+            Span::styled(scaled(synthetic), theme.style(StyleRole::Silver)),
         ])
     };
     let shares = |counts: &[u32]| -> Vec<f64> {
@@ -385,7 +396,7 @@ fn distribution_lines(app: &App, width: usize, room: usize) -> Vec<Line<'static>
         counts.iter().map(|c| f64::from(*c) / total).collect()
     };
     let head = |what: &str| {
-        Line::styled(format!(" {what:<10} {:<half$}synthetic", "real", half = half), theme.style(Meaning::Title))
+        Line::styled(format!(" {what:<10} {:<half$}synthetic", "real", half = half), theme.style(StyleRole::Title))
     };
     let mut lines = vec![Line::default(), head("words")];
     let [real, synthetic] = &app.board.lengths;

@@ -17,7 +17,7 @@ use crate::formats::tables::{counted, percent};
 use crate::tui::app::App;
 use crate::tui::compare::{Side, comparable};
 use crate::tui::keymap::Action;
-use crate::tui::theme::Meaning;
+use crate::tui::theme::StyleRole;
 use crate::tui::train::{Choice, Pane, Setup, stretches};
 use crate::workflow::train::{Epoch, outputs};
 
@@ -53,7 +53,7 @@ fn run_lines(app: &App, width: usize) -> Vec<Line<'static>> {
     let theme = &app.shared.theme;
     let live = &app.train.live;
     let styled = |text: String, meaning| Line::styled(fit(&text, width), theme.style(meaning));
-    let plain = |text: String| styled(text, Meaning::Text);
+    let plain = |text: String| styled(text, StyleRole::Text);
     let mut lines = Vec::new();
     if !live.running && live.rows.is_empty() {
         let key = |action| app.shared.keymap.key(action);
@@ -63,7 +63,7 @@ fn run_lines(app: &App, width: usize) -> Vec<Line<'static>> {
     }
     // How it ended stands first: on a small screen the last lines are out of sight.
     if let Some((ended, well)) = &live.ended {
-        lines.extend(wrapped(app, ended, width, if *well { Meaning::Good } else { Meaning::Bad }));
+        lines.extend(wrapped(app, ended, width, if *well { StyleRole::Good } else { StyleRole::Bad }));
     }
     if let Some((what, done, total)) = &live.work {
         let of = total.map_or_else(String::new, |t| format!(" of {t}"));
@@ -73,11 +73,11 @@ fn run_lines(app: &App, width: usize) -> Vec<Line<'static>> {
         let rows: Vec<String> =
             live.rows.iter().filter(|(_, n)| *n > 0).map(|(tier, n)| format!("{n} {tier}")).collect();
         let text = format!("{}; {} validation, {} test", rows.join(" + "), live.held_out.0, live.held_out.1);
-        lines.extend(wrapped(app, &text, width, Meaning::Text));
+        lines.extend(wrapped(app, &text, width, StyleRole::Text));
     }
     if live.leaks > 0 {
         let text = format!(" {} nearly word for word in training", counted(live.leaks, "test sentence"));
-        lines.push(styled(text, Meaning::Warn));
+        lines.push(styled(text, StyleRole::Warn));
     }
     let left = live.left().filter(|_| live.running).map(|ms| format!("at most {} left", duration(ms)));
     if let Some(step) = live.step {
@@ -111,7 +111,7 @@ fn run_lines(app: &App, width: usize) -> Vec<Line<'static>> {
 }
 
 /// A text on at most three lines.
-fn wrapped(app: &App, text: &str, width: usize, meaning: Meaning) -> Vec<Line<'static>> {
+fn wrapped(app: &App, text: &str, width: usize, meaning: StyleRole) -> Vec<Line<'static>> {
     let style = app.shared.theme.style(meaning);
     let lines = styled_lines(&visible(text).text, width.saturating_sub(1), style, &[]).into_iter();
     lines.take(3).map(|line| Line::from([vec![Span::raw(" ")], line.spans].concat())).collect()
@@ -127,9 +127,9 @@ fn category_lines(app: &App, f1: &[Option<f32>], width: usize) -> Vec<Line<'stat
         let name = category.map_or(key.as_str(), |c| c.name.as_str());
         let share = f64::from(f1.unwrap_or(0.0));
         Line::from(vec![
-            Span::styled(format!(" {:<name_width$} ", fit(name, name_width)), theme.style(Meaning::Text)),
-            Span::styled(format!("{:>5} ", percent(f1.map(f64::from))), theme.style(Meaning::Dim)),
-            Span::styled(bar(share, width.saturating_sub(name_width + 9).min(30)), theme.style(Meaning::Classifier)),
+            Span::styled(format!(" {:<name_width$} ", fit(name, name_width)), theme.style(StyleRole::Text)),
+            Span::styled(format!("{:>5} ", percent(f1.map(f64::from))), theme.style(StyleRole::Dim)),
+            Span::styled(bar(share, width.saturating_sub(name_width + 9).min(30)), theme.style(StyleRole::Classifier)),
         ])
     };
     names.iter().zip(f1).map(|(key, f1)| line(key, f1)).collect()
@@ -155,7 +155,7 @@ fn runs(app: &App, area: Rect) -> Vec<Line<'static>> {
     let theme = &app.shared.theme;
     let (runs, width) = (&app.board.runs, usize::from(area.width));
     if runs.is_empty() {
-        return vec![Line::styled(" none yet", theme.style(Meaning::Dim))];
+        return vec![Line::styled(" none yet", theme.style(StyleRole::Dim))];
     }
     let selected = app.train.selected(runs);
     let height = usize::from(area.height).max(1);
@@ -179,10 +179,10 @@ fn runs(app: &App, area: Rect) -> Vec<Line<'static>> {
         let text =
             format!("{cursor}{mark} {} {:<8}{came_to} {}", short(run), run.kind.to_string(), visible(&run.model).text);
         let meaning = match (at == selected, marked) {
-            (true, _) => Meaning::Selected,
-            (false, Some(_)) => Meaning::Gold,
-            _ if comparable(run) => Meaning::Text,
-            _ => Meaning::Dim,
+            (true, _) => StyleRole::Selected,
+            (false, Some(_)) => StyleRole::Gold,
+            _ if comparable(run) => StyleRole::Text,
+            _ => StyleRole::Dim,
         };
         Line::styled(fit(&text, width), theme.style(meaning))
     });
@@ -203,25 +203,25 @@ fn compared_lines(app: &App, sides: &[Side; 2], width: usize) -> Vec<Line<'stati
         };
         let tiers = tiers(&side.run);
         let text = format!(" {name} {} {}{tiers}: {on}", short(&side.run), visible(&side.run.model).text);
-        lines.push(line(text, Meaning::Text));
+        lines.push(line(text, StyleRole::Text));
     }
     if sides[0].scored_on != sides[1].scored_on {
-        lines.push(line(" not scored on the same sentences: no fair comparison".into(), Meaning::Warn));
+        lines.push(line(" not scored on the same sentences: no fair comparison".into(), StyleRole::Warn));
     }
     let name_width = width.saturating_sub(46).clamp(8, 30);
     let head = format!(" {:<name_width$}  {:>5} {:<9} {:>5} {:<9} {:>6}", "F1", "A", "95 %", "B", "95 %", "B - A");
-    lines.push(line(head, Meaning::Title));
+    lines.push(line(head, StyleRole::Title));
     let interval =
         |e: &Estimate| e.interval.map_or_else(String::new, |(l, h)| format!("{:.0}-{:.0}", 100.0 * l, 100.0 * h));
     for ((name, a), (_, b)) in sides[0].rows.iter().zip(&sides[1].rows) {
         let difference = a.value.zip(b.value).map_or_else(|| "-".to_owned(), |(a, b)| points(b - a));
         lines.push(Line::from(vec![
-            Span::styled(format!(" {:<name_width$}  ", fit(name, name_width)), theme.style(Meaning::Text)),
-            Span::styled(format!("{:>5} ", percent(a.value)), theme.style(Meaning::Text)),
-            Span::styled(format!("{:<9} ", interval(a)), theme.style(Meaning::Dim)),
-            Span::styled(format!("{:>5} ", percent(b.value)), theme.style(Meaning::Text)),
-            Span::styled(format!("{:<9} ", interval(b)), theme.style(Meaning::Dim)),
-            Span::styled(format!("{difference:>6}"), theme.style(Meaning::Key)),
+            Span::styled(format!(" {:<name_width$}  ", fit(name, name_width)), theme.style(StyleRole::Text)),
+            Span::styled(format!("{:>5} ", percent(a.value)), theme.style(StyleRole::Text)),
+            Span::styled(format!("{:<9} ", interval(a)), theme.style(StyleRole::Dim)),
+            Span::styled(format!("{:>5} ", percent(b.value)), theme.style(StyleRole::Text)),
+            Span::styled(format!("{:<9} ", interval(b)), theme.style(StyleRole::Dim)),
+            Span::styled(format!("{difference:>6}"), theme.style(StyleRole::Key)),
         ]));
     }
     lines
@@ -265,17 +265,17 @@ pub(super) fn setup_lines(app: &App) -> Vec<Line<'static>> {
             (_, Some(false)) => "[ ]",
         };
         let cursor = if at == setup.selected { '>' } else { ' ' };
-        let meaning = if at == setup.selected { Meaning::Selected } else { Meaning::Text };
+        let meaning = if at == setup.selected { StyleRole::Selected } else { StyleRole::Text };
         Line::from(vec![
             Span::styled(format!("{cursor} {mark} {name:<12}"), theme.style(meaning)),
-            Span::styled(format!(" {what}"), theme.style(Meaning::Dim)),
+            Span::styled(format!(" {what}"), theme.style(StyleRole::Dim)),
         ])
     });
     let mut lines: Vec<Line<'static>> = lines.collect();
     lines.push(Line::default());
     lines.push(Line::styled(
         "  scored on the gold of test patients alone, whatever it learns from",
-        theme.style(Meaning::Dim),
+        theme.style(StyleRole::Dim),
     ));
     lines
 }

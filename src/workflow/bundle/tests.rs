@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::domain::corpus::{PatientKey, SentenceId};
-use crate::domain::label::{Confidence, ConfidenceKind, Decision, Event, EventId, Label, NewProposal, Source, Stand};
+use crate::domain::label::{
+    Confidence, ConfidenceKind, Decision, Event, EventId, Judgement, Label, NewProposal, Source,
+};
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::Span;
 use crate::workflow::project::init;
@@ -70,8 +72,8 @@ fn ward(folder: &Path) -> (Project, Store) {
         taxonomy: "t".into(),
         supersedes: None,
     };
-    let commented = Stand { label: Some(memory), comment: "\"forgets\" says it".into(), ..Stand::default() };
-    let reworded = Stand { label: Some(Label::none()), edited: Some("He forgets.".into()), ..Stand::default() };
+    let commented = Judgement { label: Some(memory), comment: "\"forgets\" says it".into(), ..Judgement::default() };
+    let reworded = Judgement { label: Some(Label::none()), edited: Some("He forgets.".into()), ..Judgement::default() };
     let events = [Event::Decide(decision("e1", 1, commented)), Event::Decide(decision("e2", 2, reworded))];
     store.append(&events).unwrap();
     (project, store)

@@ -6,13 +6,13 @@ use std::sync::Mutex;
 use super::*;
 use crate::domain::egress::Host;
 use crate::domain::label::{Outcome, Run, RunKind, Timestamp};
-use crate::llm::{Card, Pending, Role, Sampling, Shape, Turn};
+use crate::llm::{AnswerFormat, ChatMessage, DecodingParams, ModelInfo, PendingAnswer, Role};
 
 /// What the model answers to the n-th attempt at a question.
 type Script = fn(question: &str, attempt: usize) -> Result<u64, LlmError>;
 
 struct Scripted {
-    card: Card,
+    card: ModelInfo,
     host: Option<Host>,
     script: Script,
     /// Attempts by question.
@@ -21,7 +21,7 @@ struct Scripted {
 
 impl Scripted {
     fn new(script: Script) -> Arc<Self> {
-        let card = Card {
+        let card = ModelInfo {
             name: "scripted".into(),
             provider: "test".into(),
             identity: "scripted".into(),
@@ -35,8 +35,8 @@ impl Scripted {
     }
 }
 
-impl Model for Scripted {
-    fn card(&self) -> &Card {
+impl LanguageModel for Scripted {
+    fn card(&self) -> &ModelInfo {
         &self.card
     }
 
@@ -44,7 +44,7 @@ impl Model for Scripted {
         self.host.as_ref()
     }
 
-    fn write<'a>(&'a self, request: &'a Request, _: Option<&'a Departure>) -> Pending<'a, Reply> {
+    fn write<'a>(&'a self, request: &'a WriteRequest, _: Option<&'a EgressRecord>) -> PendingAnswer<'a, Reply> {
         Box::pin(async move {
             let question = request.turns[0].content.clone();
             let attempt = {
@@ -59,7 +59,7 @@ impl Model for Scripted {
         })
     }
 
-    fn choose<'a>(&'a self, _: &'a Choose, _: Option<&'a Departure>) -> Pending<'a, Vec<Choice>> {
+    fn choose<'a>(&'a self, _: &'a Choose, _: Option<&'a EgressRecord>) -> PendingAnswer<'a, Vec<Choice>> {
         Box::pin(async { Err(LlmError::Stopped) })
     }
 }
@@ -81,22 +81,27 @@ impl Questions {
 impl Job for Questions {
     type Tag = u64;
 
-    fn next(&mut self, _: &mut Store) -> Result<Next<u64>, WorkflowError> {
+    fn next(&mut self, _: &mut Store) -> Result<NextRequest<u64>, WorkflowError> {
         if self.next == self.end {
-            return Ok(Next::Done);
+            return Ok(NextRequest::Done);
         }
         let tag = self.next;
         self.next += 1;
-        let ask = Ask::Write(Request {
-            turns: vec![Turn::new(Role::User, tag.to_string())],
-            shape: Shape::Text,
-            sampling: Sampling::greedy(5),
+        let ask = Ask::Write(WriteRequest {
+            turns: vec![ChatMessage::new(Role::User, tag.to_string())],
+            shape: AnswerFormat::Text,
+            sampling: DecodingParams::greedy(5),
             logprobs: false,
         });
-        Ok(Next::Ask(Box::new(Errand { tag, ask, purpose: "test", sentences: Vec::new() })))
+        Ok(NextRequest::Ask(Box::new(JobRequest { tag, ask, purpose: "test", sentences: Vec::new() })))
     }
 
-    fn take(&mut self, _: &mut Store, tag: u64, said: Result<Said, String>) -> Result<Vec<Errand<u64>>, WorkflowError> {
+    fn take(
+        &mut self,
+        _: &mut Store,
+        tag: u64,
+        said: Result<Said, String>,
+    ) -> Result<Vec<JobRequest<u64>>, WorkflowError> {
         match said {
             Ok(_) => self.answered.push(tag.to_string()),
             Err(why) => self.failed.push(format!("{tag}: {why}")),
@@ -131,7 +136,7 @@ fn store() -> (Store, RunId) {
     (store, id)
 }
 
-const LIMITS: Limits = Limits {
+const LIMITS: RateLimits = RateLimits {
     concurrency: 4,
     requests_per_minute: 0,
     tokens_per_minute: 0,
@@ -139,8 +144,8 @@ const LIMITS: Limits = Limits {
     first_wait: Duration::from_millis(1),
 };
 
-fn ask(store: &mut Store, run: &RunId, model: &Arc<Scripted>, job: &mut Questions, budget: Budget) -> Ended {
-    let gate = Gate::default();
+fn ask(store: &mut Store, run: &RunId, model: &Arc<Scripted>, job: &mut Questions, budget: Budget) -> JobEnd {
+    let gate = EgressPolicy::default();
     let setup = Dispatch { model: model.clone(), limits: LIMITS, budget, prices: Prices::default(), gate: &gate, run };
     dispatch(&setup, store, job, &Cancel::default(), &mut |_| {}).unwrap()
 }
@@ -154,11 +159,11 @@ fn every_question_is_answered_once_and_then_from_kept_replies() {
     let (mut store, run) = store();
     let model = Scripted::new(|_, _| Ok(1));
     let mut job = Questions::new(100);
-    assert_eq!(ask(&mut store, &run, &model, &mut job, Budget::default()), Ended::Finished);
+    assert_eq!(ask(&mut store, &run, &model, &mut job, Budget::default()), JobEnd::Finished);
     assert_eq!((job.answered.len(), model.attempts().len()), (100, 100));
     assert!(model.attempts().values().all(|n| *n == 1));
     let mut again = Questions::new(100);
-    assert_eq!(ask(&mut store, &run, &model, &mut again, Budget::default()), Ended::Finished);
+    assert_eq!(ask(&mut store, &run, &model, &mut again, Budget::default()), JobEnd::Finished);
     assert_eq!(again.answered.len(), 100);
     assert!(model.attempts().values().all(|n| *n == 1), "asked again although the reply was kept");
     let spent = store.spending(&run).unwrap();
@@ -176,7 +181,7 @@ fn a_busy_server_is_asked_again_and_one_that_never_answers_one_question_fails_it
         _ => Ok(1),
     });
     let mut job = Questions::new(20);
-    assert_eq!(ask(&mut store, &run, &model, &mut job, Budget::default()), Ended::Finished);
+    assert_eq!(ask(&mut store, &run, &model, &mut job, Budget::default()), JobEnd::Finished);
     assert_eq!(job.answered.len(), 19);
     assert_eq!(job.failed, ["7: 500"]);
     // Three attempts, and three more when others had been answered.
@@ -190,7 +195,7 @@ fn a_server_that_is_away_ends_the_run_and_fails_nothing() {
     let model = Scripted::new(|_, _| Err(later("connection refused")));
     let mut job = Questions::new(1000);
     let ended = ask(&mut store, &run, &model, &mut job, Budget::default());
-    assert_eq!(ended, Ended::Halted("connection refused".into()));
+    assert_eq!(ended, JobEnd::Halted("connection refused".into()));
     assert_eq!((job.answered.len(), job.failed.len()), (0, 0));
     assert!(model.attempts().len() < 20, "went on asking");
 }
@@ -204,7 +209,7 @@ fn a_fatal_answer_ends_the_run_at_once_and_an_unanswerable_one_fails_alone() {
         _ => Ok(1),
     });
     let mut job = Questions::new(1000);
-    assert_eq!(ask(&mut store, &run, &model, &mut job, Budget::default()), Ended::Halted("wrong key".into()));
+    assert_eq!(ask(&mut store, &run, &model, &mut job, Budget::default()), JobEnd::Halted("wrong key".into()));
     assert_eq!(job.failed, ["3: too long"]);
     assert!(job.answered.len() < 70);
 }
@@ -215,11 +220,11 @@ fn the_budget_is_never_passed_and_a_larger_one_goes_on() {
     let model = Scripted::new(|_, _| Ok(5));
     let mut job = Questions::new(100);
     let tokens = |n| Budget { tokens: Some(n), ..Budget::default() };
-    assert!(matches!(ask(&mut store, &run, &model, &mut job, tokens(500)), Ended::Budget(_)));
+    assert!(matches!(ask(&mut store, &run, &model, &mut job, tokens(500)), JobEnd::Budget(_)));
     let spent = store.spending(&run).unwrap().tokens();
     assert!((400..=500).contains(&spent), "{spent} spent");
     let mut rest = Questions::new(100);
-    assert_eq!(ask(&mut store, &run, &model, &mut rest, tokens(5_000)), Ended::Finished);
+    assert_eq!(ask(&mut store, &run, &model, &mut rest, tokens(5_000)), JobEnd::Finished);
     assert_eq!(store.spending(&run).unwrap().tokens(), 1_500);
 }
 
@@ -229,8 +234,8 @@ fn a_stop_before_the_start_sends_nothing() {
     let model = Scripted::new(|_, _| Ok(1));
     let cancel = Cancel::default();
     cancel.cancel();
-    let limits = Limits { concurrency: 2, attempts: 1, ..LIMITS };
-    let (gate, mut job) = (Gate::default(), Questions::new(10));
+    let limits = RateLimits { concurrency: 2, attempts: 1, ..LIMITS };
+    let (gate, mut job) = (EgressPolicy::default(), Questions::new(10));
     let setup = Dispatch {
         model: model.clone(),
         limits,
@@ -239,7 +244,7 @@ fn a_stop_before_the_start_sends_nothing() {
         gate: &gate,
         run: &run,
     };
-    assert_eq!(dispatch(&setup, &mut store, &mut job, &cancel, &mut |_| {}).unwrap(), Ended::Stopped);
+    assert_eq!(dispatch(&setup, &mut store, &mut job, &cancel, &mut |_| {}).unwrap(), JobEnd::Stopped);
     assert!(model.attempts().is_empty());
 }
 
@@ -248,8 +253,8 @@ fn what_is_not_allowed_is_refused_and_written_down() {
     let (mut store, run) = store();
     let host = Some(Host::new("api.example.org"));
     let model = Arc::new(Scripted { host, ..Arc::into_inner(Scripted::new(|_, _| Ok(1))).unwrap() });
-    let (gate, mut job) = (Gate::default(), Questions::new(10));
-    let limits = Limits { concurrency: 2, attempts: 1, ..LIMITS };
+    let (gate, mut job) = (EgressPolicy::default(), Questions::new(10));
+    let limits = RateLimits { concurrency: 2, attempts: 1, ..LIMITS };
     let setup = Dispatch {
         model: model.clone(),
         limits,
@@ -266,7 +271,7 @@ fn what_is_not_allowed_is_refused_and_written_down() {
 
 #[test]
 fn requests_are_spaced_evenly_and_tokens_count() {
-    let limits = |requests, tokens| Limits {
+    let limits = |requests, tokens| RateLimits {
         concurrency: 1,
         requests_per_minute: requests,
         tokens_per_minute: tokens,
@@ -289,7 +294,7 @@ fn requests_are_spaced_evenly_and_tokens_count() {
 fn a_reply_is_kept_under_the_key_and_in_the_form_that_it_always_was() {
     let (mut store, run) = store();
     let model = Scripted::new(|_, _| Ok(1));
-    assert_eq!(ask(&mut store, &run, &model, &mut Questions::new(1), Budget::default()), Ended::Finished);
+    assert_eq!(ask(&mut store, &run, &model, &mut Questions::new(1), Budget::default()), JobEnd::Finished);
     let key = Sha256::digest(
         r#"scripted
 {"turns":[{"role":"user","content":"0"}],"shape":"text","sampling":{"max_tokens":5,"temperature":0.0,"top_p":1.0,"seed":0},"logprobs":false}"#,
@@ -302,12 +307,12 @@ fn a_reply_is_kept_under_the_key_and_in_the_form_that_it_always_was() {
         let value: T = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&value).unwrap(), text);
     }
-    form::<Kept>(
+    form::<CachedReply>(
         r#"{"chosen":{"logprobs":[-0.5,null],"usage":{"prompt":1,"cached":2,"completion":3,"estimated":true}}}"#,
     );
     form::<Choose>(r#"{"turns":[{"role":"system","content":"s"}],"asks":["a"],"options":["A","B"]}"#);
-    form::<Turn>(r#"{"role":"assistant","content":"t"}"#);
-    form::<Shape>(r#"{"object":[{"name":"n","kind":{"word":["a","b"]}},{"name":"m","kind":{"words":["a"]}}]}"#);
-    form::<Shape>(r#"{"objects":[2,[{"name":"n","kind":{"text":160}},{"name":"m","kind":{"texts":[3,400]}}]]}"#);
-    form::<Shape>(r#"{"object":[{"name":"n","kind":"share"}]}"#);
+    form::<ChatMessage>(r#"{"role":"assistant","content":"t"}"#);
+    form::<AnswerFormat>(r#"{"object":[{"name":"n","kind":{"word":["a","b"]}},{"name":"m","kind":{"words":["a"]}}]}"#);
+    form::<AnswerFormat>(r#"{"objects":[2,[{"name":"n","kind":{"text":160}},{"name":"m","kind":{"texts":[3,400]}}]]}"#);
+    form::<AnswerFormat>(r#"{"object":[{"name":"n","kind":"share"}]}"#);
 }

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::{Ask, Limits, Said};
-use crate::domain::egress::Departure;
-use crate::llm::{LlmError, Model};
+use super::{Ask, RateLimits, Said};
+use crate::domain::egress::EgressRecord;
+use crate::llm::{LanguageModel, LlmError};
 use crate::workflow::Cancel;
 
 /// What a worker is given.
 pub(super) struct Parcel {
     pub(super) number: u64,
     pub(super) ask: Ask,
-    pub(super) departure: Option<Departure>,
+    pub(super) departure: Option<EgressRecord>,
     pub(super) tokens: u64,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &RateLimits) -> Self {
         let each = |per_minute: u64| match per_minute {
             0 => Duration::ZERO,
             n => Duration::from_secs(60).div_f64(n as f64),
@@ -69,8 +69,8 @@ impl Pace {
 
 /// What workers share.
 pub(super) struct Shared {
-    pub(super) model: Arc<dyn Model>,
-    pub(super) limits: Limits,
+    pub(super) model: Arc<dyn LanguageModel>,
+    pub(super) limits: RateLimits,
     pub(super) pace: Mutex<Pace>,
     pub(super) cancel: Cancel,
     /// The run is to end although nobody asked: what is ready must not leave any more.

@@ -8,7 +8,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{Fitted, Options, SEEDS};
-use crate::classifier::{Example, Learner, Mode};
+use crate::classifier::{Example, Mode, Trainer};
 use crate::domain::comparison::Tested;
 use crate::domain::corpus::{PatientKey, SentenceId};
 use crate::domain::experiment::{Cell, Done, Mix, Plan, Subject, Task, Trained, share_of};
@@ -23,7 +23,7 @@ use crate::store::Store;
 use crate::workflow::metrics::Board;
 use crate::workflow::project::Project;
 use crate::workflow::refusal::{Refusal, RefusalKind};
-use crate::workflow::train::{self, Labelled, NONE, data_hash, examples, held_out_examples};
+use crate::workflow::train::{self, LabelledSentences, NONE, data_hash, examples, held_out_examples};
 use crate::workflow::{WorkflowError, new_run_id, now};
 
 /// Fewer test patients than this say little of others.
@@ -39,8 +39,8 @@ pub(super) struct Grid<'a> {
     pub subject: Subject,
     /// Each cell's configuration, in the order of the subject's cells.
     configs: Vec<String>,
-    learners: BTreeMap<String, (Learner, TrainSettings)>,
-    labels: Labelled,
+    learners: BTreeMap<String, (Trainer, TrainSettings)>,
+    labels: LabelledSentences,
     validation: TestSet,
     test: TestSet,
     /// Texts of everything that is trained on or held out.
@@ -62,7 +62,7 @@ impl<'a> Grid<'a> {
         board.refresh(project, store)?;
         let tiers: BTreeSet<Tier> = options.sets.iter().flat_map(|set| set.tiers()).copied().collect();
         let tiers: Vec<Tier> = tiers.into_iter().collect();
-        let labels = Labelled::read(project, store, &board, &tiers)?;
+        let labels = LabelledSentences::read(project, store, &board, &tiers)?;
         let (validation, test) = (labels.held_out(Split::Validation), labels.held_out(Split::Test));
         if test.gold().is_empty() {
             let said = "no gold of test patients yet, so there is nothing to test on";
@@ -284,7 +284,7 @@ impl<'a> Grid<'a> {
     }
 
     /// Everything that trains, each once.
-    pub fn learners(&self) -> impl Iterator<Item = &Learner> {
+    pub fn learners(&self) -> impl Iterator<Item = &Trainer> {
         self.learners.values().map(|(learner, _)| learner)
     }
 
@@ -294,7 +294,7 @@ impl<'a> Grid<'a> {
     }
 
     /// What trains a cell.
-    pub fn learner(&self, cell: &Cell) -> Result<&Learner, WorkflowError> {
+    pub fn learner(&self, cell: &Cell) -> Result<&Trainer, WorkflowError> {
         let found = self.learners.get(&cell.model).map(|(learner, _)| learner);
         found.ok_or_else(|| {
             let said = format!("there is no model `{}` in this experiment", cell.model);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
-use crate::domain::label::{Annotator, Decision, NewProposal, Outcome, Run, RunKind, Source, Stand};
+use crate::domain::label::{Annotator, Decision, Judgement, NewProposal, Outcome, Run, RunKind, Source};
 use crate::domain::split::{Split, Tier};
 use crate::domain::text::Span;
 use crate::store::NewBronze;
@@ -106,7 +106,7 @@ fn decide(sentence: SentenceId, label: Label) -> crate::domain::label::Event {
         at: now(),
         annotator: Annotator("ann".into()),
         sentence,
-        stand: Stand { label: Some(label), ..Stand::default() },
+        stand: Judgement { label: Some(label), ..Judgement::default() },
         took: None,
         in_sight: Some(crate::domain::sight::InSight::NOTHING),
         proposal: None,

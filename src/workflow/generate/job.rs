@@ -14,9 +14,9 @@ use crate::domain::text::Span;
 use crate::formats::project::language::{Agreement, GenerateSettings};
 use crate::llm::prompt::{Ask as Asked, Brief, LabelPrompt, WritePrompt};
 use crate::llm::reply::{self, Fault};
-use crate::llm::{Reply, Request, Role, Sampling, Turn};
+use crate::llm::{ChatMessage, DecodingParams, Reply, Role, WriteRequest};
 use crate::store::{BronzeRow, NewBronze, Store};
-use crate::workflow::dispatch::{Ask, Errand, Job, Next, Said};
+use crate::workflow::dispatch::{Ask, Job, JobRequest, NextRequest, Said};
 use crate::workflow::project::Project;
 use crate::workflow::{WorkflowError, train};
 
@@ -54,9 +54,9 @@ pub(super) struct Draft {
 /// What an errand is for.
 pub(super) enum Tag {
     /// To write a sentence.
-    Write { draft: Draft, request: Request, tries: usize },
+    Write { draft: Draft, request: WriteRequest, tries: usize },
     /// To label it without knowing what it was written for.
-    Check { draft: Draft, text: String, request: Option<Request> },
+    Check { draft: Draft, text: String, request: Option<WriteRequest> },
 }
 
 /// See the module.
@@ -114,8 +114,8 @@ impl GenerateJob<'_> {
         Draft { at, number, brief: Brief::draw(&self.project.taxonomy, key, words, drawn) }
     }
 
-    fn write(&self, draft: Draft) -> Errand<Tag> {
-        let sampling = Sampling {
+    fn write(&self, draft: Draft) -> JobRequest<Tag> {
+        let sampling = DecodingParams {
             max_tokens: 160,
             temperature: self.settings.temperature as f32,
             top_p: self.settings.top_p as f32,
@@ -125,14 +125,14 @@ impl GenerateJob<'_> {
         self.errand(draft, request, 0)
     }
 
-    fn errand(&self, draft: Draft, request: Request, tries: usize) -> Errand<Tag> {
+    fn errand(&self, draft: Draft, request: WriteRequest, tries: usize) -> JobRequest<Tag> {
         let ask = Ask::Write(request.clone());
         let tag = Tag::Write { draft, request, tries };
-        Errand { tag, ask, purpose: "generate", sentences: self.shows.to_vec() }
+        JobRequest { tag, ask, purpose: "generate", sentences: self.shows.to_vec() }
     }
 
     /// Takes a sentence that was written: judged by its text first, since that costs nothing.
-    fn written(&mut self, draft: Draft, request: &Request, tries: usize, reply: &Reply) -> Vec<Errand<Tag>> {
+    fn written(&mut self, draft: Draft, request: &WriteRequest, tries: usize, reply: &Reply) -> Vec<JobRequest<Tag>> {
         let text = reply::objects(reply, &request.shape).and_then(|answers| {
             let text = answers.first().and_then(|a| a.get("sentence")?.as_str()).unwrap_or_default();
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -156,9 +156,11 @@ impl GenerateJob<'_> {
             }
             Err(fault) if tries < RETRIES => {
                 let mut request = request.clone();
-                request.turns.push(Turn::new(Role::Assistant, reply.text.chars().take(1_000).collect::<String>()));
+                request
+                    .turns
+                    .push(ChatMessage::new(Role::Assistant, reply.text.chars().take(1_000).collect::<String>()));
                 let said = format!("That cannot be used: {fault}. Write one sentence, in the form asked for.");
-                request.turns.push(Turn::new(Role::User, said));
+                request.turns.push(ChatMessage::new(Role::User, said));
                 vec![self.errand(draft, request, tries + 1)]
             }
             Err(_) => {
@@ -169,11 +171,11 @@ impl GenerateJob<'_> {
     }
 
     /// The conversation so far with the length asked for again, as a sentence with a number of its own.
-    fn reworded(&mut self, draft: &Draft, request: &Request, reply: &Reply) -> (Draft, Request) {
+    fn reworded(&mut self, draft: &Draft, request: &WriteRequest, reply: &Reply) -> (Draft, WriteRequest) {
         let mut request = request.clone();
-        request.turns.push(Turn::new(Role::Assistant, reply.text.chars().take(1_000).collect::<String>()));
+        request.turns.push(ChatMessage::new(Role::Assistant, reply.text.chars().take(1_000).collect::<String>()));
         let said = format!("Say the same in {} words, as a clinician would note it.", draft.brief.words);
-        request.turns.push(Turn::new(Role::User, said));
+        request.turns.push(ChatMessage::new(Role::User, said));
         let progressing = &mut self.targets[draft.at];
         progressing.under_way += 1;
         let number = progressing.next;
@@ -193,19 +195,19 @@ impl GenerateJob<'_> {
         progressing.target.given_up |= progressing.in_a_row >= self.settings.give_up;
     }
 
-    fn check(&self, draft: Draft, text: String) -> Errand<Tag> {
+    fn check(&self, draft: Draft, text: String) -> JobRequest<Tag> {
         let asked = Asked { text: text.clone(), ..Asked::default() };
         let (ask, request) = if self.checker.by_choice() {
             (Ask::Choose(self.checker.choose(&[asked])), None)
         } else {
-            let request = self.checker.write(&[asked], Sampling::greedy(220), true);
+            let request = self.checker.write(&[asked], DecodingParams::greedy(220), true);
             (Ask::Write(request.clone()), Some(request))
         };
-        Errand { tag: Tag::Check { draft, text, request }, ask, purpose: "round trip", sentences: Vec::new() }
+        JobRequest { tag: Tag::Check { draft, text, request }, ask, purpose: "round trip", sentences: Vec::new() }
     }
 
     /// What the model labels its own sentence as, with the probability of that.
-    fn own_label(&self, text: &str, request: Option<&Request>, said: &Said) -> Option<(Label, Option<f64>)> {
+    fn own_label(&self, text: &str, request: Option<&WriteRequest>, said: &Said) -> Option<(Label, Option<f64>)> {
         match (said, request) {
             (Said::Chosen(choices), _) => {
                 let (probabilities, mass) = self.checker.weigh(&choices.first()?.logprobs);
@@ -295,7 +297,7 @@ fn bronze(run: &RunId, title: String, draft: Draft, text: String, target: Label,
 impl Job for GenerateJob<'_> {
     type Tag = Tag;
 
-    fn next(&mut self, _: &mut Store) -> Result<Next<Tag>, WorkflowError> {
+    fn next(&mut self, _: &mut Store) -> Result<NextRequest<Tag>, WorkflowError> {
         // The category that lacks the largest part of its quota comes first, so that all grow together.
         let share = |t: &Progressing| t.missing() as f64 / t.target.quota.max(1) as f64;
         let most = (0..self.targets.len())
@@ -303,14 +305,19 @@ impl Job for GenerateJob<'_> {
             .max_by(|a, b| share(&self.targets[*a]).total_cmp(&share(&self.targets[*b])).then(b.cmp(a)));
         if let Some(at) = most {
             let draft = self.draft(at);
-            return Ok(Next::Ask(Box::new(self.write(draft))));
+            return Ok(NextRequest::Ask(Box::new(self.write(draft))));
         }
         // What is under way may not pass; then more is wanted.
         let under_way = self.targets.iter().any(|t| t.under_way > 0);
-        Ok(if under_way { Next::Wait } else { Next::Done })
+        Ok(if under_way { NextRequest::Wait } else { NextRequest::Done })
     }
 
-    fn take(&mut self, _: &mut Store, tag: Tag, said: Result<Said, String>) -> Result<Vec<Errand<Tag>>, WorkflowError> {
+    fn take(
+        &mut self,
+        _: &mut Store,
+        tag: Tag,
+        said: Result<Said, String>,
+    ) -> Result<Vec<JobRequest<Tag>>, WorkflowError> {
         Ok(match (tag, said) {
             (Tag::Write { draft, request, tries }, Ok(Said::Written(reply))) => {
                 self.written(draft, &request, tries, &reply)

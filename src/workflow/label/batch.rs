@@ -6,17 +6,17 @@ use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Confidence, ConfidenceKind, NewProposal, RunId, RunKind, Source};
 use crate::domain::taxonomy::Taxonomy;
 use crate::llm::reply::{self, Fault};
-use crate::llm::{Field, Reply, Shape, chat};
-use crate::store::{Failure, Store};
+use crate::llm::{AnswerFormat, Field, Reply, chat};
+use crate::store::{FailedSentence, Store};
 use crate::workflow::project::Project;
 use crate::workflow::{WorkflowError, now};
 
 /// What is waiting to be written for one run.
-struct Waiting {
+struct PendingWrites {
     /// The fields that its answers have.
     fields: Vec<Field>,
     proposals: Vec<NewProposal>,
-    failures: Vec<Failure>,
+    failures: Vec<FailedSentence>,
     /// The sentences of both.
     sentences: BTreeSet<SentenceId>,
 }
@@ -24,7 +24,7 @@ struct Waiting {
 /// Takes lines of batch output.
 pub(super) struct BatchReader<'a> {
     taxonomy: &'a Taxonomy,
-    runs: BTreeMap<RunId, Waiting>,
+    runs: BTreeMap<RunId, PendingWrites>,
     labelled: u64,
     known: u64,
     failed: u64,
@@ -59,7 +59,7 @@ impl<'a> BatchReader<'a> {
             match fields(store, &run)? {
                 Some(fields) => {
                     let (proposals, failures, sentences) = (Vec::new(), Vec::new(), BTreeSet::new());
-                    self.runs.insert(run.clone(), Waiting { fields, proposals, failures, sentences });
+                    self.runs.insert(run.clone(), PendingWrites { fields, proposals, failures, sentences });
                 }
                 None => return Ok(Err(format!("this store has no labelling run {run}"))),
             }
@@ -78,7 +78,7 @@ impl<'a> BatchReader<'a> {
             self.known += 1;
             return Ok(Ok(()));
         }
-        let shape = Shape::Object(waiting.fields.clone());
+        let shape = AnswerFormat::Object(waiting.fields.clone());
         let checked = said.map_err(|why| (why, String::new())).and_then(|reply| {
             match read(&reply, &shape, self.taxonomy, &row.text) {
                 Ok(labelled) => Ok((labelled, reply)),
@@ -100,7 +100,7 @@ impl<'a> BatchReader<'a> {
                 self.labelled += 1;
             }
             Err((fault, reply)) => {
-                waiting.failures.push(Failure { sentence, fault, reply });
+                waiting.failures.push(FailedSentence { sentence, fault, reply });
                 self.failed += 1;
             }
         }
@@ -119,7 +119,7 @@ impl<'a> BatchReader<'a> {
     }
 }
 
-fn read(reply: &Reply, shape: &Shape, taxonomy: &Taxonomy, text: &str) -> Result<reply::Labelled, Fault> {
+fn read(reply: &Reply, shape: &AnswerFormat, taxonomy: &Taxonomy, text: &str) -> Result<reply::Labelled, Fault> {
     let answers = reply::objects(reply, shape)?;
     reply::labelled(answers.first().ok_or(Fault::NoObject)?, taxonomy, text)
 }

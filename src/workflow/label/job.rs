@@ -11,9 +11,9 @@ use crate::domain::taxonomy::Taxonomy;
 use crate::formats::project::language::{Explain, LabelSettings, PhiPolicy};
 use crate::llm::prompt::{self, LabelPrompt, Shot, Task};
 use crate::llm::reply::{self, Fault, Labelled};
-use crate::llm::{Choice, Model, Reply, Request, Role, Sampling, Turn};
-use crate::store::{Failure, Store};
-use crate::workflow::dispatch::{Ask, Errand, Job, Next, Said};
+use crate::llm::{ChatMessage, Choice, DecodingParams, LanguageModel, Reply, Role, WriteRequest};
+use crate::store::{FailedSentence, Store};
+use crate::workflow::dispatch::{Ask, Job, JobRequest, NextRequest, Said};
 use crate::workflow::project::Project;
 use crate::workflow::{WorkflowError, now};
 
@@ -31,9 +31,9 @@ pub(super) enum Tag {
     /// To choose a letter for each.
     Choose(Vec<Item>),
     /// To write an answer for each; the times that this was asked, and which sample it is.
-    Write { items: Vec<Item>, request: Request, tries: usize, sample: usize },
+    Write { items: Vec<Item>, request: WriteRequest, tries: usize, sample: usize },
     /// To explain a choice that is made.
-    Explain { item: Item, proposal: Box<NewProposal>, request: Request, tries: usize },
+    Explain { item: Item, proposal: Box<NewProposal>, request: WriteRequest, tries: usize },
 }
 
 /// What is said of a session at its end.
@@ -68,9 +68,9 @@ pub(super) struct LabelJob<'a> {
     left: u64,
     samples: FxHashMap<SentenceId, Samples>,
     /// Further samples of sentences that are under way.
-    more: VecDeque<Errand<Tag>>,
+    more: VecDeque<JobRequest<Tag>>,
     proposals: Vec<NewProposal>,
-    failures: Vec<Failure>,
+    failures: Vec<FailedSentence>,
     done: (u64, u64),
     unexplained: u64,
     phi: (u64, u64),
@@ -85,12 +85,12 @@ pub(super) fn bare_ask(text: &str) -> prompt::Ask {
 }
 
 /// How an answer is drawn: the likeliest, but when several are compared.
-pub(super) fn sampling(settings: &LabelSettings, sample: usize) -> Sampling {
+pub(super) fn sampling(settings: &LabelSettings, sample: usize) -> DecodingParams {
     let max_tokens = 220;
     if settings.samples < 2 {
-        return Sampling::greedy(max_tokens);
+        return DecodingParams::greedy(max_tokens);
     }
-    Sampling { max_tokens, temperature: 0.7, top_p: 1.0, seed: settings.seed + sample as u64 }
+    DecodingParams { max_tokens, temperature: 0.7, top_p: 1.0, seed: settings.seed + sample as u64 }
 }
 
 /// Sentences with what is shown around them, and the sentences of real notes that this makes.
@@ -138,7 +138,7 @@ impl<'a> LabelJob<'a> {
         run: &'a RunId,
         plan: &'a Plan,
         settings: &'a LabelSettings,
-        model: &dyn Model,
+        model: &dyn LanguageModel,
         ids: Option<Vec<SentenceId>>,
         left: u64,
         screen: PhiPolicy,
@@ -210,7 +210,7 @@ impl<'a> LabelJob<'a> {
                 let mut kinds: Vec<String> = found.iter().map(|f| f.kind.to_string()).collect();
                 kinds.sort();
                 kinds.dedup();
-                let refusal = crate::domain::egress::Refusal::Phi { count: found.len(), kinds: kinds.join(", ") };
+                let refusal = crate::domain::egress::EgressRefusal::Phi { count: found.len(), kinds: kinds.join(", ") };
                 self.phi.0 += 1;
                 self.fail(&item, refusal.to_string(), String::new());
                 return;
@@ -222,7 +222,7 @@ impl<'a> LabelJob<'a> {
 
     fn fail(&mut self, item: &Item, fault: String, reply: String) {
         self.done.1 += 1;
-        self.failures.push(Failure { sentence: item.id, fault, reply });
+        self.failures.push(FailedSentence { sentence: item.id, fault, reply });
     }
 
     fn propose(&mut self, proposal: NewProposal) {
@@ -230,20 +230,20 @@ impl<'a> LabelJob<'a> {
         self.proposals.push(proposal);
     }
 
-    fn errand(&self, items: Vec<Item>, sample: usize) -> Errand<Tag> {
+    fn errand(&self, items: Vec<Item>, sample: usize) -> JobRequest<Tag> {
         let asks: Vec<prompt::Ask> = items.iter().map(|item| item.ask.clone()).collect();
         let sentences = items.iter().flat_map(|item| item.shows.clone()).collect();
         if self.choice {
             let ask = Ask::Choose(self.prompt().choose(&asks));
-            return Errand { tag: Tag::Choose(items), ask, purpose: "label", sentences };
+            return JobRequest { tag: Tag::Choose(items), ask, purpose: "label", sentences };
         }
         let request = self.prompt().write(&asks, sampling(self.settings, sample), self.settings.samples < 2);
         let ask = Ask::Write(request.clone());
-        Errand { tag: Tag::Write { items, request, tries: 0, sample }, ask, purpose: "label", sentences }
+        JobRequest { tag: Tag::Write { items, request, tries: 0, sample }, ask, purpose: "label", sentences }
     }
 
     /// Takes the choices for a group of sentences.
-    fn chosen(&mut self, items: Vec<Item>, choices: &[Choice]) -> Vec<Errand<Tag>> {
+    fn chosen(&mut self, items: Vec<Item>, choices: &[Choice]) -> Vec<JobRequest<Tag>> {
         let mut explain = Vec::new();
         for (item, choice) in items.into_iter().zip(choices) {
             let (probabilities, mass) = self.prompt().weigh(&choice.logprobs);
@@ -279,11 +279,11 @@ impl<'a> LabelJob<'a> {
     fn written(
         &mut self,
         items: Vec<Item>,
-        request: &Request,
+        request: &WriteRequest,
         tries: usize,
         sample: usize,
         reply: &Reply,
-    ) -> Vec<Errand<Tag>> {
+    ) -> Vec<JobRequest<Tag>> {
         let answers = reply::each(reply, &request.shape);
         let several = items.len() > 1;
         let mut again = Vec::new();
@@ -364,10 +364,10 @@ impl<'a> LabelJob<'a> {
         &mut self,
         item: Item,
         mut proposal: Box<NewProposal>,
-        request: &Request,
+        request: &WriteRequest,
         tries: usize,
         reply: &Reply,
-    ) -> Vec<Errand<Tag>> {
+    ) -> Vec<JobRequest<Tag>> {
         let read = reply::objects(reply, &request.shape).and_then(|answers| match answers.first() {
             Some(answer) => reply::explained(answer, &item.ask.text),
             None => Err(Fault::NoObject),
@@ -393,9 +393,9 @@ impl<'a> LabelJob<'a> {
     }
 }
 
-fn explanation(item: Item, proposal: Box<NewProposal>, request: Request, tries: usize) -> Errand<Tag> {
+fn explanation(item: Item, proposal: Box<NewProposal>, request: WriteRequest, tries: usize) -> JobRequest<Tag> {
     let (ask, sentences) = (Ask::Write(request.clone()), vec![item.id]);
-    Errand { tag: Tag::Explain { item, proposal, request, tries }, ask, purpose: "explain", sentences }
+    JobRequest { tag: Tag::Explain { item, proposal, request, tries }, ask, purpose: "explain", sentences }
 }
 
 fn proposal(id: SentenceId, labelled: Labelled, confidence: Option<Confidence>) -> NewProposal {
@@ -408,18 +408,25 @@ fn proposal(id: SentenceId, labelled: Labelled, confidence: Option<Confidence>) 
 }
 
 /// The conversation so far with the reply and what is wrong with it.
-fn named(request: &Request, fault: &Fault, reply: &Reply) -> Request {
+fn named(request: &WriteRequest, fault: &Fault, reply: &Reply) -> WriteRequest {
     let mut request = request.clone();
-    request.turns.push(Turn::new(Role::Assistant, shortened(&reply.text)));
+    request.turns.push(ChatMessage::new(Role::Assistant, shortened(&reply.text)));
     let said = format!("That answer cannot be used: {fault}. Answer again, in the form asked for.");
-    request.turns.push(Turn::new(Role::User, said));
+    request.turns.push(ChatMessage::new(Role::User, said));
     request
 }
 
-fn retry(item: Item, request: &Request, fault: &Fault, reply: &Reply, tries: usize, sample: usize) -> Errand<Tag> {
+fn retry(
+    item: Item,
+    request: &WriteRequest,
+    fault: &Fault,
+    reply: &Reply,
+    tries: usize,
+    sample: usize,
+) -> JobRequest<Tag> {
     let request = named(request, fault, reply);
     let (ask, sentences) = (Ask::Write(request.clone()), item.shows.clone());
-    Errand {
+    JobRequest {
         tag: Tag::Write { items: vec![item], request, tries: tries + 1, sample },
         ask,
         purpose: "label",
@@ -434,14 +441,14 @@ fn shortened(text: &str) -> String {
 impl Job for LabelJob<'_> {
     type Tag = Tag;
 
-    fn next(&mut self, store: &mut Store) -> Result<Next<Tag>, WorkflowError> {
+    fn next(&mut self, store: &mut Store) -> Result<NextRequest<Tag>, WorkflowError> {
         if let Some(errand) = self.more.pop_front() {
-            return Ok(Next::Ask(Box::new(errand)));
+            return Ok(NextRequest::Ask(Box::new(errand)));
         }
         self.fetch(store)?;
         let items: Vec<Item> = self.ready.drain(..self.group.min(self.ready.len())).collect();
         if items.is_empty() {
-            return Ok(Next::Done);
+            return Ok(NextRequest::Done);
         }
         if !self.choice {
             for sample in 1..self.settings.samples {
@@ -449,10 +456,15 @@ impl Job for LabelJob<'_> {
                 self.more.push_back(errand);
             }
         }
-        Ok(Next::Ask(Box::new(self.errand(items, 0))))
+        Ok(NextRequest::Ask(Box::new(self.errand(items, 0))))
     }
 
-    fn take(&mut self, _: &mut Store, tag: Tag, said: Result<Said, String>) -> Result<Vec<Errand<Tag>>, WorkflowError> {
+    fn take(
+        &mut self,
+        _: &mut Store,
+        tag: Tag,
+        said: Result<Said, String>,
+    ) -> Result<Vec<JobRequest<Tag>>, WorkflowError> {
         Ok(match (tag, said) {
             (Tag::Choose(items), Ok(Said::Chosen(choices))) if choices.len() == items.len() => {
                 self.chosen(items, &choices)

@@ -4,10 +4,10 @@ use super::*;
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::label::Annotator;
-use crate::domain::label::{Decision, Event, EventId, NewProposal, Stand, Timestamp};
-use crate::domain::queue::{Filter, Progress as State};
+use crate::domain::label::{Decision, Event, EventId, Judgement, NewProposal, Timestamp};
+use crate::domain::queue::{DecisionState as State, SentenceFilter};
 use crate::domain::text::Span;
-use crate::store::Direction;
+use crate::store::SeekDirection;
 use crate::workflow::project::init;
 
 const KINDS: [(&str, &str); 4] = [
@@ -62,7 +62,7 @@ fn decide(store: &mut Store, id: SentenceId, key: &str) {
         at: Timestamp(id.0),
         annotator: Annotator("ann".into()),
         sentence: id,
-        stand: Stand { label: Some(label), ..Stand::default() },
+        stand: Judgement { label: Some(label), ..Judgement::default() },
         took: None,
         in_sight: None,
         proposal: None,
@@ -112,8 +112,8 @@ fn a_plan_asks_the_classifier_and_leaves_what_is_scored_on_to_chance() {
     let again = planned(&project, &mut store);
     assert_eq!(again.rows, plan.rows, "the same gold and seed, the same order");
     // The queue of the workbench runs in this order.
-    let filter = Filter { planned: true, progress: State::Open, ..Filter::default() };
-    let first = store.seek(&filter, &project.annotator, None, Direction::Forward).unwrap();
+    let filter = SentenceFilter { planned: true, progress: State::Open, ..SentenceFilter::default() };
+    let first = store.seek(&filter, &project.annotator, None, SeekDirection::Forward).unwrap();
     assert_eq!(first, Some(plan.rows[0].sentence));
 }
 

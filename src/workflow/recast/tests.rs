@@ -7,16 +7,16 @@ use super::*;
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::gold::Policy;
 use crate::domain::label::tests::run;
-use crate::domain::label::{Annotator, Decision, Event, NewProposal, RunId, RunKind, Source, Stand};
-use crate::domain::queue::{Filter, Progress, Wanted, Whose};
+use crate::domain::label::{Annotator, Decision, Event, Judgement, NewProposal, RunId, RunKind, Source};
+use crate::domain::queue::{DecisionState, LabelMatch, LabelOwner, SentenceFilter};
 use crate::domain::split::Tier;
 use crate::domain::text::Span;
-use crate::store::{Direction, NewBronze, StoreError};
+use crate::store::{NewBronze, SeekDirection, StoreError};
 use crate::workflow::metrics::Board;
 use crate::workflow::project::init;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::review;
-use crate::workflow::train::Labelled;
+use crate::workflow::train::LabelledSentences;
 
 const TAXONOMY: &str = r#"name = "feelings"
 selection = "multiple"
@@ -99,7 +99,7 @@ impl Study {
         self.store().append(&[Event::Settle(decision)]).unwrap();
     }
 
-    fn change(&self, plan: impl FnOnce(&Project, &Store) -> Result<Plan, WorkflowError>) -> Plan {
+    fn change(&self, plan: impl FnOnce(&Project, &Store) -> Result<MigrationPlan, WorkflowError>) -> MigrationPlan {
         let (project, store) = (self.project(), self.store());
         let plan = plan(&project, &store).unwrap();
         apply(&project, &plan).unwrap();
@@ -138,7 +138,7 @@ fn decision(project: &Project, who: &str, sentence: i64, keys: &str) -> Decision
         at: now(),
         annotator: Annotator(who.into()),
         sentence: SentenceId(sentence),
-        stand: Stand { label: Some(Label::parse(keys).unwrap()), ..Stand::default() },
+        stand: Judgement { label: Some(Label::parse(keys).unwrap()), ..Judgement::default() },
         took: None,
         in_sight: Some(crate::domain::sight::InSight::NOTHING),
         proposal: None,
@@ -161,22 +161,22 @@ fn a_renamed_category_keeps_all_that_was_said() {
     study.decide("ann", 2, "anger,pain");
     study.decide("ann", 3, "");
     let plan = study.change(|p, s| rename(p, s, "Anger", "rage", Some("Rage")));
-    let label = |keys: &str| Reading::Label(Label::parse(keys).unwrap());
-    let moves: Vec<(&Reading, &Reading, u64, u64)> =
+    let label = |keys: &str| LabelReading::Label(Label::parse(keys).unwrap());
+    let moves: Vec<(&LabelReading, &LabelReading, u64, u64)> =
         plan.moves.iter().map(|m| (&m.from, &m.to, m.experts, m.machines)).collect();
     assert_eq!(moves, [(&label("anger"), &label("rage"), 1, 3), (&label("anger,pain"), &label("pain,rage"), 1, 0)]);
     assert_eq!(study.gold(), ["1 rage", "2 pain,rage", "3 "]);
     let (project, store) = (study.project(), study.store());
     assert_eq!(store.proposals(SentenceId(2)).unwrap()[0].content.label.join(), "rage");
     let found = |whose| {
-        let wanted = Some((whose, Wanted::Category(CategoryKey::new("rage").unwrap())));
-        let filter = Filter { category: wanted, ..Filter::default() };
-        let page = store.page(&filter, &project.annotator, None, Direction::Forward, 9).unwrap();
+        let wanted = Some((whose, LabelMatch::Category(CategoryKey::new("rage").unwrap())));
+        let filter = SentenceFilter { category: wanted, ..SentenceFilter::default() };
+        let page = store.page(&filter, &project.annotator, None, SeekDirection::Forward, 9).unwrap();
         page.iter().map(|id| id.0).collect::<Vec<_>>()
     };
-    assert_eq!((found(Whose::Mine), found(Whose::Llm)), (vec![1, 2], vec![2, 4, 6]));
-    let disagreeing = Filter { disagreement: true, ..Filter::default() };
-    let page = store.page(&disagreeing, &project.annotator, None, Direction::Forward, 9).unwrap();
+    assert_eq!((found(LabelOwner::Mine), found(LabelOwner::Llm)), (vec![1, 2], vec![2, 4, 6]));
+    let disagreeing = SentenceFilter { disagreement: true, ..SentenceFilter::default() };
+    let page = store.page(&disagreeing, &project.annotator, None, SeekDirection::Forward, 9).unwrap();
     assert_eq!(page, [SentenceId(1), SentenceId(2), SentenceId(3)]);
     assert_eq!(guideline::outdated(&project, &store).unwrap(), [], "a new name is no new meaning");
     // What was said stands in the log as it was said.
@@ -217,16 +217,16 @@ fn what_was_split_is_asked_again() {
     let (project, mut store) = (study.project(), study.store());
     let open = store
         .page(
-            &Filter { progress: Progress::Open, ..Filter::default() },
+            &SentenceFilter { progress: DecisionState::Open, ..SentenceFilter::default() },
             &project.annotator,
             None,
-            Direction::Forward,
+            SeekDirection::Forward,
             2,
         )
         .unwrap();
     assert_eq!(open, [SentenceId(1), SentenceId(2)]);
     assert_eq!(store.proposals(SentenceId(2)).unwrap(), [], "silver's `anger` says nothing any more");
-    let shown = review::item(&project, &store, review::Desk::Review, SentenceId(2)).unwrap();
+    let shown = review::item(&project, &store, review::Worklist::Review, SentenceId(2)).unwrap();
     assert_eq!(shown.why.as_deref(), Some("you said anger,pain, which was split since"));
     let answer = decision(&project, "ann", 1, "irritation");
     store.append(&[Event::Decide(answer)]).unwrap();
@@ -263,7 +263,7 @@ fn a_change_by_hand_is_looked_at_first() {
     assert!(refused.to_string().contains("3 labels"), "{refused}");
     assert!(refused.hints[0].contains("goldsmith taxonomy migrate"), "{:?}", refused.hints);
     let project = study.project();
-    let plan = plan(&project, &Request::ByHand).unwrap();
+    let plan = plan(&project, &MigrationRequest::ByHand).unwrap();
     assert_eq!(
         plan.changes[0],
         Change::Renamed { from: CategoryKey::new("anger").unwrap(), to: CategoryKey::new("rage").unwrap() }
@@ -294,8 +294,9 @@ fn labels_given_to_a_category_that_others_had_joined_are_pointed_out() {
     assert_eq!((plan.unsure, plan.lost), (1, vec!["# A remark.".to_owned()]));
     assert_eq!(study.gold(), ["1 anger", "2 sadness"]);
     let (project, store) = (study.project(), study.store());
-    let outdated = Filter { outdated: guideline::outdated(&project, &store).unwrap(), ..Filter::default() };
-    let page = store.page(&outdated, &project.annotator, None, Direction::Forward, 9).unwrap();
+    let outdated =
+        SentenceFilter { outdated: guideline::outdated(&project, &store).unwrap(), ..SentenceFilter::default() };
+    let page = store.page(&outdated, &project.annotator, None, SeekDirection::Forward, 9).unwrap();
     assert_eq!(page, [SentenceId(2)]);
     assert!(undo(&study.project(), &study.store()).is_err(), "there was only one");
 }
@@ -330,7 +331,7 @@ fn bronze_is_trained_on_for_categories_that_there_are() {
         let (project, store) = (study.project(), study.store());
         let mut board = Board::default();
         board.refresh(&project, &store).unwrap();
-        let labels = Labelled::read(&project, &store, &board, &[Tier::Bronze]).unwrap();
+        let labels = LabelledSentences::read(&project, &store, &board, &[Tier::Bronze]).unwrap();
         let set = labels.train_set(&[Tier::Bronze], |_| true);
         set.rows().iter().map(|row| row.label.join()).collect::<Vec<_>>()
     };

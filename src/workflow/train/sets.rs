@@ -27,14 +27,14 @@ pub fn bronze_label(row: &BronzeRow) -> Option<(Label, String)> {
 }
 
 /// All labels of some tiers; gold is always read, since it is what is tested on.
-pub(in crate::workflow) struct Labelled {
+pub(in crate::workflow) struct LabelledSentences {
     plan: SplitPlan,
     pub gold: Vec<GoldReal>,
     pub silver: Vec<Silver>,
     bronze: Vec<Bronze>,
 }
 
-impl Labelled {
+impl LabelledSentences {
     /// Reads them: silver is the newest labelling run's.
     pub fn read(project: &Project, store: &Store, board: &Board, tiers: &[Tier]) -> Result<Self, WorkflowError> {
         let mut silver = Vec::new();

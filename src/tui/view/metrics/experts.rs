@@ -11,7 +11,7 @@ use crate::domain::text::visible;
 use crate::formats::tables::{counted, percent};
 use crate::tui::app::App;
 use crate::tui::metrics::name;
-use crate::tui::theme::Meaning;
+use crate::tui::theme::StyleRole;
 use crate::tui::view::{bar, fit, pane, styled_lines};
 use crate::workflow::agreement::Report;
 
@@ -40,11 +40,11 @@ fn measured(
     app: &App,
 ) -> Line<'static> {
     let theme = &app.shared.theme;
-    let head = Span::styled(format!(" {:<name_width$}", fit(name, name_width)), theme.style(Meaning::Text));
+    let head = Span::styled(format!(" {:<name_width$}", fit(name, name_width)), theme.style(StyleRole::Text));
     let Some(value) = measure.value() else {
         let why = measure.undefined.map_or_else(String::new, |why| why.to_string());
         let room = width.saturating_sub(name_width + 2);
-        return Line::from(vec![head, Span::styled(format!(" {}", fit(&why, room)), theme.style(Meaning::Dim))]);
+        return Line::from(vec![head, Span::styled(format!(" {}", fit(&why, room)), theme.style(StyleRole::Dim))]);
     };
     let shown = |value: f64| if as_percent { format!("{:.0}", 100.0 * value) } else { format!("{value:.2}") };
     let number = if as_percent { percent(Some(value)) } else { shown(value) };
@@ -52,12 +52,12 @@ fn measured(
     let interval = interval.map_or_else(|| "-".into(), |(low, high)| format!("{}..{}", shown(low), shown(high)));
     let mut spans = vec![
         head,
-        Span::styled(format!(" {number:>5} "), theme.style(Meaning::Text)),
-        Span::styled(format!(" {interval:<11}"), theme.style(Meaning::Dim)),
+        Span::styled(format!(" {number:>5} "), theme.style(StyleRole::Text)),
+        Span::styled(format!(" {interval:<11}"), theme.style(StyleRole::Dim)),
     ];
     let room = width.saturating_sub(name_width + 21);
     if room > 3 {
-        spans.push(Span::styled(bar(value, room.min(20)), theme.style(Meaning::Gold)));
+        spans.push(Span::styled(bar(value, room.min(20)), theme.style(StyleRole::Gold)));
     }
     Line::from(spans)
 }
@@ -72,7 +72,7 @@ fn draw_overall(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
     let width = usize::from(inner.width);
     let of = format!(" {} of {}", counted(agreement.items, "sentence"), counted(agreement.patients, "patient"));
     let by = format!(" rated by two or more, {} by one", agreement.alone);
-    let dim = |text: &str| Line::styled(fit(text, width), theme.style(Meaning::Dim));
+    let dim = |text: &str| Line::styled(fit(text, width), theme.style(StyleRole::Dim));
     let mut lines = vec![dim(&of), dim(&by)];
     let name_width = width.saturating_sub(20).clamp(14, 22);
     let line = |measure, name, as_percent| measured(measure, name, name_width, width, as_percent, app);
@@ -85,7 +85,7 @@ fn draw_overall(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
     lines.push(line(&agreement.ac1, "AC1", false));
 
     let said = report.anchoring.sentence();
-    let meaning = if report.anchoring.pull() == Pull::Pulled { Meaning::Warn } else { Meaning::Dim };
+    let meaning = if report.anchoring.pull() == Pull::Pulled { StyleRole::Warn } else { StyleRole::Dim };
     let said = match report.silver {
         Some(_) => styled_lines(&said, width.saturating_sub(1), theme.style(meaning), &[]),
         None => Vec::new(),
@@ -94,7 +94,7 @@ fn draw_overall(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
     let height = usize::from(inner.height);
     let room = height.saturating_sub(lines.len() + said.len() + 1);
     if agreement.pairs.len() > 1 && room > 1 {
-        lines.push(Line::styled(fit(" kappa of two, and what both rated", width), theme.style(Meaning::Title)));
+        lines.push(Line::styled(fit(" kappa of two, and what both rated", width), theme.style(StyleRole::Title)));
         let shown = if agreement.pairs.len() < room { agreement.pairs.len() } else { room.saturating_sub(2) };
         let name_width = width.saturating_sub(28).clamp(12, 40);
         for pair in agreement.pairs.iter().take(shown) {
@@ -104,7 +104,7 @@ fn draw_overall(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
             let second = fit(&second, half.max(room.saturating_sub(first.width())));
             let who = format!("{} + {second}", fit(&first, room.saturating_sub(second.width())));
             let mut shown = measured(&pair.kappa, &who, name_width, width.min(name_width + 21), false, app);
-            shown.push_span(Span::styled(format!("{:>6}", pair.items), theme.style(Meaning::Dim)));
+            shown.push_span(Span::styled(format!("{:>6}", pair.items), theme.style(StyleRole::Dim)));
             lines.push(shown);
         }
         if shown < agreement.pairs.len() {
@@ -131,20 +131,20 @@ fn draw_classes(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
     let name_width = width.saturating_sub(22 + interval_width).clamp(10, 30);
     let bar_width = width.saturating_sub(name_width + interval_width + 14).min(20);
     let head = format!(" {:<name_width$} {:>5} {:>5} ", "", "n", "alpha");
-    let mut lines = vec![Line::styled(fit(&head, width), theme.style(Meaning::Title))];
+    let mut lines = vec![Line::styled(fit(&head, width), theme.style(StyleRole::Title))];
     for (class, row) in report.agreement.classes.iter().enumerate() {
         let label = fit(name(&shared.taxonomy, class), name_width);
-        let meaning = if row.items < 10 { Meaning::Dim } else { Meaning::Text };
+        let meaning = if row.items < 10 { StyleRole::Dim } else { StyleRole::Text };
         let alpha = row.alpha.value().map_or_else(|| "-".to_owned(), |alpha| format!("{alpha:.2}"));
         let mut spans =
             vec![Span::styled(format!(" {label:<name_width$} {:>5} {alpha:>5} ", row.items), theme.style(meaning))];
         if interval_width > 0 {
             let interval = row.alpha.estimate.interval;
             let interval = interval.map_or_else(|| "-".into(), |(low, high)| format!("{low:.2}..{high:.2}"));
-            spans.push(Span::styled(format!(" {interval:<12}"), theme.style(Meaning::Dim)));
+            spans.push(Span::styled(format!(" {interval:<12}"), theme.style(StyleRole::Dim)));
         }
         if let Some(alpha) = row.alpha.value() {
-            spans.push(Span::styled(bar(alpha, bar_width), theme.style(Meaning::Gold)));
+            spans.push(Span::styled(bar(alpha, bar_width), theme.style(StyleRole::Gold)));
         }
         lines.push(Line::from(spans));
     }
@@ -152,7 +152,7 @@ fn draw_classes(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
     if lines.len() > height && height > 1 {
         let more = lines.len() - (height - 1);
         lines.truncate(height - 1);
-        lines.push(Line::styled(format!(" and {more} more"), theme.style(Meaning::Dim)));
+        lines.push(Line::styled(format!(" and {more} more"), theme.style(StyleRole::Dim)));
     }
     frame.render_widget(Paragraph::new(lines), inner);
 }
@@ -165,7 +165,7 @@ fn draw_confused(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) 
     frame.render_widget(block, area);
     let width = usize::from(inner.width);
     if report.confused.is_empty() {
-        let none = Line::styled(fit(" they never differ", width), theme.style(Meaning::Dim));
+        let none = Line::styled(fit(" they never differ", width), theme.style(StyleRole::Dim));
         return frame.render_widget(Paragraph::new(none), inner);
     }
     let height = usize::from(inner.height).max(1);
@@ -175,11 +175,11 @@ fn draw_confused(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) 
     let lines = report.confused.iter().enumerate().skip(first).take(height).map(|(at, pair)| {
         let [one, other] = [pair.one, pair.other].map(|class| fit(name(&shared.taxonomy, class), half));
         let between = format!("{one} / {other}");
-        let meaning = if at == selected { Meaning::Selected } else { Meaning::Text };
+        let meaning = if at == selected { StyleRole::Selected } else { StyleRole::Text };
         let between = format!(" {between:<0$} ", 2 * half + 3);
         Line::from(vec![
             Span::styled(between, theme.style(meaning)),
-            Span::styled(format!("{:>5} {:>3.0} %", pair.count, 100.0 * pair.share), theme.style(Meaning::Dim)),
+            Span::styled(format!("{:>5} {:>3.0} %", pair.count, 100.0 * pair.share), theme.style(StyleRole::Dim)),
         ])
     });
     frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), inner);

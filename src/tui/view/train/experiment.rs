@@ -11,7 +11,7 @@ use crate::domain::text::visible;
 use crate::formats::tables::{counted, percent};
 use crate::tui::app::App;
 use crate::tui::keymap::Action;
-use crate::tui::theme::Meaning;
+use crate::tui::theme::StyleRole;
 use crate::tui::view::{duration, fit, pane, styled_lines};
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
@@ -41,7 +41,7 @@ fn head(app: &App, width: usize) -> Vec<Line<'static>> {
             (_, true) => "planning ...".to_owned(),
             (_, false) => format!("reading what is done; {key} starts the experiment"),
         };
-        return vec![line(format!(" {text}"), Meaning::Text)];
+        return vec![line(format!(" {text}"), StyleRole::Text)];
     };
     let mut said = vec![format!("{} of {}", report.finished, counted(report.planned, "cell"))];
     if state.running {
@@ -49,17 +49,17 @@ fn head(app: &App, width: usize) -> Vec<Line<'static>> {
     }
     said.extend(state.left().map(|ms| format!("{} left", duration(ms))));
     said.push(format!("tested on {}", tested(report)));
-    let mut lines = vec![line(format!(" {}", said.join(", ")), Meaning::Text)];
+    let mut lines = vec![line(format!(" {}", said.join(", ")), StyleRole::Text)];
     if let Some((ended, meaning)) = &state.ended {
         lines.push(line(format!(" {}", visible(ended).text), *meaning));
     } else if !state.running && report.finished < report.planned {
         let key = app.shared.keymap.key(Action::Start);
-        lines.push(line(format!(" {key} starts it, or goes on with the rest"), Meaning::Dim));
+        lines.push(line(format!(" {key} starts it, or goes on with the rest"), StyleRole::Dim));
     }
     for warning in report.warnings.iter().take(3) {
-        let wrapped = styled_lines(&visible(warning).text, width.saturating_sub(3), theme.style(Meaning::Warn), &[]);
+        let wrapped = styled_lines(&visible(warning).text, width.saturating_sub(3), theme.style(StyleRole::Warn), &[]);
         for (at, row) in wrapped.into_iter().take(2).enumerate() {
-            let lead = Span::styled(if at == 0 { " ! " } else { "   " }, theme.style(Meaning::Warn));
+            let lead = Span::styled(if at == 0 { " ! " } else { "   " }, theme.style(StyleRole::Warn));
             lines.push(Line::from([vec![lead], row.spans].concat()));
         }
     }
@@ -83,15 +83,15 @@ fn grid_lines(app: &App, grid: &Grid, width: usize) -> Vec<Line<'static>> {
     let title = format!(" {}, {}: F1, mean \u{b1} deviation", visible(&grid.model).text, grid.task);
     let judged = grid.sets.iter().any(|set| set.accuracy_gain.is_some());
     let arrows = if judged { "; \u{2191}\u{2193} more than chance" } else { "" };
-    let mut lines = vec![Line::styled(fit(&format!("{title}{arrows}"), width), theme.style(Meaning::Title))];
-    lines.push(row("", "n", grid.sets.iter().map(|set| set.set.short()).collect(), Meaning::Dim));
+    let mut lines = vec![Line::styled(fit(&format!("{title}{arrows}"), width), theme.style(StyleRole::Title))];
+    lines.push(row("", "n", grid.sets.iter().map(|set| set.set.short()).collect(), StyleRole::Dim));
     for (at, name) in grid.rows.iter().enumerate() {
         let cells = grid.sets.iter().map(|set| set.rows.get(at).map_or_else(String::new, |r| cell(&r.f1, r.gain)));
         let support = name.support.map_or_else(String::new, |n| n.to_string());
-        lines.push(row(&visible(&name.name).text, &support, cells.collect(), Meaning::Text));
+        lines.push(row(&visible(&name.name).text, &support, cells.collect(), StyleRole::Text));
     }
     let accuracy = grid.sets.iter().map(|set| cell(&set.accuracy, set.accuracy_gain));
-    lines.push(row("accuracy", "", accuracy.collect(), Meaning::Text));
+    lines.push(row("accuracy", "", accuracy.collect(), StyleRole::Text));
     lines.push(Line::default());
     lines
 }
