@@ -101,7 +101,7 @@ pub(super) enum Verb {
         #[command(flatten)]
         style: StyleArgs,
     },
-    /// Give each expert their sentences, as [protocol] in goldsmith.toml says. What is given out already stays.
+    /// Give each expert their sentences, as `[protocol]` in goldsmith.toml says. What is given out already stays.
     #[command(after_help = "Examples:\n  goldsmith assign --plan\n  goldsmith assign")]
     Assign(AssignArgs),
     /// Print how far each expert has come: done, left, pace, and agreement with others, with silver, and with themselves.

@@ -293,7 +293,7 @@ fn ranks(filter: &SentenceFilter) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// The sentences that are disputed under a rule, as [`Case::settle`](crate::domain::gold::Case::settle) has it; a test holds
+/// The sentences that are disputed under a rule, as [`HumanLabels::settle`](crate::domain::gold::HumanLabels::settle) has it; a test holds
 /// both to the same.
 fn disputed(rule: GoldRule) -> String {
     let experts = rule.experts;

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 #[derive(clap::Args, Debug)]
 pub(in crate::cli) struct ModelArgs {
-    /// A name of [models] in goldsmith.toml; with --url, the model's name at the server.
+    /// A name of `[models]` in goldsmith.toml; with --url, the model's name at the server.
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) model: Option<String>,
     /// A GGUF file, run in this process.

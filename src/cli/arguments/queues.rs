@@ -30,7 +30,7 @@ pub(in crate::cli) struct SimulateArgs {
     pub(in crate::cli) test: Option<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) columns: ColumnArgs,
-    /// Orders, each compared with the first: words of [queue] in goldsmith.toml, mixes such as margin=0.8+random=0.2, or mix,
+    /// Orders, each compared with the first: words of `[queue]` in goldsmith.toml, mixes such as margin=0.8+random=0.2, or mix,
     /// which is the project's own; without it, random,mix.
     #[arg(long, value_delimiter = ',', value_name = "ORDERS")]
     pub(in crate::cli) strategies: Option<Vec<String>>,

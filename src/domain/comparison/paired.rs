@@ -34,11 +34,11 @@ pub struct Gain {
     pub difference: Option<f64>,
     /// 95 % interval over the bootstrap by patient.
     pub interval: Option<(f64, f64)>,
-    /// Two-sided p of the bootstrap ([`bootstrap_p`]), never below [`least_p`].
+    /// Two-sided p of the bootstrap (`bootstrap_p`), never below [`least_p`].
     pub p: Option<f64>,
 }
 
-/// One system's scores, each in the order of [`Shape::values`], and how they differ from the other's.
+/// One system's scores, each in the order of `Shape::values`, and how they differ from the other's.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Compared {
     /// Each score over the seeds.

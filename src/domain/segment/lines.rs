@@ -200,7 +200,7 @@ fn is_heading(line: &str) -> bool {
         && !ends_hanging(line)
 }
 
-/// The words of a field or inline heading at the start of a line: "Chief Complaint:", "Sex:", "Attending:[**Name**]".
+/// The words of a field or inline heading at the start of a line: "Chief Complaint:", "Sex:", `Attending:[**Name**]`.
 fn label(line: &str) -> Option<&str> {
     let (label, rest) = line.split_once(':')?;
     let fits = label.len() <= 48
