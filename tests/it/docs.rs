@@ -360,6 +360,21 @@ fn files_and_tests_that_are_named_are_there() {
                 }
             }
         }
+        for (number, span) in page.spans() {
+            let name = span.split("::").next().unwrap_or_default();
+            let is_ours = name.starts_with(|c: char| c.is_ascii_uppercase()) && !name.starts_with("GOLDSMITH");
+            if is_ours && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+                shown += 1;
+                let defined = ["struct", "enum", "trait", "type", "const"].iter().any(|what| {
+                    sources.match_indices(&format!("{what} {name}")).any(|(at, found)| {
+                        !sources[at + found.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+                    })
+                });
+                if !defined {
+                    wrong.push(format!("{}:{number}: {name} is defined nowhere", page.name));
+                }
+            }
+        }
         for row in page.tables().get("Invariants").into_iter().flatten() {
             for test in row[1].split(", ").map(|test| test.trim_matches('`')) {
                 shown += 1;
