@@ -66,6 +66,9 @@ pub enum FormatError {
     /// A key, a password or a signature that is missing or does not fit; never the secret itself.
     #[error("{0}")]
     Key(String),
+    /// A template of ours that does not fit what it is given.
+    #[error("the report cannot be set: {0:#}")]
+    Template(#[from] minijinja::Error),
 }
 
 fn list(path: &std::path::Path, faults: &[Fault]) -> String {

@@ -37,7 +37,7 @@ pub(super) fn run(project: &Project, args: &ExperimentArgs) -> Result<Exit, Fail
     if let Some(folder) = &args.out {
         write_all(report, folder)?;
     }
-    print(&write(report, format(args.format)))?;
+    print(&write(report, format(args.format))?)?;
     if finished.stopped {
         say(&format!(
             "stopped with {} of {} cells; the same command goes on with the rest",
@@ -87,8 +87,8 @@ fn format(arg: FormatArg) -> ReportFormat {
 fn write_all(report: &Report, folder: &Path) -> Result<(), WorkflowError> {
     make_private_folder(folder)?;
     for (format, name) in ReportFormat::FILES {
-        let path = folder.join(name);
-        let written = create_private(&path)?.write_all(write(report, format).as_bytes());
+        let (path, text) = (folder.join(name), write(report, format)?);
+        let written = create_private(&path)?.write_all(text.as_bytes());
         written.map_err(|cause| crate::formats::FormatError::Io { doing: "write", path, cause })?;
     }
     say(&format!("wrote {} files to {}", ReportFormat::FILES.len(), folder.display()));

@@ -4,7 +4,9 @@ mod html;
 mod latex;
 mod plots;
 mod sheets;
+mod template;
 
+use super::FormatError;
 use super::tables::{self, csv_rows};
 use crate::domain::comparison::Spread;
 use crate::domain::experiment::{Judged, Report, RowScores, SetScores};
@@ -63,15 +65,15 @@ fn escape(text: &str) -> String {
 }
 
 /// Writes a report.
-pub fn write(report: &Report, format: ReportFormat) -> String {
-    match format {
+pub fn write(report: &Report, format: ReportFormat) -> Result<String, FormatError> {
+    Ok(match format {
         ReportFormat::Table { width } => plain(report, width),
         ReportFormat::Markdown => markdown(report),
-        ReportFormat::Latex => latex::document(report),
+        ReportFormat::Latex => latex::document(report)?,
         ReportFormat::Csv => csv(report),
         ReportFormat::Json => format!("{:#}\n", serde_json::json!(report)),
-        ReportFormat::Html => html::page(report),
-    }
+        ReportFormat::Html => html::page(report)?,
+    })
 }
 
 /// Control characters of names are shown, never sent; the lines stay.

@@ -19,7 +19,11 @@ pub(super) const PURE: &str =
 pub(super) const LAYERS: &[Layer] = &[
     Layer { name: "domain", uses: "", crates: "" },
     Layer { name: "store", uses: "domain", crates: "rusqlite serde_json tracing" },
-    Layer { name: "formats", uses: "domain", crates: "age csv flate2 minisign serde_json tempfile toml toml_edit" },
+    Layer {
+        name: "formats",
+        uses: "domain",
+        crates: "age csv flate2 minijinja minisign serde_json tempfile toml toml_edit",
+    },
     Layer {
         name: "llm",
         uses: "domain",

@@ -1,11 +1,14 @@
 //! The report's tables as text: rows of cells that every format sets in its own way.
 
+use serde::Serialize;
+
 use crate::domain::comparison::{Spread, Verdict};
 use crate::domain::experiment::{Grid, Judged, Report, RowKind, RowScores, SetScores};
 use crate::domain::metrics::blind_words;
 use crate::formats::tables::{counted, percent};
 
 /// A table.
+#[derive(Serialize)]
 pub(super) struct Sheet {
     pub title: String,
     pub header: Vec<String>,

@@ -58,21 +58,21 @@ fn report() -> Report {
 #[test]
 fn the_terminal_table_fits_its_width_and_says_what_happened_in_words() {
     let report = report();
-    let narrow = write(&report, ReportFormat::Table { width: 80 });
+    let narrow = write(&report, ReportFormat::Table { width: 80 }).unwrap();
     for line in narrow.lines() {
         assert!(line.chars().count() <= 80, "{line}\n{narrow}");
     }
     assert!(!narrow.contains('\u{1b}') && narrow.contains("warning: 3 test sentences <stand> in silver"), "{narrow}");
     assert!(narrow.contains("gold+silver against gold alone: gained Memory"), "{narrow}");
     assert!(narrow.contains("won 0 lost"), "{narrow}");
-    let wide = write(&report, ReportFormat::Table { width: 200 });
+    let wide = write(&report, ReportFormat::Table { width: 200 }).unwrap();
     let header = wide.lines().find(|line| line.contains("+both P")).unwrap();
     assert!(header.contains("gold P") && header.contains("+bronze F1"), "{wide}");
 }
 
 #[test]
 fn markdown_has_no_markup_of_names() {
-    let text = write(&report(), ReportFormat::Markdown);
+    let text = write(&report(), ReportFormat::Markdown).unwrap();
     assert!(text.contains("=cmd\\|' /C &lt;script>"), "{text}");
     let table: Vec<&str> = text.lines().filter(|line| line.starts_with("| Memory")).collect();
     assert_eq!(table[0].replace("\\|", "").matches('|').count(), table[1].replace("\\|", "").matches('|').count());
@@ -80,7 +80,7 @@ fn markdown_has_no_markup_of_names() {
 
 #[test]
 fn latex_is_escaped_and_its_environments_close() {
-    let text = write(&report(), ReportFormat::Latex);
+    let text = write(&report(), ReportFormat::Latex).unwrap();
     assert!(text.contains("Memory \\& 50 \\% of \\$x\\_1 & 30 & "), "{text}");
     assert!(text.contains("=cmd\\textbar{}' /C \\textless{}script\\textgreater{}"), "{text}");
     assert!(text.contains("\\multicolumn{3}{c}{gold+silver+bronze}") && text.contains("\\toprule"));
@@ -96,7 +96,7 @@ fn latex_is_escaped_and_its_environments_close() {
 
 #[test]
 fn csv_has_every_number_in_full_with_its_runs_and_no_formula() {
-    let text = write(&report(), ReportFormat::Csv);
+    let text = write(&report(), ReportFormat::Csv).unwrap();
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
     let at = |name: &str| header.iter().position(|h| h == name).unwrap();
@@ -118,7 +118,7 @@ fn csv_has_every_number_in_full_with_its_runs_and_no_formula() {
 #[test]
 fn json_leads_from_every_cell_to_its_run() {
     let report = report();
-    let json: serde_json::Value = serde_json::from_str(&write(&report, ReportFormat::Json)).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&write(&report, ReportFormat::Json).unwrap()).unwrap();
     assert_eq!(json["experiment"], "1a2b3c4d");
     assert_eq!(json["cells"].as_array().unwrap().len(), report.planned);
     assert!(json["cells"].as_array().unwrap().iter().all(|cell| cell["run"].as_str().unwrap().starts_with("0198-")));
@@ -129,7 +129,7 @@ fn json_leads_from_every_cell_to_its_run() {
 
 #[test]
 fn the_page_fetches_nothing_runs_nothing_and_closes_what_it_opens() {
-    let page = write(&report(), ReportFormat::Html);
+    let page = write(&report(), ReportFormat::Html).unwrap();
     for mark in ["http", "<script", "javascript", "src=", "href=", "url(", "@import", "\u{1b}"] {
         assert!(!page.contains(mark), "{mark}");
     }
