@@ -171,11 +171,15 @@ fn the_embedded_model_writes_bronze_and_every_sentence_has_its_verdicts() {
     std::fs::write(&file, text).unwrap();
     let options = ["--gguf", model.to_str().unwrap(), "--per-category", "1", "--categories", "coping_strategy"];
     let arguments: Vec<&str> = ["--project", path, "generate"].iter().chain(&options).copied().collect();
-    succeeds(&arguments);
+    let output = goldsmith(&arguments);
     let store = Connection::open(study.join("goldsmith.db")).unwrap();
     let count = |sql: &str| store.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     let written = count("SELECT count(*) FROM sentences WHERE synthetic = 1");
     assert!(written > 0);
     assert_eq!(count("SELECT count(DISTINCT sentence) FROM verdicts"), written);
+    // So small a model may write nothing that passes; then nothing was done of what was asked, and the exit code says so.
+    let failed = count("SELECT count(DISTINCT sentence) FROM verdicts WHERE NOT passed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(if failed < written { 0 } else { 3 }), "{said}");
     assert_eq!(count("SELECT count(*) FROM egress"), 0);
 }
