@@ -20,6 +20,13 @@ pub struct RankingRow {
     pub veiled: String,
 }
 
+impl RankingRow {
+    /// Whether the reason says what machines think. One from an earlier version does not tell, and is taken to.
+    pub fn is_of_machines(&self) -> bool {
+        self.why != self.veiled
+    }
+}
+
 fn ranked(row: &rusqlite::Row<'_>) -> rusqlite::Result<RankingRow> {
     Ok(RankingRow { sentence: row.get(0)?, why: row.get(1)?, veiled: row.get(2)? })
 }

@@ -105,7 +105,7 @@ pub fn reasons(
     rows.iter()
         .map(|row| {
             let shown = viewer.shown(store.facts(row.sentence, &project.annotator)?);
-            Ok((row.sentence, super::review::reason(row.clone(), shown)))
+            Ok((row.sentence, super::review::reason(row, shown).to_owned()))
         })
         .collect()
 }

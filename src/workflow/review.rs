@@ -82,6 +82,8 @@ pub struct ReviewItem {
     pub doubt: Option<Doubt>,
     /// Why it stands where it does in the order of the queue.
     pub why: Option<String>,
+    /// Whether that says what machines think.
+    pub why_of_machines: bool,
     /// The standing decisions of others.
     pub others: Vec<Decision>,
     /// What adjudicators say: one settlement, unless two contradict each other.
@@ -105,10 +107,9 @@ impl ReviewItem {
 
     /// What of it sways whoever decides on it now.
     pub fn in_sight(&self) -> InSight {
-        let machine_reason = self.why.is_some() && self.shown.machines && self.document.origin == Origin::Real;
         InSight::NOTHING
             .with_if(Cue::Machine, !self.silver.is_empty())
-            .with_if(Cue::Classifier, self.classifier.is_some() || machine_reason)
+            .with_if(Cue::Classifier, self.classifier.is_some() || self.why_of_machines)
             .with_if(Cue::Colleague, !self.others.is_empty() || !self.settled.is_empty())
             .with_if(Cue::Doubt, self.doubted)
     }
@@ -166,12 +167,15 @@ pub fn item(project: &Project, store: &Store, desk: Worklist, id: SentenceId) ->
         Some(mine) if mine.stand.label.is_none() => store.said_before_a_split(id, &project.annotator)?,
         _ => None,
     };
-    let why = match split_since {
-        Some(label) => Some(format!("you said {}, which was split since", label.join())),
-        None if desk == Worklist::Review => store.ranked_because(id)?.map(|ranked| reason(ranked, shown)),
-        None => None,
+    let (why, why_of_machines) = match (split_since, desk) {
+        (Some(label), _) => (format!("you said {}, which was split since", label.join()), false),
+        (None, Worklist::Review) => match store.ranked_because(id)? {
+            Some(ranked) => (reason(&ranked, shown).to_owned(), shown.machines && ranked.is_of_machines()),
+            None => (String::new(), false),
+        },
+        (None, _) => (String::new(), false),
     };
-    let why = why.filter(|why| !why.is_empty());
+    let why = Some(why).filter(|why| !why.is_empty());
     Ok(ReviewItem {
         sentence,
         document,
@@ -183,6 +187,7 @@ pub fn item(project: &Project, store: &Store, desk: Worklist, id: SentenceId) ->
         doubted,
         doubt,
         why,
+        why_of_machines,
         others,
         settled,
         mine,
@@ -191,8 +196,8 @@ pub fn item(project: &Project, store: &Store, desk: Worklist, id: SentenceId) ->
 }
 
 /// Why a sentence stands where it does in the order, as far as it may be said.
-pub(super) fn reason(ranked: RankingRow, shown: Shown) -> String {
-    if shown.machines { ranked.why } else { ranked.veiled }
+pub(super) fn reason(ranked: &RankingRow, shown: Shown) -> &str {
+    if shown.machines { &ranked.why } else { &ranked.veiled }
 }
 
 /// Probabilities stand in the order of the categories that there were; where these are others now, they say nothing.
@@ -288,7 +293,7 @@ pub fn settle(project: &Project, store: &mut Store, item: &ReviewItem, taking: T
         return Err(Refusal::not_allowed(annotator, format!("{said}; nothing was saved")).into());
     }
     if !item.shown.colleagues {
-        let said = format!("{annotator} is an annotator too and has not decided this sentence yet");
+        let said = format!("{annotator} has not decided this sentence yet; nothing was saved");
         return Err(Refusal::not_allowed(annotator, said).hint("decide it in Review first").into());
     }
     let Some(label) = &stand.label else {

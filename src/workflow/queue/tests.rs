@@ -6,9 +6,11 @@ use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::label::Annotator;
 use crate::domain::label::{Decision, Event, EventId, Judgement, NewProposal, Timestamp};
 use crate::domain::queue::{DecisionState as State, SentenceFilter};
+use crate::domain::sight::Cue;
 use crate::domain::text::Span;
 use crate::store::SeekDirection;
 use crate::workflow::project::init;
+use crate::workflow::review::{self, Worklist};
 
 const KINDS: [(&str, &str); 4] = [
     ("She forgets names and dates again", "cognitive_impairment"),
@@ -85,6 +87,14 @@ fn a_fresh_project_reads_its_notes_in_order_and_says_why() {
     let why = "next in its note: the order asks a classifier as soon as 20 sentences of training patients have labels of 3 kinds; 0 \
                have, of 0";
     assert!(plan.rows.iter().all(|row| row.why == why), "{}", plan.rows[0].why);
+    for id in ids {
+        let item = review::item(&project, &store, Worklist::Review, id).unwrap();
+        assert_eq!(
+            (item.why.as_deref(), item.in_sight().is_nothing()),
+            (Some(why), true),
+            "no machine has said a word"
+        );
+    }
 }
 
 #[test]
@@ -111,6 +121,12 @@ fn a_plan_asks_the_classifier_and_leaves_what_is_scored_on_to_chance() {
     }
     let again = planned(&project, &mut store);
     assert_eq!(again.rows, plan.rows, "the same gold and seed, the same order");
+    // A reason that names what the classifier thinks is in sight; one that does not, is not.
+    for row in &plan.rows {
+        let item = review::item(&project, &store, Worklist::Review, row.sentence).unwrap();
+        let in_sight = item.in_sight().has(Cue::Classifier);
+        assert_eq!(in_sight, item.shown.machines && row.why.starts_with("the classifier "), "{}", row.why);
+    }
     // The queue of the workbench runs in this order.
     let filter = SentenceFilter { planned: true, progress: State::Open, ..SentenceFilter::default() };
     let first = store.seek(&filter, &project.annotator, None, SeekDirection::Forward).unwrap();
