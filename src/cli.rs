@@ -323,6 +323,12 @@ fn spent(spending: &Spending, failed: u64) -> String {
     said
 }
 
+/// What is left out of an output because of the rule of who sees what.
+fn withheld_from(project: &Project, n: usize, what: &str) -> String {
+    let what = tables::counted(n, what);
+    format!("{what} left out: {} may not see these labels; who decides nothing sees all (--as NAME)", project.annotator)
+}
+
 fn export_gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
     let store = project.store()?;
     let gold::Exported { lines, disputed, withheld } = gold::export(project, &store, args.votes)?;
@@ -356,10 +362,7 @@ fn export_gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
     let what = if args.votes { "labels of experts" } else { "sentences of gold" };
     say(&format!("{} {what}; {disputed} sentences are disputed and not settled", lines.len()));
     if withheld > 0 {
-        say(&format!(
-            "{withheld} labelled sentences are left out: {} has still to decide them without knowing what others say; somebody who does not decide can export all (--as NAME)",
-            project.annotator
-        ));
+        say(&withheld_from(project, withheld, "labelled sentence"));
     }
     Ok(Exit::unless_nothing(lines.is_empty()))
 }

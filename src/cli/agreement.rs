@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::arguments::AgreementArgs;
-use super::{Exit, Failure, print, say};
+use super::{Exit, Failure, print, say, withheld_from};
 use crate::domain::agreement::Measure;
 use crate::domain::corpus::SentenceId;
 use crate::domain::statistics::Proportion;
@@ -296,7 +296,7 @@ fn confused(project: &Project, report: &Report, texts: &Texts, sentences: usize)
             out.push_str(&format!("  {number}  {}\n", cut(text, 76usize.saturating_sub(number.len()))));
         }
         if pair.withheld > 0 && sentences > 0 {
-            out.push_str(&format!("  {} more that you have still to decide\n", counted(pair.withheld, "sentence")));
+            out.push_str(&format!("  {}\n", withheld_from(project, pair.withheld, "sentence")));
         }
     }
     if report.confused.len() > PAIRS {

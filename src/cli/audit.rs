@@ -210,10 +210,9 @@ fn cells(entry: &LoggedText) -> Vec<String> {
         },
         record.and_then(|record| record.took).map_or_else(String::new, |ms| format!("{:.1}", f64::from(ms) / 1e3)),
         record.and_then(|record| record.proposal_visible).map_or("", |saw| if saw { "yes" } else { "no" }).into(),
-        record.filter(|record| record.proposal_visible.is_some()).map_or_else(String::new, |record| {
-            let cues = InSight::recorded(record.proposal_visible.unwrap_or(false), record.in_sight);
-            cues.map_or_else(|| "unknown".into(), words)
-        }),
+        record
+            .filter(|record| record.proposal_visible.is_some())
+            .map_or_else(String::new, |record| record.sight().map_or_else(|| "unknown".into(), words)),
         seen.map_or_else(String::new, |seen| seen.run.0.clone()),
         row.model.clone().unwrap_or_default(),
         seen.map_or_else(String::new, |seen| if seen.label.is_none() { "None".into() } else { seen.label.join() }),
@@ -267,7 +266,6 @@ fn line(project: &Project, entry: &LoggedText) -> String {
         said += " (what it says is shown once you have decided)";
     }
     if let Some(stand) = &record.stand {
-        let sight = InSight::recorded(record.proposal_visible.unwrap_or(false), record.in_sight);
         let label = match &stand.label {
             _ if stand.rejected => "rejected".into(),
             Some(label) => project.taxonomy.describe(label),
@@ -281,7 +279,7 @@ fn line(project: &Project, entry: &LoggedText) -> String {
         if !stand.comment.is_empty() {
             said += &format!(", \"{}\"", stand.comment);
         }
-        said += &match (sight, &record.proposal) {
+        said += &match (record.sight(), &record.proposal) {
             (Some(cues), _) if cues.is_nothing() => "; blind".to_owned(),
             (Some(cues), Some(seen)) => format!(
                 "; in sight: {} ({} from {})",

@@ -1,7 +1,7 @@
 //! `goldsmith doubt`: labels that may be wrong, as a table, CSV or JSON.
 
 use super::arguments::DoubtArgs;
-use super::{Bar, Exit, Failure, cancel_on_signal, print, say};
+use super::{Bar, Exit, Failure, cancel_on_signal, print, say, withheld_from};
 use crate::domain::confident::Doubt;
 use crate::domain::corpus::SentenceId;
 use crate::domain::text::visible;
@@ -40,10 +40,7 @@ pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure
         say(&summary(&found, args.limit));
     }
     if withheld > 0 {
-        say(&format!(
-            "{withheld} more are not listed: {} has still to decide them without knowing these labels",
-            project.annotator
-        ));
+        say(&withheld_from(project, withheld, "label"));
     }
     Ok(Exit::Done)
 }

@@ -3,7 +3,7 @@
 use super::arguments::{
     AnswerArg, BudgetArgs, ExplainArg, FewShotArg, GenerateArgs, LabelArgs, ModelArgs, QuotaArg, RunsVerb, WhichArg,
 };
-use super::{Bar, Exit, Failure, cancel_on_signal, print, say, spent};
+use super::{Bar, Exit, Failure, cancel_on_signal, print, say, spent, withheld_from};
 use crate::domain::label::{Run, RunKind};
 use crate::domain::quality::Profile;
 use crate::domain::spending::Budget;
@@ -340,8 +340,7 @@ fn print_diff(
         out.push_str(&format!("\n{flipped} flipped\n"));
     }
     if diff.withheld > 0 {
-        let still = format!("{} has still to decide them without knowing these labels", project.annotator);
-        out.push_str(&format!("  {} not listed: {still}\n", diff.withheld));
+        out.push_str(&format!("  {}\n", withheld_from(project, diff.withheld, "sentence")));
     }
     for flip in diff.flips.iter().take(show) {
         let gold = flip.gold.as_ref().map_or_else(String::new, |g| format!(" (gold: {})", taxonomy.describe(g)));

@@ -110,6 +110,11 @@ pub struct Record {
 const LAST_MOMENT: i64 = 253_402_300_799_999;
 
 impl Record {
+    /// What had been in sight at a decision or a settlement, as far as it was recorded.
+    pub fn sight(&self) -> Option<InSight> {
+        InSight::recorded(self.proposal_visible?, self.in_sight)
+    }
+
     /// What no store can have written, in words: an event from elsewhere must not become a row that cannot be read.
     pub fn check(&self) -> Result<(), String> {
         let ids = [&self.id].into_iter().chain(&self.target).chain(self.supersedes.iter().flatten());

@@ -98,8 +98,8 @@ impl Viewer<'_> {
     /// - What machines say is hidden where the protocol is blind, until one has decided. A synthetic sentence's target is what the
     ///   verdict is about, and is always shown.
     /// - What colleagues say is hidden until one has decided, or as `show_others` says.
-    /// - *Adjudicate* belongs to adjudicators. One who decides as well, or whom nobody has named, sees there what they have decided. What machines
-    ///   say is kept from them where the protocol is blind: their word is gold too.
+    /// - *Adjudicate* belongs to adjudicators. One who decides as well, or whom nobody has named, sees there what they have
+    ///   decided. What machines say is kept from them where the protocol is blind: their word is gold too.
     /// - A verb reports to whoever runs the project. Where nobody is named, everyone does, and colleagues' labels are no secret
     ///   there; where somebody is, an annotator sees there what they see in Review.
     pub fn reach(&self, origin: Origin, kind: Kind) -> Reach {

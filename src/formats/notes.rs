@@ -473,12 +473,20 @@ struct JsonLines {
     line: u64,
     buffer: Vec<u8>,
     columns: Columns,
+    /// Names of the fields of title, kind and date, without the label's: it would be shown before the decision.
+    guesses: [Vec<&'static str>; 3],
     ended: bool,
 }
 
 impl JsonLines {
-    fn new(input: Input, columns: Columns) -> Self {
-        Self { input, line: 0, buffer: Vec::new(), columns, ended: false }
+    fn new(input: Input, mut columns: Columns) -> Self {
+        let is_label = |name: &str| columns.label.as_deref().is_some_and(|label| name.eq_ignore_ascii_case(label));
+        let guesses = [TITLE, KIND, DATE].map(|names| names.iter().copied().filter(|name| !is_label(name)).collect());
+        // What is no field at all is found in none.
+        if columns.title.as_deref().is_some_and(is_label) {
+            columns.title = Some(String::new());
+        }
+        Self { input, line: 0, buffer: Vec::new(), columns, guesses, ended: false }
     }
 
     fn record(&self) -> Result<Record, BadRecord> {
@@ -518,27 +526,15 @@ impl JsonLines {
             }
             Some(other) => return Err(bad(line, format!("the label is {other}, not a string or a list of strings"))),
         };
-        // What holds the label is nothing else besides: it would be shown before the decision.
-        let unlabelled = |guesses: &[&'static str]| -> Vec<&'static str> {
-            let label = self.columns.label.as_deref();
-            guesses
-                .iter()
-                .copied()
-                .filter(|guess| label.is_none_or(|label| !guess.eq_ignore_ascii_case(label)))
-                .collect()
-        };
-        let titled = |guesses: &[&str]| match &self.columns.title {
-            Some(name) if self.columns.label.as_ref() == Some(name) => Ok(None),
-            named => get(named, guesses),
-        };
+        let [title, kind, date] = &self.guesses;
         let in_sight = in_sight_of(get(&None, &["in_sight"])?.as_ref(), get(&None, &["blind"])?.as_ref());
         Ok(Record {
             line,
             id: word(get(&self.columns.id, ID)?),
             patient: word(get(&self.columns.patient, PATIENT)?),
-            title: word(titled(&unlabelled(TITLE))?).unwrap_or_default(),
-            kind: word(get(&None, &unlabelled(KIND))?).unwrap_or_default(),
-            date: word(get(&None, &unlabelled(DATE))?).unwrap_or_default(),
+            title: word(get(&self.columns.title, title)?).unwrap_or_default(),
+            kind: word(get(&None, kind)?).unwrap_or_default(),
+            date: word(get(&None, date)?).unwrap_or_default(),
             in_sight,
             text,
             labels,

@@ -141,7 +141,10 @@ impl Store {
     }
 }
 
-/// `None` when the search text has no word to look for, so nothing can match.
+/// Whether a row `t` of `standing` decides.
+const DECIDED: &str = "(t.label IS NOT NULL OR t.rejected)";
+
+/// `None` when the search text has no word to look for, or none of what it asks for may be shown, so nothing can match.
 fn clause(filter: &SentenceFilter, annotator: &Annotator) -> Option<Clause> {
     let mut clause = Clause { from: "sentences s".into(), key: "s.id", conditions: Vec::new(), values: Vec::new() };
     if !filter.text.trim().is_empty() {
@@ -196,8 +199,8 @@ fn clause(filter: &SentenceFilter, annotator: &Annotator) -> Option<Clause> {
                 WHERE t.sentence = s.id AND t.annotator = {me} AND t.label IS NOT NULL AND NOT t.skipped
                   AND e.at >= r.started)"
         )),
-        DecisionState::Open => clause.conditions.push(format!("NOT {}", mine("(t.label IS NOT NULL OR t.rejected)"))),
-        DecisionState::Decided => clause.conditions.push(mine("(t.label IS NOT NULL OR t.rejected)")),
+        DecisionState::Open => clause.conditions.push(format!("NOT {}", mine(DECIDED))),
+        DecisionState::Decided => clause.conditions.push(mine(DECIDED)),
         DecisionState::Skipped => clause.conditions.push(mine("t.skipped")),
         DecisionState::Flagged => clause.conditions.push(mine("t.flagged")),
     }
@@ -247,15 +250,14 @@ fn clause(filter: &SentenceFilter, annotator: &Annotator) -> Option<Clause> {
                  WHERE t.annotator = {me} AND t.label IS NOT NULL AND ({in_question}))"
         ));
     }
-    let decided = "(t.label IS NOT NULL OR t.rejected)";
     match filter.among {
         Among::All => {}
         Among::DecidedOrUnscored => clause.conditions.push(format!(
             "({} OR NOT EXISTS (SELECT 1 FROM documents d JOIN patients p ON p.id = d.patient
                 WHERE d.id = s.document AND p.split = 'test'))",
-            mine(decided)
+            mine(DECIDED)
         )),
-        Among::Decided => clause.conditions.push(mine(decided)),
+        Among::Decided => clause.conditions.push(mine(DECIDED)),
         Among::Nothing => return None,
     }
     if filter.disagreement {

@@ -101,7 +101,7 @@ pub fn name(taxonomy: &Taxonomy, class: usize) -> &str {
 
 fn list(mut title: String, mut ids: Vec<crate::domain::corpus::SentenceId>, withheld: usize) -> Effect {
     if withheld > 0 {
-        title += &format!("; {withheld} still to decide");
+        title += &format!("; {withheld} not shown");
     }
     ids.truncate(500);
     Effect::List { title, ids }

@@ -221,7 +221,7 @@ fn what_others_say_is_listed_only_to_those_who_have_decided() {
     bench.press(&["tab", "tab", "tab", "v", "v"]);
     assert!(bench.wait(|text| text.contains("1 sentence of 1 patient")), "{}", bench.text());
     bench.press(&["enter"]);
-    assert!(bench.text().contains("Requires assistance or Coping strategy; 1 still to decide: 0"), "{}", bench.text());
+    assert!(bench.text().contains("Requires assistance or Coping strategy; 1 not shown: 0"), "{}", bench.text());
     // Nor does Adjudicate, which she passes, show what she has not decided.
     bench.press(&["esc", "shift-tab"]);
     assert!(bench.text().contains("here is only what you have decided"), "{}", bench.text());

@@ -15,6 +15,7 @@ use crate::domain::label::{Annotator, Decision, Event, EventId, RunId, Source};
 use crate::domain::sight::InSight;
 use crate::domain::statistics::Proportion;
 use crate::domain::visibility::Face;
+use crate::formats::tables::counted;
 use crate::store::Store;
 
 /// A decision on the same sentence is a second look, and no correction, after so many milliseconds: an hour.
@@ -48,7 +49,7 @@ pub struct Confused {
     pub share: f64,
     /// The sentences, most disputed first.
     pub sentences: Vec<SentenceId>,
-    /// Sentences left out of the list because whoever asks has still to decide them.
+    /// Sentences left out of the list because whoever asks may not see their labels.
     pub withheld: usize,
 }
 
@@ -209,7 +210,7 @@ impl Independence {
     /// In words; nothing where nothing is to be said.
     pub fn words(&self) -> Option<String> {
         let mut said = Vec::new();
-        let pairs = |n: u64| if n == 1 { "1 pair of labels".to_owned() } else { format!("{n} pairs of labels") };
+        let pairs = |n: u64| format!("{} of labels", counted(n as usize, "pair"));
         if self.pairs_left_out > 0 {
             said.push(format!(
                 "{} left out: one of the two had been given with a colleague's label in sight",

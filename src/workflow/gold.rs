@@ -47,7 +47,7 @@ pub struct Exported {
     pub lines: Vec<GoldLine>,
     /// Sentences that experts dispute, which are in no line of gold.
     pub disputed: usize,
-    /// Labelled sentences left out because whoever asks has still to decide them without knowing what others say.
+    /// Labelled sentences left out because whoever asks may not see their labels.
     pub withheld: usize,
 }
 

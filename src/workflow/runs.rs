@@ -137,7 +137,7 @@ pub struct Diff {
     pub categories: Vec<Change>,
     /// Sentences that flipped, in order.
     pub flips: Vec<Flip>,
-    /// Sentences that flipped and are not listed: whoever asks has still to decide them without knowing these labels.
+    /// Sentences that flipped and are not listed: whoever asks may not see these labels.
     pub withheld: usize,
 }
 

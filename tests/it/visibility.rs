@@ -32,6 +32,14 @@ impl Dice {
     }
 }
 
+/// A new project.
+fn study() -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("p").to_str().unwrap().to_owned();
+    succeeds(&["init", &root]);
+    (folder, root)
+}
+
 /// Every label is a category of its own, so that its key in an output can only be this label.
 fn key(who: &str, sentence: usize) -> String {
     format!("zq_{who}_{sentence}")
@@ -50,13 +58,11 @@ struct Case {
 impl Case {
     fn new(number: u64) -> Self {
         let mut dice = Dice(number);
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("p").to_str().unwrap().to_owned();
+        let (folder, root) = study();
         let named = dice.roll(2) == 0;
         let adjudicators = [vec![], vec!["qxeve"], vec!["qxeve", "qxben"]][dice.roll(3) as usize].clone();
         let blind = ["never", "test", "always"][dice.roll(3) as usize];
         let show_others = ["before", "after", "never"][dice.roll(3) as usize];
-        succeeds(&["init", &root]);
         let mut taxonomy = String::from("name = \"planted\"\nselection = \"single\"\n");
         let labels = EXPERTS.iter().chain(&["silver"]).flat_map(|who| (0..SENTENCES).map(move |at| key(who, at)));
         // Characters that no action has.
@@ -280,9 +286,7 @@ fn what_is_hidden_is_never_in_the_output() {
 /// says what each had in sight, and agreement counts what is independent.
 #[test]
 fn the_second_expert_does_not_see_the_first() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("p").to_str().unwrap().to_owned();
-    succeeds(&["init", &root]);
+    let (_folder, root) = study();
     let file = format!("{root}/goldsmith.toml");
     let text = fs::read_to_string(&file).unwrap();
     let text = text.replacen("annotators = []", "annotators = [\"ann\", \"ben\"]", 1).replacen(
@@ -309,7 +313,7 @@ fn the_second_expert_does_not_see_the_first() {
     // Undone and decided again: what was shown in between was in sight.
     ben.press(&["u", "1"]);
     let log = succeeds(&["audit", "--log", "--project", &root, "--as", "lead"]);
-    assert!(log.lines().last().is_some_and(|_| log.contains("in sight: colleague")), "{log}");
+    assert!(log.contains("in sight: colleague"), "{log}");
     let measured = agreement(&root);
     assert_eq!((&measured["independence"]["pairs_left_out"], &measured["agreement"]["items"]), (&1.into(), &0.into()));
 }
@@ -317,10 +321,6 @@ fn the_second_expert_does_not_see_the_first() {
 /// Gold that was given with silver in sight does not become blind by way of a file.
 #[test]
 fn a_file_does_not_launder_what_had_been_in_sight() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("p").to_str().unwrap().to_owned();
-    succeeds(&["init", &root]);
-    let file = format!("{root}/in.jsonl");
     let lines = |blind: &str| -> String {
         (0..40)
             .map(|n| {
@@ -334,8 +334,8 @@ fn a_file_does_not_launder_what_had_been_in_sight() {
         ("", "not known whether it was decided blind"),
         (",\"blind\":true", "100 % decided blind"),
     ] {
-        let root = folder.path().join(format!("p{}", blind.len())).to_str().unwrap().to_owned();
-        succeeds(&["init", &root]);
+        let (_folder, root) = study();
+        let file = format!("{root}/in.jsonl");
         fs::write(&file, lines(blind)).unwrap();
         succeeds(&["import", &file, "--unit", "sentence", "--annotator", "ann", "--project", &root]);
         succeeds(&["import", &file, "--unit", "sentence", "--model", "m", "--project", &root]);
@@ -351,9 +351,7 @@ fn a_file_does_not_launder_what_had_been_in_sight() {
 /// The column of the label is never the title, so that a blind screen does not show the answer above the sentence.
 #[test]
 fn a_label_column_is_no_title() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("p").to_str().unwrap().to_owned();
-    succeeds(&["init", &root]);
+    let (_folder, root) = study();
     let csv = format!("{root}/in.csv");
     fs::write(&csv, "text,section_header,patient\nShe forgets names.,cognitive_impairment,p1\n").unwrap();
     let import = ["import", &csv, "--unit", "sentence", "--label-column", "section_header", "--project", &root];
