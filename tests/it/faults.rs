@@ -142,6 +142,10 @@ fn an_interrupted_import_goes_on_without_doubles() {
         thread::sleep(Duration::from_millis(5));
     }
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    // The input goes on until nobody reads it: at its end the import would be done, and right to say so.
+    while input.write_all(first.as_bytes()).is_ok() {
+        assert!(Instant::now() < deadline, "the signal stops nothing");
+    }
     drop(input);
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
