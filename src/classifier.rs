@@ -28,6 +28,20 @@ pub use ngram::{NgramModel, fit, sketch};
 pub use tune::{TuneConfig, TunedModel};
 pub use vote::VotingModel;
 
+/// What is behind an error: another crate's error, or words.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// A file of a model's folder, in front of what is wrong with it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct InFile(&'static str, #[source] Cause);
+
+impl InFile {
+    fn cause(name: &'static str, cause: impl Into<Cause>) -> Cause {
+        Self(name, cause.into()).into()
+    }
+}
+
 /// What can go wrong with a classifier.
 #[derive(Debug, thiserror::Error)]
 pub enum ClassifierError {
@@ -35,33 +49,34 @@ pub enum ClassifierError {
     #[error("nothing to train on: {0}")]
     TooLittle(String),
     /// A saved model that cannot be read.
-    #[error("the model in {} cannot be read: {detail}; train it again with `goldsmith train`", .path.display())]
+    #[error("the model in {} cannot be read", .path.display())]
     Unreadable {
         /// The model's folder.
         path: PathBuf,
         /// What is wrong.
-        detail: String,
+        #[source]
+        cause: Cause,
     },
     /// A model that cannot be saved.
-    #[error("cannot save the model in {}: {cause}", .path.display())]
+    #[error("cannot save the model in {}", .path.display())]
     Unwritable {
         /// The model's folder.
         path: PathBuf,
         /// The system's word for it.
-        cause: String,
+        #[source]
+        cause: Cause,
     },
     /// A folder that is no encoder that can be used.
-    #[error(
-        "the encoder in {} cannot be used: {detail}; it must be a Hugging Face folder of a BERT, DistilBERT or ModernBERT with config.json, tokenizer.json and model.safetensors (or pytorch_model.bin)", .folder.display()
-    )]
+    #[error("the encoder in {} cannot be used", .folder.display())]
     Encoder {
         /// The folder.
         folder: PathBuf,
         /// What is wrong.
-        detail: String,
+        #[source]
+        cause: Cause,
     },
     /// An operation on tensors failed.
-    #[error("the classifier failed: {0}")]
+    #[error("the classifier failed")]
     Tensor(#[from] candle_core::Error),
 }
 

@@ -445,9 +445,12 @@ fn bring_in(project: &Project, options: &Options) -> Result<Exit, Failure> {
     }
     if report.bad > 0 {
         say(&format!("warning: {} bad records were left out", report.bad));
+        if report.came_to_nothing() {
+            say("hint: where the text has an unusual name, --text-column says which");
+        }
     }
     if report.cancelled {
-        say("stopped; run the same command to go on");
+        say("stopped; run the same command again to resume");
         return Ok(Exit::Stopped);
     }
     Ok(Exit::unless_nothing(report.came_to_nothing()))

@@ -16,6 +16,8 @@ mod toml_source;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::domain::taxonomy::TaxonomyError;
+
 /// One fault of a text file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -37,7 +39,7 @@ impl fmt::Display for Fault {
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
     /// The file cannot be read or written.
-    #[error("cannot {doing} {}: {cause}", .path.display())]
+    #[error("cannot {doing} {}", .path.display())]
     Io {
         /// `read` or `write`.
         doing: &'static str,
@@ -60,15 +62,88 @@ pub enum FormatError {
     Unfit {
         /// Which file.
         path: PathBuf,
-        /// Why, and what to type.
+        /// Why.
         message: String,
     },
-    /// A key, a password or a signature that is missing or does not fit; never the secret itself.
-    #[error("{0}")]
-    Key(String),
+    /// A table whose header cannot be read.
+    #[error("{}: the header cannot be read", .path.display())]
+    Header {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: csv::Error,
+    },
+    /// A table in which no column looks like the text.
+    #[error("{}: no column looks like the text", .path.display())]
+    NoTextColumn {
+        /// Which file.
+        path: PathBuf,
+        /// Its columns.
+        header: Vec<String>,
+    },
+    /// A taxonomy whose parts are sound and whose whole is not.
+    #[error("{}", .path.display())]
+    Taxonomy {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        cause: TaxonomyError,
+    },
+    /// A file that is no bundle.
+    #[error("{}: this is no bundle", .0.display())]
+    NoBundle(PathBuf),
+    /// A bundle that a newer program wrote.
+    #[error("{}: a newer goldsmith wrote this bundle (form {found}, this one reads {known})", .path.display())]
+    NewerBundle {
+        /// Which file.
+        path: PathBuf,
+        /// Its form.
+        found: u64,
+        /// The newest that this program knows.
+        known: u64,
+    },
     /// A template of ours that does not fit what it is given.
-    #[error("the report cannot be set: {0:#}")]
+    #[error("the report cannot be set")]
     Template(#[from] minijinja::Error),
+    /// A key, a password or a signature that is missing or does not fit.
+    #[error("{message}")]
+    Key {
+        /// What is wrong; never the secret itself.
+        message: String,
+        /// What would mend it.
+        needs: Needs,
+    },
+}
+
+/// What opens or closes a bundle, where it is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing that could be named.
+    Nothing,
+    /// A variable of the environment with the secret in it.
+    Variable(String),
+    /// A public key in the place of a secret one.
+    PublicKey,
+    /// Either recipients or a passphrase.
+    OneOfBoth,
+    /// A secret key or a passphrase.
+    IdentityOrPassphrase,
+    /// A secret key.
+    Identity,
+    /// A passphrase.
+    Passphrase,
+    /// The password of a key to sign with.
+    SignPassword,
+    /// A signature from whoever sent it.
+    Signature,
+}
+
+impl FormatError {
+    fn key(message: impl Into<String>, needs: Needs) -> Self {
+        Self::Key { message: message.into(), needs }
+    }
 }
 
 fn list(path: &std::path::Path, faults: &[Fault]) -> String {

@@ -10,6 +10,7 @@ pub mod reply;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -194,8 +195,9 @@ pub struct ModelInfo {
     pub details: serde_json::Value,
 }
 
-/// What can go wrong between a model and us.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+/// What can go wrong between a model and us. What a server or the way to it says is kept in words: the errors behind it may
+/// hold an address with a key in it.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum LlmError {
     /// The gate said no.
     #[error(transparent)]
@@ -215,12 +217,13 @@ pub enum LlmError {
     #[error("{0}")]
     Fatal(String),
     /// A model file that cannot be read.
-    #[error("{path}: {what}")]
+    #[error("{path}")]
     File {
         /// The file.
         path: PathBuf,
         /// What is wrong, and what to do.
-        what: String,
+        #[source]
+        cause: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// Whoever asked no longer wants the answer.
     #[error("stopped")]

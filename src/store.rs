@@ -47,19 +47,20 @@ pub use ranking::RankingRow;
 pub use requests::{EgressRow, FailedSentence};
 pub use selection::EntrySelection;
 
+/// What is behind an error: SQLite's or the system's, or words.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Categories were renamed, merged or split since this store was opened.
-    #[error(
-        "the guideline's categories have changed meanwhile; nothing was saved - quit and start again to go on with the new ones"
-    )]
+    #[error("the guideline's categories have changed in the meantime; nothing was saved")]
     Recast,
     /// The file is not there.
-    #[error("there is no store at {0}; `goldsmith init` makes one")]
+    #[error("there is no store at {0}")]
     Missing(PathBuf),
     /// A newer program wrote it.
-    #[error("{path} is of version {found}, this goldsmith reads up to {known}; install a newer goldsmith")]
+    #[error("{path} is of version {found}, this goldsmith reads up to {known}")]
     Newer {
         /// The file.
         path: PathBuf,
@@ -69,13 +70,13 @@ pub enum StoreError {
         known: i64,
     },
     /// Not a database, or damaged.
-    #[error("{0} is damaged or no goldsmith store ({1}); restore a copy, or try `sqlite3 FILE .recover`")]
-    Corrupt(PathBuf, String),
+    #[error("{0} is damaged or no goldsmith store")]
+    Corrupt(PathBuf, #[source] Cause),
     /// No room or no right to write.
-    #[error("cannot write {0}: {1}; nothing was changed - make room or allow writing, then try again")]
-    Unwritable(PathBuf, String),
+    #[error("cannot write {0}; nothing was changed")]
+    Unwritable(PathBuf, #[source] Cause),
     /// Another process held the write lock for too long.
-    #[error("another process has been writing {0} for more than {1} seconds; try again when it is done")]
+    #[error("another process has been writing {0} for more than {1} seconds")]
     Busy(PathBuf, u64),
     /// An id that the store does not have.
     #[error("the store has no {what} `{id}`")]
@@ -86,16 +87,17 @@ pub enum StoreError {
         id: String,
     },
     /// A value in a row that this program cannot have written.
-    #[error("the store holds a {what} that cannot be read: {detail}")]
+    #[error("the store holds a {what} that cannot be read")]
     Unreadable {
         /// The kind of thing.
         what: &'static str,
         /// Why not.
-        detail: String,
+        #[source]
+        cause: Cause,
     },
     /// Anything else that SQLite says.
-    #[error("the store {0} failed: {1}")]
-    Sqlite(PathBuf, rusqlite::Error),
+    #[error("the store {0} failed")]
+    Sqlite(PathBuf, #[source] rusqlite::Error),
 }
 
 /// A wait for the write lock that the log mentions.
@@ -125,7 +127,7 @@ pub struct Store {
 impl Store {
     /// Makes a new store file, readable by its owner only.
     pub fn create(path: &Path) -> Result<Self, StoreError> {
-        make_private(path).map_err(|e| StoreError::Unwritable(path.into(), e.to_string()))?;
+        make_private(path).map_err(|e| StoreError::Unwritable(path.into(), e.into()))?;
         Self::open(path)
     }
 
@@ -244,17 +246,19 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 }
 
 fn explain(path: &Path, error: rusqlite::Error) -> StoreError {
-    let said = error.to_string();
+    if let Some(failure) = error.sqlite_error() {
+        tracing::warn!(code = failure.extended_code, "SQLite failed");
+    }
     match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Corrupt(path.into(), said),
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Corrupt(path.into(), error.into()),
         Some(ErrorCode::DiskFull) => StoreError::Unwritable(path.into(), "the disk is full".into()),
         Some(
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure,
-        ) => StoreError::Unwritable(path.into(), said),
+        ) => StoreError::Unwritable(path.into(), error.into()),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(path.into(), BUSY.as_secs()),
         _ => match error {
             rusqlite::Error::FromSqlConversionFailure(_, _, detail) => {
-                StoreError::Unreadable { what: "value", detail: detail.to_string() }
+                StoreError::Unreadable { what: "value", cause: detail }
             }
             other => StoreError::Sqlite(path.into(), other),
         },

@@ -1,5 +1,6 @@
 //! The use cases, one file each. This layer alone knows the clock and makes ids; both faces call it and add no rule.
 
+mod advice;
 pub mod agreement;
 pub mod audit;
 pub mod bundle;
@@ -38,6 +39,7 @@ use crate::classifier::ClassifierError;
 use crate::domain::label::{EventId, RunId, Timestamp};
 use crate::domain::spending::Spending;
 use crate::domain::taxonomy::TaxonomyError;
+use crate::domain::text::with_causes;
 use crate::formats::FormatError;
 use crate::llm::LlmError;
 use crate::store::StoreError;
@@ -162,22 +164,12 @@ impl From<Refusal> for WorkflowError {
 impl WorkflowError {
     /// What is wrong and what is behind it, in one line.
     pub fn words(&self) -> String {
-        let behind = std::iter::successors(std::error::Error::source(self), |error| error.source());
-        behind.fold(self.to_string(), |said, error| format!("{said}: {error}"))
+        with_causes(self)
     }
 
     /// What to try next, the likeliest first.
     pub fn hints(&self) -> Vec<String> {
-        let hints: &[&str] = match self {
-            Self::Refused(refusal) => return refusal.hints.clone(),
-            Self::NoProject(_) => &["`goldsmith init` makes a project, `goldsmith demo` shows one"],
-            Self::Record { .. } => {
-                &["mend the line and run the same command again", "pass --on-error skip to leave it out"]
-            }
-            Self::Stopped => &["the same command goes on where it was"],
-            _ => &[],
-        };
-        hints.iter().map(|hint| (*hint).to_owned()).collect()
+        advice::of(self)
     }
 
     /// What is wrong and the first hint, for where there is room for one line.

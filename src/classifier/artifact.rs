@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{ClassifierError, Mode};
+use crate::classifier::{Cause, InFile};
 
 /// The file with the weights.
 pub(super) const WEIGHTS: &str = "model.safetensors";
@@ -76,11 +77,11 @@ impl Description {
 
 /// What a saved model's `model.json` says.
 pub(super) fn described(folder: &Path) -> Result<Description, ClassifierError> {
-    let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
-    let text = std::fs::read_to_string(folder.join("model.json")).map_err(|e| fail(format!("model.json: {e}")))?;
-    let description: Description = serde_json::from_str(&text).map_err(|e| fail(format!("model.json: {e}")))?;
+    let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
+    let text = std::fs::read_to_string(folder.join("model.json")).map_err(|e| fail(InFile::cause("model.json", e)))?;
+    let description: Description = serde_json::from_str(&text).map_err(|e| fail(InFile::cause("model.json", e)))?;
     if description.format != 1 {
-        return Err(fail(format!("it is of format {}, this goldsmith reads 1", description.format)));
+        return Err(fail(format!("it is of format {}, this goldsmith reads 1", description.format).into()));
     }
     Ok(description)
 }
@@ -92,17 +93,17 @@ pub(super) fn fingerprint(folder: &Path) -> Result<String, ClassifierError> {
 
 /// The tensors of a saved model, if they are those that it was described with.
 pub(super) fn tensors(folder: &Path, description: &Description) -> Result<HashMap<String, Tensor>, ClassifierError> {
-    let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
+    let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
     let bytes = weights(folder, description)?;
-    candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| fail(e.to_string()))
+    candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| fail(e.into()))
 }
 
 /// The bytes of a saved model's weights, if they are those that it was described with.
 pub(super) fn weights(folder: &Path, description: &Description) -> Result<Vec<u8>, ClassifierError> {
-    let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
-    let bytes = std::fs::read(folder.join(WEIGHTS)).map_err(|e| fail(format!("{WEIGHTS}: {e}")))?;
+    let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
+    let bytes = std::fs::read(folder.join(WEIGHTS)).map_err(|e| fail(InFile::cause(WEIGHTS, e)))?;
     if hex::encode(Sha256::digest(&bytes)) != description.weights {
-        return Err(fail(format!("{WEIGHTS} is not the file that model.json describes")));
+        return Err(fail(format!("{WEIGHTS} is not the file that model.json describes").into()));
     }
     Ok(bytes)
 }
@@ -114,20 +115,19 @@ pub(super) fn save(
     mut description: Description,
     weights: impl FnOnce(&mut Description, &Path) -> Result<(), ClassifierError>,
 ) -> Result<String, ClassifierError> {
-    let fail =
-        |cause: &dyn std::fmt::Display| ClassifierError::Unwritable { path: folder.into(), cause: cause.to_string() };
+    let fail = |cause: Cause| ClassifierError::Unwritable { path: folder.into(), cause };
     let parent = folder.parent().unwrap_or(Path::new("."));
-    make_private_folder(parent).map_err(|e| fail(&e))?;
-    let staged = tempfile::Builder::new().prefix(".model-").tempdir_in(parent).map_err(|e| fail(&e))?;
-    own(staged.path()).map_err(|e| fail(&e))?;
+    make_private_folder(parent).map_err(|e| fail(e.into()))?;
+    let staged = tempfile::Builder::new().prefix(".model-").tempdir_in(parent).map_err(|e| fail(e.into()))?;
+    own(staged.path()).map_err(|e| fail(e.into()))?;
     let file = staged.path().join(WEIGHTS);
     weights(&mut description, &file)?;
-    let bytes = std::fs::read(&file).map_err(|e| fail(&e))?;
+    let bytes = std::fs::read(&file).map_err(|e| fail(e.into()))?;
     let fingerprint = hex::encode(Sha256::digest(&bytes));
     description.weights.clone_from(&fingerprint);
-    let text = serde_json::to_string_pretty(&description).map_err(|e| fail(&e))?;
-    std::fs::write(staged.path().join("model.json"), text + "\n").map_err(|e| fail(&e))?;
-    std::fs::rename(staged.keep(), folder).map_err(|e| fail(&e))?;
+    let text = serde_json::to_string_pretty(&description).map_err(|e| fail(e.into()))?;
+    std::fs::write(staged.path().join("model.json"), text + "\n").map_err(|e| fail(e.into()))?;
+    std::fs::rename(staged.keep(), folder).map_err(|e| fail(e.into()))?;
     Ok(fingerprint)
 }
 

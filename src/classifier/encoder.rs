@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 
 use super::ClassifierError;
+use crate::classifier::{Cause, InFile};
 pub use architecture::{Architecture, Family};
 pub(super) use attention::Queries;
 pub(super) use network::{Network, Pass, means};
@@ -55,10 +56,10 @@ impl std::fmt::Debug for Encoder {
 impl Encoder {
     /// Opens a folder. Texts are cut to `most` tokens (their marks counted), or to what the encoder can take.
     pub fn open(folder: &Path, most: usize, threads: usize) -> Result<Self, ClassifierError> {
-        let fail = |detail: String| ClassifierError::Encoder { folder: folder.into(), detail };
+        let fail = |cause: Cause| ClassifierError::Encoder { folder: folder.into(), cause };
         let config =
-            std::fs::read_to_string(folder.join("config.json")).map_err(|e| fail(format!("config.json: {e}")))?;
-        let architecture = Architecture::parse(&config).map_err(|e| fail(format!("config.json: {e}")))?;
+            std::fs::read_to_string(folder.join("config.json")).map_err(|e| fail(InFile::cause("config.json", e)))?;
+        let architecture = Architecture::parse(&config).map_err(|e| fail(InFile::cause("config.json", e)))?;
         let most = most.clamp(3, architecture.positions);
         let tokens = Tokens::read(folder, architecture.vocabulary, most).map_err(fail)?;
         let mut found = weights::read(folder, &architecture).map_err(fail)?;
@@ -69,7 +70,9 @@ impl Encoder {
         for parameter in parameters.all() {
             parameter.value.iter().for_each(|value| hasher.update(value.to_le_bytes()));
         }
-        hasher.update(std::fs::read(folder.join("tokenizer.json")).map_err(|e| fail(format!("tokenizer.json: {e}")))?);
+        hasher.update(
+            std::fs::read(folder.join("tokenizer.json")).map_err(|e| fail(InFile::cause("tokenizer.json", e)))?,
+        );
         hasher.update(most.to_le_bytes());
         let fingerprint = hex::encode(hasher.finalize());
         Ok(Self {
@@ -145,8 +148,8 @@ impl Encoder {
     /// The ids of texts.
     pub(super) fn ids(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, ClassifierError> {
         let cut = |text: &&str| self.tokens.ids(text);
-        let ids: Result<Vec<_>, String> = texts.iter().map(cut).collect();
-        ids.map_err(|detail| ClassifierError::Encoder { folder: self.folder.clone(), detail })
+        let ids: Result<Vec<_>, Cause> = texts.iter().map(cut).collect();
+        ids.map_err(|detail| ClassifierError::Encoder { folder: self.folder.clone(), cause: detail })
     }
 
     /// What a text's embedding is known by.

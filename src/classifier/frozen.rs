@@ -17,7 +17,7 @@ use super::encoder::{Encoder, Matrix, Threads, multiply};
 use super::loss::Weighing;
 use super::targets::{class_weights, f1, probabilities};
 use super::{
-    ClassWeights, Classifier, ClassifierError, Epoch, Example, Mode, TrainingCallback, TrainingEvent, calibrate,
+    Cause, ClassWeights, Classifier, ClassifierError, Epoch, Example, Mode, TrainingCallback, TrainingEvent, calibrate,
     targets,
 };
 
@@ -125,17 +125,17 @@ fn logits(x: &[f32], width: usize, weights: &[f32], outputs: usize) -> Vec<f32> 
 impl FrozenModel {
     /// The model that a folder and its description make; its encoder must be where it was and be the same.
     pub(super) fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
-        let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
+        let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
         let mut tensors = artifact::tensors(folder, &description)?;
         let details = &description.details;
         let place = details["encoder"].as_str().unwrap_or_default();
         let most = details["max_tokens"].as_u64().unwrap_or(512) as usize;
         let encoder = Encoder::open(Path::new(place), most, Threads::available())?;
         if Some(encoder.fingerprint()) != details["encoder_fingerprint"].as_str() {
-            return Err(fail(format!("the encoder in {place} is not the one that it was trained on")));
+            return Err(fail(format!("the encoder in {place} is not the one that it was trained on").into()));
         }
         let weights = tensors.remove("head").ok_or_else(|| fail("it lacks the tensor `head`".into()))?;
-        let weights = weights.flatten_all().and_then(|all| all.to_vec1::<f32>()).map_err(|e| fail(e.to_string()))?;
+        let weights = weights.flatten_all().and_then(|all| all.to_vec1::<f32>()).map_err(|e| fail(e.into()))?;
         if weights.len() != description.outputs.len() * (encoder.architecture().hidden + 1) {
             return Err(fail("its head does not fit its encoder".into()));
         }

@@ -21,6 +21,7 @@ use super::artifact::{self, Description, Kind};
 use super::loss::{Weighing, mean_loss};
 use super::targets::{self, class_weights, f1};
 use super::{Classifier, ClassifierError, Epoch, Example, FitConfig, Mode, calibrate};
+use crate::classifier::Cause;
 
 /// A trained linear model over n-grams.
 #[derive(Clone, Debug)]
@@ -42,22 +43,22 @@ impl NgramModel {
 
     /// The model that a folder's description and tensors make.
     pub(super) fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
-        let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
+        let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
         let mut tensors = artifact::tensors(folder, &description)?;
-        let mut take = |name: &str| tensors.remove(name).ok_or_else(|| fail(format!("it lacks the tensor `{name}`")));
+        let mut take =
+            |name: &str| tensors.remove(name).ok_or_else(|| fail(format!("it lacks the tensor `{name}`").into()));
         let hashes: Vec<u64> =
-            take("ngrams")?.to_vec1::<i64>().map_err(|e| fail(e.to_string()))?.into_iter().map(|h| h as u64).collect();
-        let idf = take("idf")?.to_vec1::<f32>().map_err(|e| fail(e.to_string()))?;
+            take("ngrams")?.to_vec1::<i64>().map_err(|e| fail(e.into()))?.into_iter().map(|h| h as u64).collect();
+        let idf = take("idf")?.to_vec1::<f32>().map_err(|e| fail(e.into()))?;
         let weights = take("weights")?;
-        let shape = weights.dims2().map_err(|e| fail(e.to_string()))?;
+        let shape = weights.dims2().map_err(|e| fail(e.into()))?;
         if idf.len() != hashes.len() || shape != (hashes.len() + 1, description.outputs.len()) {
-            return Err(fail(format!(
-                "its tensors do not fit: {} n-grams, {} weights, weights {shape:?}",
-                hashes.len(),
-                idf.len()
-            )));
+            return Err(fail(
+                format!("its tensors do not fit: {} n-grams, {} weights, weights {shape:?}", hashes.len(), idf.len())
+                    .into(),
+            ));
         }
-        let weights = weights.flatten_all().and_then(|all| all.to_vec1()).map_err(|e| fail(e.to_string()))?;
+        let weights = weights.flatten_all().and_then(|all| all.to_vec1()).map_err(|e| fail(e.into()))?;
         Ok(Self {
             outputs: description.outputs,
             mode: description.mode,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::artifact::{self, Description, Kind};
 use super::{Classifier, ClassifierError, Example, Mode, calibrate, load, targets};
+use crate::classifier::Cause;
 
 /// Models with the same outputs.
 pub struct VotingModel {
@@ -33,7 +34,7 @@ impl VotingModel {
 
     /// The model that a folder and its description make.
     pub(super) fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
-        let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
+        let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
         artifact::weights(folder, &description)?;
         let known = description.details["parts"].as_array().cloned().unwrap_or_default();
         let mut parts = Vec::new();
@@ -41,11 +42,11 @@ impl VotingModel {
             let place = Self::part(folder, number);
             let weights = artifact::fingerprint(&place)?;
             if Some(weights.as_str()) != fingerprint.as_str() {
-                return Err(fail(format!("{} is not the model that voted", place.display())));
+                return Err(fail(format!("{} is not the model that voted", place.display()).into()));
             }
             let (part, _) = load(&place)?;
             if part.outputs() != description.outputs || part.mode() != description.mode {
-                return Err(fail(format!("{} has other outputs", place.display())));
+                return Err(fail(format!("{} has other outputs", place.display()).into()));
             }
             parts.push(part);
         }

@@ -31,7 +31,7 @@ pub(super) fn run(project: &Project, args: &AgreementArgs) -> Result<Exit, Failu
     } else if args.csv {
         print(&csv(project, &report))?;
     } else if report.experts.is_empty() {
-        say("no expert has decided on a sentence of a real note yet");
+        say("no expert has decided a sentence of a real note yet");
     } else {
         let shown = report.confused.iter().take(PAIRS).flat_map(|pair| pair.sentences.iter().take(args.sentences));
         let rows = store.texts(&shown.copied().collect::<Vec<SentenceId>>())?;
@@ -191,7 +191,7 @@ fn table(project: &Project, report: &Report, texts: &Texts, sentences: usize) ->
     let agreement = &report.agreement;
     let mut out = wrapped(
         &format!(
-            "{}; {} of {} rated by two or more, {} by one",
+            "{}; {} of {} labelled by two or more, {} by one",
             counted(report.experts.len(), "expert"),
             counted(agreement.items, "sentence"),
             counted(agreement.patients, "patient"),
@@ -260,7 +260,7 @@ fn table(project: &Project, report: &Report, texts: &Texts, sentences: usize) ->
         ));
         if let Some(earlier) = &expert.earlier {
             out.push_str(&format!(
-                "  looked again at {}: {:.1} % the same, kappa {}\n",
+                "  relabelled {}: {:.1} % the same, kappa {}\n",
                 earlier.items,
                 100.0 * earlier.raw.value().unwrap_or_default(),
                 measured(&earlier.kappa, false).trim()
@@ -272,9 +272,8 @@ fn table(project: &Project, report: &Report, texts: &Texts, sentences: usize) ->
         out.push_str(&format!("\n{}", wrapped(&report.anchoring.sentence(), 80)));
         let unknown = report.independence.pull_unknown;
         if unknown > 0 {
-            let said = format!(
-                "Of {unknown} labels it is not known whether silver had been in sight; they are left out of this."
-            );
+            let said =
+                format!("For {unknown} labels it is not known whether silver was in sight; they are left out here.");
             out.push_str(&wrapped(&said, 80));
         }
     }
@@ -285,7 +284,7 @@ fn table(project: &Project, report: &Report, texts: &Texts, sentences: usize) ->
 fn confused(project: &Project, report: &Report, texts: &Texts, sentences: usize) -> String {
     let mut out = String::new();
     if !report.confused.is_empty() {
-        out.push_str(&format!("\n{:<56}{:>6}{:>8}\n{}", "one for the other", "times", "share", rule()));
+        out.push_str(&format!("\n{:<56}{:>6}{:>8}\n{}", "confused with each other", "times", "share", rule()));
     }
     for pair in report.confused.iter().take(PAIRS) {
         let between = format!("{} / {}", cut(name(project, pair.one), 26), cut(name(project, pair.other), 26));
@@ -300,7 +299,7 @@ fn confused(project: &Project, report: &Report, texts: &Texts, sentences: usize)
         }
     }
     if report.confused.len() > PAIRS {
-        out.push_str(&format!("and {} more, which --json and --csv have\n", report.confused.len() - PAIRS));
+        out.push_str(&format!("and {} more; --json and --csv list them all\n", report.confused.len() - PAIRS));
     }
     out
 }

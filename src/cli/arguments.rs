@@ -31,17 +31,17 @@ pub(super) use queues::{QueueArgs, SimulateArgs};
     after_help = format!("Examples:\n  goldsmith demo                    look at every screen with made-up notes\n  goldsmith init study && cd study  start a project\n  goldsmith import notes/           bring notes in\n  goldsmith                         open the workbench\n\n{}", super::exit::CODES)
 )]
 pub struct Cli {
-    /// The project's folder; without it, the nearest goldsmith.toml from here upwards.
+    /// The project's folder. Default: where the nearest goldsmith.toml is, from here upwards.
     #[arg(long, global = true, value_name = "DIR", env = "GOLDSMITH_PROJECT")]
     pub(super) project: Option<PathBuf>,
-    /// Who decides; without it, what goldsmith.toml says, or the name you are logged in with.
+    /// Who decides. Default: what goldsmith.toml says, or your login name.
     // Its own id: `--annotator` of a verb is somebody else.
     #[arg(id = "as", long = "as", global = true, value_name = "NAME")]
     pub(super) annotator: Option<String>,
-    /// Keep the log in this file instead of a file a day under ~/.local/state/goldsmith. It has no word of a note in it.
+    /// Write the log to this file, not to a daily file under ~/.local/state/goldsmith. It never contains a word of a note.
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) log_file: Option<PathBuf>,
-    /// How much the log says: off, error, warn, info, debug or trace.
+    /// How much to log: off, error, warn, info, debug or trace.
     #[arg(long, global = true, value_name = "LEVEL", default_value = "info", env = "GOLDSMITH_LOG_LEVEL")]
     pub(super) log_level: LevelFilter,
     #[command(subcommand)]
@@ -53,7 +53,7 @@ pub(super) enum Verb {
     /// Make a project: goldsmith.toml, a taxonomy and an empty store.
     #[command(after_help = "Example:\n  goldsmith init study --taxonomy ad-signs")]
     Init {
-        /// Where.
+        /// The new project's folder.
         #[arg(default_value = ".")]
         folder: PathBuf,
         /// ad-signs, note-sections, or a taxonomy file of your own.
@@ -63,7 +63,7 @@ pub(super) enum Verb {
     /// Build a project from made-up notes, train on it, and open it.
     #[command(after_help = "Example:\n  goldsmith demo /tmp/demo")]
     Demo {
-        /// Where to build it; without it, a temporary folder that is gone afterwards.
+        /// Where to build it. Default: a temporary folder, removed afterwards.
         folder: Option<PathBuf>,
     },
     /// Bring in notes and labels. Running it again adds nothing twice.
@@ -74,7 +74,7 @@ pub(super) enum Verb {
         /// Files and folders; `-` is standard input.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
-        /// The layout, where the file's name does not tell.
+        /// The layout, if the file's name does not tell.
         #[arg(long)]
         layout: Option<LayoutArg>,
         #[command(flatten)]
@@ -82,17 +82,17 @@ pub(super) enum Verb {
         /// Whether a record is a note to be cut into sentences, or one sentence.
         #[arg(long, default_value = "document")]
         unit: UnitArg,
-        /// Take the label column in as this expert's decisions.
+        /// Import the label column as this expert's decisions.
         #[arg(long, value_name = "NAME", conflicts_with = "model")]
         annotator: Option<String>,
-        /// Take the label column in as this model's proposals.
+        /// Import the label column as this model's proposals.
         #[arg(long, value_name = "NAME")]
         model: Option<String>,
-        /// What a bad record does.
+        /// What to do with a bad record.
         #[arg(long, default_value = "skip")]
         on_error: OnError,
     },
-    /// Look after taxonomy files.
+    /// Check, compare and change the taxonomy.
     #[command(subcommand)]
     Taxonomy(TaxonomyVerb),
     /// Print the scores of silver and of the classifier against gold.
@@ -101,7 +101,7 @@ pub(super) enum Verb {
         #[command(flatten)]
         style: StyleArgs,
     },
-    /// Give each expert their sentences, as `[protocol]` in goldsmith.toml says. What is given out already stays.
+    /// Assign sentences to experts, as `[protocol]` in goldsmith.toml says. Existing assignments stay.
     #[command(after_help = "Examples:\n  goldsmith assign --plan\n  goldsmith assign")]
     Assign(AssignArgs),
     /// Print how far each expert has come: done, left, pace, and agreement with others, with silver, and with themselves.
@@ -113,14 +113,14 @@ pub(super) enum Verb {
         after_help = "Examples:\n  goldsmith agreement\n  goldsmith agreement --sentences 10 | less\n  goldsmith agreement --csv > agreement.csv"
     )]
     Agreement(AgreementArgs),
-    /// Train a classifier on what the experts decided, and score it on held-out gold. Fine-tuning that was stopped goes on
-    /// where it was.
+    /// Train a classifier on what the experts decided, and score it on held-out gold. Fine-tuning that was stopped is
+    /// resumed.
     #[command(
         after_help = "Examples:\n  goldsmith train\n  goldsmith train --tiers gold,bronze\n  goldsmith train --encoder ~/models/all-MiniLM-L6-v2 --method frozen\n  goldsmith train --encoder ~/models/Bio_ClinicalBERT --last-layers 4"
     )]
     Train(TrainArgs),
-    /// Compare training on gold alone with gold and silver, bronze or both, tested on held-out gold. The same command goes on
-    /// where it stopped.
+    /// Compare training on gold alone with gold and silver, bronze or both, tested on held-out gold. Run the same command
+    /// again to resume.
     #[command(
         after_help = "Examples:\n  goldsmith experiment\n  goldsmith experiment --curve --out paper\n  goldsmith experiment --tasks multi --sets gold,gold+bronze --seeds 10 --format latex\n  goldsmith experiment --models ngram,frozen --encoder ~/models/all-MiniLM-L6-v2"
     )]
@@ -128,18 +128,18 @@ pub(super) enum Verb {
     /// Score a trained model on held-out gold as it stands now.
     #[command(after_help = "Example:\n  goldsmith score --markdown")]
     Score {
-        /// The model's folder; without it, the newest.
+        /// The model's folder. Default: the newest.
         #[arg(long, value_name = "DIR")]
         model: Option<PathBuf>,
         #[command(flatten)]
         style: StyleArgs,
     },
-    /// Point at gold and silver labels that may be wrong: what classifiers that have not seen them say otherwise.
+    /// Find gold and silver labels that may be wrong: those that classifiers trained without them disagree with.
     #[command(
         after_help = "Examples:\n  goldsmith doubt\n  goldsmith doubt --last --limit 0 | less\n  goldsmith doubt --last --csv > doubts.csv"
     )]
     Doubt(DoubtArgs),
-    /// Put the open sentences in order anew, by what the classifier can learn from most, and show its beginning with reasons.
+    /// Rank the open sentences by how much the classifier can learn from them, and show the first with reasons.
     #[command(after_help = "Examples:\n  goldsmith queue\n  goldsmith queue --last --limit 0 --csv > queue.csv")]
     Queue(QueueArgs),
     /// Let a labelled set play the expert: how many labels each order of the queue needs, as learning curves over seeds.
@@ -147,10 +147,10 @@ pub(super) enum Verb {
         after_help = "Examples:\n  goldsmith simulate\n  goldsmith simulate --strategies random,mix,margin,balanced=0.8+random=0.2 --csv curves.csv\n  goldsmith simulate --train train.csv --test test.csv --text-column dialogue --label-column section_header\n  goldsmith simulate --experts experts.toml --until-reached"
     )]
     Simulate(Box<SimulateArgs>),
-    /// Look after encoders.
+    /// Manage encoders.
     #[command(subcommand)]
     Encoder(EncoderVerb),
-    /// Write what other programs can use.
+    /// Export for other programs.
     #[command(subcommand)]
     Export(ExportVerb),
     /// Label texts from a file with a trained model.
@@ -160,10 +160,10 @@ pub(super) enum Verb {
     Predict {
         /// A jsonl, csv or text file; `-` is standard input.
         input: PathBuf,
-        /// The model's folder; without it, the newest.
+        /// The model's folder. Default: the newest.
         #[arg(long, value_name = "DIR")]
         model: Option<PathBuf>,
-        /// The layout, where the file's name does not tell.
+        /// The layout, if the file's name does not tell.
         #[arg(long)]
         layout: Option<LayoutArg>,
         #[command(flatten)]
@@ -172,12 +172,12 @@ pub(super) enum Verb {
         #[arg(long)]
         csv: bool,
     },
-    /// Let a language model label sentences of notes: silver. The same command goes on where it stopped.
+    /// Let a language model label sentences of notes: silver. Run the same command again to resume.
     #[command(
         after_help = "Examples:\n  goldsmith label --gguf qwen2.5-1.5b-instruct-q4_k_m.gguf\n  goldsmith label --url http://127.0.0.1:8080/v1 --plan\n  goldsmith label --model server --only gold --budget-tokens 200000\n  goldsmith label --model server --export-batch requests.jsonl"
     )]
     Label(Box<LabelArgs>),
-    /// Let a language model write sentences for each category: bronze. The same command goes on where it stopped.
+    /// Let a language model write sentences for each category: bronze. Run the same command again to resume.
     #[command(
         after_help = "Examples:\n  goldsmith generate --gguf qwen2.5-1.5b-instruct-q4_k_m.gguf --per-category 20\n  goldsmith generate --model server --quota inverse --budget-money 5\n  goldsmith bronze"
     )]
@@ -185,7 +185,7 @@ pub(super) enum Verb {
     /// Compare the sentences that a model wrote with those of real notes.
     #[command(after_help = "Examples:\n  goldsmith bronze\n  goldsmith bronze --json")]
     Bronze {
-        /// One run's alone.
+        /// Only this run's.
         #[arg(long, value_name = "RUN")]
         run: Option<String>,
         /// As JSON.
@@ -198,11 +198,11 @@ pub(super) enum Verb {
         /// Every record as a line of JSON.
         #[arg(long)]
         json: bool,
-        /// The newest so many.
+        /// Only this many, the newest.
         #[arg(long, value_name = "N", default_value_t = 50)]
         limit: usize,
     },
-    /// List what has been run: labelling, generation, training; or compare two runs.
+    /// List runs (labelling, generation, training), show one, or compare two.
     #[command(
         after_help = "Examples:\n  goldsmith runs\n  goldsmith runs show 0198\n  goldsmith runs diff 0198a 0198b"
     )]
@@ -215,7 +215,7 @@ pub(super) enum Verb {
         after_help = "Examples:\n  goldsmith bundle ward.gz\n  goldsmith bundle ward-2.gz.age --new --to age1... --sign minisign.key\n  goldsmith bundle ann.gz.age --annotator ann --with-text --passphrase-env WORDS"
     )]
     Bundle(Box<BundleArgs>),
-    /// Take another site's bundle in. Nothing is overwritten, the order does not matter, and a bundle taken in twice changes
+    /// Merge another site's bundle. Nothing is overwritten, the order does not matter, and merging a bundle twice changes
     /// nothing; where experts contradict each other, an adjudicator decides.
     #[command(
         after_help = "Examples:\n  goldsmith merge ward.gz clinic.gz\n  goldsmith merge ward-2.gz.age --identity key.txt --signed-by RW..."
@@ -226,7 +226,7 @@ pub(super) enum Verb {
         after_help = "Examples:\n  goldsmith audit\n  goldsmith audit --expect LINK\n  goldsmith audit --log --annotator ann --since 2026-01-31\n  goldsmith audit --csv log.csv"
     )]
     Audit(AuditArgs),
-    /// Check the store's file and fold its log anew; `goldsmith audit` finds what was changed in it.
+    /// Check the store's file and rebuild current labels from its log; `goldsmith audit` finds tampering.
     #[command(after_help = "Example:\n  goldsmith check")]
     Check,
 }
@@ -270,7 +270,7 @@ pub(super) enum TaxonomyVerb {
         #[command(flatten)]
         how: MigrationArgs,
     },
-    /// Make one category of several; labels that have any of them are read with that one.
+    /// Merge categories into one; labels that have any of them are read with that one.
     #[command(after_help = "Example:\n  goldsmith taxonomy merge anger sadness --into mood --name Mood")]
     Merge {
         /// The categories, by their keys or names.
@@ -285,7 +285,7 @@ pub(super) enum TaxonomyVerb {
         #[command(flatten)]
         how: MigrationArgs,
     },
-    /// Make several categories of one; whatever was labelled with it is open again.
+    /// Split a category into several; whatever was labelled with it is open again.
     #[command(after_help = "Example:\n  goldsmith taxonomy split cognition --into memory,orientation")]
     Split {
         /// The category, by its key or name.
@@ -331,14 +331,14 @@ pub(super) enum RunsVerb {
     },
     /// Compare the labels of two runs on the sentences that both have.
     Diff {
-        /// The one.
+        /// The first run.
         before: String,
-        /// The other.
+        /// The second run.
         after: String,
-        /// All of it as JSON, with the sentences that flipped.
+        /// Everything as JSON, with the sentences whose label differs.
         #[arg(long)]
         json: bool,
-        /// Show so many of the sentences that flipped.
+        /// Show this many of the sentences whose label differs.
         #[arg(long, value_name = "N", default_value_t = 20)]
         show: usize,
     },
@@ -376,13 +376,13 @@ pub(super) struct ExperimentArgs {
     /// What to learn from, tiers joined by +; without it, gold,gold+silver,gold+bronze,gold+silver+bronze.
     #[arg(long, value_delimiter = ',', value_name = "SETS")]
     pub(super) sets: Option<Vec<Mix>>,
-    /// Trainings of each cell, from the seed of goldsmith.toml on.
+    /// Trainings of each cell, counting up from the seed in goldsmith.toml.
     #[arg(long, value_name = "N", default_value_t = experiment::SEEDS)]
     pub(super) seeds: usize,
     /// Also with 10, 25 and 50 % of the gold.
     #[arg(long)]
     pub(super) curve: bool,
-    /// Trainings at once; without it, one for each processor.
+    /// Trainings at once. Default: one per processor.
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<usize>,
     /// How to print it.
@@ -418,7 +418,7 @@ pub(super) enum ExportVerb {
     Model {
         /// The folder to write; it must not be there yet.
         out: PathBuf,
-        /// The model's folder; without it, the newest.
+        /// The model's folder. Default: the newest.
         #[arg(long, value_name = "DIR")]
         model: Option<PathBuf>,
     },

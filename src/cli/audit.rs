@@ -66,7 +66,7 @@ fn text(verdict: &AuditReport) -> String {
             did.push(format!("{} of them blind", person.blind));
         }
         if person.blind_unknown > 0 {
-            did.push(format!("of {} it is not known", person.blind_unknown));
+            did.push(format!("{} not known to be blind or not", person.blind_unknown));
         }
         if person.settlements > 0 {
             did.push(counted(person.settlements as usize, "settlement"));
@@ -75,7 +75,7 @@ fn text(verdict: &AuditReport) -> String {
             did.push(counted(person.recasts as usize, "change") + " of categories");
         }
         if person.turns > 0 {
-            did.push(format!("{} taken back or restored", person.turns));
+            did.push(format!("{} undone or redone", person.turns));
         }
         if person.from_elsewhere > 0 {
             did.push(format!("{} from other sites", person.from_elsewhere));
@@ -96,7 +96,7 @@ fn text(verdict: &AuditReport) -> String {
     let head = &verdict.audited.head;
     out + &if verdict.wrong.is_empty() {
         format!(
-            "all is well: {events}, each as it was written, and nothing is missing\nlast link: {head}\nkeep it where no one who can write the store can change it; `goldsmith audit --expect` with it proves later that the log up to here is still the same\n"
+            "intact: {events}, each as it was written, and nothing is missing\nlast link: {head}\nkeep it where no one who can write the store can change it; `goldsmith audit --expect` with it proves later that the log up to here is still the same\n"
         )
     } else {
         format!(
@@ -239,7 +239,7 @@ fn recast(TaxonomyMigration { lineage, after, .. }: &TaxonomyMigration) -> Strin
     });
     let became: Vec<String> = became.collect();
     let became = if became.is_empty() { "every category is itself again".into() } else { became.join(", ") };
-    format!("changes categories: from here on {became} (guideline {})", after.get(..12).unwrap_or(after))
+    format!("changes categories: from now on {became} (guideline {})", after.get(..12).unwrap_or(after))
 }
 
 /// An event in a line, for people.
@@ -259,8 +259,8 @@ fn line(project: &Project, entry: &LoggedText) -> String {
         EventKind::Recast => record.detail.as_deref().map_or_else(|| "changes categories".into(), recast),
         EventKind::Decide => format!("decides on {at}"),
         EventKind::Settle => format!("settles {at}"),
-        EventKind::Undo => format!("takes back what was said on {at}"),
-        EventKind::Redo => format!("restores what was said on {at}"),
+        EventKind::Undo => format!("undoes the decision on {at}"),
+        EventKind::Redo => format!("redoes the decision on {at}"),
     };
     if row.veiled {
         said += " (what it says is shown once you have decided)";
@@ -269,7 +269,7 @@ fn line(project: &Project, entry: &LoggedText) -> String {
         let label = match &stand.label {
             _ if stand.rejected => "rejected".into(),
             Some(label) => project.taxonomy.describe(label),
-            None if stand.skipped => "put off".into(),
+            None if stand.skipped => "skipped".into(),
             None => "no label".into(),
         };
         said += &format!(": {label}");

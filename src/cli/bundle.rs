@@ -26,7 +26,7 @@ pub(super) fn write(project: &Project, args: BundleArgs) -> Result<Exit, Failure
     let out = options.out.display();
     if written.reworded > 0 {
         say(&format!(
-            "{} that reword a sentence stay here: their words may quote a note; --comments takes them along",
+            "{} that reword a sentence stay here because their words may quote a note; --comments includes them",
             counted(written.reworded as usize, "event")
         ));
     }
@@ -43,13 +43,13 @@ pub(super) fn write(project: &Project, args: BundleArgs) -> Result<Exit, Failure
     say(&format!("wrote {out}: {} from {}, {sealed}{signed}", counted(written.events as usize, "event"), written.site));
     if options.with_text {
         say(&format!(
-            "it holds the text of {} with {}; that it was written is on record (`goldsmith egress`)",
+            "it holds the text of {} with {}; the egress log says that it was written (`goldsmith egress`)",
             counted(written.notes as usize, "note"),
             counted(written.sentences as usize, "sentence")
         ));
         if !written.restricted.is_empty() {
             say(&format!(
-                "warning: among them are {}, whose terms forbid passing them to anyone who has not agreed to these",
+                "warning: these include {}, whose terms forbid passing them to anyone who has not agreed to those terms",
                 written.restricted
             ));
         }
@@ -57,7 +57,7 @@ pub(super) fn write(project: &Project, args: BundleArgs) -> Result<Exit, Failure
         say("it holds no text of notes: sentences are named by their note's hash and their place");
         if written.withheld > 0 {
             say(&format!(
-                "{} stay here, for they may quote a note; --comments takes them along",
+                "{} stay here because they may quote a note; --comments includes them",
                 counted(written.withheld as usize, "comment")
             ));
         }
@@ -65,11 +65,11 @@ pub(super) fn write(project: &Project, args: BundleArgs) -> Result<Exit, Failure
             say("it holds comments and reworded sentences, which may quote a note");
         }
         if written.quoting > 0 {
-            say("a version of the guideline quotes sentences of your notes and stays here; its hash goes along");
+            say("a version of the guideline quotes sentences of your notes and stays here; only its hash is included");
         }
     }
     say(&format!(
-        "the log's last link is {}; `goldsmith audit --expect` with it finds out if the log is ever made anew",
+        "the log's last link is {}; `goldsmith audit --expect LINK` with it tells later whether the log was rewritten",
         written.head
     ));
     Ok(Exit::Done)
@@ -90,7 +90,7 @@ pub(super) fn take_in(project: &Project, args: MergeArgs) -> Result<Exit, Failur
         report(project, &options, &taken);
         nothing &= taken.merged.new + taken.merged.known + taken.notes == 0;
         if taken.cancelled {
-            say("stopped; run the same command to go on");
+            say("stopped; run the same command again to resume");
             return Ok(Exit::Stopped);
         }
     }
@@ -101,11 +101,11 @@ fn report(project: &Project, options: &Taking, taken: &Taken) {
     let merged = taken.merged;
     let signed = match &taken.signer {
         Some(key) => format!("signed by key {key}"),
-        None => "its signature was not asked for".into(),
+        None => "its signature was not checked".into(),
     };
     say(&format!("{}: from {}, {signed}", options.file.display(), taken.header.site));
     let people: Vec<String> = taken.people.iter().take(20).map(|(name, events)| format!("{name} {events}")).collect();
-    say(&format!("{} new events, {} were there already ({})", merged.new, merged.known, people.join(", ")));
+    say(&format!("{} new events, {} already here ({})", merged.new, merged.known, people.join(", ")));
     if taken.notes > 0 {
         say(&format!("{} new notes with {} sentences", taken.notes, taken.sentences));
     }
@@ -117,7 +117,7 @@ fn report(project: &Project, options: &Taking, taken: &Taken) {
     }
     if merged.cut_otherwise > 0 {
         say(&format!(
-            "warning: {} events are on sentences that are cut at other places here and were left out; both sites must import the notes in the same way",
+            "warning: {} events are on sentences that are cut differently here and were left out; both sites must import the notes in the same way",
             merged.cut_otherwise
         ));
     }
@@ -131,13 +131,13 @@ fn report(project: &Project, options: &Taking, taken: &Taken) {
     if taken.header.taxonomy != here {
         let short = |hash: &str| hash.chars().take(12).collect::<String>();
         say(&format!(
-            "warning: that site goes by another version of the guideline ({0}, here {1}); `goldsmith taxonomy diff {0}` says what differs",
+            "warning: that site uses another version of the guideline ({0}, here {1}); `goldsmith taxonomy diff {0}` says what differs",
             short(&taken.header.taxonomy),
             short(&here)
         ));
     }
     if taken.misnamed > 0 {
-        say("warning: a version of the guideline in it is not the one that it is called; it was left out");
+        say("warning: a version of the guideline in it does not match its hash; it was left out");
     }
     if taken.disputed > 0 {
         say(&format!(

@@ -14,8 +14,8 @@ pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure
     let mut store = project.store()?;
     let mut found = if args.last {
         doubt::last(&store)?.ok_or_else(|| {
-            Refusal::too_early("a search for label errors", "no label has been looked at yet")
-                .hint("`goldsmith doubt` looks at all")
+            Refusal::too_early("a search for label errors", "no search has been made yet")
+                .hint("`goldsmith doubt` makes one")
         })?
     } else {
         let options = Options { folds: args.folds, seed: args.seed.unwrap_or(project.file.train.seed) };
@@ -23,7 +23,7 @@ pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure
         match doubt::search(project, &mut store, &options, &cancel, &mut |p| bar.show(p))? {
             Some(found) => found,
             None => {
-                say("stopped; nothing is kept of a search that was not finished");
+                say("stopped; an unfinished search keeps nothing");
                 return Ok(Exit::Stopped);
             }
         }
@@ -111,7 +111,7 @@ fn table(project: &Project, found: &Found, texts: &[String], limit: usize) -> St
 fn summary(found: &Found, limit: usize) -> String {
     let of = |looked: Looked, what: &str| format!("{} of {} {what} labels", looked.doubted, looked.labels);
     let mut said = format!(
-        "in doubt: {} and {} that no expert has settled; p is the probability of the label as given",
+        "in doubt: {} and {} not settled by an expert; p is the probability of the label as given",
         of(found.summary.gold, "gold"),
         of(found.summary.silver, "silver")
     );
@@ -119,7 +119,7 @@ fn summary(found: &Found, limit: usize) -> String {
         said.push_str(&format!("\nshown are the {limit} worst of {}; --last --limit 0 shows all", found.doubts.len()));
     }
     if !found.doubts.is_empty() {
-        said.push_str("\nin the workbench, D puts them in the queue, worst first");
+        said.push_str("\nin the workbench, D queues them, worst first");
     }
     said
 }

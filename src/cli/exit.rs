@@ -13,7 +13,7 @@ pub(super) const CODES: &str = "Exit codes:
   1    refused, or found wrong: an error, a taxonomy with faults, a log that was tampered with
   2    the command line cannot be meant
   3    nothing was done of what was asked: every sentence failed, no record came in, nothing was written
-  130  stopped by you; the same command goes on where it was";
+  130  stopped by you; run the same command again to resume";
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

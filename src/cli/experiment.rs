@@ -40,7 +40,7 @@ pub(super) fn run(project: &Project, args: &ExperimentArgs) -> Result<Exit, Fail
     print(&write(report, format(args.format))?)?;
     if finished.stopped {
         say(&format!(
-            "stopped with {} of {} cells; the same command goes on with the rest",
+            "stopped with {} of {} cells; run the same command again to resume",
             report.finished, report.planned
         ));
         return Ok(Exit::Stopped);

@@ -38,7 +38,7 @@ pub(super) fn diff(project: &Project, before: Option<&str>, after: Option<&str>,
     }
     if compared.outdated > 0 {
         say(&format!(
-            "{} decisions were made by a guideline that has changed its meaning since; in the workbench `/outdated` shows each expert theirs",
+            "{} decisions were made under a guideline whose meaning has changed since; in the workbench `/outdated` shows each expert theirs",
             compared.outdated
         ));
     }

@@ -102,7 +102,7 @@ pub(super) fn label(project: &Project, args: &LabelArgs) -> Result<Exit, Failure
     if let Some(file) = &args.import_batch {
         let report = label::import_batch(project, &mut store, file, &cancel, &mut |p| bar.show(p))?;
         say(&format!(
-            "{} sentences labelled, {} were labelled already, {} failed",
+            "{} sentences labelled, {} already labelled, {} failed",
             report.labelled, report.known, report.failed
         ));
         for (line, why) in &report.bad {
@@ -118,7 +118,7 @@ pub(super) fn label(project: &Project, args: &LabelArgs) -> Result<Exit, Failure
     if let Some(file) = &args.export_batch {
         let (run, written) = label::export_batch(project, &mut store, &options, file, &cancel, &mut |p| bar.show(p))?;
         say(&format!(
-            "{written} requests of run {run} are in {}; it holds text of notes: give it to no one who may not have them\nnext: goldsmith label --import-batch ANSWERS.jsonl",
+            "{written} requests of run {run} are in {}; it contains text of notes: share it only with people who may read them\nnext: goldsmith label --import-batch ANSWERS.jsonl",
             file.display()
         ));
         return Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::unless_nothing(written == 0) });
@@ -132,7 +132,7 @@ pub(super) fn label(project: &Project, args: &LabelArgs) -> Result<Exit, Failure
         spent(&report.spending, report.failed)
     ));
     if let Some(mass) = report.mass {
-        say(&format!("the answers offered had {} % of the probability, on average", percent(Some(mass))));
+        say(&format!("on average, the allowed answers had {} % of the probability", percent(Some(mass))));
     }
     if report.failed > 0 {
         say(&format!(
@@ -149,9 +149,9 @@ pub(super) fn label(project: &Project, args: &LabelArgs) -> Result<Exit, Failure
     match report.phi {
         (0, 0) => {}
         (0, passages) => {
-            say(&format!("warning: {passages} passages that look like a person's data were in what was sent"))
+            say(&format!("warning: {passages} passages that look like personal data were in what was sent"))
         }
-        (kept, _) => say(&format!("{kept} sentences look like they hold a person's data and were kept here")),
+        (kept, _) => say(&format!("{kept} sentences look like they contain personal data and were not sent")),
     }
     Ok(ended(report.ended, report.labelled == 0))
 }
@@ -161,15 +161,15 @@ fn ended(ended: JobEnd, nothing: bool) -> Exit {
     match ended {
         JobEnd::Finished => Exit::unless_nothing(nothing),
         JobEnd::Stopped => {
-            say("stopped; the same command goes on");
+            say("stopped; run the same command again to resume");
             Exit::Stopped
         }
         JobEnd::Budget(why) => {
-            say(&format!("{why}; the same command with a larger budget goes on"));
+            say(&format!("{why}; run the same command with a larger budget to resume"));
             Exit::unless_nothing(nothing)
         }
         JobEnd::Halted(why) => {
-            say(&format!("error: {why}\nwhat was done is kept; when that is mended, the same command goes on"));
+            say(&format!("error: {why}\nwhat was done is kept; fix this and run the same command again to resume"));
             Exit::Refused
         }
     }
@@ -293,8 +293,8 @@ fn said(run: &Run) -> String {
         RunKind::Label | RunKind::Screen => number("labelled").map_or_else(String::new, |n| format!("{n} labelled")),
         RunKind::Doubt => number("doubted").map_or_else(String::new, |n| format!("{n} labels in doubt")),
         RunKind::Generate => number("passed").map_or_else(String::new, |n| format!("{n} passed")),
-        RunKind::Queue => number("ranked").map_or_else(String::new, |n| format!("{n} sentences in order")),
-        RunKind::Assign => number("given").map_or_else(String::new, |n| format!("{n} given out")),
+        RunKind::Queue => number("ranked").map_or_else(String::new, |n| format!("{n} sentences ranked")),
+        RunKind::Assign => number("given").map_or_else(String::new, |n| format!("{n} assigned")),
         RunKind::Merge => number("new").map_or_else(String::new, |n| format!("{n} new events")),
     }
 }
@@ -442,7 +442,7 @@ pub(super) fn bronze(project: &Project, run: Option<&str>, json: bool) -> Result
     print(&out)?;
     if left_out > 0 {
         say(&format!(
-            "{left_out} sentences that did not pass, or that an expert threw out, are not in this comparison"
+            "{left_out} sentences that did not pass, or that an expert discarded, are not in this comparison"
         ));
     }
     Ok(Exit::Done)

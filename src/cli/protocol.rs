@@ -19,15 +19,15 @@ pub(super) fn assign(project: &Project, args: &AssignArgs) -> Result<Exit, Failu
     }
     print(&out)?;
     if done.calibration > 0 {
-        say(&format!("{} sentences are for everyone and come first", done.calibration));
+        say(&format!("{} calibration sentences go to everyone and come first", done.calibration));
     }
     if done.taken_back > 0 {
-        say(&format!("{} undecided sentences of people who are no longer named go to others", done.taken_back));
+        say(&format!("{} undecided sentences of people no longer named go to others", done.taken_back));
     }
     say(if args.plan {
-        "nothing was given out; without --plan it is"
+        "nothing was assigned; run it without --plan to assign"
     } else {
-        "each finds theirs in the workbench: goldsmith --as NAME; `goldsmith status` shows how far all have come"
+        "experts find theirs in the workbench: goldsmith --as NAME; `goldsmith status` shows everyone's progress"
     });
     Ok(Exit::Done)
 }
@@ -65,7 +65,7 @@ pub(super) fn status(project: &Project, args: &StatusArgs) -> Result<Exit, Failu
         ));
     }
     if status.disputed > 0 {
-        say("the workbench has what is disputed on its screen Adjudicate");
+        say("disputed sentences are on the workbench's Adjudicate screen");
     }
     Ok(Exit::Done)
 }

@@ -17,7 +17,7 @@ pub(super) fn queue(project: &Project, args: &QueueArgs) -> Result<Exit, Failure
         match queue::plan(project, &mut store, &cancel, &mut |progress| bar.show(progress))? {
             Some(planned) => (planned.rows, planned.note),
             None => {
-                say("stopped; the order before it stays");
+                say("stopped; the queue's order is unchanged");
                 return Ok(Exit::Stopped);
             }
         }

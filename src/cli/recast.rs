@@ -31,39 +31,39 @@ pub(super) fn run(project: &Project, how: MigrationArgs, request: &MigrationRequ
         ));
     }
     if !how.yes {
-        say("nothing has been done; the same with --yes does it");
+        say("nothing was changed; run it again with --yes to do it");
         return Ok(Exit::Done);
     }
     say(&format!("done: {} and the log say so; `goldsmith taxonomy undo` undoes it", project.file.taxonomy.display()));
     match plan.reopened() {
         0 => {}
-        open => say(&format!("{} to be given again, each by whoever gave it", counted(open as usize, "label"))),
+        open => say(&format!("{} to be decided again, each by whoever decided it", counted(open as usize, "label"))),
     }
     for change in &plan.changes {
         match change {
             Change::Split { into, .. } => {
                 say(&format!(
-                    "next: write in the taxonomy file what tells {} apart; they say the same as yet",
+                    "next: write in the taxonomy file what distinguishes {}; for now their definitions are the same",
                     listed(into)
                 ));
             }
             Change::Merged { into, .. } => {
-                say(&format!("next: read in the taxonomy file whether {into} says what it should"));
+                say(&format!("next: check in the taxonomy file that {into} is defined as it should be"));
             }
             _ => {}
         }
     }
     for line in &plan.stale {
-        say(&format!("next: the guideline speaks of a category that is no more: \"{line}\""));
+        say(&format!("next: the guideline mentions a category that no longer exists: \"{line}\""));
     }
-    say("a workbench that is open saves no decision until it is started again; classifiers are to be trained anew");
+    say("restart any open workbench: until then it saves no decision; train the classifiers again");
     Ok(Exit::Done)
 }
 
 fn text(project: &Project, plan: &MigrationPlan) -> String {
     let mut out: String = plan.changes.iter().map(said).collect();
     if plan.moves.is_empty() {
-        return out + "no label is read otherwise\n";
+        return out + "no label changes its meaning\n";
     }
     let called = |reading: &LabelReading, taxonomy: &Taxonomy| match reading {
         LabelReading::Label(label) => visible(&taxonomy.describe(label)).text,

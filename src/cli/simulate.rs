@@ -55,7 +55,7 @@ pub(super) fn run(here: impl FnOnce() -> Result<Project, WorkflowError>, args: S
     }
     print(&format!("{}\n{}", head(&done), simulation::table(&done.report)))?;
     if done.stopped {
-        say(&format!("stopped: {} of {} games had come to their end", done.report.games.len(), done.report.planned));
+        say(&format!("stopped: {} of {} games were finished", done.report.games.len(), done.report.planned));
         return Ok(Exit::Stopped);
     }
     Ok(Exit::Done)

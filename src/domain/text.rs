@@ -211,5 +211,11 @@ fn is_unsafe(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// An error and what is behind it, in one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |said, error| format!("{said}: {error}"))
+}
+
 #[cfg(test)]
 mod tests;

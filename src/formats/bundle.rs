@@ -358,23 +358,19 @@ impl Reader {
         };
         let (line, hash, runs) = (Vec::new(), Sha256::new(), FxHashSet::default());
         let mut reader = Self { input, path: path.into(), header, line, hash, lines: 0, events: 0, runs };
-        let unfit = |message: &str| FormatError::Unfit { path: path.into(), message: message.into() };
-        let no_bundle = "this is no bundle; `goldsmith bundle FILE` writes one";
+        let no_bundle = || FormatError::NoBundle(path.into());
         if !reader.fill()? {
-            return Err(unfit(no_bundle));
+            return Err(no_bundle());
         }
         let mut first: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_slice(&reader.line).map_err(|_| unfit(no_bundle))?;
+            serde_json::from_slice(&reader.line).map_err(|_| no_bundle())?;
         if first.remove("goldsmith").as_ref().and_then(serde_json::Value::as_str) != Some("bundle") {
-            return Err(unfit(no_bundle));
+            return Err(no_bundle());
         }
         match first.remove("version").and_then(|version| version.as_u64()) {
             Some(VERSION) => {}
             Some(newer) if newer > VERSION => {
-                let said = format!(
-                    "a newer goldsmith wrote this bundle (form {newer}, this one reads {VERSION}); install a newer one"
-                );
-                return Err(unfit(&said));
+                return Err(FormatError::NewerBundle { path: path.into(), found: newer, known: VERSION });
             }
             _ => return Err(reader.fault("the bundle does not say its `version`")),
         }

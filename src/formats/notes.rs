@@ -281,22 +281,21 @@ impl Roles {
         let find = |names: &[&str]| {
             names.iter().find_map(|name| header.iter().position(|cell| cell.eq_ignore_ascii_case(name)))
         };
-        let named = |name: &Option<String>, option: &str, guesses: &[&str]| match name {
+        let named = |name: &Option<String>, guesses: &[&str]| match name {
             Some(name) => match header.iter().position(|cell| cell == name) {
                 Some(at) => Ok(Some(at)),
-                None => Err(unfit(format!("no column `{name}` for {option}; the header has {}", header.join(", ")))),
+                None => Err(unfit(format!("no column `{name}`; the header has {}", header.join(", ")))),
             },
             None => Ok(find(guesses)),
         };
         let mimic = header.iter().map(String::as_str).eq(MIMIC);
-        let text = named(&columns.text, "--text-column", TEXT)?.ok_or_else(|| {
-            unfit(format!("no column looks like the text; name it with --text-column, one of {}", header.join(", ")))
-        })?;
+        let text = named(&columns.text, TEXT)?
+            .ok_or_else(|| FormatError::NoTextColumn { path: path.into(), header: header.to_vec() })?;
         let mut roles = Self {
             text,
-            id: named(&columns.id, "--id-column", ID)?,
-            patient: named(&columns.patient, "--patient-column", PATIENT)?,
-            label: named(&columns.label, "--label-column", LABEL)?,
+            id: named(&columns.id, ID)?,
+            patient: named(&columns.patient, PATIENT)?,
+            label: named(&columns.label, LABEL)?,
             title: match &columns.title {
                 Some(name) => find(&[name]),
                 None => find(TITLE),
@@ -340,10 +339,10 @@ struct Rows {
 impl Rows {
     fn new(input: Input, delimiter: u8, path: &Path, columns: &Columns) -> Result<Self, FormatError> {
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).buffer_capacity(1 << 18).from_reader(input);
-        let unfit = |message| FormatError::Unfit { path: path.into(), message };
-        let header = reader.byte_headers().map_err(|e| unfit(format!("the header cannot be read: {e}")))?;
+        let header = reader.byte_headers().map_err(|cause| FormatError::Header { path: path.into(), cause })?;
         if header.is_empty() {
-            return Err(unfit("the file is empty; a table needs a header".into()));
+            let message = "the file is empty; a table needs a header".into();
+            return Err(FormatError::Unfit { path: path.into(), message });
         }
         let header: Vec<String> = header.iter().map(|cell| String::from_utf8_lossy(cell).trim().to_owned()).collect();
         let roles = Roles::of(&header, path, columns)?;
@@ -511,10 +510,7 @@ impl JsonLines {
             Some(other) => return Err(bad(line, format!("the text is {other}, not a string"))),
             None => {
                 let fields: Vec<&str> = object.0.iter().map(|(field, _)| field.as_ref()).collect();
-                return Err(bad(
-                    line,
-                    format!("no text; name its field with --text-column, one of {}", fields.join(", ")),
-                ));
+                return Err(bad(line, format!("no field looks like the text, of {}", fields.join(", "))));
             }
         };
         let labels = match get(&self.columns.label, LABEL)? {

@@ -86,7 +86,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
     let categories = categories.into_iter().map(|placed| placed.category).collect();
     Taxonomy::new(name, description, selection, categories, rules)
         .map(|taxonomy| taxonomy.with(none, variety))
-        .map_err(|error| FormatError::Unfit { path: path.into(), message: error.to_string() })
+        .map_err(|error| FormatError::Taxonomy { path: path.into(), cause: error })
 }
 
 /// A category, and where in the file it says what other categories may contradict.

@@ -206,7 +206,7 @@ impl App {
                     state.item = None;
                     state.loaded = true;
                 } else {
-                    self.say("no further sentence passes the filter", StyleRole::Dim);
+                    self.say("no more sentences match the filter", StyleRole::Dim);
                 }
             }
             Message::Standing { desk, decided, total, took, matches, held } => {

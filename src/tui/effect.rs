@@ -104,7 +104,7 @@ impl EffectContext {
                     Message::Planned
                 }
                 // What failed once would fail after every decision.
-                Err(error) => Message::Failed(format!("the queue keeps its order: {}", failed(&error))),
+                Err(error) => Message::Failed(format!("the queue's order is unchanged: {}", failed(&error))),
             };
             let _ = app.send(message);
         });
@@ -144,7 +144,7 @@ impl EffectContext {
                 guideline::add_example(&self.project, &self.store, case, &label, &text).map(|()| {
                     let what = self.project.taxonomy.describe(&label);
                     vec![Message::Saved {
-                        line: format!("an example of {what} in the guideline, from the next start on"),
+                        line: format!("added to the guideline as an example of {what}; used from the next start"),
                     }]
                 })
             }
@@ -457,14 +457,14 @@ fn work(
             let report = generate::generate(project, &mut store, &options, cancel, watch)?;
             let passed: usize = report.targets.iter().map(|t| t.passed).sum();
             let written: usize = report.targets.iter().map(|t| t.written).sum();
-            (format!("{passed} passed of {written} written"), report.ended)
+            (format!("{passed} of {written} written passed"), report.ended)
         }
     };
     Ok(match ended {
         JobEnd::Finished => Ok(said),
-        JobEnd::Stopped => Ok(format!("{said}; stopped, starting it again goes on")),
+        JobEnd::Stopped => Ok(format!("{said}; stopped, start it again to resume")),
         JobEnd::Budget(why) => Ok(format!("{said}; {why}")),
-        JobEnd::Halted(why) => Err(format!("{why}; {said}, starting it again goes on")),
+        JobEnd::Halted(why) => Err(format!("{why}; {said}, start it again to resume")),
     })
 }
 

@@ -39,7 +39,7 @@ pub fn parse(
             match word {
                 "differs" => filter.disagreement = true,
                 "outdated" if outdated.is_empty() => {
-                    return Err("no change of the guideline puts a decision in question".into());
+                    return Err("no change to the guideline affects your decisions".into());
                 }
                 "outdated" => filter.outdated = outdated.to_vec(),
                 _ => words.push(word),
@@ -53,7 +53,7 @@ pub fn parse(
                     "decided" => DecisionState::Decided,
                     "skipped" => DecisionState::Skipped,
                     "flagged" => DecisionState::Flagged,
-                    _ => return Err(format!("is: knows open, decided, skipped and flagged, not `{value}`")),
+                    _ => return Err(format!("is: takes open, decided, skipped or flagged, not `{value}`")),
                 }
             }
             "mine" | "gold" | "silver" | "model" => {
@@ -75,7 +75,7 @@ pub fn parse(
                     "any" => DoubtFilter::Any,
                     "gold" => DoubtFilter::Tier(Tier::Gold),
                     "silver" => DoubtFilter::Tier(Tier::Silver),
-                    _ => return Err(format!("doubt: knows gold, silver and any, not `{value}`")),
+                    _ => return Err(format!("doubt: takes gold, silver or any, not `{value}`")),
                 });
             }
             "by" => filter.decided_by = Some(Annotator(value.to_owned())),
@@ -83,7 +83,7 @@ pub fn parse(
             "split" => {
                 let split = Split::ALL.into_iter().find(|split| split.to_string() == value);
                 filter.split =
-                    Some(split.ok_or_else(|| format!("split: knows train, validation and test, not `{value}`"))?);
+                    Some(split.ok_or_else(|| format!("split: takes train, validation or test, not `{value}`"))?);
             }
             _ => words.push(word),
         }
@@ -118,7 +118,7 @@ mod tests {
         assert!(
             parse("doubt:bronze", SentenceFilter::default(), &taxonomy, &[])
                 .unwrap_err()
-                .contains("gold, silver and any")
+                .contains("gold, silver or any")
         );
         assert!(parse("is:lost", SentenceFilter::default(), &taxonomy, &[]).unwrap_err().contains("open, decided"));
         assert!(

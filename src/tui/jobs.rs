@@ -112,7 +112,7 @@ impl JobsState {
     pub fn start(&mut self, now: u64) -> Result<Offer, &'static str> {
         let offer = self.chosen().cloned().ok_or("no model yet: write one under [models] in goldsmith.toml")?;
         if self.runs(&offer) {
-            return Err("it is under way already");
+            return Err("it is already running");
         }
         self.jobs.insert(offer.clone(), Job { what: "opening the model".into(), since: now, ..Job::default() });
         Ok(offer)
@@ -126,7 +126,7 @@ impl JobsState {
                 job.paused = !job.paused;
                 Ok((offer, job.paused))
             }
-            None => Err("it is not under way"),
+            None => Err("it is not running"),
         }
     }
 
@@ -168,9 +168,9 @@ mod tests {
         let models = ["local".to_owned()];
         let mut state = JobsState::new(models.iter());
         assert_eq!(state.offers.iter().map(Offer::name).collect::<Vec<_>>(), ["label with local", "write with local"]);
-        assert_eq!(state.pause(), Err("it is not under way"));
+        assert_eq!(state.pause(), Err("it is not running"));
         let offer = state.start(0).unwrap();
-        assert_eq!(state.start(1), Err("it is under way already"));
+        assert_eq!(state.start(1), Err("it is already running"));
         state.hear(&offer, Progress::Started { what: "labelling".into(), total: Some(100), unit: "sentences" }, 1_000);
         state.hear(&offer, Progress::Advanced(20), 61_000);
         let job = &state.jobs[&offer];

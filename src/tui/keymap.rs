@@ -71,7 +71,7 @@ struct KeyBinding(Action, &'static str, &'static [&'static str], &'static str);
 const ACTIONS: &[KeyBinding] = &[
     KeyBinding(Action::Accept, "accept", &["enter", "space"], "accept the proposal, commit, open"),
     KeyBinding(Action::None, "none", &["0"], "decide None: no category applies"),
-    KeyBinding(Action::Reject, "reject", &["X"], "throw a synthetic sentence out"),
+    KeyBinding(Action::Reject, "reject", &["X"], "discard a synthetic sentence"),
     KeyBinding(Action::Edit, "edit", &["E"], "reword a synthetic sentence"),
     KeyBinding(Action::Next, "next", &["j", "down"], "next"),
     KeyBinding(Action::Previous, "previous", &["k", "up"], "previous"),
@@ -81,7 +81,7 @@ const ACTIONS: &[KeyBinding] = &[
     KeyBinding(Action::Undo, "undo", &["u", "ctrl-z"], "undo, without limit"),
     KeyBinding(Action::Redo, "redo", &["r", "ctrl-y"], "redo"),
     KeyBinding(Action::Skip, "skip", &["s"], "skip for now"),
-    KeyBinding(Action::Flag, "flag", &["f"], "flag, or take the flag away"),
+    KeyBinding(Action::Flag, "flag", &["f"], "flag or unflag"),
     KeyBinding(Action::Comment, "comment", &["c"], "comment"),
     KeyBinding(Action::Search, "search", &["/"], "search and filter"),
     KeyBinding(Action::Doubts, "doubts", &["D"], "Review: labels that may be wrong, worst first"),
@@ -91,12 +91,12 @@ const ACTIONS: &[KeyBinding] = &[
     KeyBinding(Action::Palette, "palette", &[":", "ctrl-p"], "find an action by name"),
     KeyBinding(Action::NextScreen, "next_screen", &["tab"], "next screen"),
     KeyBinding(Action::PreviousScreen, "previous_screen", &["shift-tab"], "previous screen"),
-    KeyBinding(Action::Toggle, "toggle", &["v"], "the next view: silver, classifier, experts; run, experiment"),
+    KeyBinding(Action::Toggle, "toggle", &["v"], "next view: silver, classifier, experts; runs, experiment"),
     KeyBinding(Action::Start, "start", &["S"], "Train, Jobs: start"),
     KeyBinding(Action::Stop, "stop", &["K"], "Train, Jobs: stop, keep what is done"),
-    KeyBinding(Action::Pause, "pause", &["P"], "Jobs: wait, or go on"),
+    KeyBinding(Action::Pause, "pause", &["P"], "Jobs: pause or resume"),
     KeyBinding(Action::Close, "close", &["esc"], "close, clear the filter"),
-    KeyBinding(Action::Quit, "quit", &["q", "ctrl-c"], "leave; everything is saved"),
+    KeyBinding(Action::Quit, "quit", &["q", "ctrl-c"], "quit; everything is saved"),
 ];
 
 impl Action {

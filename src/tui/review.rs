@@ -127,13 +127,13 @@ impl ReviewState {
             }
             Action::None => self.decide(Label::none(), now),
             Action::Skip | Action::Flag | Action::Comment if self.desk == Worklist::Adjudicate => {
-                return Err("here a dispute is settled: press the key of a category, or 0 for None");
+                return Err("this screen settles disputes: press a category's key, or 0 for None");
             }
             Action::Reject if self.desk == Worklist::Bronze => {
                 let stand = Judgement { label: None, rejected: true, skipped: false, ..item.stand() };
                 self.commit(stand, Target::OpenAfter(id), now)
             }
-            Action::Reject => return Err("only synthetic sentences can be thrown out"),
+            Action::Reject => return Err("only synthetic sentences can be discarded"),
             Action::Next => vec![self.fetch(Target::After(id))],
             Action::Previous => vec![self.fetch(Target::Before(id))],
             Action::NextOpen => vec![self.fetch(Target::OpenAfter(id))],
@@ -190,7 +190,7 @@ impl ReviewState {
         leading.dedup();
         match leading[..] {
             [label] => Ok(label.clone()),
-            _ => Err("no label leads; press the key of the category that settles it, or 0 for None"),
+            _ => Err("no majority; press a category's key, or 0 for None"),
         }
     }
 

@@ -84,12 +84,12 @@ fn keys_of_review() {
         (&["u"], &["nothing to undo"], &[]),
         (&["enter", "k"], &[first, "\u{25c6} Cognitive impairment"], &[]),
         (&["j"], &[second, "0 of 3 decided"], &[]),
-        (&["k"], &[first, "no further sentence"], &[]),
+        (&["k"], &[first, "no more sentences"], &[]),
         (&["s"], &[second, "saved: skipped", "0 of 3 decided"], &[]),
         (&["s", "k"], &[first, "you         skipped"], &[]),
         (&["f"], &[first, "you         flagged"], &[]),
         (&["f", "f"], &[first], &["flagged"]),
-        (&["X"], &["only synthetic sentences can be thrown out"], &[]),
+        (&["X"], &["only synthetic sentences can be discarded"], &[]),
         (&["E"], &["a real note stays as it is"], &[]),
         (&["c", "a", "b", "enter"], &["\u{201c}ab\u{201d}", first], &[]),
         (&["?"], &["undo, without limit"], &[]),
@@ -97,13 +97,13 @@ fn keys_of_review() {
         (&["?", "esc"], &[first], &["undo, without limit"]),
         (&["g"], &["Forgetting recent events"], &[]),
         (&["/", "k", "n", "e", "enter"], &[third, "filter `kne`: 1"], &[]),
-        (&["/", "z", "z", "enter"], &["nothing passes `zz`"], &[]),
+        (&["/", "z", "z", "enter"], &["no sentence matches `zz`"], &[]),
         (&["/", "z", "z", "enter", "esc"], &[first], &[]),
-        (&["/", "i", "s", ":", "x", "enter"], &["is: knows open, decided"], &[]),
+        (&["/", "i", "s", ":", "x", "enter"], &["is: takes open, decided"], &[]),
         (&[":", "t", "r", "a", "i", "n", "enter"], &["this run"], &[]),
         (&["tab", "tab"], &["nothing is disputed"], &[]),
         (&["tab", "tab", "tab"], &["silver, classifier, experts"], &[]),
-        (&["tab", "tab", "tab", "v", "v"], &["agreement needs the labels of two experts"], &[]),
+        (&["tab", "tab", "tab", "v", "v"], &["agreement needs labels from two experts"], &[]),
         (
             &["S"],
             &[
@@ -120,7 +120,7 @@ fn keys_of_review() {
         (&["S", "j", "j", "j", "j", "j", "j", "enter"], &["[x] gold", "[x] silver", "[ ] bronze"], &[]),
         (&["S", "j", "j", "j", "j", "j", "enter", "S"], &["choose at least one of gold", "[ ] gold"], &[]),
         (&["S", "esc"], &["all runs", "S trains on 0 gold sentences"], &["what to train with"]),
-        (&["K"], &["nothing is being trained"], &[]),
+        (&["K"], &["no training is running"], &[]),
         (&["shift-tab", "shift-tab"], &["all runs"], &[]),
     ];
     for (keys, shown, hidden) in cases {
@@ -188,7 +188,8 @@ fn experts_stand_beside_each_other_and_lead_to_what_they_confuse() {
     assert!(bench.wait(|text| text.contains("2 sentences of 1 patient")), "{}", bench.text());
     let text = bench.text();
     let words: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let rows = ["rated by two or more, 1 by one", "raw, % 50.0", "Fleiss, 2 each 0.20", "Coping str\u{2026} 1 100 %"];
+    let rows =
+        ["labelled by two or more, 1 by one", "raw, % 50.0", "Fleiss, 2 each 0.20", "Coping str\u{2026} 1 100 %"];
     for said in rows.iter().chain(&["Requires a\u{2026} / Coping", "Whether silver pulls the experts cannot"]) {
         assert!(words.contains(said), "`{said}` is missing:\n{text}");
     }
@@ -204,7 +205,7 @@ fn experts_stand_beside_each_other_and_lead_to_what_they_confuse() {
     bench.resize(160, 50);
     assert!(bench.text().contains("each category against the rest"), "{}", bench.text());
     bench.press(&["v"]);
-    assert!(bench.text().contains("gold down, proposed across"), "{}", bench.text());
+    assert!(bench.text().contains("rows: gold, columns: proposed"), "{}", bench.text());
 }
 
 #[test]
@@ -324,7 +325,7 @@ fn two_marked_runs_stand_side_by_side_and_follow_gold() {
     bench.press(&["enter"]);
     assert!(bench.text().contains(">A second"), "{}", bench.text());
     bench.press(&["j", "enter"]);
-    assert!(bench.wait(|text| text.contains("two runs side by side")), "{}", bench.text());
+    assert!(bench.wait(|text| text.contains("two runs compared")), "{}", bench.text());
     let text = bench.text();
     let row = |text: &str, name: &str| -> String {
         let line = text.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("no {name}:\n{text}"));
@@ -359,12 +360,12 @@ fn training_is_started_watched_and_compared() {
     let (_folder, project) = labelled();
     let mut bench = Headless::open(project, 80, 24).unwrap();
     bench.press(&["S", "j", "j", "enter", "S"]);
-    assert!(bench.wait(|text| text.contains("this way to train needs an encoder")), "{}", bench.text());
+    assert!(bench.wait(|text| text.contains("this method needs an encoder")), "{}", bench.text());
     bench.press(&["S", "k", "enter", "k", "enter"]);
     assert!(bench.wait(|text| text.contains("epoch ") && text.contains("validation macro-F1")), "{}", bench.text());
     bench.press(&["S"]);
     let text = bench.text();
-    assert!(text.contains("training is under way") || text.contains("trained in"), "{text}");
+    assert!(text.contains("training is in progress") || text.contains("trained in"), "{text}");
     assert!(bench.wait(|text| text.contains("trained in")), "{}", bench.text());
     let text = bench.text();
     for words in [" gold; ", "loss 0.", "\u{2581}", "Cognitive impairment", "on held-out gold"] {
@@ -445,14 +446,14 @@ fn the_experiment_fills_its_table_and_can_be_stopped() {
     let (_folder, project) = labelled();
     let mut bench = Headless::open(project, 80, 24).unwrap();
     bench.press(&["shift-tab", "shift-tab", "v"]);
-    assert!(bench.wait(|text| text.contains("S starts it, or goes on")), "{}", bench.text());
+    assert!(bench.wait(|text| text.contains("S starts or resumes it")), "{}", bench.text());
     assert!(bench.text().contains(" 0 of 40 cells, tested on"), "{}", bench.text());
     bench.press(&["S"]);
     bench.press(&["j"; 8]);
     bench.press(&["enter"]);
     bench.press(&["K"]);
     // So small an experiment may be over before the key is read.
-    let stopped = |text: &str| text.contains("stopped with") && text.contains("goes on");
+    let stopped = |text: &str| text.contains("stopped with") && text.contains("resume");
     let done = |text: &str| text.contains("40 of 40 cells") && text.contains("the experiment is done");
     assert!(bench.wait(|text| stopped(text) || done(text)), "{}", bench.text());
     // Begun again, it goes on to its end.
@@ -515,7 +516,7 @@ fn jobs_starts_what_the_project_names_and_says_why_it_cannot() {
     assert!(bench.text().contains("> label with server"), "{}", bench.text());
     assert!(bench.text().contains("  write with server"));
     bench.press(&["P"]);
-    assert!(bench.text().contains("it is not under way"));
+    assert!(bench.text().contains("it is not running"));
     bench.press(&["enter"]);
     assert!(bench.wait(|screen| screen.contains("cannot be reached")), "{}", bench.text());
     assert!(bench.text().contains("failed"));

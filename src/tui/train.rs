@@ -207,8 +207,8 @@ impl TrainState {
     /// What is under way here, if anything.
     pub fn under_way(&self) -> Option<&'static str> {
         match (self.live.running, self.experiment.running) {
-            (true, _) => Some("training is under way"),
-            (_, true) => Some("the experiment is under way"),
+            (true, _) => Some("training is in progress"),
+            (_, true) => Some("the experiment is in progress"),
             _ => None,
         }
     }
@@ -218,7 +218,7 @@ impl TrainState {
         match (self.live.running, self.experiment.running) {
             (true, _) => Ok(vec![Effect::StopTraining]),
             (_, true) => Ok(vec![Effect::StopExperiment]),
-            _ => Err("nothing is being trained"),
+            _ => Err("no training is running"),
         }
     }
 

@@ -100,7 +100,7 @@ fn hints(app: &App) -> Line<'static> {
             (Action::Help, "keys"),
         ],
         (Screen::Adjudicate, _) => &[
-            (Action::Accept, "settle as most say"),
+            (Action::Accept, "settle with the majority"),
             (Action::None, "None"),
             (Action::Undo, "undo"),
             (Action::Next, "next"),
@@ -117,13 +117,13 @@ fn hints(app: &App) -> Line<'static> {
         ],
         (Screen::Metrics, _) => &[
             (Action::Toggle, "silver, classifier, experts"),
-            (Action::Accept, "sentences of the cell"),
+            (Action::Accept, "list the cell's sentences"),
             (Action::NextScreen, "screen"),
             (Action::Help, "keys"),
         ],
         (Screen::Jobs, _) => &[
             (Action::Accept, "start"),
-            (Action::Pause, "wait or go on"),
+            (Action::Pause, "pause or resume"),
             (Action::Stop, "stop"),
             (Action::NextScreen, "screen"),
             (Action::Help, "keys"),
@@ -132,7 +132,7 @@ fn hints(app: &App) -> Line<'static> {
             (Action::Start, "start"),
             (Action::Stop, "stop"),
             (Action::Accept, "mark to compare"),
-            (Action::Toggle, "run or experiment"),
+            (Action::Toggle, "runs or experiment"),
             (Action::NextScreen, "screen"),
             (Action::Help, "keys"),
         ],

@@ -53,7 +53,7 @@ pub fn look(project: &Project, store: &mut Store, expect: Option<&str>) -> Resul
     let advice = match wrong.is_empty() {
         true => String::new(),
         false => format!(
-            "keep {} as it is for whoever looks into it; take the last copy of which `goldsmith audit` says that all is well, and merge into it what was bundled since",
+            "keep {} as it is for whoever looks into it; take the last copy of which `goldsmith audit` says that it is intact, and merge into it what was bundled since",
             project.file.store.display()
         ),
     };

@@ -129,7 +129,7 @@ pub fn write(
     let signer = options.sign.as_deref().map(|path| Signer::read(path, password.as_ref())).transpose()?;
     for path in [out.to_path_buf(), signature::beside(out)] {
         if path.exists() {
-            let said = format!("{} is there already; nothing was written", path.display());
+            let said = format!("{} already exists; nothing was written", path.display());
             return Err(Refusal::exists(path.display().to_string(), said).into());
         }
     }

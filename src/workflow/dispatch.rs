@@ -21,6 +21,7 @@ use crate::domain::corpus::SentenceId;
 use crate::domain::egress::{EgressPolicy, EgressRecord, Payload};
 use crate::domain::label::RunId;
 use crate::domain::spending::{Budget, Prices, Spending};
+use crate::domain::text::with_causes;
 use crate::llm::{
     AnswerFormat, ChatMessage, Choice, Choose, DecodingParams, LanguageModel, LlmError, Reply, Role, Usage,
     WriteRequest,
@@ -438,7 +439,7 @@ impl<T> Dispatcher<'_, T> {
         let outcome = match &returned.said {
             Ok(_) => "answered".to_owned(),
             Err(LlmError::Stopped) if returned.attempts == 0 => "not sent".to_owned(),
-            Err(error) => format!("failed: {error}"),
+            Err(error) => format!("failed: {}", with_causes(error)),
         };
         self.ended.extend(out.departure.map(|id| (id, outcome)));
         let InFlight { errand, keys, second, bytes, .. } = out;
@@ -502,7 +503,8 @@ impl<T> Dispatcher<'_, T> {
                 }
             }
         });
-        let outcome = said.as_ref().map_or_else(|error| format!("failed: {error}"), |_| "answered".to_owned());
+        let outcome =
+            said.as_ref().map_or_else(|error| format!("failed: {}", with_causes(error)), |_| "answered".to_owned());
         self.ended.extend(departure.map(|departure| (departure.id(), outcome)));
         let there = said.is_ok();
         if let Ok(reply) = said {

@@ -44,7 +44,7 @@ pub fn open(project: &Project, settings: &TrainSettings) -> Result<Arc<Encoder>,
 /// The folder that a setting names: a folder, from the project's on; or what the hub's cache holds under a name.
 fn folder(project: &Project, named: &str) -> Result<PathBuf, WorkflowError> {
     if named.is_empty() {
-        return Err(Refusal::unset("encoder", "this way to train needs an encoder")
+        return Err(Refusal::unset("encoder", "this method needs an encoder")
             .hint("name its folder with --encoder DIR, or as `encoder` under [train] in goldsmith.toml")
             .into());
     }

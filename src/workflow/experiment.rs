@@ -188,7 +188,7 @@ pub fn experiment(
                     watch(Event::Cell { cell: cell.clone(), run: run.id, report });
                 }
                 Ok(None) => {}
-                Err(error) => failed.push(format!("{cell} could not be trained: {error}")),
+                Err(error) => failed.push(format!("{cell} could not be trained: {}", error.words())),
             }
         }
         Ok::<(), WorkflowError>(())

@@ -64,7 +64,7 @@ pub fn model(project: &Project, store: &Store, folder: &Path, out: &Path) -> Res
             .into());
     }
     if out.exists() {
-        let said = format!("{} is there already; nothing was written", out.display());
+        let said = format!("{} already exists; nothing was written", out.display());
         return Err(Refusal::exists(out.display().to_string(), said).into());
     }
     let mut board = Board::default();

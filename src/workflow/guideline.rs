@@ -150,7 +150,7 @@ pub fn add_example(
     let key = match label.keys() {
         [] => None,
         [key] => Some(key),
-        _ => return Err(Refusal::invalid("label", "an example shows one category; this case has several").into()),
+        _ => return Err(Refusal::invalid("label", "an example shows one category, and this case has several").into()),
     };
     if text.is_empty() {
         return Err(Refusal::invalid("text", "an example needs words").into());
@@ -159,20 +159,20 @@ pub fn add_example(
     if let Some(finding) = findings.first() {
         let found = &text[finding.span.start..finding.span.end];
         let said = format!("`{found}` looks like a {} of a patient", finding.kind);
-        return Err(Refusal::new(RefusalKind::Protected, said).hint("say it without").into());
+        return Err(Refusal::new(RefusalKind::Protected, said).hint("leave it out").into());
     }
     let sentence = store.sentence(case)?;
     let document = store.document(sentence.document)?;
     let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     if plain(text) == plain(sentence.span.of(&document.text)) && document.origin == Origin::Real {
         if project.file.split.split(&document.patient) != Split::Train {
-            let said = "machines are scored on this patient, and the guideline is in their prompts";
+            let said = "machines are scored on this patient, and the guideline is part of their prompts";
             return Err(Refusal::new(RefusalKind::Protected, said).hint("say it in other words").into());
         }
         if !project.file.privacy.real_sentences {
-            let said = "these are the words of a note, and the guideline is in prompts";
+            let said = "these are the words of a note, and the guideline is part of prompts";
             return Err(Refusal::new(RefusalKind::Protected, said)
-                .hint("say it in your own, or set `real_sentences_in_prompts = true` under [privacy]")
+                .hint("use your own words, or set `real_sentences_in_prompts = true` under [privacy]")
                 .into());
         }
     }

@@ -302,7 +302,7 @@ fn foresee_phi(store: &Store, run: &RunId, ids: Option<&[SentenceId]>) -> Result
     let kinds: Vec<String> = kinds.into_iter().map(|(kind, n)| format!("{n} {kind}")).collect();
     Ok((sentences > 0).then(|| {
         format!(
-            "warning: {sentences} of {seen} sentences that are about to leave this machine look like they hold a person's data ({}); phi = \"block\" under [privacy] keeps such sentences here",
+            "warning: {sentences} of {seen} sentences about to leave this machine look like they contain personal data ({}); phi = \"block\" under [privacy] keeps such sentences here",
             kinds.join(", ")
         )
     }))

@@ -8,6 +8,7 @@ use super::project::Project;
 use super::{WorkflowError, now};
 use crate::domain::egress::{EgressPolicy, Payload};
 use crate::domain::spending::Prices;
+use crate::domain::text::with_causes;
 use crate::formats::project::language::{ModelSettings, Provider};
 use crate::llm::chat::Chat;
 use crate::llm::egress::Endpoint;
@@ -113,7 +114,8 @@ pub fn open(
         wait *= 2;
         capabilities = runtime.block_on(Chat::probe(&endpoint, &departure));
     }
-    let outcome = capabilities.as_ref().map_or_else(|error| format!("failed: {error}"), |_| "answered".to_owned());
+    let outcome =
+        capabilities.as_ref().map_or_else(|error| format!("failed: {}", with_causes(error)), |_| "answered".to_owned());
     store.end_departure(&departure, &outcome)?;
     Ok(Arc::new(Chat::new(&endpoint, capabilities?)?))
 }

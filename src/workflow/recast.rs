@@ -206,7 +206,7 @@ fn split(project: &Project, store: &Store, old: &str, into: &[String]) -> Result
 
 fn undo(project: &Project, store: &Store) -> Result<MigrationPlan, WorkflowError> {
     let Some((undone, latest)) = store.recast_to_undo()? else {
-        let said = "no category was renamed, merged or split here that is not undone; there is nothing to undo";
+        let said = "every rename, merge and split of categories here is undone already; there is nothing to undo";
         return Err(Refusal::new(RefusalKind::NothingToDo, said).into());
     };
     let Some((hash, before)) = store.taxonomy(&latest.before)?.filter(|_| !latest.before.is_empty()) else {
@@ -261,9 +261,9 @@ fn make(project: &Project, store: &mut Store, plan: &MigrationPlan) -> Result<()
     // The file changes while the store is held, and nothing has happened if one of them cannot be written.
     store.recast((&new_event_id(), now(), &project.annotator), recast, &versions, || {
         if read_text(path)? != project.guideline {
-            let said = format!("{} was changed meanwhile; nothing was changed here", path.display());
+            let said = format!("{} has changed in the meantime; nothing was changed", path.display());
             return Err(Refusal::new(RefusalKind::OutOfDate { path: path.clone() }, said)
-                .hint("look at the plan again")
+                .hint("run it without --yes to see the new plan")
                 .into());
         }
         if *text != project.guideline {
@@ -286,7 +286,7 @@ pub(super) fn agree(project: &Project, store: &mut Store) -> Result<(), Workflow
     let touched: u64 = plan.moves.iter().map(|m| m.experts + m.adjudicators + m.machines + m.written).sum();
     let path = project.file.taxonomy.clone();
     let said = format!(
-        "{} renames, merges or splits categories, and {touched} labels would be read otherwise",
+        "{} renames, merges or splits categories, and {touched} labels would be read differently",
         path.display()
     );
     Err(Refusal::new(RefusalKind::OutOfDate { path }, said)

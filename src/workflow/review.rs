@@ -76,7 +76,7 @@ pub struct ReviewItem {
     pub verdicts: Vec<Verdict>,
     /// What the latest classifier says.
     pub classifier: Option<Proposal>,
-    /// Whether a label of it is in doubt, so that it is queued for a second look.
+    /// Whether a label of it is in doubt, so that it is queued for a second opinion.
     pub doubted: bool,
     /// Which label, and what the classifier says instead.
     pub doubt: Option<Doubt>,
@@ -237,8 +237,8 @@ pub fn decide(project: &Project, store: &mut Store, item: &ReviewItem, taking: T
             return Err(Refusal::not_allowed(annotator, format!("{said}; nothing was saved")).into());
         }
         if !store.is_given(item.sentence.id, annotator)? {
-            let said = format!("this sentence is not given to {annotator}; nothing was saved");
-            return Err(Refusal::not_allowed(annotator, said).hint("`goldsmith assign` gives out what is left").into());
+            let said = format!("this sentence is not assigned to {annotator}; nothing was saved");
+            return Err(Refusal::not_allowed(annotator, said).hint("`goldsmith assign` assigns what is left").into());
         }
     }
     // A decision stays what it was when its comment or flag is changed after the reveal.

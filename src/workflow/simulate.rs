@@ -108,7 +108,7 @@ pub fn simulate(
     };
     if set.rows.is_empty() || set.truth.is_empty() {
         let said = format!(
-            "there are {} labelled sentences to play with and {} to score on; both are needed",
+            "there are {} labelled sentences to learn from and {} to score on; both are needed",
             set.rows.len(),
             set.truth.len()
         );
@@ -223,7 +223,7 @@ fn learner(settings: &TrainSettings) -> Result<Trainer, WorkflowError> {
             Err(Refusal::unset("encoder", "the method `frozen` needs an encoder").hint("pass --encoder DIR").into())
         }
         Method::Finetune | Method::Vote => {
-            let said = "a game trains hundreds of times, so the method must be `ngram` or `frozen`";
+            let said = "a simulation trains hundreds of times, so the method must be `ngram` or `frozen`";
             Err(Refusal::new(RefusalKind::Unsupported { with: "method" }, said).hint("pass --method ngram").into())
         }
     }

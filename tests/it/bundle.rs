@@ -114,7 +114,7 @@ fn two_sites_are_merged_into_a_third_in_either_order() {
     assert!(!plain.contains("names and dates") && !plain.contains("fine today"), "no word of a note");
     assert_eq!(plain.lines().count(), 1 + 1 + 60 + 1, "header, guideline, events, sum");
     let said = ward.fails(&["bundle", &from_ward]);
-    assert!(said.contains("is there already; nothing was written"), "{said}");
+    assert!(said.contains("already exists; nothing was written"), "{said}");
 
     let hubs: Vec<Site> = [[&from_ward, &from_clinic], [&from_clinic, &from_ward]]
         .iter()

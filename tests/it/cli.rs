@@ -261,7 +261,7 @@ fn wrong_labels_are_pointed_at_worst_first() {
     let (_folder, root) = project("ad-signs");
     let said = fails(&["doubt", "--project", &root]);
     assert!(said.contains("gold of at least two patients"), "{said}");
-    assert!(fails(&["doubt", "--last", "--project", &root]).contains("`goldsmith doubt` looks at all"));
+    assert!(fails(&["doubt", "--last", "--project", &root]).contains("`goldsmith doubt` makes one"));
     let kinds = [
         ("She forgets names and dates", "cognitive_impairment"),
         ("Her daughter bathes and dresses her", "requires_assistance"),

@@ -181,5 +181,5 @@ fn who_stops_it_gets_130() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(said.contains("stopped; the same command goes on"), "{said}");
+    assert!(said.contains("stopped; run the same command again to resume"), "{said}");
 }

@@ -150,7 +150,7 @@ fn an_interrupted_import_goes_on_without_doubles() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(said.contains("run the same command to go on"), "{said}");
+    assert!(said.contains("run the same command again to resume"), "{said}");
     let path = format!("{root}/all.jsonl");
     fs::write(&path, all).unwrap();
     assert!(goldsmith(&["import", &path, "--unit", "sentence", "--project", &root]).status.success());

@@ -327,7 +327,10 @@ fn a_budget_is_never_passed_and_a_larger_one_goes_on() {
         study.label(&server.url(), &["--concurrency", "3", "--budget-tokens", &budget.to_string()]).with(0)
     };
     let said = label(budget);
-    assert!(said.contains("the budget of 30000 tokens is spent") && said.contains("larger budget goes on"), "{said}");
+    assert!(
+        said.contains("the budget of 30000 tokens is spent") && said.contains("with a larger budget to resume"),
+        "{said}"
+    );
     let first = study.labels().len();
     assert!(first > 0 && first < 40 && spent() <= budget, "{first} labelled for {}", spent());
     assert!(spent() * 2 > budget, "{} of {budget} used", spent());
@@ -380,7 +383,7 @@ fn ctrl_c_keeps_every_answer_and_the_same_command_goes_on() {
     signal(child.id(), "-INT");
     let said = Ended::of(child).with(130);
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
-    assert!(said.contains("stopped; the same command goes on"), "{said}");
+    assert!(said.contains("stopped; run the same command again to resume"), "{said}");
     let before = study.labels().len();
     assert!((12..80).contains(&before), "{before}");
     study.label(&server.url(), &arguments).with(0);
@@ -439,7 +442,7 @@ fn a_server_that_goes_away_is_said_and_held_against_no_sentence() {
     server.has_answered(10);
     server.stop();
     let said = Ended::of(child).with(1);
-    assert!(said.contains("cannot be reached") && said.contains("the same command goes on"), "{said}");
+    assert!(said.contains("cannot be reached") && said.contains("run the same command again to resume"), "{said}");
     assert_eq!(study.count("SELECT count(*) FROM failures"), 0);
     let labelled = study.labels();
     assert!((6..40).contains(&labelled.len()), "{}", labelled.len());

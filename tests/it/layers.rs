@@ -112,6 +112,25 @@ fn every_module_says_what_it_is_and_nothing_is_left_to_do() {
     assert_eq!(rules::said(&PROGRAM), NOTHING);
 }
 
+/// A library does not know by which verb or option it is called: what to type is for `workflow::advice` to say.
+#[test]
+fn no_room_below_the_use_cases_says_what_to_type() {
+    let mut files = BTreeMap::new();
+    read(&root().join("src"), "", &mut files);
+    // The text of a new project file and the page of an experiment are documents, not messages.
+    let documents = |name: &str| name.starts_with("formats/project") || name == "formats/experiment/html.rs";
+    let rooms = ["domain", "store", "formats", "llm", "classifier"];
+    let of_a_room =
+        |name: &str| rooms.iter().any(|room| name.strip_prefix(room).is_some_and(|n| n.starts_with(['/', '.'])));
+    let mut wrong = Vec::new();
+    for (name, text) in files.iter().filter(|(name, _)| of_a_room(name) && !documents(name)) {
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let typed = lines.filter(|line| line.contains("`goldsmith ") || line.contains(" --"));
+        wrong.extend(typed.map(|line| format!("{name}: {}", line.trim())));
+    }
+    assert_eq!(wrong, NOTHING);
+}
+
 #[test]
 fn nothing_panics_prints_or_ends_the_process() {
     assert_eq!(rules::calls_that_no_program_makes(&PROGRAM), NOTHING);

@@ -1,5 +1,6 @@
 //! What `config.json` of a Hugging Face folder says: the family, the sizes, and what is not supported.
 
+use crate::classifier::Cause;
 use serde::{Deserialize, Serialize};
 
 /// Families of encoders.
@@ -112,19 +113,19 @@ struct Raw {
 
 impl Architecture {
     /// Reads the text of `config.json`; the error says what is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let raw: Raw = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    pub fn parse(text: &str) -> Result<Self, Cause> {
+        let raw: Raw = serde_json::from_str(text)?;
         let family = match raw.model_type.as_deref() {
             Some("bert") => Family::Bert,
             Some("distilbert") => Family::DistilBert,
             Some("modernbert") => Family::ModernBert,
             Some(other) => {
-                return Err(format!("its model_type is `{other}`; known are bert, distilbert and modernbert"));
+                return Err(format!("its model_type is `{other}`; known are bert, distilbert and modernbert").into());
             }
             None => return Err("it has no model_type; known are bert, distilbert and modernbert".into()),
         };
         if let Some(kind) = raw.position_embedding_type.as_deref().filter(|kind| *kind != "absolute") {
-            return Err(format!("its position_embedding_type is `{kind}`; only `absolute` is supported"));
+            return Err(format!("its position_embedding_type is `{kind}`; only `absolute` is supported").into());
         }
         let size = |name: &str, value: Option<usize>| match value {
             Some(0) | None => Err(format!("it has no {name}")),
@@ -134,7 +135,7 @@ impl Architecture {
         let (hidden, heads) =
             (size("hidden_size", raw.hidden_size)?, size("num_attention_heads", raw.num_attention_heads)?);
         if hidden % heads != 0 {
-            return Err(format!("its hidden_size {hidden} is no multiple of its {heads} heads"));
+            return Err(format!("its hidden_size {hidden} is no multiple of its {heads} heads").into());
         }
         let modern = family == Family::ModernBert;
         let biases = [raw.attention_bias, raw.mlp_bias, raw.norm_bias, raw.classifier_bias];
@@ -146,7 +147,7 @@ impl Architecture {
             "gelu" => Activation::Gelu,
             "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluTanh,
             "relu" => Activation::Relu,
-            other => return Err(format!("its activation is `{other}`; known are gelu, gelu_new and relu")),
+            other => return Err(format!("its activation is `{other}`; known are gelu, gelu_new and relu").into()),
         };
         let dropout = raw.hidden_dropout_prob.or(raw.mlp_dropout).unwrap_or(if modern { 0.0 } else { 0.1 });
         let attention_dropout = raw.attention_probs_dropout_prob.unwrap_or(if modern { 0.0 } else { 0.1 });

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use candle_core::Device;
 
 use super::*;
+use crate::domain::text::with_causes;
 
 fn data(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/encoders").join(name)
@@ -251,7 +252,7 @@ fn texts_are_embedded_alike_alone_and_together() {
 #[test]
 fn a_folder_that_is_no_encoder_says_what_it_lacks() {
     let folder = tempfile::tempdir().unwrap();
-    let said = |folder: &Path| Encoder::open(folder, 512, 1).unwrap_err().to_string();
+    let said = |folder: &Path| with_causes(&Encoder::open(folder, 512, 1).unwrap_err());
     assert!(said(folder.path()).contains("config.json"));
     let copy = |name: &str| std::fs::copy(data("bert").join(name), folder.path().join(name)).unwrap();
     copy("config.json");

@@ -1,5 +1,6 @@
 //! Texts as token ids, and batches of them without padding.
 
+use crate::classifier::{Cause, InFile};
 use std::path::Path;
 
 use tokenizers::{Tokenizer, TruncationParams};
@@ -11,24 +12,25 @@ pub(in crate::classifier) struct Tokens {
 
 impl Tokens {
     /// Reads `tokenizer.json` of a folder, whose ids must be below `vocabulary`. `most` counts the marks at both ends.
-    pub fn read(folder: &Path, vocabulary: usize, most: usize) -> Result<Self, String> {
+    pub fn read(folder: &Path, vocabulary: usize, most: usize) -> Result<Self, Cause> {
         let path = folder.join("tokenizer.json");
-        let mut tokenizer = Tokenizer::from_file(&path).map_err(|e| format!("tokenizer.json: {e}"))?;
+        let mut tokenizer = Tokenizer::from_file(&path).map_err(|e| InFile::cause("tokenizer.json", e))?;
         let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
         if largest as usize >= vocabulary {
             return Err(format!(
                 "its tokenizer has a token {largest}, and config.json has a vocabulary of {vocabulary}"
-            ));
+            )
+            .into());
         }
         // Some folders pad every text to 128 tokens.
         tokenizer.with_padding(None);
         let truncation = TruncationParams { max_length: most, ..TruncationParams::default() };
-        tokenizer.with_truncation(Some(truncation)).map_err(|e| format!("tokenizer.json: {e}"))?;
+        tokenizer.with_truncation(Some(truncation)).map_err(|e| InFile::cause("tokenizer.json", e))?;
         Ok(Self { tokenizer })
     }
 
     /// The ids of a text, with its marks; never none.
-    pub fn ids(&self, text: &str) -> Result<Vec<u32>, String> {
+    pub fn ids(&self, text: &str) -> Result<Vec<u32>, Cause> {
         let encoding =
             self.tokenizer.encode_fast(text, true).map_err(|e| format!("a text cannot be cut into tokens: {e}"))?;
         match encoding.get_ids() {

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::architecture::{Architecture, Family};
 use crate::classifier::ClassifierError;
+use crate::classifier::{Cause, InFile};
 
 /// One tensor with its gradient.
 #[derive(Clone, Debug)]
@@ -125,7 +126,7 @@ impl Parameters {
     /// Writes everything as transformers names it. The file does not depend on the order of a hash map.
     pub fn save(&self, prefix: &str, path: &Path) -> Result<(), ClassifierError> {
         let unwritable =
-            |cause: String| ClassifierError::Unwritable { path: path.parent().unwrap_or(path).into(), cause };
+            |cause: Cause| ClassifierError::Unwritable { path: path.parent().unwrap_or(path).into(), cause };
         let mut bytes: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
         for parameter in &self.all {
             let name = if is_of_head(&parameter.name) {
@@ -139,13 +140,13 @@ impl Parameters {
         let mut views = Vec::with_capacity(bytes.len());
         for (name, (shape, raw)) in &bytes {
             let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), raw)
-                .map_err(|e| unwritable(e.to_string()))?;
+                .map_err(|e| unwritable(e.into()))?;
             views.push((name.clone(), view));
         }
         // transformers refuses a file that does not say so.
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let file = safetensors::serialize(views, Some(metadata)).map_err(|e| unwritable(e.to_string()))?;
-        std::fs::write(path, file).map_err(|e| unwritable(e.to_string()))
+        let file = safetensors::serialize(views, Some(metadata)).map_err(|e| unwritable(e.into()))?;
+        std::fs::write(path, file).map_err(|e| unwritable(e.into()))
     }
 }
 
@@ -168,13 +169,13 @@ pub(in crate::classifier) struct Tensors {
 }
 
 /// Reads `model.safetensors`, or else `pytorch_model.bin`.
-pub(in crate::classifier) fn read(folder: &Path, architecture: &Architecture) -> Result<Tensors, String> {
+pub(in crate::classifier) fn read(folder: &Path, architecture: &Architecture) -> Result<Tensors, Cause> {
     let named: Vec<(String, Tensor)> = if folder.join("model.safetensors").is_file() {
         let tensors = candle_core::safetensors::load(folder.join("model.safetensors"), &Device::Cpu);
-        tensors.map_err(|e| format!("model.safetensors: {e}"))?.into_iter().collect()
+        tensors.map_err(|e| InFile::cause("model.safetensors", e))?.into_iter().collect()
     } else if folder.join("pytorch_model.bin").is_file() {
         candle_core::pickle::read_all(folder.join("pytorch_model.bin"))
-            .map_err(|e| format!("pytorch_model.bin: {e}"))?
+            .map_err(|e| InFile::cause("pytorch_model.bin", e))?
     } else if folder.join("model.safetensors.index.json").is_file() {
         return Err("its weights are cut into several files; save the model with one".into());
     } else {
@@ -209,15 +210,15 @@ pub(in crate::classifier) fn read(folder: &Path, architecture: &Architecture) ->
 
 impl Tensors {
     /// The encoder's parameters, all there and all of the right shape.
-    pub fn take_encoder(&mut self, architecture: &Architecture) -> Result<Parameters, String> {
+    pub fn take_encoder(&mut self, architecture: &Architecture) -> Result<Parameters, Cause> {
         let mut parameters = Parameters::default();
         for (name, shape) in architecture.tensors() {
             match self.encoder.remove(&name) {
                 Some((found, values)) if found == shape => parameters.push(name, shape, values),
                 Some((found, _)) => {
-                    return Err(format!("its tensor `{name}` is {found:?} and config.json says {shape:?}"));
+                    return Err(format!("its tensor `{name}` is {found:?} and config.json says {shape:?}").into());
                 }
-                None => return Err(format!("it lacks the tensor `{name}`")),
+                None => return Err(format!("it lacks the tensor `{name}`").into()),
             }
         }
         Ok(parameters)

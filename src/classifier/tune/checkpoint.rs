@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Keep;
 use super::adamw::AdamW;
+use crate::classifier::Cause;
 use crate::classifier::artifact::make_private_folder;
 use crate::classifier::encoder::Parameters;
 use crate::classifier::{ClassifierError, Epoch};
@@ -41,17 +42,14 @@ const KINDS: [&str; 4] = ["value", "first", "second", "best"];
 
 impl State {
     pub fn save(&self, keep: &Keep<'_>, parameters: &Parameters, optimiser: &AdamW) -> Result<(), ClassifierError> {
-        let unwritable = |cause: &dyn std::fmt::Display| ClassifierError::Unwritable {
-            path: keep.file.into(),
-            cause: cause.to_string(),
-        };
+        let unwritable = |cause: Cause| ClassifierError::Unwritable { path: keep.file.into(), cause };
         let header = Header {
             fingerprint: keep.fingerprint.clone(),
             step: optimiser.step,
             untouched: optimiser.untouched,
             state: self.clone(),
         };
-        let header = serde_json::to_string(&header).map_err(|e| unwritable(&e))?;
+        let header = serde_json::to_string(&header).map_err(|e| unwritable(e.into()))?;
         let mut bytes: Vec<(String, Vec<u8>)> = Vec::new();
         for (i, parameter) in parameters.all().iter().enumerate() {
             let best = self.best_values.as_ref().map(|all| &all[i]);
@@ -67,16 +65,16 @@ impl State {
         let mut views = Vec::with_capacity(bytes.len());
         for (name, raw) in &bytes {
             let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![raw.len() / 4], raw)
-                .map_err(|e| unwritable(&e))?;
+                .map_err(|e| unwritable(e.into()))?;
             views.push((name.clone(), view));
         }
         let metadata = HashMap::from([("state".to_owned(), header)]);
-        let file = safetensors::serialize(views, Some(metadata)).map_err(|e| unwritable(&e))?;
+        let file = safetensors::serialize(views, Some(metadata)).map_err(|e| unwritable(e.into()))?;
         let parent = keep.file.parent().unwrap_or(keep.file);
-        make_private_folder(parent).map_err(|e| unwritable(&e))?;
-        let mut staged = tempfile::NamedTempFile::new_in(parent).map_err(|e| unwritable(&e))?;
-        std::io::Write::write_all(&mut staged, &file).map_err(|e| unwritable(&e))?;
-        staged.persist(keep.file).map_err(|e| unwritable(&e.error))?;
+        make_private_folder(parent).map_err(|e| unwritable(e.into()))?;
+        let mut staged = tempfile::NamedTempFile::new_in(parent).map_err(|e| unwritable(e.into()))?;
+        std::io::Write::write_all(&mut staged, &file).map_err(|e| unwritable(e.into()))?;
+        staged.persist(keep.file).map_err(|e| unwritable(e.error.into()))?;
         Ok(())
     }
 

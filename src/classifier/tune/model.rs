@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use super::read;
+use crate::classifier::Cause;
 use crate::classifier::artifact::{self, Description, Kind};
 use crate::classifier::encoder::{Encoder, Network, Parameters, Pass};
 use crate::classifier::{Classifier, ClassifierError, Mode, targets};
@@ -59,7 +60,7 @@ impl TunedModel {
 
     /// The model that a folder and its description make.
     pub(in crate::classifier) fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
-        let fail = |detail: String| ClassifierError::Unreadable { path: folder.into(), detail };
+        let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
         // Its hash first: the tensors are read by the encoder.
         artifact::weights(folder, &description)?;
         let most = description.details["max_tokens"].as_u64().unwrap_or(512) as usize;
@@ -72,7 +73,7 @@ impl TunedModel {
         let mut parameters = encoder.parameters().clone();
         let outputs = description.outputs.len();
         if parameters.restore_head(&shape, outputs, encoder.found()).is_none() {
-            return Err(fail(format!("its weights have no classifier for {outputs} outputs")));
+            return Err(fail(format!("its weights have no classifier for {outputs} outputs").into()));
         }
         let pass = Pass::best(&shape, &parameters, encoder.threads());
         Ok(Self {
@@ -103,9 +104,9 @@ impl TunedModel {
     }
 
     /// `config.json` as transformers wants it of a classifier.
-    fn config(&self) -> Result<Value, String> {
-        let text = std::fs::read_to_string(self.encoder.folder().join("config.json")).map_err(|e| e.to_string())?;
-        let mut config: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+    fn config(&self) -> Result<Value, Cause> {
+        let text = std::fs::read_to_string(self.encoder.folder().join("config.json"))?;
+        let mut config: Value = serde_json::from_str(&text)?;
         let names = || self.outputs.iter().enumerate();
         let by_id: serde_json::Map<String, Value> = names().map(|(i, name)| (i.to_string(), json!(name))).collect();
         let by_label: serde_json::Map<String, Value> = names().map(|(i, name)| (name.clone(), json!(i))).collect();
@@ -125,10 +126,10 @@ impl TunedModel {
     }
 
     /// `tokenizer_config.json` whose longest text is that of training.
-    fn tokenizer_config(&self) -> Result<Value, String> {
+    fn tokenizer_config(&self) -> Result<Value, Cause> {
         let path = self.encoder.folder().join("tokenizer_config.json");
-        let text = if path.is_file() { std::fs::read_to_string(path).map_err(|e| e.to_string())? } else { "{}".into() };
-        let mut config: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+        let text = if path.is_file() { std::fs::read_to_string(path)? } else { "{}".into() };
+        let mut config: Value = serde_json::from_str(&text)?;
         if let Some(config) = config.as_object_mut() {
             config.remove("name_or_path");
             config.entry("tokenizer_class").or_insert_with(|| json!("PreTrainedTokenizerFast"));
@@ -138,9 +139,9 @@ impl TunedModel {
     }
 
     /// `tokenizer.json` that cuts texts as training did, and does not pad each one to a fixed length.
-    fn tokenizer(&self) -> Result<Value, String> {
-        let text = std::fs::read_to_string(self.encoder.folder().join("tokenizer.json")).map_err(|e| e.to_string())?;
-        let mut tokenizer: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+    fn tokenizer(&self) -> Result<Value, Cause> {
+        let text = std::fs::read_to_string(self.encoder.folder().join("tokenizer.json"))?;
+        let mut tokenizer: Value = serde_json::from_str(&text)?;
         tokenizer["padding"] = Value::Null;
         tokenizer["truncation"] = json!({
             "direction": "Right", "max_length": self.encoder.most(), "strategy": "LongestFirst", "stride": 0,
@@ -167,7 +168,7 @@ impl Classifier for TunedModel {
     }
 
     fn save(&self, folder: &Path, card: &Value) -> Result<String, ClassifierError> {
-        let unwritable = |cause: String| ClassifierError::Unwritable { path: folder.into(), cause };
+        let unwritable = |cause: Cause| ClassifierError::Unwritable { path: folder.into(), cause };
         let mut description =
             Description::new(Kind::Tuned, &self.outputs, self.mode, card).calibrated(1.0, &self.thresholds);
         description.details = json!({
@@ -179,11 +180,11 @@ impl Classifier for TunedModel {
         let of_tokenizer = self.tokenizer_config().map_err(unwritable)?;
         artifact::save(folder, description, |_, weights| {
             let beside = weights.parent().unwrap_or(weights);
-            let io = |e: std::io::Error| unwritable(e.to_string());
+            let io = |e: std::io::Error| unwritable(e.into());
             for (name, value) in
                 [("config.json", &config), ("tokenizer.json", &tokenizer), ("tokenizer_config.json", &of_tokenizer)]
             {
-                let text = serde_json::to_string_pretty(value).map_err(|e| unwritable(e.to_string()))?;
+                let text = serde_json::to_string_pretty(value).map_err(|e| unwritable(e.into()))?;
                 std::fs::write(beside.join(name), text + "\n").map_err(io)?;
             }
             for name in COPIED {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::classifier::{Classifier as _, load};
+use crate::domain::text::with_causes;
 
 fn data(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
@@ -175,7 +176,7 @@ fn a_vote_is_the_mean_of_its_parts_and_comes_back_from_disk() {
         // A part that was exchanged is noticed.
         std::fs::remove_dir_all(path.join("part-0")).unwrap();
         fit(&parts()[1]).save(&path.join("part-0"), &Value::Null).unwrap();
-        assert!(load(&path).err().unwrap().to_string().contains("not the model that voted"));
+        assert!(with_causes(&load(&path).err().unwrap()).contains("not the model that voted"));
         std::fs::remove_dir_all(&path).unwrap();
     }
 }
@@ -229,7 +230,7 @@ fn stopping_keeps_the_best_and_the_model_comes_back_from_disk() {
         let encoder = Encoder::open(&path, 64, 1).unwrap();
         assert!(encoder.parameters().all().iter().zip(stopped.parameters().all()).all(|(a, b)| a.value == b.value));
         std::fs::write(path.join("model.safetensors"), b"other").unwrap();
-        assert!(load(&path).err().unwrap().to_string().contains("not the file that model.json describes"));
+        assert!(with_causes(&load(&path).err().unwrap()).contains("not the file that model.json describes"));
     }
 }
 

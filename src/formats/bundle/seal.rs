@@ -8,7 +8,7 @@ use age::secrecy::SecretString;
 use age::stream::StreamWriter;
 use age::{DecryptError, Decryptor, Encryptor, IdentityFile, scrypt, x25519};
 
-use crate::formats::{FormatError, read_text};
+use crate::formats::{FormatError, Needs, read_text};
 
 /// What an age file begins with, and what its text form does.
 const AGE: &[u8] = b"age-encryption.org/v1";
@@ -26,9 +26,7 @@ impl Secret {
     pub fn from_env(variable: &str) -> Result<Self, FormatError> {
         match std::env::var(variable) {
             Ok(value) if !value.is_empty() => Ok(Self { value, variable: variable.into() }),
-            _ => Err(FormatError::Key(format!(
-                "the environment has no {variable}; passwords are never kept in files or on the command line: set it with `export {variable}=...`"
-            ))),
+            _ => Err(FormatError::key(format!("the environment has no {variable}"), Needs::Variable(variable.into()))),
         }
     }
 
@@ -73,22 +71,24 @@ impl Seal {
             match word.parse() {
                 Ok(recipient) => all.push(recipient),
                 Err(_) if word.starts_with("AGE-SECRET-KEY-") => {
-                    return Err(FormatError::Key(
-                        "that is a secret key, and it is now in your shell's history: make another with `age-keygen`; --to takes the public key, age1...".into(),
+                    return Err(FormatError::key(
+                        "that is a secret key, and it is now in your shell's history",
+                        Needs::PublicKey,
                     ));
                 }
                 Err(_) if word.starts_with("age1") => {
-                    return Err(FormatError::Key(format!(
-                        "`{word}` is no public key of age: one of its letters is wrong"
-                    )));
+                    return Err(FormatError::key(
+                        format!("`{word}` is no public key of age: one of its letters is wrong"),
+                        Needs::Nothing,
+                    ));
                 }
                 Err(_) => all.extend(recipients_of(Path::new(word))?),
             }
         }
         match passphrase {
-            Some(_) if !all.is_empty() => Err(FormatError::Key(
-                "a bundle is for recipients or has a passphrase, not both; leave out --to or --passphrase-env".into(),
-            )),
+            Some(_) if !all.is_empty() => {
+                Err(FormatError::key("a bundle is for recipients or has a passphrase, not both", Needs::OneOfBoth))
+            }
             Some(passphrase) => Ok(Self::Passphrase(passphrase)),
             None if all.is_empty() => Ok(Self::Open),
             None => Ok(Self::To(all)),
@@ -124,7 +124,7 @@ fn recipients_of(path: &Path) -> Result<Vec<x25519::Recipient>, FormatError> {
         all.push(line.parse().map_err(|_| wrong())?);
     }
     if all.is_empty() {
-        return Err(FormatError::Key(format!("{} has no public key of age (age1...)", path.display())));
+        return Err(FormatError::key(format!("{} has no public key of age (age1...)", path.display()), Needs::Nothing));
     }
     Ok(all)
 }
@@ -183,10 +183,13 @@ impl Keys {
             match found {
                 Some(found) if !found.is_empty() => identities.extend(found),
                 _ => {
-                    return Err(FormatError::Key(format!(
-                        "{} is no identity file of age: lines of AGE-SECRET-KEY-1..., as `age-keygen` writes them, without a passphrase",
-                        path.display()
-                    )));
+                    return Err(FormatError::key(
+                        format!(
+                            "{} is no identity file of age: lines of AGE-SECRET-KEY-1..., as `age-keygen` writes them, without a passphrase",
+                            path.display()
+                        ),
+                        Needs::Nothing,
+                    ));
                 }
             }
         }
@@ -208,12 +211,12 @@ impl Keys {
         if !start.starts_with(AGE) {
             return Ok(Box::new(file));
         }
-        let closed = |why: String| FormatError::Key(format!("{} stays closed: {why}", path.display()));
+        let closed = |why: &str, needs| FormatError::key(format!("{} stays closed: {why}", path.display()), needs);
         if self.identities.is_empty() && self.passphrase.is_none() {
-            return Err(closed("it is encrypted; pass --identity FILE, or --passphrase-env VARIABLE".into()));
+            return Err(closed("it is encrypted", Needs::IdentityOrPassphrase));
         }
         let refused = |error: DecryptError| {
-            closed(match error {
+            let why = match error {
                 DecryptError::NoMatchingKeys | DecryptError::KeyDecryptionFailed => self.no_match(),
                 DecryptError::DecryptionFailed if self.passphrase.is_some() => self.no_match(),
                 DecryptError::ExcessiveWork { .. } => {
@@ -222,14 +225,15 @@ impl Keys {
                 DecryptError::UnknownFormat => "a newer age wrote it".into(),
                 DecryptError::Io(error) => format!("reading stops ({error}); fetch it again"),
                 _ => "it is torn or was changed; fetch it again".into(),
-            })
+            };
+            closed(&why, Needs::Nothing)
         };
         let decryptor = Decryptor::new_buffered(file).map_err(refused)?;
         if decryptor.is_scrypt() && self.passphrase.is_none() {
-            return Err(closed("it is encrypted with a passphrase; pass --passphrase-env VARIABLE".into()));
+            return Err(closed("it is encrypted with a passphrase", Needs::Passphrase));
         }
         if !decryptor.is_scrypt() && self.identities.is_empty() {
-            return Err(closed("it is encrypted to a recipient; pass --identity FILE".into()));
+            return Err(closed("it is encrypted to a recipient", Needs::Identity));
         }
         let word =
             self.passphrase.as_ref().map(|secret| scrypt::Identity::new(SecretString::from(secret.value.clone())));

@@ -10,7 +10,7 @@ use minisign::{PublicKey, SecretKey, SecretKeyBox, SignatureBox};
 use super::Bundle;
 use super::seal::Secret;
 use crate::domain::label::Timestamp;
-use crate::formats::{FormatError, create_private, read_text};
+use crate::formats::{FormatError, Needs, create_private, read_text};
 
 /// Letters of a signature of 64 bytes: minisign's reader takes shorter ones, and its arithmetic does not.
 const SIGNATURE_LETTERS: usize = 88;
@@ -34,10 +34,10 @@ impl Signer {
         let open = SecretKeyBox::from(text.clone()).into_unencrypted_secret_key();
         let key = match (open, password) {
             (Ok(key), _) => Ok(key),
-            (Err(_), None) => Err(format!(
-                "{} is no minisign secret key that is open; if it has a password, pass --sign-password-env VARIABLE",
-                path.display()
-            )),
+            (Err(_), None) => {
+                let said = format!("{} is no minisign secret key that is open", path.display());
+                Err(FormatError::key(said, Needs::SignPassword))
+            }
             (Err(_), Some(password)) => SecretKeyBox::from(text)
                 .into_secret_key(Some(password.value().to_owned()))
                 .map_err(|error| match error.kind() {
@@ -45,9 +45,10 @@ impl Signer {
                         format!("the password in {} does not open {}", password.variable(), path.display())
                     }
                     _ => format!("{} is no minisign secret key", path.display()),
-                }),
+                })
+                .map_err(|said| FormatError::key(said, Needs::Nothing)),
         };
-        key.map(Self).map_err(FormatError::Key)
+        key.map(Self)
     }
 
     /// Signs a file, under the name that it will have, and writes the signature beside that. Gives the key's id.
@@ -67,7 +68,8 @@ impl Signer {
 /// A public key, from its text (`RW...`) or from a file.
 pub fn public_key(word: &str) -> Result<PublicKey, FormatError> {
     let no_key = || {
-        FormatError::Key(format!("`{word}` is neither a minisign public key (RW..., 56 letters) nor a file with one"))
+        let said = format!("`{word}` is neither a minisign public key (RW..., 56 letters) nor a file with one");
+        FormatError::key(said, Needs::Nothing)
     };
     let parse = |text: &str| PublicKey::from_base64(text.trim()).ok();
     if let Some(key) = parse(word) {
@@ -85,14 +87,13 @@ pub fn public_key(word: &str) -> Result<PublicKey, FormatError> {
 pub fn verify(bundle: &Bundle, keys: &[PublicKey]) -> Result<String, FormatError> {
     let path = beside(bundle.path());
     if !path.is_file() {
-        return Err(FormatError::Key(format!(
-            "{} is not signed: there is no {}; nothing was taken in - ask the sender for it",
-            bundle.path().display(),
-            path.display()
-        )));
+        let said =
+            format!("{} is not signed: there is no {}; nothing was taken in", bundle.path().display(), path.display());
+        return Err(FormatError::key(said, Needs::Signature));
     }
     let refused = |why: &str| {
-        FormatError::Key(format!("{}: {why}; nothing of {} was taken in", path.display(), bundle.path().display()))
+        let said = format!("{}: {why}; nothing of {} was taken in", path.display(), bundle.path().display());
+        FormatError::key(said, Needs::Nothing)
     };
     let text = read_text(&path)?;
     let whole = text.lines().nth(3).is_some_and(|letters| letters.trim().len() == SIGNATURE_LETTERS);

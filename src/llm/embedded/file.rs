@@ -1,9 +1,11 @@
 //! Opening a GGUF file: metadata with a clear word for what is missing, tensors, and the file's hash.
 
+use std::error::Error;
 use std::fs;
 use std::io::{BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::Device;
 use candle_core::quantized::gguf_file::{Content, Value};
@@ -34,19 +36,19 @@ pub(super) fn whole(value: &Value) -> Option<usize> {
 impl GgufFile {
     /// Opens it and reads its head.
     pub(super) fn open(path: &Path) -> Result<Self, LlmError> {
-        let wrong = |what: String| LlmError::File { path: path.into(), what };
-        let file = fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
+        let wrong = |cause: Box<dyn Error + Send + Sync>| LlmError::File { path: path.into(), cause: cause.into() };
+        let file = fs::File::open(path).map_err(|error| wrong(error.into()))?;
         let mut reader = BufReader::with_capacity(1 << 20, file);
         // A damaged head can make the reader overflow or divide by zero.
         let content = catch_unwind(AssertUnwindSafe(|| Content::read(&mut reader)))
             .map_err(|_| wrong("the head of this GGUF file is damaged; fetch the file again".into()))?
-            .map_err(|error| wrong(format!("no GGUF file, or a damaged one ({error}); fetch the file again")))?;
+            .map_err(|error| wrong(format!("no GGUF file, or a damaged one ({error}); fetch the file again").into()))?;
         Ok(Self { path: path.into(), reader, content })
     }
 
     /// An error about this file.
     pub(super) fn wrong(&self, what: impl std::fmt::Display) -> LlmError {
-        LlmError::File { path: self.path.clone(), what: what.to_string() }
+        LlmError::File { path: self.path.clone(), cause: Box::<dyn Error + Send + Sync>::from(what.to_string()).into() }
     }
 
     fn value(&self, key: &str) -> Option<&Value> {
@@ -135,7 +137,7 @@ impl GgufFile {
 
 /// The SHA-256 of a file, in hexadecimal digits.
 pub(super) fn hash(path: &Path) -> Result<String, LlmError> {
-    let wrong = |error: std::io::Error| LlmError::File { path: path.into(), what: error.to_string() };
+    let wrong = |error: std::io::Error| LlmError::File { path: path.into(), cause: Arc::new(error) };
     let mut file = fs::File::open(path).map_err(wrong)?;
     let mut sum = Sha256::new();
     let mut buffer = vec![0; 1 << 20];

@@ -13,6 +13,7 @@ use super::engine::Engine;
 use super::template::Origin;
 use super::tokenizer::Part;
 use super::*;
+use crate::domain::text::with_causes;
 use crate::llm::{AnswerFormat, ChatMessage, DecodingParams, Field, FieldKind, Role};
 
 const CHAT: &str = "{%- for message in messages %}{{- '<|im_start|>' + message['role'] + '\n' + \
@@ -337,12 +338,12 @@ fn templates_come_from_the_file_or_the_vocabulary() {
     assert_eq!(String::from_utf8(bytes).unwrap(), "USER\nBe good.\n\nHello\nmodel\n");
     assert_eq!(run, "model\n");
     let broken = make("qwen2", Some("{% for %}"));
-    assert!(Embedded::load(&broken.path, settings()).is_err_and(|e| e.to_string().contains("chat template")));
+    assert!(Embedded::load(&broken.path, settings()).is_err_and(|e| with_causes(&e).contains("chat template")));
 }
 
 #[test]
 fn what_cannot_be_run_is_said() {
-    let fails = |path: &Path| Embedded::load(path, settings()).err().unwrap().to_string();
+    let fails = |path: &Path| with_causes(&Embedded::load(path, settings()).err().unwrap());
     let made = make("mamba", Some(CHAT));
     assert!(fails(&made.path).contains("llama, qwen2, qwen3 and gemma3"), "{}", fails(&made.path));
     let made = make("qwen2", Some(CHAT));
@@ -443,7 +444,7 @@ fn free_text_follows_its_seed_and_its_limits() {
         sampling: DecodingParams::greedy(20),
         logprobs: false,
     };
-    assert_eq!(engine.write(&request, &|| true), Err(LlmError::Stopped));
+    assert!(matches!(engine.write(&request, &|| true), Err(LlmError::Stopped)));
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl ExperimentState {
                 let cells = format!("{} of {} cells", report.finished, report.planned);
                 self.report = Some(Box::new(report));
                 match stopped {
-                    true => (format!("stopped with {cells}; starting it again goes on"), StyleRole::Warn),
+                    true => (format!("stopped with {cells}; start it again to resume"), StyleRole::Warn),
                     false => (format!("the experiment is done: {cells}"), StyleRole::Good),
                 }
             }

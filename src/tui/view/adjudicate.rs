@@ -28,7 +28,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewS
         } else if state.query.is_empty() {
             format!("nothing is {}; {} settled so far", waiting(state), state.decided)
         } else {
-            format!("nothing passes `{}`; {} clears it", visible(&state.query).text, shared.keymap.key(Action::Close))
+            format!(
+                "no sentence matches `{}`; {} clears it",
+                visible(&state.query).text,
+                shared.keymap.key(Action::Close)
+            )
         };
         let mut lines = vec![Line::default(), Line::raw(format!("  {said}"))];
         lines.extend(state.held.map(|why| Line::raw(format!("  {why}"))));
@@ -133,7 +137,7 @@ fn disputed(app: &App, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
         }
     }
     if lines.is_empty() {
-        lines.push(Line::raw(fit(" nobody has given a label", width)));
+        lines.push(Line::raw(fit(" nobody has labelled it yet", width)));
     }
     lines
 }

@@ -55,7 +55,7 @@ fn jobs(app: &App, width: usize) -> Vec<Line<'static>> {
             Some(Job { ended: Some((_, true)), .. }) => "ended".to_owned(),
             Some(Job { ended: Some((_, false)), .. }) => "failed".to_owned(),
             Some(Job { paused: true, .. }) => "paused".to_owned(),
-            Some(_) => "under way".to_owned(),
+            Some(_) => "running".to_owned(),
         };
         let meaning = if chosen { StyleRole::Selected } else { StyleRole::Text };
         lines.push(Line::from(vec![
@@ -123,7 +123,7 @@ fn runs(app: &App, width: usize) -> Vec<Line<'static>> {
         };
         let failed = number("failed").filter(|n| *n > 0).map_or_else(String::new, |n| format!(", {n} failed"));
         let outcome = match run.outcome {
-            Outcome::Running => "under way or broken off",
+            Outcome::Running => "running, or interrupted",
             Outcome::Finished => "finished",
             Outcome::Stopped => "stopped",
             Outcome::Failed => "failed",

@@ -1,4 +1,4 @@
-//! Metrics: scores by category with intervals, and the confusion matrix; or experts beside each other.
+//! Metrics: scores by category with intervals, and the confusion matrix; or agreement between experts.
 
 mod experts;
 
@@ -106,7 +106,7 @@ fn interval(estimate: &Estimate) -> String {
 fn draw_matrix(frame: &mut Frame<'_>, area: Rect, app: &App, scored: &Scored) {
     let shared = &app.shared;
     let theme = &shared.theme;
-    let block = pane(shared, "gold down, proposed across");
+    let block = pane(shared, "rows: gold, columns: proposed");
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let confusion = &scored.confusion;

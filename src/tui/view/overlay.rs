@@ -72,8 +72,8 @@ fn name(prompt: &Prompt) -> &'static str {
         Prompt::Search => "search: words and conditions, Enter searches",
         Prompt::Comment => "comment, Enter saves",
         Prompt::Edit => "reword, Enter saves and accepts",
-        Prompt::Reason(_) => "why, in a few words; Enter settles, Esc does not",
-        Prompt::Example(..) => "in your own words, without who it is; Enter adds it to the guideline",
+        Prompt::Reason(_) => "why, in a few words; Enter settles, Esc cancels",
+        Prompt::Example(..) => "in your own words, nothing that identifies the patient; Enter adds it to the guideline",
         Prompt::Palette => "find an action, Enter does it",
     }
 }

@@ -47,11 +47,16 @@ fn empty(state: &ReviewState, shared: &Shared) -> Vec<Line<'static>> {
         (_, false, _) if state.held.is_some() => {
             format!("nothing to list: {}; {} shows all sentences", state.held.unwrap_or_default(), key(Action::Close))
         }
-        (_, false, _) => format!("nothing passes `{}`; {} clears it", visible(&state.query).text, key(Action::Close)),
-        (_, _, Origin::Real) if state.all.assigned.is_some() => {
-            format!("nothing is given to {} yet; leave and run `goldsmith assign`", visible(&shared.annotator.0).text)
+        (_, false, _) => {
+            format!("no sentence matches `{}`; {} clears it", visible(&state.query).text, key(Action::Close))
         }
-        (_, _, Origin::Real) => "no sentences yet; leave and run `goldsmith import NOTES`".to_owned(),
+        (_, _, Origin::Real) if state.all.assigned.is_some() => {
+            format!(
+                "no sentences are assigned to {} yet; quit and run `goldsmith assign`",
+                visible(&shared.annotator.0).text
+            )
+        }
+        (_, _, Origin::Real) => "no sentences yet; quit and run `goldsmith import NOTES`".to_owned(),
         (_, _, Origin::Synthetic) => "no synthetic sentences yet".to_owned(),
     };
     vec![Line::default(), Line::raw(format!("  {text}"))]
@@ -217,7 +222,8 @@ pub(super) fn labelled(
     ])
 }
 
-/// Why the sentence is here, and why it is queued for a second look; in a blind project, before the decision, only that it is.
+/// Why the sentence is here, and why it is queued for a second opinion; in a blind
+/// project, before the decision, only that it is.
 fn doubt_lines(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
     let style = shared.theme.style(StyleRole::Warn);
     let why = item.why.as_ref().filter(|_| item.stand().label.is_none());
@@ -227,7 +233,7 @@ fn doubt_lines(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'st
         return lines;
     }
     let Some(doubt) = &item.doubt else {
-        lines.push(Line::styled(" queued for a second look", style));
+        lines.push(Line::styled(" queued for a second opinion", style));
         return lines;
     };
     let said = format!(

@@ -41,7 +41,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
         frame.render_widget(block, right);
         frame.render_widget(Paragraph::new(runs(app, inner)), inner);
     }
-    let block = pane(shared, if compared.is_some() { "two runs side by side" } else { "this run" });
+    let block = pane(shared, if compared.is_some() { "two runs compared" } else { "this run" });
     let inner = block.inner(left);
     frame.render_widget(block, left);
     let width = usize::from(inner.width);
@@ -59,7 +59,7 @@ fn run_lines(app: &App, width: usize) -> Vec<Line<'static>> {
         let key = |action| app.shared.keymap.key(action);
         let gold = counted(app.board.gold.settled, "gold sentence");
         lines.push(plain(format!(" {} trains on {gold}", key(Action::Start))));
-        lines.push(plain(format!(" {} marks a run; two stand side by side", key(Action::Accept))));
+        lines.push(plain(format!(" {} marks a run; mark two to compare them", key(Action::Accept))));
     }
     // How it ended stands first: on a small screen the last lines are out of sight.
     if let Some((ended, well)) = &live.ended {
@@ -206,7 +206,7 @@ fn compared_lines(app: &App, sides: &[Side; 2], width: usize) -> Vec<Line<'stati
         lines.push(line(text, StyleRole::Text));
     }
     if sides[0].scored_on != sides[1].scored_on {
-        lines.push(line(" not scored on the same sentences: no fair comparison".into(), StyleRole::Warn));
+        lines.push(line(" scored on different sentences: not a fair comparison".into(), StyleRole::Warn));
     }
     let name_width = width.saturating_sub(46).clamp(8, 30);
     let head = format!(" {:<name_width$}  {:>5} {:<9} {:>5} {:<9} {:>6}", "F1", "A", "95 %", "B", "95 %", "B - A");
@@ -273,10 +273,7 @@ pub(super) fn setup_lines(app: &App) -> Vec<Line<'static>> {
     });
     let mut lines: Vec<Line<'static>> = lines.collect();
     lines.push(Line::default());
-    lines.push(Line::styled(
-        "  scored on the gold of test patients alone, whatever it learns from",
-        theme.style(StyleRole::Dim),
-    ));
+    lines.push(Line::styled("  always scored on the gold of test patients only", theme.style(StyleRole::Dim)));
     lines
 }
 
@@ -287,7 +284,7 @@ fn of_method(method: Method, encoder: &str) -> (String, String) {
     };
     match method {
         Method::Ngram => ("n-grams".to_owned(), "seconds, on any processor, no encoder".to_owned()),
-        Method::Frozen => ("frozen".to_owned(), format!("a head on an encoder, {with}")),
+        Method::Frozen => ("frozen".to_owned(), format!("a classification head on an encoder, {with}")),
         Method::Finetune => ("fine-tune".to_owned(), format!("the whole encoder, {with}")),
         Method::Vote => ("vote".to_owned(), format!("the three together, {with}")),
     }
@@ -298,7 +295,7 @@ fn of_tier(app: &App, tier: Tier) -> String {
         Tier::Gold => format!("experts' labels on real sentences: {} settled", app.board.gold.settled),
         Tier::Silver => match &app.board.silver {
             Some((_, model)) => format!("a language model's labels: {}", visible(model).text),
-            None => "a language model's labels; there are none to score yet".to_owned(),
+            None => "a language model's labels; there are none yet".to_owned(),
         },
         Tier::Bronze => {
             let written: usize = app.board.bronze.iter().sum();

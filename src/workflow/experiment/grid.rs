@@ -129,7 +129,7 @@ impl<'a> Grid<'a> {
             return Ok(());
         }
         let names: Vec<&str> = shared.into_iter().collect();
-        let said = format!("patients both train and are held out: {}", names.join(", "));
+        let said = format!("patients are in both training and test: {}", names.join(", "));
         Err(Refusal::new(RefusalKind::Protected, said).into())
     }
 

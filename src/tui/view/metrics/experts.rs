@@ -17,7 +17,7 @@ use crate::workflow::agreement::Report;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let Some(report) = app.board.experts.as_deref() else {
-        let text = "  agreement needs the labels of two experts; import another's with --annotator";
+        let text = "  agreement needs labels from two experts; import another's with --annotator";
         return frame.render_widget(Paragraph::new(vec![Line::default(), Line::raw(text)]), area);
     };
     let [left, right] = Layout::horizontal([Constraint::Percentage(50), Constraint::Min(10)]).spacing(1).areas(area);
@@ -66,12 +66,12 @@ fn draw_overall(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
     let shared = &app.shared;
     let theme = &shared.theme;
     let agreement = &report.agreement;
-    let block = pane(shared, "experts beside each other");
+    let block = pane(shared, "agreement between experts");
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let width = usize::from(inner.width);
     let of = format!(" {} of {}", counted(agreement.items, "sentence"), counted(agreement.patients, "patient"));
-    let by = format!(" rated by two or more, {} by one", agreement.alone);
+    let by = format!(" labelled by two or more, {} by one", agreement.alone);
     let dim = |text: &str| Line::styled(fit(text, width), theme.style(StyleRole::Dim));
     let mut lines = vec![dim(&of), dim(&by)];
     let name_width = width.saturating_sub(20).clamp(14, 22);
@@ -94,7 +94,10 @@ fn draw_overall(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
     let height = usize::from(inner.height);
     let room = height.saturating_sub(lines.len() + said.len() + 1);
     if agreement.pairs.len() > 1 && room > 1 {
-        lines.push(Line::styled(fit(" kappa of two, and what both rated", width), theme.style(StyleRole::Title)));
+        lines.push(Line::styled(
+            fit(" kappa of each pair, and sentences both labelled", width),
+            theme.style(StyleRole::Title),
+        ));
         let shown = if agreement.pairs.len() < room { agreement.pairs.len() } else { room.saturating_sub(2) };
         let name_width = width.saturating_sub(28).clamp(12, 40);
         for pair in agreement.pairs.iter().take(shown) {
@@ -160,12 +163,12 @@ fn draw_classes(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
 fn draw_confused(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
     let shared = &app.shared;
     let theme = &shared.theme;
-    let block = pane(shared, "one for the other");
+    let block = pane(shared, "confused with each other");
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let width = usize::from(inner.width);
     if report.confused.is_empty() {
-        let none = Line::styled(fit(" they never differ", width), theme.style(StyleRole::Dim));
+        let none = Line::styled(fit(" no disagreements", width), theme.style(StyleRole::Dim));
         return frame.render_widget(Paragraph::new(none), inner);
     }
     let height = usize::from(inner.height).max(1);

@@ -39,7 +39,7 @@ fn head(app: &App, width: usize) -> Vec<Line<'static>> {
         let text = match (&state.ended, state.running) {
             (Some((ended, _)), _) => visible(ended).text,
             (_, true) => "planning ...".to_owned(),
-            (_, false) => format!("reading what is done; {key} starts the experiment"),
+            (_, false) => format!("reading the results so far; {key} starts the experiment"),
         };
         return vec![line(format!(" {text}"), StyleRole::Text)];
     };
@@ -54,7 +54,7 @@ fn head(app: &App, width: usize) -> Vec<Line<'static>> {
         lines.push(line(format!(" {}", visible(ended).text), *meaning));
     } else if !state.running && report.finished < report.planned {
         let key = app.shared.keymap.key(Action::Start);
-        lines.push(line(format!(" {key} starts it, or goes on with the rest"), StyleRole::Dim));
+        lines.push(line(format!(" {key} starts or resumes it"), StyleRole::Dim));
     }
     for warning in report.warnings.iter().take(3) {
         let wrapped = styled_lines(&visible(warning).text, width.saturating_sub(3), theme.style(StyleRole::Warn), &[]);

@@ -1,0 +1,94 @@
+//! What to try next after an error of the rooms below, which know of no verbs and no options.
+
+use super::WorkflowError;
+use crate::classifier::ClassifierError;
+use crate::formats::{FormatError, Needs};
+use crate::store::StoreError;
+
+/// The hints of an error, the likeliest first.
+pub(super) fn of(error: &WorkflowError) -> Vec<String> {
+    let hints: &[&str] = match error {
+        WorkflowError::Refused(refusal) => return refusal.hints.clone(),
+        WorkflowError::NoProject(_) => &["`goldsmith init` makes a project, `goldsmith demo` shows one"],
+        WorkflowError::Record { .. } => {
+            &["fix the line and run the same command again", "pass --on-error skip to leave it out"]
+        }
+        WorkflowError::Stopped => &["run the same command again to resume"],
+        WorkflowError::Format(error) => return of_format(error),
+        WorkflowError::Store(error) => of_store(error),
+        WorkflowError::Classifier(error) => of_classifier(error),
+        // These say themselves what setting they go by.
+        WorkflowError::Llm(_) | WorkflowError::Taxonomy(_) => &[],
+        WorkflowError::AlreadyProject(_) | WorkflowError::Folder { .. } => &[],
+    };
+    hints.iter().map(|hint| (*hint).to_owned()).collect()
+}
+
+fn of_format(error: &FormatError) -> Vec<String> {
+    let hint = match error {
+        FormatError::NoTextColumn { header, .. } => format!("name it with --text-column, one of {}", header.join(", ")),
+        FormatError::NoBundle(_) => "`goldsmith bundle FILE` writes one".into(),
+        FormatError::NewerBundle { .. } => "install a newer goldsmith".into(),
+        FormatError::Key { needs, .. } => match needs {
+            Needs::Nothing => return Vec::new(),
+            Needs::Variable(name) => {
+                format!("set it with `export {name}=...`; passwords are never kept in files or on the command line")
+            }
+            Needs::PublicKey => "make another with `age-keygen`; --to takes the public key, age1...".into(),
+            Needs::OneOfBoth => "leave out --to or --passphrase-env".into(),
+            Needs::IdentityOrPassphrase => "pass --identity FILE, or --passphrase-env VARIABLE".into(),
+            Needs::Identity => "pass --identity FILE".into(),
+            Needs::Passphrase => "pass --passphrase-env VARIABLE".into(),
+            Needs::SignPassword => "if it has a password, pass --sign-password-env VARIABLE".into(),
+            Needs::Signature => "ask the sender for it".into(),
+        },
+        FormatError::Io { .. }
+        | FormatError::Faulty { .. }
+        | FormatError::Unfit { .. }
+        | FormatError::Header { .. }
+        | FormatError::Taxonomy { .. }
+        | FormatError::Template(_) => return Vec::new(),
+    };
+    vec![hint]
+}
+
+fn of_store(error: &StoreError) -> &'static [&'static str] {
+    match error {
+        StoreError::Recast => &["quit and start again to use the new ones"],
+        StoreError::Missing(_) => &["`goldsmith init` makes one"],
+        StoreError::Newer { .. } => &["install a newer goldsmith"],
+        StoreError::Corrupt(..) => &["restore a copy, or try `sqlite3 FILE .recover`"],
+        StoreError::Unwritable(..) => &["make room or allow writing, then try again"],
+        StoreError::Busy(..) => &["try again when it is done"],
+        StoreError::NotFound { .. } | StoreError::Unreadable { .. } | StoreError::Sqlite(..) => &[],
+    }
+}
+
+fn of_classifier(error: &ClassifierError) -> &'static [&'static str] {
+    match error {
+        ClassifierError::Unreadable { .. } => &["train it again with `goldsmith train`"],
+        ClassifierError::Encoder { .. } => &[
+            "it must be a Hugging Face folder of a BERT, DistilBERT or ModernBERT with config.json, tokenizer.json and \
+             model.safetensors (or pytorch_model.bin)",
+        ],
+        ClassifierError::TooLittle(_) | ClassifierError::Unwritable { .. } | ClassifierError::Tensor(_) => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_behind_an_error_and_what_to_try_next_stand_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = WorkflowError::from(crate::classifier::load(folder.path()).err().unwrap());
+        let said = format!("the model in {} cannot be read: model.json: No such file", folder.path().display());
+        assert!(error.words().starts_with(&said), "{}", error.words());
+        assert_eq!(error.hints(), ["train it again with `goldsmith train`"]);
+        assert!(error.line().ends_with("(os error 2); train it again with `goldsmith train`"), "{}", error.line());
+        let missing = WorkflowError::from(crate::store::Store::open(&folder.path().join("none")).err().unwrap());
+        assert!(!missing.words().contains("goldsmith init"), "{}", missing.words());
+        assert_eq!(missing.hints(), ["`goldsmith init` makes one"]);
+    }
+}
