@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use artifact::Kind;
 pub use encoder::{Architecture, Encoder, Family, Threads};
 pub use frozen::{FrozenModel, HeadConfig};
-pub use ngram::{NgramModel, fit, sketch};
+pub use ngram::{NgramModel, fit};
 pub use tune::{TuneConfig, TunedModel};
 pub use vote::VotingModel;
 

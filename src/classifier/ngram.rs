@@ -4,7 +4,6 @@
 //! the logits, and each step multiplies it with a sparse row in place.
 
 mod features;
-mod sketch;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -16,7 +15,6 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use self::features::{Features, Row};
-pub use self::sketch::sketch;
 use super::artifact::{self, Description, Kind};
 use super::loss::{Weighing, mean_loss};
 use super::targets::{self, class_weights, f1};

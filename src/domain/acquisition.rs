@@ -6,7 +6,6 @@ mod belief;
 mod doubt;
 mod mix;
 mod rare;
-mod spread;
 
 use std::fmt;
 
@@ -16,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::corpus::SentenceId;
 use super::taxonomy::Selection;
-pub use doubt::{entropy, margin};
+pub use doubt::margin;
 pub use mix::{MixError, Strategy, StrategyMix};
 
 /// A sentence that may be labelled next, with what is known of it.
@@ -24,14 +23,10 @@ pub use mix::{MixError, Strategy, StrategyMix};
 pub struct Candidate<'a> {
     /// The sentence.
     pub sentence: SentenceId,
-    /// Its patient, numbered by the caller.
-    pub patient: u32,
     /// What the classifier gives each output: a softmax where one holds, sigmoids where any may.
     pub probabilities: Option<&'a [f32]>,
     /// The outputs that a language model named.
     pub silver: Option<&'a [usize]>,
-    /// Where it lies among the others.
-    pub embedding: Option<&'a [f32]>,
     /// How sure a classifier is of the label that it has, where that label is in doubt.
     pub doubt: Option<f64>,
 }
@@ -43,8 +38,6 @@ pub struct Labelled<'a> {
     pub outputs: &'a [usize],
     /// The outputs that a language model named.
     pub silver: Option<&'a [usize]>,
-    /// Where it lies among the others.
-    pub embedding: Option<&'a [f32]>,
 }
 
 /// What is chosen from.
@@ -182,15 +175,12 @@ fn turn<'p>(pool: &'p Pool<'p>, strategy: Strategy, seed: u64, stream: u64) -> T
     let n = pool.candidates.len();
     let has = |what: fn(&Candidate<'_>) -> bool| pool.candidates.iter().any(what);
     let (classifier, silver) = (has(|c| c.probabilities.is_some()), has(|c| c.silver.is_some()));
-    let (embedding, doubted) = (has(|c| c.embedding.is_some()), has(|c| c.doubt.is_some()));
     let no_classifier = (!classifier).then_some("no classifier yet");
     let lack = match strategy {
-        Strategy::Note | Strategy::Random | Strategy::Stratified => None,
-        Strategy::Entropy | Strategy::Margin | Strategy::Contested => no_classifier,
-        Strategy::Disagreement => no_classifier.or((!silver).then_some("no silver here")),
-        Strategy::Balanced | Strategy::Minority => no_classifier.filter(|_| !silver),
-        Strategy::Diverse | Strategy::Typical => (!embedding).then_some("no embeddings here"),
-        Strategy::Doubts => (!doubted).then_some("no label is in doubt"),
+        Strategy::Note | Strategy::Random => None,
+        Strategy::Margin | Strategy::Contested => no_classifier,
+        Strategy::Balanced => no_classifier.filter(|_| !silver),
+        Strategy::Doubts => (!has(|c| c.doubt.is_some())).then_some("no label is in doubt"),
     };
     let picker: Option<Box<dyn Picker + 'p>> = match (lack, strategy) {
         (Some(_), _) => None,
@@ -198,19 +188,12 @@ fn turn<'p>(pool: &'p Pool<'p>, strategy: Strategy, seed: u64, stream: u64) -> T
         (None, Strategy::Random) => {
             Some(Box::new(Sorted::new(shuffled(n, &mut random), |_| Why::plain("drawn at random"))))
         }
-        (None, Strategy::Stratified) => Some(spread::stratified(pool, &mut random)),
-        (None, Strategy::Entropy) => Some(doubt::by_entropy(pool)),
         (None, Strategy::Margin) => Some(doubt::by_margin(pool)),
         (None, Strategy::Contested) => Some(doubt::by_contest(pool)),
-        (None, Strategy::Disagreement) => Some(doubt::by_disagreement(pool)),
         (None, Strategy::Doubts) => Some(doubt::by_doubt(pool)),
-        (None, Strategy::Balanced) => Some(Box::new(rare::Rare::new(pool, rare::Worth::Doubt))),
-        (None, Strategy::Minority) => Some(Box::new(rare::Rare::new(pool, rare::Worth::Category))),
-        (None, Strategy::Diverse) => Some(Box::new(spread::Farthest::new(pool))),
-        (None, Strategy::Typical) => Some(Box::new(spread::Typical::new(pool, &mut random))),
+        (None, Strategy::Balanced) => Some(Box::new(rare::Rare::new(pool))),
     };
     let lacks = lack.unwrap_or(match strategy {
-        Strategy::Disagreement => "on the rest silver and the classifier agree",
         Strategy::Doubts => "no other label is in doubt",
         _ => "nothing more is known of the rest",
     });

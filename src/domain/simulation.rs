@@ -23,14 +23,10 @@ pub use report::{Reach, Report, Step};
 /// A sentence of the labelled set.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
-    /// Its patient, numbered by the caller.
-    pub patient: u32,
     /// What holds: the truth that experts see, as well as they can.
     pub outputs: Vec<usize>,
     /// What a language model said.
     pub silver: Option<Vec<usize>>,
-    /// Where it lies among the others.
-    pub embedding: Option<Vec<f32>>,
 }
 
 /// What is played on.
@@ -231,17 +227,15 @@ fn choose(
         let row = &stage.rows[*at];
         Candidate {
             sentence: SentenceId(*at as i64),
-            patient: row.patient,
             probabilities: guesses.get(at).map(Vec::as_slice),
             silver: row.silver.as_deref(),
-            embedding: row.embedding.as_deref(),
             doubt: None,
         }
     };
     let candidates: Vec<Candidate<'_>> = open.iter().map(candidate).collect();
     let labelled = labels.iter().map(|(at, outputs)| {
         let row = &stage.rows[*at];
-        Labelled { outputs, silver: row.silver.as_deref(), embedding: row.embedding.as_deref() }
+        Labelled { outputs, silver: row.silver.as_deref() }
     });
     let labelled: Vec<Labelled<'_>> = labelled.collect();
     let pool =

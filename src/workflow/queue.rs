@@ -12,9 +12,9 @@ use super::metrics::Board;
 use super::project::Project;
 use super::train::{self, LabelledSentences};
 use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
-use crate::classifier::{ClassifierError, Trainer, sketch};
+use crate::classifier::{ClassifierError, Trainer};
 use crate::domain::acquisition::{self, Candidate, Labelled as Known, Pool, Strategy, StrategyMix, Why, order};
-use crate::domain::corpus::{PatientKey, SentenceId};
+use crate::domain::corpus::SentenceId;
 use crate::domain::gold::GoldReal;
 use crate::domain::label::{Label, Outcome, Run, RunKind, Source};
 use crate::domain::split::{Split, Tier};
@@ -44,7 +44,6 @@ pub struct Planned {
 /// An open sentence. Texts are read of those alone that the classifier is asked about.
 struct Open {
     id: SentenceId,
-    patient: PatientKey,
     split: Split,
 }
 
@@ -136,7 +135,7 @@ fn open(project: &Project, store: &Store, board: &Board, gold: &[GoldReal]) -> R
     let rule = project.file.rule();
     let all = store.real_sentences()?.into_iter();
     let open = all.filter(|(id, _)| !settled.contains(id) && !board.is_disputed(*id, rule));
-    Ok(open.map(|(id, patient)| Open { id, split: project.file.split.split(&patient), patient }).collect())
+    Ok(open.map(|(id, patient)| Open { id, split: project.file.split.split(&patient) }).collect())
 }
 
 /// An order before it is kept.
@@ -203,7 +202,6 @@ impl Work<'_> {
         let examples = train::examples(train_set.rows(), texts.iter().map(String::as_str), positions, self.train);
         let pool_texts: Vec<&str> = pool.iter().map(|(_, text)| text.as_str()).collect();
         let known_texts: Vec<&str> = examples.iter().map(|example| example.text).collect();
-        let placed = settings.order.any(Strategy::needs_embeddings);
         let mut probabilities: Vec<Vec<f32>> = Vec::new();
         let mut note = note;
         if learns {
@@ -226,37 +224,22 @@ impl Work<'_> {
             }
             note = format!("by {} of {} labels{note}", self.learner.name(), ids.len());
         }
-        let embeddings = if placed {
-            let all: Vec<&str> = known_texts.iter().chain(&pool_texts).copied().collect();
-            self.places(store, &all, cancel, watch)?
-        } else {
-            Vec::new()
-        };
-        let (known_places, pool_places) = embeddings.split_at(if placed { known_texts.len() } else { 0 });
         let silver = self.silver(positions);
         let doubts = self.doubts(store, settings)?;
-        let mut numbers: FxHashMap<&PatientKey, u32> = FxHashMap::default();
-        let mut candidates = Vec::with_capacity(pool.len());
-        for (at, (open, _)) in pool.iter().enumerate() {
-            let next = numbers.len() as u32;
-            candidates.push(Candidate {
+        let candidates: Vec<Candidate<'_>> = pool
+            .iter()
+            .enumerate()
+            .map(|(at, (open, _))| Candidate {
                 sentence: open.id,
-                patient: *numbers.entry(&open.patient).or_insert(next),
                 probabilities: probabilities.get(at).map(Vec::as_slice),
                 silver: silver.get(&open.id).map(Vec::as_slice),
-                embedding: pool_places.get(at).map(Vec::as_slice),
                 doubt: doubts.get(&open.id).copied(),
-            });
-        }
+            })
+            .collect();
         let labelled: Vec<Known<'_>> = examples
             .iter()
             .zip(&ids)
-            .enumerate()
-            .map(|(at, (example, id))| Known {
-                outputs: &example.outputs,
-                silver: silver.get(id).map(Vec::as_slice),
-                embedding: known_places.get(at).map(Vec::as_slice),
-            })
+            .map(|(example, id)| Known { outputs: &example.outputs, silver: silver.get(id).map(Vec::as_slice) })
             .collect();
         let (_, mode) = train::outputs(taxonomy);
         let mut names: Vec<String> = taxonomy.categories().iter().map(|category| category.name.clone()).collect();
@@ -345,23 +328,6 @@ impl Work<'_> {
         }
         let found = super::doubt::last(store)?.map(|found| found.doubts).unwrap_or_default();
         Ok(found.into_iter().map(|doubt| (doubt.sentence, doubt.self_confidence)).collect())
-    }
-
-    /// Where texts lie: by the frozen encoder where the project has one, else by their n-grams.
-    fn places(
-        &self,
-        store: &mut Store,
-        texts: &[&str],
-        cancel: &Cancel,
-        watch: &mut Watch<'_>,
-    ) -> Result<Vec<Vec<f32>>, WorkflowError> {
-        match self.learner.frozen_encoder() {
-            Some(encoder) => {
-                encoders::embed(store, self.learner, texts, cancel, watch)?;
-                Ok(encoder.embed(texts)?)
-            }
-            None => Ok(sketch(texts, self.project.file.queue.seed)),
-        }
     }
 }
 

@@ -11,11 +11,9 @@ use super::metrics::Board;
 use super::project::Project;
 use super::train;
 use super::{Cancel, Progress, Watch, WorkflowError};
-use crate::classifier::{
-    Classifier, ClassifierError, Encoder, Example, FitConfig, HeadConfig, Mode, Threads, Trainer, sketch,
-};
-use crate::domain::acquisition::{Strategy, StrategyMix};
-use crate::domain::corpus::{PatientKey, SentenceId};
+use crate::classifier::{Classifier, ClassifierError, Encoder, Example, FitConfig, HeadConfig, Mode, Threads, Trainer};
+use crate::domain::acquisition::StrategyMix;
+use crate::domain::corpus::SentenceId;
 use crate::domain::gold::GoldReal;
 use crate::domain::label::Source;
 use crate::domain::metrics::Counts;
@@ -102,7 +100,7 @@ pub fn simulate(
     watch: &mut Watch<'_>,
 ) -> Result<Simulated, WorkflowError> {
     let _span = tracing::info_span!("simulate").entered();
-    let (mut set, learner) = match data {
+    let (set, learner) = match data {
         Data::Project(project) => (of_project(project)?, train::learner(project, &options.train)?),
         Data::Files { train, test, columns } => (of_files(train, test, columns)?, learner(&options.train)?),
     };
@@ -132,14 +130,6 @@ pub fn simulate(
     };
     if let Some(encoder) = learner.frozen_encoder() {
         read_once(encoder, &set, cancel, watch)?;
-    }
-    if plan.mixes.iter().any(|mix| mix.any(Strategy::needs_embeddings)) {
-        let texts: Vec<&str> = set.texts.iter().map(String::as_str).collect();
-        let places = match learner.frozen_encoder() {
-            Some(encoder) => encoder.embed(&texts)?,
-            None => sketch(&texts, 1),
-        };
-        set.rows.iter_mut().zip(places).for_each(|(row, place)| row.embedding = Some(place));
     }
     let games = play_all(&set, &plan, &learner, cancel, watch)?;
     let report = Report::of(&plan, set.rows.len(), games);
@@ -264,15 +254,9 @@ fn of_project(project: &Project) -> Result<Set, WorkflowError> {
     let proposed = run.into_iter().flat_map(|run| board.proposed(run, taxonomy));
     let silver: FxHashMap<SentenceId, Vec<usize>> =
         proposed.map(|(id, _, label)| (id, train::positions(taxonomy, &label))).collect();
-    let mut patients: FxHashMap<&PatientKey, u32> = FxHashMap::default();
-    let rows = played.iter().map(|gold| {
-        let next = patients.len() as u32;
-        Row {
-            patient: *patients.entry(gold.patient()).or_insert(next),
-            outputs: train::positions(taxonomy, gold.label()),
-            silver: silver.get(&gold.sentence()).cloned(),
-            embedding: None,
-        }
+    let rows = played.iter().map(|gold| Row {
+        outputs: train::positions(taxonomy, gold.label()),
+        silver: silver.get(&gold.sentence()).cloned(),
     });
     let rows = rows.collect();
     let (outputs, _) = train::outputs(taxonomy);
@@ -308,13 +292,13 @@ pub fn labelled_texts(project: &Project) -> Result<(Named, Named), WorkflowError
 
 fn of_files(train: &Path, test: &Path, columns: &Columns) -> Result<Set, WorkflowError> {
     let (train, test) = (labelled(train, columns)?, labelled(test, columns)?);
-    let several = train.iter().chain(&test).any(|(_, labels, _)| labels.len() > 1);
+    let several = train.iter().chain(&test).any(|(_, labels)| labels.len() > 1);
     let selection = if several { Selection::Multiple } else { Selection::Single };
     let of = |labels: &[String]| match (selection, labels) {
         (Selection::Single, []) => vec![train::NONE.to_owned()],
         _ => labels.to_vec(),
     };
-    let outputs: BTreeSet<String> = train.iter().flat_map(|(_, labels, _)| of(labels)).collect();
+    let outputs: BTreeSet<String> = train.iter().flat_map(|(_, labels)| of(labels)).collect();
     let mut numbers: FxHashMap<String, usize> = outputs.iter().cloned().zip(0..).collect();
     let mut number = |labels: &[String]| -> Vec<usize> {
         let all = of(labels).into_iter().map(|label| {
@@ -323,16 +307,8 @@ fn of_files(train: &Path, test: &Path, columns: &Columns) -> Result<Set, Workflo
         });
         all.collect::<BTreeSet<_>>().into_iter().collect()
     };
-    let mut patients: FxHashMap<String, u32> = FxHashMap::default();
-    let mut rows = Vec::with_capacity(train.len());
-    for (i, (_, labels, patient)) in train.iter().enumerate() {
-        // A text without a patient is its own.
-        let next = patients.len() as u32;
-        let patient = patient.clone().unwrap_or_else(|| format!("\0{i}"));
-        let patient = *patients.entry(patient).or_insert(next);
-        rows.push(Row { patient, outputs: number(labels), silver: None, embedding: None });
-    }
-    let truth = test.iter().map(|(_, labels, _)| number(labels)).collect();
+    let rows = train.iter().map(|(_, labels)| Row { outputs: number(labels), silver: None }).collect();
+    let truth = test.iter().map(|(_, labels)| number(labels)).collect();
     let outputs: Vec<String> = outputs.into_iter().collect();
     Ok(Set {
         names: outputs.clone(),
@@ -345,15 +321,15 @@ fn of_files(train: &Path, test: &Path, columns: &Columns) -> Result<Set, Workflo
     })
 }
 
-type LabelledText = (String, Vec<String>, Option<String>);
+type LabelledText = (String, Vec<String>);
 
-/// Texts with labels and patients; what has no label says nothing.
+/// Texts with labels; what has no label says nothing.
 fn labelled(path: &Path, columns: &Columns) -> Result<Vec<LabelledText>, WorkflowError> {
     let mut all = Vec::new();
     for record in notes::open(path, None, columns)? {
         let record =
             record.map_err(|bad| WorkflowError::Record { path: path.into(), line: bad.line, message: bad.message })?;
-        all.extend(record.labels.map(|labels| (record.text, labels, record.patient)));
+        all.extend(record.labels.map(|labels| (record.text, labels)));
     }
     if all.is_empty() {
         return Err(Refusal::too_early("labels", format!("no line of {} has a label", path.display()))

@@ -7,8 +7,7 @@ import json
 
 import numpy as np
 import small_text
-from small_text import BreakingTies, PredictionEntropy
-from small_text.query_strategies.coresets import greedy_coreset
+from small_text import BreakingTies
 
 
 class Fixed:
@@ -61,9 +60,7 @@ probabilities = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).ast
 probabilities = probabilities.astype(float)
 labels = [40, 22, 9, 5, 2, 1]
 sigmoids = (1 / (1 + np.exp(-random.normal(-1, 1.5, (80, 4))))).astype(np.float32).astype(float)
-part = lambda p: np.where(p > 0, -p * np.log(p), 0)
-points = random.normal(0, 1, (70, 5)).astype(np.float32).astype(float)
-open_, known = np.arange(60), np.arange(60, 70)
+random.normal(0, 1, (70, 5))  # Once points; drawn so that what follows stays what it was.
 # Silver speaks on the first ninety sentences, and is right on the labelled ones by rates of its own.
 truth = np.repeat(np.arange(6), labels)
 says = random.dirichlet(np.full(6, 0.4), 6) * 0.4 + np.eye(6)[[0, 1, 2, 0, 4, 5]] * 0.6
@@ -91,7 +88,6 @@ sigmoid_belief = np.stack(
 sets = lambda rows: [np.flatnonzero(row).tolist() for row in rows]
 missed = lambda q: q * (1 - probabilities)
 margins = scores(BreakingTies(), probabilities)
-entropies = scores(PredictionEntropy(), probabilities)
 print(
     json.dumps(
         {
@@ -99,17 +95,13 @@ print(
             "probabilities": probabilities.tolist(),
             "margin": margins.tolist(),
             "by_margin": np.argsort(margins, kind="stable").tolist(),
-            "entropy": entropies.tolist(),
-            "by_entropy": np.argsort(-entropies, kind="stable").tolist(),
             "labels": labels,
             "balanced": greedy(probabilities, labels, lambda p: p * (1 - p), lambda n: 1 / np.sqrt(1 + n), 40),
-            "minority": greedy(probabilities, labels, lambda p: p, lambda n: 1 / (1 + n), 40),
             "silver_of_labels": silver_of_labels.tolist(),
             "silver": silver.tolist(),
             "belief": belief.tolist(),
             "contested": np.argsort(lead(probabilities, belief), kind="stable").tolist(),
             "balanced_with_silver": greedy(belief, labels, missed, lambda n: 1 / np.sqrt(1 + n), 40),
-            "minority_with_silver": greedy(belief, labels, lambda q: q, lambda n: 1 / (1 + n), 40),
             "sigmoids": sigmoids.tolist(),
             "sigmoid_labels": sets(holds),
             "sigmoid_silver_of_labels": sets(said_of_labels),
@@ -119,12 +111,6 @@ print(
                 ((2 * sigmoid_belief - 1) * (2 * sigmoids - 1)).min(axis=1), kind="stable"
             ).tolist(),
             "sigmoids_by_margin": np.argsort(np.abs(2 * sigmoids - 1).min(axis=1), kind="stable").tolist(),
-            "sigmoids_by_entropy": np.argsort(
-                -(part(sigmoids) + part(1 - sigmoids)).sum(axis=1), kind="stable"
-            ).tolist(),
-            "points": points[open_].tolist(),
-            "known_points": points[known].tolist(),
-            "k_center": [int(i) for i in greedy_coreset(points, open_, known, 25, distance_metric="euclidean")],
         },
         separators=(",", ":"),
     )

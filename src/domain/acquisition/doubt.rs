@@ -1,6 +1,6 @@
 //! Orders by what the classifier is unsure of, and by what it does not believe.
 
-use super::{Picker, Pool, Sorted, Why, belief, leading, name, names, percent, said};
+use super::{Picker, Pool, Sorted, Why, belief, leading, name, names, percent};
 use crate::domain::taxonomy::Selection;
 
 /// How far the likeliest output is ahead of the next; where any may hold, how far the nearest is from one half, doubled.
@@ -15,16 +15,6 @@ pub fn margin(selection: Selection, row: &[f32]) -> f64 {
         }
         Selection::Multiple => row.iter().map(|p| (2.0 * f64::from(*p) - 1.0).abs()).fold(1.0, f64::min),
     }
-}
-
-/// Shannon's entropy in nats; where any may hold, the sum of those of each output's yes and no.
-pub fn entropy(selection: Selection, row: &[f32]) -> f64 {
-    let part = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
-    let of = |p: &f32| match selection {
-        Selection::Single => part(f64::from(*p)),
-        Selection::Multiple => part(f64::from(*p)) + part(1.0 - f64::from(*p)),
-    };
-    row.iter().map(of).sum()
 }
 
 /// How far what holds is ahead in the classifier's eyes, as is to be expected of it: the sum over outputs of
@@ -72,11 +62,6 @@ pub(super) fn by_margin<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {
     Box::new(Sorted::new(order, move |at| wavers(pool, at, most)))
 }
 
-pub(super) fn by_entropy<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {
-    let order = rising(pool, |at| Some(-entropy(pool.selection, pool.candidates[at].probabilities?)));
-    Box::new(Sorted::new(order, move |at| wavers(pool, at, 3)))
-}
-
 fn wavers(pool: &Pool<'_>, at: usize, most: usize) -> Why {
     let row = pool.candidates[at].probabilities.unwrap_or_default();
     Why::with("the classifier wavers", format!("the classifier wavers: {}", question(pool, row, most)))
@@ -99,31 +84,6 @@ pub(super) fn by_contest<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {
         let silver =
             candidate.silver.map_or_else(String::new, |silver| format!("; silver says {}", names(pool, silver)));
         Why::with("the classifier may be wrong", format!("the classifier may be wrong: {question}{silver}"))
-    }))
-}
-
-pub(super) fn by_disagreement<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {
-    let order = rising(pool, |at| {
-        let candidate = &pool.candidates[at];
-        let (row, silver) = (candidate.probabilities?, candidate.silver?);
-        let classifier = said(pool.selection, row);
-        let p = |output: &usize| f64::from(row.get(*output).copied().unwrap_or(0.0));
-        // How sure it is that an output holds that silver does not name, or does not hold that silver names.
-        let more = classifier.iter().filter(|output| !silver.contains(output)).map(p);
-        let less = silver.iter().filter(|output| !classifier.contains(output)).map(|output| 1.0 - p(output));
-        match pool.selection {
-            Selection::Single => {
-                let of_silver: f64 = silver.iter().map(p).sum();
-                more.reduce(f64::max).map(|of_classifier| of_silver - of_classifier)
-            }
-            Selection::Multiple => more.chain(less).reduce(f64::max).map(|sure| -sure),
-        }
-    });
-    Box::new(Sorted::new(order, move |at| {
-        let candidate = &pool.candidates[at];
-        let silver = names(pool, candidate.silver.unwrap_or_default());
-        let classifier = names(pool, &said(pool.selection, candidate.probabilities.unwrap_or_default()));
-        Why::with("silver and the classifier differ", format!("silver says {silver}, the classifier {classifier}"))
     }))
 }
 

@@ -13,10 +13,6 @@ pub enum Strategy {
     Note,
     /// By chance.
     Random,
-    /// By chance, in turn from each of the categories that a machine names, or from each patient where none does.
-    Stratified,
-    /// Where the classifier's probabilities are spread the most.
-    Entropy,
     /// Where the two likeliest outputs are nearest to each other: breaking ties.
     Margin,
     /// Where the classifier is likeliest to be wrong, as far as it and silver together can tell.
@@ -24,64 +20,29 @@ pub enum Strategy {
     /// Where the classifier is likely to miss a category, as far as it and silver together can tell, the more so the fewer
     /// labels that has.
     Balanced,
-    /// Where the classifier is surest that silver is wrong.
-    Disagreement,
-    /// What is likely of a category with few labels.
-    Minority,
-    /// Farthest from all that is labelled or chosen: k-center, greedy.
-    Diverse,
-    /// The middle of clusters, those with the fewest labels first.
-    Typical,
     /// Labels that may be wrong, worst first.
     Doubts,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::Note,
-        Self::Random,
-        Self::Stratified,
-        Self::Entropy,
-        Self::Margin,
-        Self::Contested,
-        Self::Balanced,
-        Self::Disagreement,
-        Self::Minority,
-        Self::Diverse,
-        Self::Typical,
-        Self::Doubts,
-    ];
+    pub const ALL: [Self; 6] = [Self::Note, Self::Random, Self::Margin, Self::Contested, Self::Balanced, Self::Doubts];
 
     /// Its word in files and on the command line.
     pub fn word(self) -> &'static str {
         match self {
             Self::Note => "note",
             Self::Random => "random",
-            Self::Stratified => "stratified",
-            Self::Entropy => "entropy",
             Self::Margin => "margin",
             Self::Contested => "contested",
             Self::Balanced => "balanced",
-            Self::Disagreement => "disagreement",
-            Self::Minority => "minority",
-            Self::Diverse => "diverse",
-            Self::Typical => "typical",
             Self::Doubts => "doubts",
         }
     }
 
-    /// Whether it goes by where sentences lie among each other.
-    pub fn needs_embeddings(self) -> bool {
-        matches!(self, Self::Diverse | Self::Typical)
-    }
-
     /// Whether it goes by a classifier.
     pub fn needs_classifier(self) -> bool {
-        matches!(
-            self,
-            Self::Entropy | Self::Margin | Self::Contested | Self::Balanced | Self::Disagreement | Self::Minority
-        )
+        matches!(self, Self::Margin | Self::Contested | Self::Balanced)
     }
 }
 

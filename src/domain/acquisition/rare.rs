@@ -1,26 +1,17 @@
-//! Orders that count each output the more the fewer labels it has.
+//! The order that counts each output the more the fewer labels it has: how likely the classifier misses it, q (1 - p), where q
+//! is what is believed and p the classifier's, over the square root of its labels. Without silver q is p, and q (1 - p) the
+//! variance of its yes or no.
 //!
 //! The one that is worth most is taken, and what is believed of it is added to the counts as if it had been labelled by
 //! chance; so a run of sentences of one rare category does not fill the queue.
 
 use super::{Candidate, Picker, Pool, Why, belief, name, percent};
 
-/// What an output of a sentence is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Worth {
-    /// How likely the classifier misses it: q (1 - p), where q is what is believed and p the classifier's, over the square
-    /// root of its labels. Without silver q is p, and this the variance of its yes or no.
-    Doubt,
-    /// How likely it is, over its labels.
-    Category,
-}
-
 /// What silver's word counts for where no label of a category is there that the classifier could have learned it from: a toss.
 const TOSS: f32 = 0.5;
 
 pub(super) struct Rare<'p> {
     pool: &'p Pool<'p>,
-    worth: Worth,
     /// `[candidates][outputs]`; empty where nothing is known.
     beliefs: Vec<Vec<f32>>,
     /// Labels of each output, and those expected of what has been taken.
@@ -29,7 +20,7 @@ pub(super) struct Rare<'p> {
 }
 
 impl<'p> Rare<'p> {
-    pub(super) fn new(pool: &'p Pool<'p>, worth: Worth) -> Self {
+    pub(super) fn new(pool: &'p Pool<'p>) -> Self {
         let mut labels = vec![0; pool.outputs.len()];
         for output in pool.labelled.iter().flat_map(|labelled| labelled.outputs) {
             if let Some(count) = labels.get_mut(*output) {
@@ -44,14 +35,7 @@ impl<'p> Rare<'p> {
             row
         };
         let beliefs = belief::beliefs(pool).into_iter().zip(pool.candidates).map(of).collect();
-        Self { pool, worth, beliefs, counts: labels.iter().map(|n| *n as f64).collect(), labels }
-    }
-
-    fn weight(&self, count: f64) -> f64 {
-        match self.worth {
-            Worth::Doubt => (1.0 + count).sqrt().recip(),
-            Worth::Category => (1.0 + count).recip(),
-        }
+        Self { pool, beliefs, counts: labels.iter().map(|n| *n as f64).collect(), labels }
     }
 
     /// What the classifier gives an output of a candidate, if it has learned of that output.
@@ -62,10 +46,7 @@ impl<'p> Rare<'p> {
 
     fn value(&self, at: usize, output: usize) -> f64 {
         let q = self.beliefs[at][output];
-        match self.worth {
-            Worth::Doubt => f64::from(q) * (1.0 - f64::from(self.learned(at, output).unwrap_or(q))),
-            Worth::Category => f64::from(q),
-        }
+        f64::from(q) * (1.0 - f64::from(self.learned(at, output).unwrap_or(q)))
     }
 
     fn why(&self, at: usize, weights: &[f64]) -> Why {
@@ -82,27 +63,27 @@ impl<'p> Rare<'p> {
         let category = name(self.pool, most);
         let silver = self.pool.candidates[at].silver;
         let (q, so_far) = (percent(row[most]), format!("{category} has {labels} so far"));
-        match (self.learned(at, most), self.worth) {
-            (None, _) if silver.is_some_and(|silver| silver.contains(&most)) => {
+        match self.learned(at, most) {
+            None if silver.is_some_and(|silver| silver.contains(&most)) => {
                 Why::with("rare, by silver", format!("rare: {so_far}, and silver says it"))
             }
-            (Some(p), Worth::Doubt) if silver.is_some() => Why::with(
+            Some(p) if silver.is_some() => Why::with(
                 "the classifier may be wrong",
                 format!("the classifier may be wrong: {category} {}, with silver {q}; {so_far}", percent(p)),
             ),
-            (Some(_), Worth::Doubt) => {
+            Some(_) => {
                 let rival = (0..row.len()).filter(|i| *i != most).reduce(|a, b| if row[b] > row[a] { b } else { a });
                 let rival = rival.map_or_else(String::new, |i| format!(", {} {}", name(self.pool, i), percent(row[i])));
                 Why::with("the classifier wavers", format!("the classifier wavers: {category} {q}{rival}; {so_far}"))
             }
-            _ => Why::with("rare", format!("rare: {so_far}; {q} here")),
+            None => Why::with("rare", format!("rare: {so_far}; {q} here")),
         }
     }
 }
 
 impl Picker for Rare<'_> {
     fn next(&mut self, free: &[bool]) -> Option<(usize, Why)> {
-        let weights: Vec<f64> = self.counts.iter().map(|count| self.weight(*count)).collect();
+        let weights: Vec<f64> = self.counts.iter().map(|count| (1.0 + count).sqrt().recip()).collect();
         let mut best: Option<(f64, usize)> = None;
         for (at, _) in self.beliefs.iter().enumerate().filter(|(at, row)| free[*at] && !row.is_empty()) {
             let worth: f64 = weights.iter().enumerate().map(|(output, weight)| self.value(at, output) * weight).sum();

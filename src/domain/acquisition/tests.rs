@@ -12,17 +12,13 @@ struct Reference {
     probabilities: Vec<Vec<f32>>,
     margin: Vec<f64>,
     by_margin: Vec<usize>,
-    entropy: Vec<f64>,
-    by_entropy: Vec<usize>,
     labels: Vec<usize>,
     balanced: Vec<usize>,
-    minority: Vec<usize>,
     silver_of_labels: Vec<usize>,
     silver: Vec<usize>,
     belief: Vec<Vec<f64>>,
     contested: Vec<usize>,
     balanced_with_silver: Vec<usize>,
-    minority_with_silver: Vec<usize>,
     sigmoids: Vec<Vec<f32>>,
     sigmoid_labels: Vec<Vec<usize>>,
     sigmoid_silver_of_labels: Vec<Vec<usize>>,
@@ -30,10 +26,6 @@ struct Reference {
     sigmoid_belief: Vec<Vec<f64>>,
     sigmoids_contested: Vec<usize>,
     sigmoids_by_margin: Vec<usize>,
-    sigmoids_by_entropy: Vec<usize>,
-    points: Vec<Vec<f32>>,
-    known_points: Vec<Vec<f32>>,
-    k_center: Vec<usize>,
 }
 
 fn reference() -> Reference {
@@ -41,14 +33,7 @@ fn reference() -> Reference {
 }
 
 fn bare(at: usize) -> Candidate<'static> {
-    Candidate {
-        sentence: SentenceId(at as i64),
-        patient: 0,
-        probabilities: None,
-        silver: None,
-        embedding: None,
-        doubt: None,
-    }
+    Candidate { sentence: SentenceId(at as i64), probabilities: None, silver: None, doubt: None }
 }
 
 fn of_rows(rows: &[Vec<f32>]) -> Vec<Candidate<'_>> {
@@ -64,7 +49,7 @@ fn labels(counts: &[usize]) -> Vec<Vec<usize>> {
 }
 
 fn known(labels: &[Vec<usize>]) -> Vec<Labelled<'_>> {
-    labels.iter().map(|outputs| Labelled { outputs, silver: None, embedding: None }).collect()
+    labels.iter().map(|outputs| Labelled { outputs, silver: None }).collect()
 }
 
 fn ids(ranked: &[Ranked]) -> Vec<usize> {
@@ -76,13 +61,10 @@ fn whys(ranked: &[Ranked]) -> Vec<String> {
 }
 
 #[test]
-fn margins_and_entropies_are_those_of_small_text() {
+fn margins_are_those_of_small_text() {
     let reference = reference();
-    for (row, (by_hand, spread)) in reference.probabilities.iter().zip(reference.margin.iter().zip(&reference.entropy))
-    {
-        assert!((margin(Selection::Single, row) - by_hand).abs() < 1e-12);
-        // scipy scales a row to a sum of exactly 1 first; these add up to 1 in single precision.
-        assert!((entropy(Selection::Single, row) - spread).abs() < 1e-6);
+    for (row, expected) in reference.probabilities.iter().zip(&reference.margin) {
+        assert!((margin(Selection::Single, row) - expected).abs() < 1e-12);
     }
 }
 
@@ -95,14 +77,11 @@ fn orders_are_those_of_small_text_and_numpy() {
     let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
     let by = |strategy, limit| ids(&order(&pool, &StrategyMix::of(strategy), 1, limit));
     assert_eq!(by(Strategy::Margin, usize::MAX), reference.by_margin);
-    assert_eq!(by(Strategy::Entropy, usize::MAX), reference.by_entropy);
     assert_eq!(by(Strategy::Balanced, reference.balanced.len()), reference.balanced);
-    assert_eq!(by(Strategy::Minority, reference.minority.len()), reference.minority);
     let candidates = of_rows(&reference.sigmoids);
     let pool = Pool { selection: Selection::Multiple, candidates: &candidates, ..pool };
     let by = |strategy| ids(&order(&pool, &StrategyMix::of(strategy), 1, usize::MAX));
     assert_eq!(by(Strategy::Margin), reference.sigmoids_by_margin);
-    assert_eq!(by(Strategy::Entropy), reference.sigmoids_by_entropy);
 }
 
 /// What is believed, to six digits, and the orders by it.
@@ -130,13 +109,12 @@ fn silver_and_the_classifier_are_heard_together_as_numpy_has_it() {
     let by = |strategy, limit| ids(&order(&pool, &StrategyMix::of(strategy), 1, limit));
     assert_eq!(by(Strategy::Contested, usize::MAX), reference.contested);
     assert_eq!(by(Strategy::Balanced, 40), reference.balanced_with_silver);
-    assert_eq!(by(Strategy::Minority, 40), reference.minority_with_silver);
     assert_eq!(by(Strategy::Margin, usize::MAX), reference.by_margin, "breaking ties asks the classifier alone");
 
     let names = outputs(&["a", "b", "c", "d"]);
     let of_labels = reference.sigmoid_labels.iter().zip(&reference.sigmoid_silver_of_labels);
     let labelled: Vec<Labelled<'_>> =
-        of_labels.map(|(outputs, silver)| Labelled { outputs, silver: Some(silver), embedding: None }).collect();
+        of_labels.map(|(outputs, silver)| Labelled { outputs, silver: Some(silver) }).collect();
     let mut candidates = of_rows(&reference.sigmoids);
     candidates.iter_mut().zip(&reference.sigmoid_silver).for_each(|(c, silver)| c.silver = Some(silver));
     let pool = Pool { outputs: &names, selection: Selection::Multiple, candidates: &candidates, labelled: &labelled };
@@ -152,9 +130,8 @@ fn silver_counts_for_as_much_as_it_has_been_right() {
     let row = [vec![0.5, 0.3, 0.2]];
     let mood = [2usize];
     let believed = |silver_of: fn(usize) -> usize| -> Vec<f32> {
-        let labelled: Vec<Labelled<'_>> = (0..900)
-            .map(|i| Labelled { outputs: &single[i % 3], silver: Some(&single[silver_of(i)]), embedding: None })
-            .collect();
+        let labelled: Vec<Labelled<'_>> =
+            (0..900).map(|i| Labelled { outputs: &single[i % 3], silver: Some(&single[silver_of(i)]) }).collect();
         let mut candidates = of_rows(&row);
         candidates[0].silver = Some(&mood);
         let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
@@ -164,22 +141,6 @@ fn silver_counts_for_as_much_as_it_has_been_right() {
     assert!(at_random.iter().zip(&row[0]).all(|(q, p)| (q - p).abs() < 0.01), "{at_random:?}");
     assert!(believed(|i| i % 3)[2] > 0.95, "silver that is always right");
     assert!(believed(|i| (i + 1) % 3)[1] > 0.95, "silver that says Mood where it is Memory");
-}
-
-#[test]
-fn the_farthest_are_those_of_small_texts_core_set() {
-    let reference = reference();
-    let candidates: Vec<Candidate<'_>> =
-        reference.points.iter().enumerate().map(|(at, row)| Candidate { embedding: Some(row), ..bare(at) }).collect();
-    let labelled: Vec<Labelled<'_>> = reference
-        .known_points
-        .iter()
-        .map(|row| Labelled { outputs: &[], silver: None, embedding: Some(row) })
-        .collect();
-    let pool = Pool { outputs: &[], selection: Selection::Single, candidates: &candidates, labelled: &labelled };
-    let ranked = order(&pool, &StrategyMix::of(Strategy::Diverse), 1, reference.k_center.len());
-    assert_eq!(ids(&ranked), reference.k_center);
-    assert_eq!(ranked[0].why.to_string(), "unlike anything labelled so far");
 }
 
 #[test]
@@ -196,22 +157,12 @@ fn each_sentence_says_why_it_is_here() {
     let first = |strategy| order(&pool, &StrategyMix::of(strategy), 1, 1).remove(0);
     let said = |strategy| first(strategy).why.to_string();
     assert_eq!(said(Strategy::Margin), "the classifier wavers: Memory 41 %, None 38 %");
-    assert_eq!(said(Strategy::Entropy), "the classifier wavers: Memory 41 %, None 38 %, Mood 20 %");
-    assert_eq!(said(Strategy::Disagreement), "silver says Mood, the classifier Memory");
-    assert_eq!(first(Strategy::Disagreement).sentence, SentenceId(1));
     assert_eq!(said(Strategy::Note), "next in its note");
     let contested = "the classifier may be wrong: Memory 41 %, None 38 %; silver says Mood";
     assert_eq!(said(Strategy::Contested), contested);
     let balanced = "the classifier may be wrong: Coping 60 %, with silver 51 %; Coping has 4 labels so far";
     assert_eq!(said(Strategy::Balanced), balanced);
-    let veiled = [
-        Strategy::Margin,
-        Strategy::Contested,
-        Strategy::Disagreement,
-        Strategy::Minority,
-        Strategy::Balanced,
-        Strategy::Stratified,
-    ];
+    let veiled = [Strategy::Margin, Strategy::Contested, Strategy::Balanced];
     for strategy in veiled {
         let ranked = order(&pool, &StrategyMix::of(strategy), 1, 3);
         assert!(ranked.iter().all(|r| !names.iter().any(|name| r.why.veiled.contains(name.as_str()))), "{ranked:?}");
@@ -230,7 +181,6 @@ fn each_sentence_says_why_it_is_here() {
     let without = Pool { candidates: &bare_rows, ..pool };
     let said = |strategy| order(&without, &StrategyMix::of(strategy), 1, 1).remove(0).why.to_string();
     assert_eq!(said(Strategy::Contested), "the classifier may be wrong: Memory 41 %, None 38 %");
-    assert_eq!(said(Strategy::Minority), "rare: Coping has 4 labels so far; 60 % here");
     assert_eq!(said(Strategy::Balanced), "the classifier wavers: Coping 60 %, None 30 %; Coping has 4 labels so far");
     let doubted = [Candidate { doubt: Some(0.4), ..bare(0) }, Candidate { doubt: Some(0.02), ..bare(1) }, bare(2)];
     let pool = Pool { candidates: &doubted, ..pool };
@@ -249,7 +199,6 @@ fn what_is_lacking_is_said_and_chance_helps() {
         (Strategy::Margin, "drawn at random: no classifier yet"),
         (Strategy::Contested, "drawn at random: no classifier yet"),
         (Strategy::Balanced, "drawn at random: no classifier yet"),
-        (Strategy::Diverse, "drawn at random: no embeddings here"),
         (Strategy::Doubts, "drawn at random: no label is in doubt"),
     ];
     for (strategy, why) in cases {
@@ -273,53 +222,20 @@ fn silver_speaks_for_a_category_without_labels() {
     let mut candidates = of_rows(&rows);
     candidates[1].silver = Some(&coping);
     let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
-    for strategy in [Strategy::Balanced, Strategy::Minority] {
-        let first = order(&pool, &StrategyMix::of(strategy), 1, 1).remove(0);
-        assert_eq!(first.sentence, SentenceId(1));
-        assert_eq!(first.why.to_string(), "rare: Coping has no label so far, and silver says it");
-    }
-}
-
-#[test]
-fn strata_take_turns() {
-    let rows: Vec<Vec<f32>> = (0..20).map(|i| if i < 18 { vec![0.9, 0.1] } else { vec![0.2, 0.8] }).collect();
-    let candidates = of_rows(&rows);
-    let names = outputs(&["None", "Memory"]);
-    let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &[] };
-    let first = ids(&order(&pool, &StrategyMix::of(Strategy::Stratified), 1, 4));
-    assert_eq!(first.iter().filter(|at| **at >= 18).count(), 2, "two of the first four are of the rare stratum");
-}
-
-/// Two heaps far apart, one of which has labels in its every corner: the first ones come from the other.
-#[test]
-fn typical_ones_come_from_heaps_without_labels() {
-    let mut random = ChaCha8Rng::seed_from_u64(5);
-    let points: Vec<Vec<f32>> = (0..60)
-        .map(|i| {
-            let heap = if i < 40 { 0.0 } else { 50.0 };
-            vec![heap + random.random::<f32>(), heap + random.random::<f32>()]
-        })
-        .collect();
-    let candidates: Vec<Candidate<'_>> =
-        points.iter().enumerate().map(|(at, row)| Candidate { embedding: Some(row), ..bare(at) }).collect();
-    let labelled: Vec<Labelled<'_>> =
-        points[..40].iter().map(|row| Labelled { outputs: &[], silver: None, embedding: Some(row) }).collect();
-    let pool = Pool { outputs: &[], selection: Selection::Single, candidates: &candidates, labelled: &labelled };
-    let ranked = order(&pool, &StrategyMix::of(Strategy::Typical), 1, 2);
-    let why = ranked[0].why.to_string();
-    assert!(why.starts_with("typical of ") && why.ends_with("of which none has been chosen so far"), "{why}");
-    assert!(ids(&ranked).iter().all(|at| *at >= 40), "{:?}", ids(&ranked));
+    let first = order(&pool, &StrategyMix::of(Strategy::Balanced), 1, 1).remove(0);
+    assert_eq!(first.sentence, SentenceId(1));
+    assert_eq!(first.why.to_string(), "rare: Coping has no label so far, and silver says it");
 }
 
 #[test]
 fn mixes_are_read_and_written() {
-    for text in ["margin", "margin=0.6+random=0.2+minority=0.2", "contested=0.5+balanced=0.4+random=0.1"] {
+    for text in ["margin", "margin=0.6+random=0.2+balanced=0.2", "contested=0.5+balanced=0.4+random=0.1"] {
         assert_eq!(text.parse::<StrategyMix>().unwrap().to_string(), text);
     }
     assert_eq!("balanced=4+random=1".parse::<StrategyMix>().unwrap().to_string(), "balanced=0.8+random=0.2");
     assert_eq!(StrategyMix::usual(), "random=1+balanced=4+contested=5".parse().unwrap());
     for (text, fault) in [
-        ("margn", "`margn` is no order; known are note, random, stratified, entropy"),
+        ("margn", "`margn` is no order; known are note, random, margin, contested"),
         ("margin=0+random=1", "the share of `margin` must be a number above 0"),
         ("margin=x", "the share of `margin` must be a number above 0"),
         ("margin+margin", "`margin` stands twice in one mix"),
@@ -329,15 +245,14 @@ fn mixes_are_read_and_written() {
     }
 }
 
-/// Probabilities, places and outputs.
-type Drawn = (Vec<Vec<f32>>, Vec<Vec<f32>>, Vec<Vec<usize>>);
+/// Probabilities and outputs.
+type Drawn = (Vec<Vec<f32>>, Vec<Vec<usize>>);
 
 fn any_pool(seed: u64, n: usize) -> Drawn {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let rows = (0..n).map(|_| (0..4).map(|_| random.random::<f32>()).collect()).collect();
-    let points = (0..n).map(|_| (0..3).map(|_| random.random::<f32>()).collect()).collect();
     let silver = (0..n).map(|_| vec![random.random_range(0..4)]).collect();
-    (rows, points, silver)
+    (rows, silver)
 }
 
 proptest! {
@@ -345,24 +260,23 @@ proptest! {
 
     /// Every prefix of a mix keeps the shares, a sentence comes once, and the seed is all that chance hangs on.
     #[test]
-    fn a_mix_keeps_its_shares(seed in any::<u64>(), n in 1usize..60, limit in 0usize..80, weights in prop::array::uniform12(0u32..5)) {
+    fn a_mix_keeps_its_shares(seed in any::<u64>(), n in 1usize..60, limit in 0usize..80, weights in prop::array::uniform6(0u32..5)) {
         let weights: Vec<(Strategy, f64)> =
             Strategy::ALL.into_iter().zip(weights.map(f64::from)).filter(|(_, weight)| *weight > 0.0).collect();
         prop_assume!(!weights.is_empty());
         let mix = StrategyMix::new(weights).unwrap();
-        let (rows, points, silver) = any_pool(seed, n);
+        let (rows, silver) = any_pool(seed, n);
         let candidates: Vec<Candidate<'_>> = (0..n)
             .map(|at| Candidate {
                 probabilities: (at % 5 > 0).then_some(rows[at].as_slice()),
                 silver: (at % 3 > 0).then_some(silver[at].as_slice()),
-                embedding: (at % 7 > 0).then_some(points[at].as_slice()),
                 doubt: (at % 4 == 0).then_some(f64::from(rows[at][0])),
                 ..bare(at)
             })
             .collect();
         let names = outputs(&["None", "a", "b", "c"]);
         let selection = if seed % 2 == 0 { Selection::Single } else { Selection::Multiple };
-        let labelled = [Labelled { outputs: &[1], silver: Some(&[2]), embedding: None }];
+        let labelled = [Labelled { outputs: &[1], silver: Some(&[2]) }];
         let pool = Pool { outputs: &names, selection, candidates: &candidates, labelled: &labelled };
         let ranked = order(&pool, &mix, seed, limit);
         prop_assert_eq!(ranked.len(), limit.min(n));
@@ -387,18 +301,16 @@ proptest! {
     fn nothing_makes_it_fall(
         rows in prop::collection::vec(prop::collection::vec(any::<f32>(), 0..5), 1..20),
         outputs_known in prop::collection::vec(0usize..9, 0..4),
-        at in 0usize..12,
+        at in 0usize..6,
     ) {
         let names = outputs(&["None", "a", "b"]);
         let candidates: Vec<Candidate<'_>> = of_rows(&rows)
             .into_iter()
-            .zip(&rows)
-            .map(|(c, row)| Candidate { embedding: Some(row), silver: Some(&outputs_known), ..c })
+            .map(|c| Candidate { silver: Some(&outputs_known), ..c })
             .collect();
         let labelled = [Labelled {
             outputs: &outputs_known,
             silver: Some(&outputs_known),
-            embedding: rows.last().map(Vec::as_slice),
         }];
         for selection in [Selection::Single, Selection::Multiple] {
             let pool = Pool { outputs: &names, selection, candidates: &candidates, labelled: &labelled };

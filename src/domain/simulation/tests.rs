@@ -13,7 +13,7 @@ fn names() -> Vec<String> {
 /// Two hundred sentences, of which every tenth is *Memory* and every twentieth *Mood*.
 fn rows() -> Vec<Row> {
     let output = |i: usize| if i % 20 == 7 { 2 } else { usize::from(i % 10 == 3) };
-    (0..200).map(|i| Row { patient: i as u32 / 20, outputs: vec![output(i)], ..Row::default() }).collect()
+    (0..200).map(|i| Row { outputs: vec![output(i)], ..Row::default() }).collect()
 }
 
 /// A classifier that scores by how many labels of the rarest output it has, and wavers on what is rare.

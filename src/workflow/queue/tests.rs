@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::category::CategoryKey;
+use crate::domain::corpus::PatientKey;
 use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::label::Annotator;
 use crate::domain::label::{Decision, Event, EventId, Judgement, NewProposal, Timestamp};
