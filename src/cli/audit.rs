@@ -239,7 +239,7 @@ fn recast(TaxonomyMigration { lineage, after, .. }: &TaxonomyMigration) -> Strin
     });
     let became: Vec<String> = became.collect();
     let became = if became.is_empty() { "every category is itself again".into() } else { became.join(", ") };
-    format!("changes categories: from now on {became} (guideline {})", after.get(..12).unwrap_or(after))
+    format!("changes categories: from here on {became} (guideline {})", after.get(..12).unwrap_or(after))
 }
 
 /// An event in a line, for people.
@@ -259,8 +259,8 @@ fn line(project: &Project, entry: &LoggedText) -> String {
         EventKind::Recast => record.detail.as_deref().map_or_else(|| "changes categories".into(), recast),
         EventKind::Decide => format!("decides on {at}"),
         EventKind::Settle => format!("settles {at}"),
-        EventKind::Undo => format!("undoes the decision on {at}"),
-        EventKind::Redo => format!("redoes the decision on {at}"),
+        EventKind::Undo => format!("takes back what was said on {at}"),
+        EventKind::Redo => format!("restores what was said on {at}"),
     };
     if row.veiled {
         said += " (what it says is shown once you have decided)";
@@ -269,7 +269,7 @@ fn line(project: &Project, entry: &LoggedText) -> String {
         let label = match &stand.label {
             _ if stand.rejected => "rejected".into(),
             Some(label) => project.taxonomy.describe(label),
-            None if stand.skipped => "skipped".into(),
+            None if stand.skipped => "put off".into(),
             None => "no label".into(),
         };
         said += &format!(": {label}");

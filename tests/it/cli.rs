@@ -128,7 +128,7 @@ fn agreement_of_two_experts_is_a_table_json_and_csv() {
         let line = table.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}:\n{table}"));
         line.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    assert!(table.starts_with("2 experts; 10 sentences of 5 patients rated by two or more, 0 by one"), "{table}");
+    assert!(table.starts_with("2 experts; 10 sentences of 5 patients labelled by two or more, 0 by one"), "{table}");
     assert!(line("raw agreement").starts_with("raw agreement, % 80.0 "), "{table}");
     assert!(line("Cohen's kappa").starts_with("Cohen's kappa, mean 0.60 ") && line("Cohen").ends_with("of 1 pair"));
     assert_eq!(line("Diagnostic tests"), "Diagnostic tests - nobody chose it");

@@ -45,7 +45,7 @@ fn two_experts_blind_one_adjudicator_and_gold_comes_out() {
     let (_folder, root) = project(5, people);
     assert!(fails(&["export", "gold", "--project", "/nowhere"]).contains("goldsmith.toml"));
     let mut ann = desk(&root, "ann");
-    ann.shows("nothing is given to ann yet");
+    ann.shows("no sentences are assigned to ann yet");
     ann.type_keys("q");
     ann.wait();
     assert!(succeeds(&["assign", "--project", &root]).contains("ben"));
@@ -97,7 +97,7 @@ fn two_experts_blind_one_adjudicator_and_gold_comes_out() {
 
     // The log says who decided what and settled what, and that it is whole.
     let log = succeeds(&["audit", "--log", "--project", &root]);
-    assert!(log.contains("all is well: 12 events") && log.contains("eve settles"), "{log}");
+    assert!(log.contains("intact: 12 events") && log.contains("eve settles"), "{log}");
     assert!(log.contains("son fills the pill box"), "the reason is on record: {log}");
     // Someone turns one of Ben's labels into another, behind the program's back.
     let store = rusqlite::Connection::open(format!("{root}/goldsmith.db")).unwrap();
@@ -252,7 +252,7 @@ fn categories_are_renamed_and_split_and_it_is_undone() {
     run(&["taxonomy", "rename", &old, "needs_help", "--name", "Needs help", "--yes"]);
     assert_eq!(labels(), ["[\"needs_help\"]", "[]"]);
     ann.type_keys("3");
-    ann.shows("categories have changed meanwhile");
+    ann.shows("categories have changed in the meantime");
     ann.type_keys("q");
     ann.wait();
     assert_eq!(gold(&root).len(), 2, "nothing was saved by the old categories");
@@ -263,7 +263,7 @@ fn categories_are_renamed_and_split_and_it_is_undone() {
     run(&["taxonomy", "split", "needs_help", "--into", "needs_reminders,needs_hands", "--yes"]);
     assert_eq!(labels(), ["[]"]);
     let log = run(&["audit", "--log"]);
-    assert!(log.contains("needs_help is needs_hands or needs_reminders") && log.contains("all is well"), "{log}");
+    assert!(log.contains("needs_help is needs_hands or needs_reminders") && log.contains("intact: "), "{log}");
     run(&["taxonomy", "undo", "--yes"]);
     assert_eq!(labels(), ["[\"needs_help\"]", "[]"]);
 

@@ -221,7 +221,7 @@ fn a_store_of_every_version_opens_and_means_the_same() {
         let version = || study.connection().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         let (before, of): (i64, i64) = (version(), known.version);
         assert_eq!(before, of);
-        // Exit code 0 says that all is well.
+        // Exit code 0 says that the log is intact.
         let audit = study.json(&["audit", "--json", "--expect", known.link]);
         assert!(version() >= 6, "version {of} was migrated");
         assert_eq!(audit["events"], known.events, "version {of}");
@@ -351,12 +351,12 @@ fn bundles_of_before_are_taken_in_and_mean_the_same() {
     // The store of version 4 has the notes; with the ward's labels it says what that of version 5 does.
     let (one, other) = (Study::of_version(4), Study::of_version(4));
     let said = one.says(&["merge", &plain]);
-    assert!(said.contains("42 new events, 0 were there already (ann 6, cay 36)"), "{said}");
+    assert!(said.contains("42 new events, 0 already here (ann 6, cay 36)"), "{said}");
     let said = other.says(&[&["merge", &sealed][..], &keys].concat());
     assert!(said.contains("signed by key 5270D8F880B7929B") && said.contains("42 new events"), "{said}");
     for (study, then) in [(&one, &sealed), (&other, &plain)] {
         let said = study.says(&["merge", then, "--identity", keys[1]]);
-        assert!(said.contains("0 new events, 42 were there already"), "{said}");
+        assert!(said.contains("0 new events, 42 already here"), "{said}");
         assert_same("labels after a merge", &study.labels(), &text("stores/v5/labels.txt"));
     }
     // What the plain one has and the sealed one has not are comments; links are over all that an event says.

@@ -739,7 +739,7 @@ fn a_batch_goes_out_as_a_file_and_its_answers_are_checked_like_any_other() {
     lines.push("{\"custom_id\": ".into());
     fs::write(&back, lines.join("\n")).unwrap();
     let said = study.label(url, &["--import-batch", &back]).with(0);
-    assert!(said.contains("9 sentences labelled, 1 were labelled already, 2 failed"), "{said}");
+    assert!(said.contains("9 sentences labelled, 1 already labelled, 2 failed"), "{said}");
     for (line, why) in
         [(13, "no sentence 999999"), (14, "no labelling run another"), (15, "custom_id"), (16, "no JSON")]
     {
@@ -757,7 +757,7 @@ fn a_batch_goes_out_as_a_file_and_its_answers_are_checked_like_any_other() {
     assert!(of(10).0.contains("too long: 9"), "{failures:?}");
     assert_eq!((study.labels().len(), failures.len()), (9, 2));
     let said = study.label(url, &["--import-batch", &back]).with(0);
-    assert!(said.contains("0 sentences labelled, 12 were labelled already, 0 failed"), "{said}");
+    assert!(said.contains("0 sentences labelled, 12 already labelled, 0 failed"), "{said}");
     assert_eq!((study.labels().len(), study.failures().len()), (9, 2));
     // What is left is all that the next file asks.
     study.label(url, &["--export-batch", &out]).with(0);
