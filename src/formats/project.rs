@@ -122,9 +122,9 @@ oversample = 0.0
 seed = 1
 
 [queue]
-# In which order sentences come for review: "note" as the notes run, "random", "stratified", "entropy", "margin", "contested"
-# (where the classifier is likely to be wrong, by what silver says too), "balanced" (what it is likely to miss, rare categories
-# more), "disagreement" (silver against classifier), "minority", "diverse", "typical", "doubts", or "mix" by the shares below.
+# In which order sentences come for review: "note" as the notes run, "random", "margin" (where the classifier is least sure),
+# "contested" (where it is likely to be wrong, by what silver says too), "balanced" (what it is likely to miss, rare categories
+# more), "doubts" (labels that may be wrong), or "mix" by the shares below.
 # Until the classifier can learn, they come as the notes run.
 order = "mix"
 mix = { contested = 0.5, balanced = 0.4, random = 0.1 }

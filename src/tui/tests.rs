@@ -342,10 +342,10 @@ fn two_marked_runs_stand_side_by_side_and_follow_gold() {
     let follows = |text: &str| row(text, "accuracy") == "accuracy 100.0 50.0 -50.0";
     assert!(bench.wait(follows), "{}", bench.text());
     bench.press(&["esc"]);
-    assert!(bench.text().contains("all runs") && !bench.text().contains("two runs side"), "{}", bench.text());
+    assert!(bench.text().contains("all runs") && !bench.text().contains("two runs compared"), "{}", bench.text());
     bench.resize(160, 45);
     bench.press(&["enter", "k", "enter"]);
-    assert!(bench.wait(|text| text.contains("two runs side")), "{}", bench.text());
+    assert!(bench.wait(|text| text.contains("two runs compared")), "{}", bench.text());
     let text = bench.text();
     assert!(text.contains("all runs") && text.contains(">B second") && text.contains(" A silver"), "{text}");
 }

@@ -37,17 +37,13 @@ fn files_play_the_expert() {
     let folder = tempfile::tempdir().unwrap();
     let data = files(folder.path());
     let play = |options: &Options| simulate(&data, options, &Cancel::default(), &mut |_| {}).unwrap();
-    let done = play(&options(&["random", "balanced", "diverse"]));
+    let done = play(&options(&["random", "balanced", "margin"]));
     assert_eq!((done.report.rows, done.test, done.stopped), (200, 100, false));
-    let [random, balanced, diverse] = &done.report.orders[..] else { panic!() };
+    let [random, balanced, margin] = &done.report.orders[..] else { panic!() };
     assert!(random.full.unwrap().mean > 0.99, "{:?}", random.full);
     assert_eq!(balanced.reached, 2);
-    assert!(balanced.decisions.unwrap().mean <= 60.0 && diverse.games == 2);
-    assert_eq!(
-        play(&options(&["random", "balanced", "diverse"])).report,
-        done.report,
-        "the same seeds, the same games"
-    );
+    assert!(balanced.decisions.unwrap().mean <= 60.0 && margin.games == 2);
+    assert_eq!(play(&options(&["random", "balanced", "margin"])).report, done.report, "the same seeds, the same games");
 }
 
 #[test]
