@@ -348,7 +348,7 @@ mod tests {
         }
     }
 
-    /// Decided otherwise at two desks that did not know of each other: whoever came last does not win.
+    /// Decided otherwise at two worklists that did not know of each other: whoever came last does not win.
     #[test]
     fn an_expert_who_contradicts_themselves_across_sites_is_disputed() {
         for policy in [Policy::Any, Policy::Majority, Policy::Unanimous] {

@@ -1,7 +1,7 @@
 //! Which of several stands hold, whatever order they came in.
 //!
 //! Each event names those that it was made in the knowledge of and takes the place of. What nothing in force takes the place
-//! of holds: a *head*. One person at one desk leaves one head. Two desks that did not know of each other leave two, and where
+//! of holds: a *head*. One person at one worklist leaves one head. Two worklists that did not know of each other leave two, and where
 //! these differ no clock decides between them: that is a matter for adjudication. The model is the operation log of
 //! [Jujutsu](https://github.com/jj-vcs/jj/blob/main/docs/technical/concurrency.md).
 
@@ -69,13 +69,13 @@ mod tests {
         let none: Option<&[&str]> = Some(&[]);
         for (rows, expected) in [
             (vec![], vec![]),
-            // One desk: each knows the one before.
+            // One worklist: each knows the one before.
             (vec![("1", none, false), ("2", Some(&["1"][..]), false)], vec!["2"]),
             // Withdrawn, the one before holds again.
             (vec![("1", none, false), ("2", Some(&["1"][..]), true)], vec!["1"]),
             // Knowledge goes through what was withdrawn.
             (vec![("1", none, false), ("2", Some(&["1"][..]), true), ("3", Some(&["2"][..]), false)], vec!["3"]),
-            // Two desks that did not know of each other.
+            // Two worklists that did not know of each other.
             (vec![("1", none, false), ("2", Some(&["1"][..]), false), ("3", Some(&["1"][..]), false)], vec!["2", "3"]),
             // A later one that knew both.
             (vec![("1", none, false), ("2", none, false), ("3", Some(&["1", "2"][..]), false)], vec!["3"]),

@@ -6,7 +6,7 @@ use super::jobs::JobsState;
 use super::keymap::{Action, Key};
 use super::message::{Effect, Message, Snapshot, Target};
 use super::metrics::MetricsState;
-use super::review::ReviewState;
+use super::review::Worklists;
 use super::shared::Shared;
 use super::theme::StyleRole;
 use super::train::TrainState;
@@ -20,12 +20,8 @@ pub use overlay::palette;
 /// The screens, in the order of their tabs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
-    /// Real sentences.
-    Review,
-    /// Synthetic sentences.
-    Bronze,
-    /// What experts dispute.
-    Adjudicate,
+    /// One sentence at a time: Review, Bronze or Adjudicate.
+    Worklist(Worklist),
     /// Scores.
     Metrics,
     /// Training.
@@ -37,33 +33,13 @@ pub enum Screen {
 impl Screen {
     /// All, with their names.
     pub const ALL: [(Self, &str); 6] = [
-        (Self::Review, "Review"),
-        (Self::Bronze, "Bronze"),
-        (Self::Adjudicate, "Adjudicate"),
+        (Self::Worklist(Worklist::Review), "Review"),
+        (Self::Worklist(Worklist::Bronze), "Bronze"),
+        (Self::Worklist(Worklist::Adjudicate), "Adjudicate"),
         (Self::Metrics, "Metrics"),
         (Self::Train, "Train"),
         (Self::Jobs, "Jobs"),
     ];
-
-    /// The desk that it shows, if it shows one.
-    pub fn desk(self) -> Option<Worklist> {
-        match self {
-            Self::Review => Some(Worklist::Review),
-            Self::Bronze => Some(Worklist::Bronze),
-            Self::Adjudicate => Some(Worklist::Adjudicate),
-            Self::Metrics | Self::Train | Self::Jobs => None,
-        }
-    }
-}
-
-impl From<Worklist> for Screen {
-    fn from(desk: Worklist) -> Self {
-        match desk {
-            Worklist::Review => Self::Review,
-            Worklist::Bronze => Self::Bronze,
-            Worklist::Adjudicate => Self::Adjudicate,
-        }
-    }
 }
 
 /// What a line of text is typed for.
@@ -137,12 +113,8 @@ pub struct App {
     pub shared: Shared,
     /// The screen in front.
     pub screen: Screen,
-    /// Real sentences.
-    pub review: ReviewState,
-    /// Synthetic sentences.
-    pub bronze: ReviewState,
-    /// What experts dispute.
-    pub disputes: ReviewState,
+    /// Review, Bronze and Adjudicate.
+    pub worklists: Worklists,
     /// Scores.
     pub metrics: MetricsState,
     /// Training.
@@ -163,10 +135,8 @@ impl App {
     /// The first state, and what to fetch for it.
     pub fn new(shared: Shared, faults: Vec<String>) -> (Self, Vec<Effect>) {
         let app = Self {
-            screen: Screen::Review,
-            review: ReviewState::new(Worklist::Review, shared.desks[0].clone()),
-            bronze: ReviewState::new(Worklist::Bronze, shared.desks[1].clone()),
-            disputes: ReviewState::new(Worklist::Adjudicate, shared.desks[2].clone()),
+            screen: Screen::Worklist(Worklist::Review),
+            worklists: Worklists::new(&shared),
             metrics: MetricsState::default(),
             train: TrainState::new(&shared.train),
             jobs: JobsState::new(shared.models.iter()),
@@ -177,31 +147,22 @@ impl App {
             quit: false,
         };
         // What is disputed is looked for when its screen is turned to: that takes a look at all decisions.
-        let effects = [&app.review, &app.bronze].map(|state| state.fetch(Target::Resume)).into();
+        let effects = [Worklist::Review, Worklist::Bronze].map(|at| app.worklists[at].fetch(Target::Resume)).into();
         (app, effects)
-    }
-
-    /// The state of a desk.
-    pub fn of(&mut self, desk: Worklist) -> &mut ReviewState {
-        match desk {
-            Worklist::Review => &mut self.review,
-            Worklist::Bronze => &mut self.bronze,
-            Worklist::Adjudicate => &mut self.disputes,
-        }
     }
 
     /// What a message does. `now` is in milliseconds of any steady clock.
     pub fn update(&mut self, message: Message, now: u64) -> Vec<Effect> {
         match message {
             Message::Key(event) => return self.key(Key::of(event), now),
-            Message::Item { desk, item, show } => {
+            Message::Item { worklist, item, show } => {
                 if show {
-                    self.screen = desk.into();
+                    self.screen = Screen::Worklist(worklist);
                 }
-                self.of(desk).show(item, now);
+                self.worklists[worklist].show(item, now);
             }
-            Message::Nothing { desk, at_all } => {
-                let state = self.of(desk);
+            Message::Nothing { worklist, at_all } => {
+                let state = &mut self.worklists[worklist];
                 if at_all {
                     state.item = None;
                     state.loaded = true;
@@ -209,8 +170,8 @@ impl App {
                     self.say("no more sentences match the filter", StyleRole::Dim);
                 }
             }
-            Message::Standing { desk, decided, total, took, matches, held } => {
-                let state = self.of(desk);
+            Message::Standing { worklist, decided, total, took, matches, held } => {
+                let state = &mut self.worklists[worklist];
                 (state.decided, state.total, state.took, state.matches) = (decided, total, took, matches);
                 let before = std::mem::replace(&mut state.held, held);
                 if let Some(why) = held.filter(|_| held != before && matches.is_some()) {
@@ -256,8 +217,9 @@ impl App {
             }
             // The sentence on the screen stays; why it is there may be another reason now.
             Message::Planned => {
-                let shown = self.review.item.as_ref().map(|item| Target::Exactly(item.sentence.id));
-                return shown.map(|target| self.review.fetch(target)).into_iter().collect();
+                let review = &self.worklists[Worklist::Review];
+                let shown = review.item.as_ref().map(|item| Target::Exactly(item.sentence.id));
+                return shown.map(|target| review.fetch(target)).into_iter().collect();
             }
             Message::Failed(text) => self.say(&text, StyleRole::Bad),
             Message::Quit => self.quit = true,
@@ -278,24 +240,19 @@ impl App {
         }
         // What is no action may be a category.
         let category = key.char().and_then(|c| self.shared.taxonomy.categories().iter().find(|k| k.shortcut == c));
-        let (Some(category), Some(desk)) = (category, self.screen.desk()) else {
+        let (Some(category), Screen::Worklist(worklist)) = (category, self.screen) else {
             return Vec::new();
         };
         let key = category.key.clone();
-        if desk == Worklist::Adjudicate && self.shared.taxonomy.selection() == Selection::Single {
+        if worklist == Worklist::Adjudicate && self.shared.taxonomy.selection() == Selection::Single {
             return self.settle(Label::of(key));
         }
-        let state = match desk {
-            Worklist::Review => &mut self.review,
-            Worklist::Bronze => &mut self.bronze,
-            Worklist::Adjudicate => &mut self.disputes,
-        };
-        state.choose(&key, &self.shared, now)
+        self.worklists[worklist].choose(&key, &self.shared, now)
     }
 
     /// Asks for the reason; enter settles.
     fn settle(&mut self, label: Label) -> Vec<Effect> {
-        if self.disputes.item.is_some() {
+        if self.worklists[Worklist::Adjudicate].item.is_some() {
             self.overlay = Some(input(Prompt::Reason(label), String::new()));
         }
         Vec::new()
@@ -311,8 +268,8 @@ impl App {
             Action::NextScreen => return self.turn(1),
             Action::PreviousScreen => return self.turn(Screen::ALL.len() - 1),
             Action::Doubts => {
-                self.screen = Screen::Review;
-                return self.review.turn_to_doubts();
+                self.screen = Screen::Worklist(Worklist::Review);
+                return self.worklists[Worklist::Review].turn_to_doubts();
             }
             Action::Undo => return vec![Effect::Undo],
             Action::Redo => return vec![Effect::Redo],
@@ -336,53 +293,45 @@ impl App {
         Vec::new()
     }
 
-    fn act_on_screen(&mut self, action: Action, now: u64) -> Vec<Effect> {
-        match self.screen {
-            Screen::Adjudicate if matches!(action, Action::Accept | Action::None) => {
-                let label = if action == Action::None { Ok(Label::none()) } else { self.disputes.leading() };
+    fn act_on_worklist(&mut self, worklist: Worklist, action: Action, now: u64) -> Vec<Effect> {
+        let state = &mut self.worklists[worklist];
+        let adjudicates = worklist == Worklist::Adjudicate;
+        match action {
+            Action::Accept | Action::None if adjudicates => {
+                let label = if action == Action::None { Ok(Label::none()) } else { state.leading() };
                 match label {
                     Ok(label) => return self.settle(label),
                     Err(why) => self.say(why, StyleRole::Warn),
                 }
-                Vec::new()
             }
-            Screen::Adjudicate if action == Action::Example => {
-                match &self.disputes.settled {
-                    Some((id, text, label)) => {
-                        self.overlay = Some(input(Prompt::Example(*id, label.clone()), text.clone()));
-                    }
-                    None => self.say("settle a case first; then it can become an example", StyleRole::Warn),
+            Action::Example if adjudicates => match &state.settled {
+                Some((id, text, label)) => {
+                    self.overlay = Some(input(Prompt::Example(*id, label.clone()), text.clone()));
                 }
-                Vec::new()
+                None => self.say("settle a case first; then it can become an example", StyleRole::Warn),
+            },
+            Action::Search => self.overlay = Some(input(Prompt::Search, state.query.clone())),
+            Action::Comment if state.item.is_some() => {
+                let text = state.item.as_ref().map_or_else(String::new, |item| item.stand().comment);
+                self.overlay = Some(input(Prompt::Comment, text));
             }
-            Screen::Review | Screen::Bronze | Screen::Adjudicate => {
-                let state = match self.screen {
-                    Screen::Review => &mut self.review,
-                    Screen::Bronze => &mut self.bronze,
-                    _ => &mut self.disputes,
-                };
-                match action {
-                    Action::Search => self.overlay = Some(input(Prompt::Search, state.query.clone())),
-                    Action::Comment if state.item.is_some() => {
-                        let text = state.item.as_ref().map_or_else(String::new, |item| item.stand().comment);
-                        self.overlay = Some(input(Prompt::Comment, text));
-                    }
-                    Action::Edit => match &state.item {
-                        Some(item) if item.document.origin == Origin::Synthetic => {
-                            self.overlay = Some(input(Prompt::Edit, item.wording().to_owned()));
-                        }
-                        _ => self.say(
-                            "only synthetic sentences can be reworded; a real note stays as it is",
-                            StyleRole::Warn,
-                        ),
-                    },
-                    other => match state.act(other, &self.shared, now) {
-                        Ok(effects) => return effects,
-                        Err(why) => self.say(why, StyleRole::Warn),
-                    },
+            Action::Edit => match &state.item {
+                Some(item) if item.document.origin == Origin::Synthetic => {
+                    self.overlay = Some(input(Prompt::Edit, item.wording().to_owned()));
                 }
-                Vec::new()
-            }
+                _ => self.say("only synthetic sentences can be reworded; a real note stays as it is", StyleRole::Warn),
+            },
+            other => match state.act(other, &self.shared, now) {
+                Ok(effects) => return effects,
+                Err(why) => self.say(why, StyleRole::Warn),
+            },
+        }
+        Vec::new()
+    }
+
+    fn act_on_screen(&mut self, action: Action, now: u64) -> Vec<Effect> {
+        match self.screen {
+            Screen::Worklist(worklist) => self.act_on_worklist(worklist, action, now),
             Screen::Metrics => self.metrics.act(action, &self.board, &self.shared.taxonomy).into_iter().collect(),
             Screen::Jobs => {
                 match action {
@@ -421,8 +370,9 @@ impl App {
         let at = Screen::ALL.iter().position(|(screen, _)| *screen == self.screen).unwrap_or(0);
         self.screen = Screen::ALL[(at + by) % Screen::ALL.len()].0;
         // What is disputed changes with every decision of others.
-        if self.screen == Screen::Adjudicate && self.disputes.item.is_none() {
-            return vec![self.disputes.fetch(Target::Resume)];
+        let disputes = Worklist::Adjudicate;
+        if self.screen == Screen::Worklist(disputes) && self.worklists[disputes].item.is_none() {
+            return vec![self.worklists[disputes].fetch(Target::Resume)];
         }
         Vec::new()
     }

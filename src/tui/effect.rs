@@ -122,8 +122,8 @@ impl EffectContext {
                 self.version = version;
                 self.refresh();
                 let mut messages = Vec::new();
-                for (desk, id) in Worklist::ALL.into_iter().zip(self.shown) {
-                    messages.extend(id.map(|id| self.item(desk, id, false)).unwrap_or_default());
+                for (worklist, id) in Worklist::ALL.into_iter().zip(self.shown) {
+                    messages.extend(id.map(|id| self.item(worklist, id, false)).unwrap_or_default());
                 }
                 messages
             }
@@ -135,9 +135,9 @@ impl EffectContext {
     /// Does what an effect asks and says what came of it.
     pub fn fulfil(&mut self, effect: Effect) -> Vec<Message> {
         let done = match effect {
-            Effect::Fetch { desk, target, filter, show } => self.fetch(desk, target, &filter, show),
-            Effect::Decide { desk, item, stand, took, then, filter } => {
-                self.decide(desk, &item, stand, took, then, &filter)
+            Effect::Fetch { worklist, target, filter, show } => self.fetch(worklist, target, &filter, show),
+            Effect::Decide { worklist, item, stand, took, then, filter } => {
+                self.decide(worklist, &item, stand, took, then, &filter)
             }
             Effect::Settle { item, stand, took, filter } => self.settle(&item, stand, took, &filter),
             Effect::Example { case, label, text } => {
@@ -201,7 +201,7 @@ impl EffectContext {
 
     fn decide(
         &mut self,
-        desk: Worklist,
+        worklist: Worklist,
         item: &ReviewItem,
         stand: Judgement,
         took: Option<u32>,
@@ -210,12 +210,12 @@ impl EffectContext {
     ) -> Result<Vec<Message>, WorkflowError> {
         let taking = self.taking(item, stand.clone(), took);
         review::decide(&self.project, &mut self.store, item, taking)?;
-        let line = self.saved_line(desk, item, &stand);
+        let line = self.saved_line(worklist, item, &stand);
         self.refresh();
         self.plan_if_due();
         // Committed: from here on nothing may claim that the decision failed.
         let mut messages =
-            self.fetch(desk, then, filter, false).unwrap_or_else(|error| vec![Message::Failed(failed(&error))]);
+            self.fetch(worklist, then, filter, false).unwrap_or_else(|error| vec![Message::Failed(failed(&error))]);
         messages.push(Message::Saved { line });
         Ok(messages)
     }
@@ -248,7 +248,7 @@ impl EffectContext {
         Taking { stand, took, besides: self.seen.get(&item.sentence.id).copied().unwrap_or_default() }
     }
 
-    fn saved_line(&self, desk: Worklist, item: &ReviewItem, stand: &Judgement) -> String {
+    fn saved_line(&self, worklist: Worklist, item: &ReviewItem, stand: &Judgement) -> String {
         let taxonomy = &self.project.taxonomy;
         let what = match &stand.label {
             _ if stand.rejected => "rejected".to_owned(),
@@ -263,7 +263,7 @@ impl EffectContext {
             split: item.split,
             decided: stand.label.is_some(),
         };
-        let reveal = !item.shown.machines && self.project.viewer(desk.face()).shown(after).machines;
+        let reveal = !item.shown.machines && self.project.viewer(worklist.face()).shown(after).machines;
         let revealed = if reveal { self.store.proposals(item.sentence.id).ok() } else { None };
         let revealed = revealed.and_then(|all| all.into_iter().find(|p| p.source == Source::Llm));
         let reveal =
@@ -273,7 +273,7 @@ impl EffectContext {
 
     fn fetch(
         &mut self,
-        desk: Worklist,
+        worklist: Worklist,
         target: Target,
         filter: &SentenceFilter,
         show: bool,
@@ -284,54 +284,54 @@ impl EffectContext {
             Target::Exactly(id) => Some(id),
             Target::After(id) => seek(Some(id), SeekDirection::Forward)?,
             Target::Before(id) => seek(Some(id), SeekDirection::Back)?,
-            Target::Resume => match review::next_open(project, store, desk, filter, None)? {
+            Target::Resume => match review::next_open(project, store, worklist, filter, None)? {
                 Some(id) => Some(id),
                 None => seek(None, SeekDirection::Forward)?,
             },
             // What was disputed is no longer once it is settled; then there is nothing to stay on.
-            Target::OpenAfter(id) => review::next_open(project, store, desk, filter, Some(id))?
-                .or((desk != Worklist::Adjudicate).then_some(id)),
+            Target::OpenAfter(id) => review::next_open(project, store, worklist, filter, Some(id))?
+                .or((worklist != Worklist::Adjudicate).then_some(id)),
         };
         let mut messages = match found {
             Some(id) => {
                 if gives_away(filter).next().is_some() {
                     self.note(id, InSight::NOTHING.with(Cue::Search));
                 }
-                self.item(desk, id, show)
+                self.item(worklist, id, show)
             }
             None => {
-                let at_all =
-                    target == Target::Resume || desk == Worklist::Adjudicate && matches!(target, Target::OpenAfter(_));
+                let at_all = target == Target::Resume
+                    || worklist == Worklist::Adjudicate && matches!(target, Target::OpenAfter(_));
                 if at_all {
-                    self.shown[desk as usize] = None;
+                    self.shown[worklist as usize] = None;
                 }
-                vec![Message::Nothing { desk, at_all }]
+                vec![Message::Nothing { worklist, at_all }]
             }
         };
-        messages.push(self.standing(desk, filter)?);
+        messages.push(self.standing(worklist, filter)?);
         Ok(messages)
     }
 
-    fn item(&mut self, desk: Worklist, id: SentenceId, show: bool) -> Vec<Message> {
-        match review::item(&self.project, &self.store, desk, id) {
+    fn item(&mut self, worklist: Worklist, id: SentenceId, show: bool) -> Vec<Message> {
+        match review::item(&self.project, &self.store, worklist, id) {
             Ok(item) => {
                 self.note(id, item.in_sight());
-                self.shown[desk as usize] = Some(id);
-                vec![Message::Item { desk, item: Box::new(item), show }]
+                self.shown[worklist as usize] = Some(id);
+                vec![Message::Item { worklist, item: Box::new(item), show }]
             }
             Err(error) => vec![Message::Failed(failed(&error))],
         }
     }
 
-    fn standing(&self, desk: Worklist, filter: &SentenceFilter) -> Result<Message, WorkflowError> {
-        let (progression, took) = review::progress(&self.project, &self.store, desk)?;
-        let matches = if *filter == desk.all(&self.project) {
+    fn standing(&self, worklist: Worklist, filter: &SentenceFilter) -> Result<Message, WorkflowError> {
+        let (progression, took) = review::progress(&self.project, &self.store, worklist)?;
+        let matches = if *filter == worklist.all(&self.project) {
             None
         } else {
             Some(review::count(&self.project, &self.store, filter, COUNT_LIMIT)?)
         };
         let held = review::why_held(&self.project, filter);
-        Ok(Message::Standing { desk, decided: progression.decided, total: progression.total, took, matches, held })
+        Ok(Message::Standing { worklist, decided: progression.decided, total: progression.total, took, matches, held })
     }
 
     fn turn_back(
@@ -344,9 +344,9 @@ impl EffectContext {
         };
         self.refresh();
         let origin = self.store.document(self.store.sentence(undone.sentence)?.document)?.origin;
-        let desk = if undone.settlement { Worklist::Adjudicate } else { Worklist::of(origin) };
-        let mut messages = self.item(desk, undone.sentence, true);
-        messages.push(self.standing(desk, &desk.all(&self.project))?);
+        let worklist = if undone.settlement { Worklist::Adjudicate } else { Worklist::of(origin) };
+        let mut messages = self.item(worklist, undone.sentence, true);
+        messages.push(self.standing(worklist, &worklist.all(&self.project))?);
         Ok(messages)
     }
 

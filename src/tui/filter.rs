@@ -25,7 +25,7 @@ pub const HELP: &[(&str, &str)] = &[
 /// What asks for the labels that may be wrong.
 pub const DOUBTED: &str = "doubt:any";
 
-/// Reads a search line, as a filter of what lies on the desk; what it cannot mean is said.
+/// Reads a search line, as a filter of what lies on the worklist; what it cannot mean is said.
 pub fn parse(
     line: &str,
     all: SentenceFilter,

@@ -43,7 +43,7 @@ pub enum Message {
     /// A sentence to show; the screen goes to it if asked for by the user.
     Item {
         /// Where it is looked at.
-        desk: Worklist,
+        worklist: Worklist,
         /// The sentence.
         item: Box<ReviewItem>,
         /// Whether its screen comes to the front.
@@ -52,17 +52,17 @@ pub enum Message {
     /// The filter has no sentence where one was asked for.
     Nothing {
         /// Where.
-        desk: Worklist,
+        worklist: Worklist,
         /// Whether the filter has none at all.
         at_all: bool,
     },
     /// How far the annotator is and how many pass the filter.
     Standing {
         /// Where.
-        desk: Worklist,
+        worklist: Worklist,
         /// Decided or settled.
         decided: u64,
-        /// All that there is to do at this desk.
+        /// All that there is to do at this worklist.
         total: u64,
         /// Milliseconds of the latest decisions.
         took: Vec<u32>,
@@ -130,7 +130,7 @@ pub enum Effect {
     /// Fetch a sentence.
     Fetch {
         /// Where it is looked at.
-        desk: Worklist,
+        worklist: Worklist,
         /// Which.
         target: Target,
         /// Among which.
@@ -141,7 +141,7 @@ pub enum Effect {
     /// Commit a decision on the item and then fetch.
     Decide {
         /// Where.
-        desk: Worklist,
+        worklist: Worklist,
         /// On what.
         item: Box<ReviewItem>,
         /// What.

@@ -1,4 +1,6 @@
-//! The state of Review and Bronze: one sentence at a time, one key a decision.
+//! The state of Review, Bronze and Adjudicate: one sentence at a time, one key a decision.
+
+use std::ops::{Index, IndexMut};
 
 use super::filter::DOUBTED;
 use super::keymap::Action;
@@ -11,10 +13,10 @@ use crate::domain::queue::{DoubtFilter, SentenceFilter};
 use crate::domain::taxonomy::Selection;
 use crate::workflow::review::{ReviewItem, Worklist};
 
-/// A desk: review of real sentences or of synthetic ones, or of what is disputed.
-pub struct ReviewState {
+/// One worklist: what it holds, what is on the screen, and how far it has come.
+pub struct WorklistState {
     /// Which.
-    pub desk: Worklist,
+    pub worklist: Worklist,
     /// All that lies on it.
     pub all: SentenceFilter,
     /// What is on the screen.
@@ -42,14 +44,38 @@ pub struct ReviewState {
     since: u64,
 }
 
+/// The state of each worklist.
+pub struct Worklists([WorklistState; Worklist::ALL.len()]);
+
+impl Worklists {
+    /// Nothing on the screens yet.
+    pub fn new(shared: &Shared) -> Self {
+        Self(Worklist::ALL.map(|at| WorklistState::new(at, shared.worklists[at as usize].clone())))
+    }
+}
+
+impl Index<Worklist> for Worklists {
+    type Output = WorklistState;
+
+    fn index(&self, at: Worklist) -> &WorklistState {
+        &self.0[at as usize]
+    }
+}
+
+impl IndexMut<Worklist> for Worklists {
+    fn index_mut(&mut self, at: Worklist) -> &mut WorklistState {
+        &mut self.0[at as usize]
+    }
+}
+
 /// A sentence that was on the screen longer than this was left alone; its time says nothing of the pace.
 const AWAY: u64 = 10 * 60 * 1000;
 
-impl ReviewState {
+impl WorklistState {
     /// Nothing on the screen yet.
-    pub fn new(desk: Worklist, all: SentenceFilter) -> Self {
+    fn new(worklist: Worklist, all: SentenceFilter) -> Self {
         Self {
-            desk,
+            worklist,
             filter: all.clone(),
             all,
             item: None,
@@ -81,7 +107,7 @@ impl ReviewState {
     pub fn chosen(&self) -> Option<Label> {
         let stands = || {
             let item = self.item.as_ref()?;
-            let decision = if self.desk == Worklist::Adjudicate { item.settled.last() } else { item.mine.as_ref() };
+            let decision = if self.worklist == Worklist::Adjudicate { item.settled.last() } else { item.mine.as_ref() };
             decision?.stand.label.clone()
         };
         self.draft.clone().or_else(stands)
@@ -126,10 +152,10 @@ impl ReviewState {
                 }
             }
             Action::None => self.decide(Label::none(), now),
-            Action::Skip | Action::Flag | Action::Comment if self.desk == Worklist::Adjudicate => {
+            Action::Skip | Action::Flag | Action::Comment if self.worklist == Worklist::Adjudicate => {
                 return Err("this screen settles disputes: press a category's key, or 0 for None");
             }
-            Action::Reject if self.desk == Worklist::Bronze => {
+            Action::Reject if self.worklist == Worklist::Bronze => {
                 let stand = Judgement { label: None, rejected: true, skipped: false, ..item.stand() };
                 self.commit(stand, Target::OpenAfter(id), now)
             }
@@ -241,7 +267,7 @@ impl ReviewState {
         if decided {
             self.draft = None;
         }
-        vec![Effect::Decide { desk: self.desk, item, stand, took, then, filter: self.filter.clone() }]
+        vec![Effect::Decide { worklist: self.worklist, item, stand, took, then, filter: self.filter.clone() }]
     }
 
     fn took(&self, now: u64) -> Option<u32> {
@@ -251,6 +277,6 @@ impl ReviewState {
 
     /// Asks for a sentence among those of the filter.
     pub fn fetch(&self, target: Target) -> Effect {
-        Effect::Fetch { desk: self.desk, target, filter: self.filter.clone(), show: false }
+        Effect::Fetch { worklist: self.worklist, target, filter: self.filter.clone(), show: false }
     }
 }

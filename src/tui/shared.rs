@@ -18,8 +18,8 @@ pub struct Shared {
     pub project: String,
     /// Whether all proposals are hidden until decided.
     pub blind: bool,
-    /// All that lies on each desk, in the order of [`crate::workflow::review::Worklist::ALL`].
-    pub desks: [SentenceFilter; 3],
+    /// What each worklist holds, in the order of [`crate::workflow::review::Worklist::ALL`].
+    pub worklists: [SentenceFilter; 3],
     /// What changes of the guideline put in question.
     pub outdated: Vec<Outdated>,
     /// The names of the project's language models.

@@ -21,6 +21,7 @@ use super::metrics::View;
 use super::shared::Shared;
 use super::theme::StyleRole;
 use crate::domain::text;
+use crate::workflow::review::Worklist;
 
 /// Below this nothing fits.
 const SMALLEST: (u16, u16) = (40, 10);
@@ -39,9 +40,10 @@ pub fn draw(frame: &mut Frame<'_>, app: &App) {
         Layout::vertical([Constraint::Length(1), Constraint::Min(1), Constraint::Length(2)]).areas(area);
     frame.render_widget(Paragraph::new(tabs(app, head.width)), head);
     match app.screen {
-        Screen::Review => review::draw(frame, body, app, &app.review),
-        Screen::Bronze => review::draw(frame, body, app, &app.bronze),
-        Screen::Adjudicate => adjudicate::draw(frame, body, app, &app.disputes),
+        Screen::Worklist(Worklist::Adjudicate) => {
+            adjudicate::draw(frame, body, app, &app.worklists[Worklist::Adjudicate])
+        }
+        Screen::Worklist(worklist) => review::draw(frame, body, app, &app.worklists[worklist]),
         Screen::Metrics => metrics::draw(frame, body, app),
         Screen::Train => train::draw(frame, body, app),
         Screen::Jobs => jobs::draw(frame, body, app),
@@ -78,7 +80,7 @@ fn hints(app: &App) -> Line<'static> {
     let theme = &app.shared.theme;
     let wanted: &[(Action, &str)] = match (app.screen, &app.overlay) {
         (_, Some(_)) => &[(Action::Accept, "choose"), (Action::Close, "close")],
-        (Screen::Review, _) => &[
+        (Screen::Worklist(Worklist::Review), _) => &[
             (Action::Accept, "accept"),
             (Action::None, "None"),
             (Action::Undo, "undo"),
@@ -90,7 +92,7 @@ fn hints(app: &App) -> Line<'static> {
             (Action::Help, "keys"),
             (Action::Doubts, "doubts"),
         ],
-        (Screen::Bronze, _) => &[
+        (Screen::Worklist(Worklist::Bronze), _) => &[
             (Action::Accept, "accept"),
             (Action::Reject, "reject"),
             (Action::Edit, "edit"),
@@ -99,7 +101,7 @@ fn hints(app: &App) -> Line<'static> {
             (Action::NextScreen, "screen"),
             (Action::Help, "keys"),
         ],
-        (Screen::Adjudicate, _) => &[
+        (Screen::Worklist(Worklist::Adjudicate), _) => &[
             (Action::Accept, "settle with the majority"),
             (Action::None, "None"),
             (Action::Undo, "undo"),

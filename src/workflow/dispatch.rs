@@ -207,7 +207,7 @@ pub fn dispatch<J: Job>(
     drop(back);
     store.lean()?;
     let spending = store.spending(setup.run)?;
-    let mut desk = Dispatcher {
+    let mut worklist = Dispatcher {
         setup,
         cancel,
         shared,
@@ -227,9 +227,9 @@ pub fn dispatch<J: Job>(
         ended: Vec::new(),
         keep: Vec::new(),
     };
-    let result = desk.run(store, job, watch);
-    let kept = desk.settle(store, job);
-    drop(desk);
+    let result = worklist.run(store, job, watch);
+    let kept = worklist.settle(store, job);
+    drop(worklist);
     runtime.shutdown_background();
     let ended = result?;
     kept?;

@@ -29,7 +29,7 @@ impl Worklist {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Review, Self::Bronze, Self::Adjudicate];
 
-    /// The desk where sentences of an origin are decided.
+    /// The worklist where sentences of an origin are decided.
     pub fn of(origin: Origin) -> Self {
         match origin {
             Origin::Real => Self::Review,
@@ -37,7 +37,7 @@ impl Worklist {
         }
     }
 
-    /// All that lies on the desk of the project's annotator.
+    /// All that lies on the worklist of the project's annotator.
     pub fn all(self, project: &Project) -> SentenceFilter {
         let protocol = &project.file.protocol;
         match self {
@@ -127,7 +127,7 @@ impl ReviewItem {
 
 /// Fetches a sentence with what its annotator may see of it. What is hidden is not even read: nothing downstream can show it by
 /// mistake.
-pub fn item(project: &Project, store: &Store, desk: Worklist, id: SentenceId) -> Result<ReviewItem, WorkflowError> {
+pub fn item(project: &Project, store: &Store, worklist: Worklist, id: SentenceId) -> Result<ReviewItem, WorkflowError> {
     let sentence = store.sentence(id)?;
     let mut document = store.document(sentence.document)?;
     let context = store.sentences(sentence.document)?;
@@ -136,7 +136,7 @@ pub fn item(project: &Project, store: &Store, desk: Worklist, id: SentenceId) ->
     let decided = mine.as_ref().is_some_and(|d| d.stand.label.is_some() || d.stand.rejected);
     let split = project.file.split.split(&document.patient);
     let facts = Facts { sentence: id, origin: document.origin, split, decided };
-    let shown = project.viewer(desk.face()).shown(facts);
+    let shown = project.viewer(worklist.face()).shown(facts);
     let (mut silver, mut classifier, mut doubt) = (Vec::new(), None, None);
     let mut settled = Vec::new();
     if shown.colleagues {
@@ -167,7 +167,7 @@ pub fn item(project: &Project, store: &Store, desk: Worklist, id: SentenceId) ->
         Some(mine) if mine.stand.label.is_none() => store.said_before_a_split(id, &project.annotator)?,
         _ => None,
     };
-    let (why, why_of_machines) = match (split_since, desk) {
+    let (why, why_of_machines) = match (split_since, worklist) {
         (Some(label), _) => (format!("you said {}, which was split since", label.join()), false),
         (None, Worklist::Review) => match store.ranked_because(id)? {
             Some(ranked) => (reason(&ranked, shown).to_owned(), shown.machines && ranked.is_of_machines()),
@@ -362,20 +362,20 @@ pub fn redo(project: &Project, store: &mut Store) -> Result<Option<UndoneDecisio
 pub fn next_open(
     project: &Project,
     store: &Store,
-    desk: Worklist,
+    worklist: Worklist,
     filter: &SentenceFilter,
     from: Option<SentenceId>,
 ) -> Result<Option<SentenceId>, WorkflowError> {
     // Open sentences are looked for among those of the filter, unless the filter itself asks for another state. What is
     // disputed is open by itself, and so is what was decided by an outdated guideline.
-    let open = match (filter.progress, desk) {
+    let open = match (filter.progress, worklist) {
         (DecisionState::All, Worklist::Review | Worklist::Bronze) if filter.outdated.is_empty() => {
             SentenceFilter { progress: DecisionState::Open, ..filter.clone() }
         }
         _ => filter.clone(),
     };
     let mut stages = vec![open.clone()];
-    if desk == Worklist::Review && *filter == desk.all(project) {
+    if worklist == Worklist::Review && *filter == worklist.all(project) {
         stages.insert(0, SentenceFilter { planned: true, ..open.clone() });
         if filter.assigned.is_some() {
             stages.insert(0, SentenceFilter { assigned: Some(AssignmentFilter::Calibration), ..open });
@@ -398,9 +398,13 @@ pub fn next_open(
 }
 
 /// How far the annotator has come, and the times of the latest decisions (oldest first) for the pace.
-pub fn progress(project: &Project, store: &Store, desk: Worklist) -> Result<(ProgressCount, Vec<u32>), WorkflowError> {
-    let all = desk.all(project);
-    let progression = match desk {
+pub fn progress(
+    project: &Project,
+    store: &Store,
+    worklist: Worklist,
+) -> Result<(ProgressCount, Vec<u32>), WorkflowError> {
+    let all = worklist.all(project);
+    let progression = match worklist {
         Worklist::Review if all.assigned.is_some() => {
             let given = store.given(&project.annotator)?;
             ProgressCount { decided: given.decided, total: given.sentences }

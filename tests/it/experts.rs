@@ -31,7 +31,7 @@ pub(super) fn project(sentences: usize, protocol: &str) -> (tempfile::TempDir, S
     (folder, root)
 }
 
-fn desk(root: &str, who: &str) -> Screen {
+fn worklist(root: &str, who: &str) -> Screen {
     Screen::open(&["--project", root, "--as", who], 80, 24)
 }
 
@@ -44,13 +44,13 @@ fn two_experts_blind_one_adjudicator_and_gold_comes_out() {
     let people = "annotators = [\"ann\", \"ben\"]\nadjudicators = [\"eve\"]\noverlap = 2\n";
     let (_folder, root) = project(5, people);
     assert!(fails(&["export", "gold", "--project", "/nowhere"]).contains("goldsmith.toml"));
-    let mut ann = desk(&root, "ann");
+    let mut ann = worklist(&root, "ann");
     ann.shows("no sentences are assigned to ann yet");
     ann.type_keys("q");
     ann.wait();
     assert!(succeeds(&["assign", "--project", &root]).contains("ben"));
 
-    let (mut ann, mut ben) = (desk(&root, "ann"), desk(&root, "ben"));
+    let (mut ann, mut ben) = (worklist(&root, "ann"), worklist(&root, "ben"));
     let text = ann.shows("blind: shown after you decide");
     assert!(!text.contains("some-llm"), "{text}");
     ann.type_keys("33300");
@@ -68,7 +68,7 @@ fn two_experts_blind_one_adjudicator_and_gold_comes_out() {
     // An expert cannot settle, an adjudicator cannot decide.
     ann.type_keys("\t\t");
     ann.shows("only the adjudicators that goldsmith.toml names");
-    let mut eve = desk(&root, "eve");
+    let mut eve = worklist(&root, "eve");
     eve.type_keys("3");
     eve.shows("not among the `annotators`");
     eve.type_keys("\t\t");
@@ -129,17 +129,17 @@ fn ten_at_once_lose_nothing_and_decide_nothing_twice() {
     let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
     let (_folder, root) = project(200, &format!("annotators = [{}]\n", quoted.join(", ")));
     succeeds(&["assign", "--project", &root]);
-    let mut desks: Vec<Screen> = names.iter().map(|name| desk(&root, name)).collect();
-    for desk in &mut desks {
-        desk.shows("0 of 20 decided");
+    let mut worklists: Vec<Screen> = names.iter().map(|name| worklist(&root, name)).collect();
+    for worklist in &mut worklists {
+        worklist.shows("0 of 20 decided");
     }
-    for (n, desk) in desks.iter_mut().enumerate() {
-        desk.type_keys(&((n % 9) + 1).to_string().repeat(20));
+    for (n, worklist) in worklists.iter_mut().enumerate() {
+        worklist.type_keys(&((n % 9) + 1).to_string().repeat(20));
     }
-    for desk in &desks {
-        desk.shows("20 of 20 decided");
+    for worklist in &worklists {
+        worklist.shows("20 of 20 decided");
     }
-    desks.into_iter().for_each(Screen::kill);
+    worklists.into_iter().for_each(Screen::kill);
     let lines = gold(&root);
     assert_eq!(lines.len(), 200);
     assert!(lines.iter().all(|line| line["by"].as_array().is_some_and(|by| by.len() == 1)));
@@ -215,7 +215,7 @@ fn a_change_of_the_guideline_says_what_it_puts_in_question() {
     let versions = succeeds(&["taxonomy", "versions", "--project", &root]);
     assert!(versions.lines().count() == 3 && versions.contains("in use"), "{versions}");
     // Each expert finds theirs, and one that is looked at again leaves the list.
-    let mut ann = desk(&root, "ann");
+    let mut ann = worklist(&root, "ann");
     ann.shows("visit");
     ann.type_keys("/outdated\r");
     ann.shows("filter `outdated`: 9");
@@ -235,7 +235,7 @@ fn categories_are_renamed_and_split_and_it_is_undone() {
     let file = format!("{root}/taxonomy.toml");
     let before = fs::read_to_string(&file).unwrap();
     let labels = || gold(&root).iter().map(|line| line["labels"].to_string()).collect::<Vec<_>>();
-    let mut ann = desk(&root, "ann");
+    let mut ann = worklist(&root, "ann");
     ann.shows("blind: shown after you decide");
     ann.type_keys("30");
     ann.shows("2 of 4 decided");
@@ -256,7 +256,7 @@ fn categories_are_renamed_and_split_and_it_is_undone() {
     ann.type_keys("q");
     ann.wait();
     assert_eq!(gold(&root).len(), 2, "nothing was saved by the old categories");
-    let ann = desk(&root, "ann");
+    let ann = worklist(&root, "ann");
     ann.shows("2 of 4 decided");
     ann.shows("Needs help");
 

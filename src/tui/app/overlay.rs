@@ -2,7 +2,7 @@
 
 use crossterm::event::KeyCode;
 
-use super::{App, Overlay, Prompt};
+use super::{App, Overlay, Prompt, Screen};
 use crate::tui::filter;
 use crate::tui::keymap::{Action, Key};
 use crate::tui::message::{Effect, Target};
@@ -26,9 +26,13 @@ impl App {
                     Some(Action::Next) => (selected + 1).min(last),
                     Some(Action::Previous) => selected.saturating_sub(1),
                     Some(Action::Accept) => {
-                        let (desk, filter) = (Worklist::Review, self.review.filter.clone());
-                        let show =
-                            |(id, _): &(_, _)| Effect::Fetch { desk, target: Target::Exactly(*id), filter, show: true };
+                        let (worklist, filter) = (Worklist::Review, self.worklists[Worklist::Review].filter.clone());
+                        let show = |(id, _): &(_, _)| Effect::Fetch {
+                            worklist,
+                            target: Target::Exactly(*id),
+                            filter,
+                            show: true,
+                        };
                         return rows.get(selected).map(show).into_iter().collect();
                     }
                     Some(Action::Close | Action::Quit) => return Vec::new(),
@@ -124,12 +128,12 @@ impl App {
                 None => Vec::new(),
             };
         }
-        let desk = self.screen.desk().unwrap_or(Worklist::Review);
+        let worklist = if let Screen::Worklist(worklist) = self.screen { worklist } else { Worklist::Review };
         if prompt == Prompt::Search {
-            let all = self.of(desk).all.clone();
+            let all = self.worklists[worklist].all.clone();
             return match filter::parse(&text, all, &self.shared.taxonomy, &self.shared.outdated) {
                 Ok(filter) => {
-                    let state = self.of(desk);
+                    let state = &mut self.worklists[worklist];
                     state.filter = filter;
                     state.query = text;
                     vec![state.fetch(Target::Resume)]
@@ -141,7 +145,7 @@ impl App {
                 }
             };
         }
-        let state = self.of(desk);
+        let state = &mut self.worklists[worklist];
         match prompt {
             Prompt::Comment => state.comment(text, now),
             Prompt::Reason(label) => state.settle(label, text, now),

@@ -14,11 +14,11 @@ use crate::domain::label::{Decision, Label};
 use crate::domain::text::visible;
 use crate::tui::app::App;
 use crate::tui::keymap::Action;
-use crate::tui::review::ReviewState;
+use crate::tui::review::WorklistState;
 use crate::tui::theme::StyleRole;
 use crate::workflow::review::ReviewItem;
 
-pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewState) {
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, state: &WorklistState) {
     let shared = &app.shared;
     let Some(item) = &state.item else {
         let said = if !state.loaded {
@@ -67,7 +67,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewS
 }
 
 /// What lies here, in a word: more than disputes, where the protocol says so.
-fn waiting(state: &ReviewState) -> &'static str {
+fn waiting(state: &WorklistState) -> &'static str {
     match state.all.disputed.map(|rule| rule.adjudicate) {
         None | Some(AdjudicationScope::Disputed) => "disputed",
         Some(AdjudicationScope::Flagged | AdjudicationScope::All) => "to settle",

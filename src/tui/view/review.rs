@@ -15,7 +15,7 @@ use crate::domain::text::{Span as Bytes, visible};
 use crate::tui::app::App;
 use crate::tui::effect::COUNT_LIMIT;
 use crate::tui::keymap::Action;
-use crate::tui::review::ReviewState;
+use crate::tui::review::WorklistState;
 use crate::tui::shared::Shared;
 use crate::tui::theme::StyleRole;
 use crate::workflow::review::ReviewItem;
@@ -23,7 +23,7 @@ use crate::workflow::review::ReviewItem;
 /// At most so many bytes of the note on either side are shown.
 const CONTEXT: usize = 4_000;
 
-pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewState) {
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, state: &WorklistState) {
     let shared = &app.shared;
     let Some(item) = &state.item else {
         return frame.render_widget(Paragraph::new(empty(state, shared)), area);
@@ -36,7 +36,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewS
     draw_labels(frame, right, app, state, item);
 }
 
-fn empty(state: &ReviewState, shared: &Shared) -> Vec<Line<'static>> {
+fn empty(state: &WorklistState, shared: &Shared) -> Vec<Line<'static>> {
     let key = |action| shared.keymap.key(action).to_owned();
     let text = match (state.loaded, state.query.is_empty(), state.filter.origin) {
         (false, _, _) => "reading ...".to_owned(),
@@ -143,7 +143,7 @@ fn sentence(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'stati
         .collect()
 }
 
-fn progress(state: &ReviewState, shared: &Shared, width: usize) -> Vec<Line<'static>> {
+fn progress(state: &WorklistState, shared: &Shared, width: usize) -> Vec<Line<'static>> {
     let theme = &shared.theme;
     let share = if state.total > 0 { state.decided as f64 / state.total as f64 } else { 0.0 };
     let mut said = format!("{} of {} decided", state.decided, state.total);
@@ -163,7 +163,7 @@ fn progress(state: &ReviewState, shared: &Shared, width: usize) -> Vec<Line<'sta
     vec![Line::styled(format!(" {}", fit(&said, room)), theme.style(StyleRole::Dim)), second]
 }
 
-fn draw_labels(frame: &mut Frame<'_>, area: Rect, app: &App, state: &ReviewState, item: &ReviewItem) {
+fn draw_labels(frame: &mut Frame<'_>, area: Rect, app: &App, state: &WorklistState, item: &ReviewItem) {
     let shared = &app.shared;
     let width = usize::from(area.width);
     let mut said = doubt_lines(shared, item, width);
@@ -341,7 +341,7 @@ fn gold_lines(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'sta
 /// Each category with its key, a mark where it is chosen, and the classifier's probability.
 pub(super) fn category_lines(
     shared: &Shared,
-    state: &ReviewState,
+    state: &WorklistState,
     item: &ReviewItem,
     width: usize,
 ) -> Vec<Line<'static>> {

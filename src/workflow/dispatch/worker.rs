@@ -160,7 +160,7 @@ pub(super) async fn work(
         };
         let (said, attempts) = shared.deliver(&parcel).await;
         if matches!(said, Err(LlmError::Fatal(_) | LlmError::Refused(_))) {
-            // Nothing may be sent between this answer and the moment when the desk hears of it.
+            // Nothing may be sent between this answer and the moment when the worklist hears of it.
             shared.halt.store(true, Ordering::Relaxed);
         }
         if back.send(Returned { number: parcel.number, said, attempts }).is_err() {
