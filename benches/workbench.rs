@@ -19,9 +19,9 @@ use goldsmith::domain::text::Span;
 use goldsmith::formats::notes::Columns;
 use goldsmith::tui::Headless;
 use goldsmith::workflow::import::{self, Options, Unit};
-use goldsmith::workflow::metrics::Board;
+use goldsmith::workflow::label_index::LabelIndex;
 use goldsmith::workflow::project::{Project, init};
-use goldsmith::workflow::{Cancel, Progress};
+use goldsmith::workflow::{Cancel, Progress, scores};
 
 /// The machines are shared and noisy: ours and theirs run in turn this often, and the median counts.
 const ROUNDS: usize = 5;
@@ -182,7 +182,7 @@ fn workbench(folder: &Path, sentences: u64) {
     );
 
     let mut opened = Headless::open(project(), 120, 40).expect("opens");
-    opened.wait_for_board();
+    opened.wait_for_metrics();
     let mut times: Vec<Duration> = (0..1_000)
         .map(|i| {
             let key = ["0", "1", "3", "9"][i % 4];
@@ -199,11 +199,11 @@ fn workbench(folder: &Path, sentences: u64) {
     drop(opened);
 
     let (project, mut store) = (project(), project().store().expect("opens"));
-    let mut board = Board::default();
+    let mut index = LabelIndex::default();
     let start = Instant::now();
-    board.refresh(&project, &store).expect("reads");
+    index.refresh(&project, &store).expect("reads");
     println!("metrics, first reading of everything:          {:7.2} ms", ms(start.elapsed()));
-    let run = board.latest(Source::Llm).cloned().expect("a run");
+    let run = index.latest(Source::Llm).cloned().expect("a run");
     let mut times: Vec<Duration> = (0..30)
         .map(|i| {
             let event = Event::Decide(Decision {
@@ -220,8 +220,8 @@ fn workbench(folder: &Path, sentences: u64) {
             });
             store.append(&[event]).expect("appends");
             let start = Instant::now();
-            board.refresh(&project, &store).expect("reads");
-            board.score(&project, &run, Bootstrap::default()).expect("scores");
+            index.refresh(&project, &store).expect("reads");
+            scores::score(&project, &index, &run, Bootstrap::default()).expect("scores");
             start.elapsed()
         })
         .collect();

@@ -26,6 +26,7 @@ use arguments::{EncoderVerb, ExportVerb, GoldArgs, OnError, StyleArgs, TaxonomyV
 pub use exit::Exit;
 use exit::complain;
 
+use crate::domain::experiment::Task;
 use crate::domain::label::Source;
 use crate::domain::metrics::Report;
 use crate::domain::spending::Spending;
@@ -37,10 +38,12 @@ use crate::formats::project::training::{Method, TrainSettings};
 use crate::formats::tables::{self, Scores, Style};
 use crate::tui;
 use crate::workflow::import::{self, LabelsBy, Options, Unit};
-use crate::workflow::metrics::{Board, Scored};
+use crate::workflow::label_index::LabelIndex;
+use crate::workflow::metrics::NewestScores;
 use crate::workflow::project::{self, Project};
 use crate::workflow::recast::MigrationRequest;
 use crate::workflow::refusal::{Refusal, RefusalKind};
+use crate::workflow::scores::Scored;
 use crate::workflow::{
     Cancel, Progress, WorkflowError, demo, diagnostics, encoders, export, gold, models, predict, train,
 };
@@ -188,11 +191,12 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
                 folder.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
             );
             if style.json {
-                let json = serde_json::json!({ "model": folder, "report": tables::json(&report, &project.taxonomy) });
+                let json =
+                    serde_json::json!({ "model": folder, "report": tables::json(&report, Some(&project.taxonomy)) });
                 print(&format!("{json:#}\n"))?;
             } else {
                 print(&tables::scores(
-                    &Scores { title, report: &report, taxonomy: &project.taxonomy },
+                    &Scores { title, report: &report, taxonomy: Some(&project.taxonomy) },
                     style_of(&style),
                 ))?;
             }
@@ -466,19 +470,20 @@ fn style_of(args: &StyleArgs) -> Style {
 
 fn metrics(project: &Project, style: &StyleArgs) -> Result<Exit, Failure> {
     let store = project.store()?;
-    let mut board = Board::default();
-    board.refresh(project, &store)?;
-    let scored: Vec<Scored> = [Source::Llm, Source::Classifier]
-        .into_iter()
-        .filter_map(|source| board.score(project, board.latest(source)?, project.file.bootstrap))
-        .collect();
+    let index = LabelIndex::read(project, &store)?;
+    let NewestScores { silver, classifier, binary } = NewestScores::of(project, &index);
+    let scored: Vec<Scored> = [silver, classifier, binary].into_iter().flatten().collect();
     if style.json {
-        let name = |source| if source == Source::Llm { "silver" } else { "classifier" };
+        let name = |scored: &Scored| match (scored.task, scored.source) {
+            (Task::Binary, _) => "binary",
+            (Task::MultiClass, Source::Llm) => "silver",
+            (Task::MultiClass, _) => "classifier",
+        };
         let all: Vec<serde_json::Value> = scored
             .iter()
             .map(|s| {
-                let report = tables::json(&s.report, &project.taxonomy);
-                serde_json::json!({ "scored": name(s.source), "run": s.run, "report": report, "confusion": s.confusion })
+                let report = tables::json(&s.report, s.taxonomy(project));
+                serde_json::json!({ "scored": name(s), "run": s.run, "report": report, "confusion": s.confusion })
             })
             .collect();
         let keys: Vec<&str> = project.taxonomy.categories().iter().map(|c| c.key.as_str()).collect();
@@ -487,12 +492,13 @@ fn metrics(project: &Project, style: &StyleArgs) -> Result<Exit, Failure> {
     }
     for scored in &scored {
         let model = store.run(&scored.run)?.model;
-        let title = match scored.source {
-            Source::Llm => format!("silver of {model}"),
-            _ => format!("{model} on held-out gold"),
+        let title = match (scored.task, scored.source) {
+            (Task::Binary, _) => format!("whether any category applies, by {model}"),
+            (Task::MultiClass, Source::Llm) => format!("silver of {model}"),
+            (Task::MultiClass, _) => format!("{model} on held-out gold"),
         };
         print(&tables::scores(
-            &Scores { title, report: &scored.report, taxonomy: &project.taxonomy },
+            &Scores { title, report: &scored.report, taxonomy: scored.taxonomy(project) },
             style_of(style),
         ))?;
         print("\n")?;
@@ -571,7 +577,7 @@ fn train_verb(project: &Project) -> Result<Exit, Failure> {
 }
 
 fn show_report(title: &str, report: &Report, project: &Project) -> Result<(), WorkflowError> {
-    let scores = Scores { title: title.into(), report, taxonomy: &project.taxonomy };
+    let scores = Scores { title: title.into(), report, taxonomy: Some(&project.taxonomy) };
     print(&tables::scores(&scores, Style::Plain))
 }
 

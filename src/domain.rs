@@ -15,6 +15,7 @@ pub mod gold;
 pub mod guideline;
 pub mod heads;
 pub mod label;
+pub mod label_set;
 pub mod lineage;
 pub mod metrics;
 pub mod phi;

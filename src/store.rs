@@ -4,13 +4,13 @@
 //! the same transaction, that [`Store::rebuild`] can make anew. Several processes may have the file open: readers never
 //! wait (WAL), writers hold the lock for milliseconds, and a busy lock is waited for.
 
-mod board;
 mod bronze;
 mod chain;
 mod convert;
 mod corpus;
 mod doubts;
 mod embeddings;
+mod label_changes;
 mod ledger;
 mod lineage;
 mod log;
@@ -32,11 +32,11 @@ use rustc_hash::FxHashMap;
 use crate::domain::label::EventId;
 use crate::domain::lineage::KeyMap;
 
-pub use board::{CurrentLabelRow, ProposalRow, ReadMark, SettlementRow};
 pub use bronze::{BronzeRow, NewBronze};
 pub use chain::{ChainAudit, Tampering};
 pub use corpus::{Insert, TextRow};
 pub use embeddings::TextHash;
+pub use label_changes::{CurrentLabelRow, ProposalRow, ReadMark, SettlementRow};
 pub use ledger::{ProgressCount, Said, UndoneDecision};
 pub use lineage::LabelGiver;
 pub use log::{LogFilter, LogRow, PersonTotals};

@@ -11,7 +11,7 @@ use crate::domain::text::visible;
 use crate::domain::visibility::Face;
 use crate::formats::tables::{counted, csv_rows};
 use crate::workflow::agreement::{self, Report};
-use crate::workflow::metrics::Board;
+use crate::workflow::label_index::LabelIndex;
 use crate::workflow::project::Project;
 
 /// Pairs of categories in the table; JSON and CSV have all.
@@ -22,10 +22,9 @@ type Texts = BTreeMap<SentenceId, String>;
 
 pub(super) fn run(project: &Project, args: &AgreementArgs) -> Result<Exit, Failure> {
     let store = project.store()?;
-    let mut board = Board::default();
-    board.refresh(project, &store)?;
-    let mut report = agreement::of(project, &store, &board)?;
-    report.withhold(project, &board, Face::Report);
+    let index = LabelIndex::read(project, &store)?;
+    let mut report = agreement::of(project, &store, &index)?;
+    report.withhold(project, &index, Face::Report);
     if args.json {
         print(&format!("{:#}\n", json(project, &report)))?;
     } else if args.csv {

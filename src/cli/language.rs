@@ -4,6 +4,7 @@ use super::arguments::{
     AnswerArg, BudgetArgs, ExplainArg, FewShotArg, GenerateArgs, LabelArgs, ModelArgs, QuotaArg, RunsVerb, WhichArg,
 };
 use super::{Bar, Exit, Failure, cancel_on_signal, print, say, spent, withheld_from};
+use crate::domain::experiment::Task;
 use crate::domain::label::{Run, RunKind};
 use crate::domain::quality::Profile;
 use crate::domain::spending::Budget;
@@ -303,7 +304,7 @@ fn print_diff(
     project: &Project,
     before: &Run,
     after: &Run,
-    diff: &runs::Diff,
+    diff: &runs::RunDiff,
     show: usize,
 ) -> Result<(), WorkflowError> {
     let mut out = format!(
@@ -316,6 +317,9 @@ fn print_diff(
         percent(diff.agreement),
         diff.kappa.map_or_else(|| "n/a".into(), |k| format!("{k:.3}"))
     );
+    if diff.task == Task::Binary {
+        out.push_str("compared in whether any category applies: one of them says no more\n");
+    }
     for (name, a, b) in &diff.settings {
         out.push_str(&format!("  {name}: {} -> {}\n", visible(a).text, visible(b).text));
     }

@@ -12,6 +12,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::label_set::LabelSet;
 use super::metrics::confused;
 use super::statistics::{Bootstrap, Draws, Estimate};
 use super::taxonomy::Selection;
@@ -27,8 +28,8 @@ pub struct Rating {
     pub patient: u32,
     /// Which expert, numbered by the caller.
     pub rater: usize,
-    /// The label as bits; 0 is *None*.
-    pub label: u64,
+    /// The label.
+    pub label: LabelSet,
 }
 
 /// Why there is no number.
@@ -222,9 +223,9 @@ pub struct Relook {
     /// Whose note it is.
     pub patient: u32,
     /// The label of the first look.
-    pub earlier: u64,
+    pub earlier: LabelSet,
     /// The label of the second.
-    pub later: u64,
+    pub later: LabelSet,
 }
 
 /// How far an expert agrees with what the same expert said before.
@@ -314,8 +315,8 @@ fn by_item(ratings: &[Rating]) -> Vec<Rating> {
 }
 
 /// How often each label was given to one sentence.
-fn counted(item: &[Rating]) -> Vec<(u64, u64)> {
-    let mut labels: Vec<(u64, u64)> = Vec::new();
+fn counted(item: &[Rating]) -> Vec<(LabelSet, u64)> {
+    let mut labels: Vec<(LabelSet, u64)> = Vec::new();
     for rating in item {
         match labels.iter_mut().find(|(label, _)| *label == rating.label) {
             Some((_, times)) => *times += 1,

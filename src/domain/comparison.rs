@@ -8,8 +8,9 @@ mod paired;
 
 use serde::Serialize;
 
+use super::label_set::LabelSet;
 use super::statistics::{LEVEL, mean, sum_of_squares};
-pub use paired::{Compared, Gain, System, Tested, compare};
+pub use paired::{Compared, Gain, System, compare};
 
 /// What several seeds came to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -40,11 +41,11 @@ impl Spread {
 /// McNemar's test compares two sets of labels. The first seed's alone would be a choice of one seed, and all seeds' pooled
 /// would count each sentence several times; so the seeds vote. The vote is often a little better than the mean of the seeds,
 /// so its accuracy is not the accuracy in the table.
-pub fn majority(seeds: &[&[u64]]) -> Vec<u64> {
+pub fn majority(seeds: &[&[LabelSet]]) -> Vec<LabelSet> {
     let sentences = seeds.iter().map(|labels| labels.len()).min().unwrap_or(0);
     let vote = |sentence: usize| {
-        let votes = |label: u64| seeds.iter().filter(|labels| labels[sentence] == label).count();
-        let mut best = (0, 0);
+        let votes = |label: LabelSet| seeds.iter().filter(|labels| labels[sentence] == label).count();
+        let mut best = (0, LabelSet::NONE);
         for labels in seeds {
             let count = votes(labels[sentence]);
             if count > best.0 {

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::corpus::SentenceId;
 use super::label::RunId;
+use super::label_set::LabelSet;
+use super::metrics::TestSentence;
 use super::split::Tier;
 
 pub use report::{
@@ -36,6 +38,14 @@ pub enum Task {
 impl Task {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Binary, Self::MultiClass];
+
+    /// A test sentence as the task sees it.
+    pub fn sees(self, tested: TestSentence) -> TestSentence {
+        match self {
+            Self::Binary => tested.binary(),
+            Self::MultiClass => tested,
+        }
+    }
 }
 
 impl fmt::Display for Task {
@@ -211,8 +221,8 @@ pub struct Done {
     pub run: RunId,
     /// What it was trained on.
     pub trained: Trained,
-    /// Its labels of the test sentences, as bits: of categories, or 1 for any in the binary task.
-    pub predicted: Vec<u64>,
+    /// Its labels of the test sentences, as its task sees them.
+    pub predicted: Vec<LabelSet>,
 }
 
 #[cfg(test)]

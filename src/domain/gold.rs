@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::corpus::{Origin, PatientKey, SentenceId};
 use super::label::{Annotator, Label, RunId};
+use super::label_set::LabelSet;
+use super::metrics::TestSentence;
 use super::sight::{Blindness, Cue, InSight};
+use super::taxonomy::Taxonomy;
 
 /// How several experts' labels become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,35 +137,50 @@ impl HumanLabels {
     }
 }
 
+/// Why a sentence has no gold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotGold {
+    /// It was written by a language model: what people say of it curates it.
+    Synthetic,
+    /// Nobody has decided, or too few.
+    Open,
+    /// Adjudication is due.
+    Disputed,
+    /// It is settled with a category that the taxonomy does not have.
+    UnknownCategory,
+}
+
 /// An expert label on a real sentence, settled by the rule. The only thing that scores are made against.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GoldReal {
+pub struct Gold {
     sentence: SentenceId,
     patient: PatientKey,
     label: Label,
+    set: LabelSet,
     blindness: Blindness,
 }
 
-impl GoldReal {
-    /// Settles a case. `None` where nobody decided, too few did, the votes are disputed, or the sentence is synthetic: a
-    /// verdict on a synthetic sentence curates it, and is never gold.
+impl Gold {
+    /// Settles what people say of a sentence.
+    ///
+    /// # Errors
+    /// Why it is no gold: it is synthetic, open or disputed, or its label names a category that the taxonomy does not have.
     pub fn settle(
-        sentence: SentenceId,
-        patient: PatientKey,
-        origin: Origin,
-        case: &HumanLabels,
+        (sentence, patient, origin): (SentenceId, &PatientKey, Origin),
+        labels: &HumanLabels,
         rule: GoldRule,
-    ) -> Option<Self> {
+        taxonomy: &Taxonomy,
+    ) -> Result<Self, NotGold> {
         if origin != Origin::Real {
-            return None;
+            return Err(NotGold::Synthetic);
         }
-        match case.settle(rule) {
-            GoldStatus::Gold(label) => {
-                let blindness = case.blindness(&label);
-                Some(Self { sentence, patient, label, blindness })
-            }
-            GoldStatus::Undecided | GoldStatus::Waiting | GoldStatus::Disputed => None,
-        }
+        let label = match labels.settle(rule) {
+            GoldStatus::Gold(label) => label,
+            GoldStatus::Undecided | GoldStatus::Waiting => return Err(NotGold::Open),
+            GoldStatus::Disputed => return Err(NotGold::Disputed),
+        };
+        let set = taxonomy.set(&label).ok_or(NotGold::UnknownCategory)?;
+        Ok(Self { sentence, patient: patient.clone(), blindness: labels.blindness(&label), label, set })
     }
 
     /// The sentence.
@@ -180,9 +198,19 @@ impl GoldReal {
         &self.label
     }
 
+    /// The settled label as the taxonomy's categories by position.
+    pub fn set(&self) -> LabelSet {
+        self.set
+    }
+
     /// Whether it was decided with nothing in sight.
     pub fn blindness(&self) -> Blindness {
         self.blindness
+    }
+
+    /// The sentence as it is scored on; its patient is numbered by the caller.
+    pub fn tested(&self, patient: u32) -> TestSentence {
+        TestSentence { patient, gold: self.set, blindness: self.blindness }
     }
 }
 
@@ -268,6 +296,8 @@ impl Bronze {
 mod tests {
     use super::*;
     use crate::domain::category::CategoryKey;
+    use crate::domain::taxonomy::Selection;
+    use crate::domain::taxonomy::tests::small;
 
     fn label(key: &str) -> Label {
         Label::parse(key).unwrap()
@@ -279,6 +309,11 @@ mod tests {
 
     fn case(votes: &[&str]) -> HumanLabels {
         HumanLabels { votes: votes.iter().map(|key| vote(key)).collect(), ..HumanLabels::default() }
+    }
+
+    fn settle(origin: Origin, labels: &HumanLabels) -> Result<Gold, NotGold> {
+        let taxonomy = small(Selection::Multiple);
+        Gold::settle((SentenceId(1), &PatientKey("p".into()), origin), labels, GoldRule::default(), &taxonomy)
     }
 
     #[test]
@@ -360,10 +395,18 @@ mod tests {
 
     #[test]
     fn a_verdict_on_a_synthetic_sentence_is_never_gold() {
-        let gold =
-            |origin| GoldReal::settle(SentenceId(1), PatientKey("p".into()), origin, &case(&[""]), GoldRule::default());
-        assert!(gold(Origin::Real).is_some());
-        assert!(gold(Origin::Synthetic).is_none());
+        assert_eq!(settle(Origin::Real, &case(&[""])).map(|gold| gold.set()), Ok(LabelSet::NONE));
+        assert_eq!(settle(Origin::Synthetic, &case(&[""])), Err(NotGold::Synthetic));
+    }
+
+    #[test]
+    fn what_is_no_gold_says_why() {
+        assert_eq!(settle(Origin::Real, &case(&[])), Err(NotGold::Open));
+        assert_eq!(settle(Origin::Real, &case(&["memory", "mood"])), Err(NotGold::Disputed));
+        assert_eq!(settle(Origin::Real, &case(&["strange"])), Err(NotGold::UnknownCategory));
+        assert_eq!(settle(Origin::Real, &case(&["any"])), Err(NotGold::UnknownCategory));
+        let gold = settle(Origin::Real, &case(&["mood"])).unwrap();
+        assert_eq!((gold.label(), gold.set(), gold.patient().0.as_str()), (&label("mood"), LabelSet::of(1), "p"));
     }
 
     #[test]
@@ -386,24 +429,26 @@ mod tests {
         let others = Some(InSight::NOTHING.with(Cue::Colleague));
         let blindness = |votes: &[(Option<InSight>, &str)], ruling: Option<Option<InSight>>| {
             let votes = votes.iter().map(|(in_sight, key)| Vote { in_sight: *in_sight, ..vote(key) }).collect();
-            let ruling = ruling.map(|in_sight| Settlement { label: Some(label("a")), in_sight });
+            let ruling = ruling.map(|in_sight| Settlement { label: Some(label("memory")), in_sight });
             let case = HumanLabels { votes, ruling, ..HumanLabels::default() };
-            GoldReal::settle(SentenceId(1), PatientKey("p".into()), Origin::Real, &case, GoldRule::default())
-                .unwrap()
-                .blindness()
+            settle(Origin::Real, &case).unwrap().blindness()
         };
-        assert_eq!(blindness(&[(nothing, "a"), (nothing, "a"), (silver, "b")], None), Blind);
-        assert_eq!(blindness(&[(nothing, "a"), (silver, "a")], None), Seen);
-        assert_eq!(blindness(&[(nothing, "a"), (others, "a")], None), Seen, "a colleague sways too");
-        assert_eq!(blindness(&[(nothing, "a"), (None, "a")], None), Unknown, "what is not known is not blind");
-        assert_eq!(blindness(&[(silver, "a"), (None, "a")], None), Seen);
-        assert_eq!(blindness(&[(nothing, "a"), (silver, "b")], Some(nothing)), Blind);
+        assert_eq!(blindness(&[(nothing, "memory"), (nothing, "memory"), (silver, "mood")], None), Blind);
+        assert_eq!(blindness(&[(nothing, "memory"), (silver, "memory")], None), Seen);
+        assert_eq!(blindness(&[(nothing, "memory"), (others, "memory")], None), Seen, "a colleague sways too");
         assert_eq!(
-            blindness(&[(nothing, "a"), (nothing, "b")], Some(others)),
+            blindness(&[(nothing, "memory"), (None, "memory")], None),
+            Unknown,
+            "what is not known is not blind"
+        );
+        assert_eq!(blindness(&[(silver, "memory"), (None, "memory")], None), Seen);
+        assert_eq!(blindness(&[(nothing, "memory"), (silver, "mood")], Some(nothing)), Blind);
+        assert_eq!(
+            blindness(&[(nothing, "memory"), (nothing, "mood")], Some(others)),
             Blind,
             "an adjudicator sees the experts"
         );
-        assert_eq!(blindness(&[(nothing, "a"), (nothing, "b")], Some(silver)), Seen);
-        assert_eq!(blindness(&[(nothing, "a"), (nothing, "b")], Some(None)), Unknown);
+        assert_eq!(blindness(&[(nothing, "memory"), (nothing, "mood")], Some(silver)), Seen);
+        assert_eq!(blindness(&[(nothing, "memory"), (nothing, "mood")], Some(None)), Unknown);
     }
 }

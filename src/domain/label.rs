@@ -1,17 +1,38 @@
 //! Labels, who gave them (proposals and decisions), and the runs that machine labels come from.
+//!
+//! A [`Label`] says one of two things: exactly which categories a sentence has, of which there may be none; or, as a binary run
+//! does, that it has some, without saying which. Neither *None* nor *any* is a category: the first is the empty set, the second
+//! a case of its own, which no set of keys equals. In the store, in bundles and in JSON a label stays the list of its keys,
+//! and `any` is the one word in that list which is no key; it is read and written in this file alone.
 
+use std::cmp::Ordering;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::category::{BadKey, CategoryKey};
 use super::corpus::SentenceId;
 use super::sight::InSight;
 
-/// A set of category keys, kept sorted. The empty set is *None*: no category applies.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(from = "Vec<CategoryKey>", into = "Vec<CategoryKey>")]
-pub struct Label(Vec<CategoryKey>);
+/// What a sentence is said to be about: a set of category keys, of which the empty one is *None*, or [`Label::any`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(from = "Vec<CategoryKey>")]
+pub struct Label(Content);
+
+/// Ordered and compared as what is written of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Content {
+    /// Sorted, each key once.
+    Categories(Vec<CategoryKey>),
+    /// Some category; which one is not said.
+    Any,
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Categories(Vec::new())
+    }
+}
 
 impl Label {
     /// The empty set.
@@ -21,55 +42,84 @@ impl Label {
 
     /// The set of one.
     pub fn of(key: CategoryKey) -> Self {
-        Self(vec![key])
+        Self(Content::Categories(vec![key]))
     }
 
-    /// Stands in a binary run's label for a category that is not named; no taxonomy may have it as a key.
+    /// How [`Label::any`] is written; no taxonomy may have it as a key.
     pub const ANY: &'static str = "any";
 
-    /// The label of a binary run: none, or a category that is not named.
+    /// What a binary run says of a sentence to which a category applies: that there is one, and not which.
+    pub fn any() -> Self {
+        Self(Content::Any)
+    }
+
+    /// The label of a binary run: some category, or none.
     pub fn binary(any: bool) -> Self {
-        if any { CategoryKey::new(Self::ANY).into_iter().collect() } else { Self::none() }
+        if any { Self::any() } else { Self::none() }
     }
 
     /// Whether it says only that there is a category.
     pub fn is_any(&self) -> bool {
-        self.0.iter().any(|key| key.as_str() == Self::ANY)
+        self.0 == Content::Any
     }
 
-    /// The keys in order.
+    /// The keys that it names, in order; *None* and *any* name none, so ask [`Label::is_none`] whether it is *None*.
     pub fn keys(&self) -> &[CategoryKey] {
-        &self.0
-    }
-
-    /// Whether the set is empty.
-    pub fn is_none(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether the key is in the set.
-    pub fn contains(&self, key: &CategoryKey) -> bool {
-        self.0.binary_search(key).is_ok()
-    }
-
-    /// Adds the key, or takes it out.
-    pub fn toggle(&mut self, key: &CategoryKey) {
-        match self.0.binary_search(key) {
-            Ok(at) => {
-                self.0.remove(at);
-            }
-            Err(at) => self.0.insert(at, key.clone()),
+        match &self.0 {
+            Content::Categories(keys) => keys,
+            Content::Any => &[],
         }
     }
 
-    /// Keys joined by commas; the empty string is *None*. The store's and the tables' form.
+    /// Whether it is the empty set.
+    pub fn is_none(&self) -> bool {
+        matches!(&self.0, Content::Categories(keys) if keys.is_empty())
+    }
+
+    /// Whether it names the key.
+    pub fn contains(&self, key: &CategoryKey) -> bool {
+        self.keys().binary_search(key).is_ok()
+    }
+
+    /// Adds the key, or takes it out. From *any* on it is the key alone.
+    pub fn toggle(&mut self, key: &CategoryKey) {
+        match &mut self.0 {
+            Content::Categories(keys) => match keys.binary_search(key) {
+                Ok(at) => {
+                    keys.remove(at);
+                }
+                Err(at) => keys.insert(at, key.clone()),
+            },
+            Content::Any => *self = Self::of(key.clone()),
+        }
+    }
+
+    /// The words that it is written with.
+    fn words(&self) -> impl Iterator<Item = &str> {
+        let any = self.is_any().then_some(Self::ANY);
+        self.keys().iter().map(CategoryKey::as_str).chain(any)
+    }
+
+    /// Its words joined by commas; the empty string is *None*. The store's and the tables' form.
     pub fn join(&self) -> String {
-        self.0.iter().map(CategoryKey::as_str).collect::<Vec<_>>().join(",")
+        self.words().collect::<Vec<_>>().join(",")
     }
 
     /// Reads what [`Label::join`] writes.
     pub fn parse(joined: &str) -> Result<Self, BadKey> {
         joined.split(',').filter(|k| !k.is_empty()).map(CategoryKey::new).collect()
+    }
+}
+
+impl PartialOrd for Label {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Label {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.words().cmp(other.words())
     }
 }
 
@@ -79,17 +129,21 @@ impl FromIterator<CategoryKey> for Label {
     }
 }
 
+/// The word for *any* alone is [`Label::any`]. Beside others it is a key that no taxonomy knows.
 impl From<Vec<CategoryKey>> for Label {
     fn from(mut keys: Vec<CategoryKey>) -> Self {
         keys.sort();
         keys.dedup();
-        Self(keys)
+        match &keys[..] {
+            [key] if key.as_str() == Self::ANY => Self::any(),
+            _ => Self(Content::Categories(keys)),
+        }
     }
 }
 
-impl From<Label> for Vec<CategoryKey> {
-    fn from(label: Label) -> Self {
-        label.0
+impl Serialize for Label {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.words())
     }
 }
 
@@ -396,5 +450,25 @@ pub(crate) mod tests {
             outcome: Outcome::Finished,
             scores: String::new(),
         }
+    }
+
+    /// *Any* is written as it always was, and is no key: neither of one category, nor *None*, nor beside another.
+    #[test]
+    fn none_and_any_are_no_categories() {
+        let (none, any, key) = (Label::none(), Label::any(), CategoryKey::new("mood").unwrap());
+        assert_eq!((none.join(), any.join()), (String::new(), "any".to_owned()));
+        assert_eq!(serde_json::to_string(&(&none, &any)).unwrap(), r#"[[],["any"]]"#);
+        for label in [&none, &any, &Label::parse("any,mood").unwrap(), &Label::of(key.clone())] {
+            assert_eq!(Label::parse(&label.join()).as_ref(), Ok(label));
+            let json = serde_json::to_string(label).unwrap();
+            assert_eq!(&serde_json::from_str::<Label>(&json).unwrap(), label, "{json}");
+        }
+        assert!(any.is_any() && !any.is_none() && any.keys().is_empty());
+        assert!(!Label::parse("any,mood").unwrap().is_any());
+        let mut toggled = any.clone();
+        toggled.toggle(&key);
+        assert_eq!(toggled, Label::of(key.clone()));
+        // In the order of what is written, as ever.
+        assert!(none < any && any < Label::of(key) && any > Label::parse("agitation").unwrap());
     }
 }

@@ -7,21 +7,59 @@ mod table;
 
 use serde::Serialize;
 
+use super::label_set::LabelSet;
 use super::sight::Blindness;
 use super::statistics::{Bootstrap, Estimate};
 pub(in crate::domain) use table::{Shape, Table};
 
-/// One sentence's gold and predicted label, as bit sets over the taxonomy's categories.
+/// A sentence with gold, as it is scored on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pair {
+pub struct TestSentence {
     /// Which patient, numbered by the caller: the bootstrap draws patients, not sentences.
     pub patient: u32,
     /// Settled label.
-    pub gold: u64,
-    /// Label scored.
-    pub predicted: u64,
-    /// Whether the gold was decided with nothing in sight.
+    pub gold: LabelSet,
+    /// Whether it was decided with nothing in sight.
     pub blindness: Blindness,
+}
+
+impl TestSentence {
+    /// The sentence as the binary task sees it; see [`LabelSet::binary`].
+    pub fn binary(self) -> Self {
+        Self { gold: self.gold.binary(), ..self }
+    }
+
+    /// Sets a label against its gold.
+    pub fn with(self, predicted: LabelSet) -> LabelPair {
+        LabelPair { sentence: self, predicted }
+    }
+}
+
+/// One sentence's gold and the label that is scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LabelPair {
+    sentence: TestSentence,
+    predicted: LabelSet,
+}
+
+impl LabelPair {
+    /// Settled label.
+    pub fn gold(&self) -> LabelSet {
+        self.sentence.gold
+    }
+
+    /// Label scored.
+    pub fn predicted(&self) -> LabelSet {
+        self.predicted
+    }
+}
+
+/// Sets a system's labels against the gold of the same sentences, in their order.
+pub fn pairs(
+    tested: &[TestSentence],
+    predicted: impl IntoIterator<Item = LabelSet, IntoIter: Clone>,
+) -> impl Iterator<Item = LabelPair> + Clone {
+    tested.iter().zip(predicted).map(|(sentence, predicted)| sentence.with(predicted))
 }
 
 /// True positives, false positives, false negatives of one category.
@@ -138,11 +176,11 @@ pub fn blind_words(blind: f64, unknown: f64) -> String {
 
 /// Compares labels with gold. `categories` is the taxonomy's size; with `none_in_averages` the macro, micro and weighted
 /// averages count *None* as a class (the multi-class task of the `single` selection, where micro-F1 is accuracy).
-pub fn report(pairs: &[Pair], categories: usize, none_in_averages: bool, bootstrap: Bootstrap) -> Report {
+pub fn report(pairs: &[LabelPair], categories: usize, none_in_averages: bool, bootstrap: Bootstrap) -> Report {
     let table = Table::of(pairs.iter().copied(), categories);
     let shape = Shape { categories, none_in_averages };
     let total = table.total();
-    let count = |kind| pairs.iter().filter(|pair| pair.blindness == kind).count();
+    let count = |kind| pairs.iter().filter(|pair| pair.sentence.blindness == kind).count();
     let mut values = Vec::new();
     shape.values(&total, &mut values);
     let intervals = table.intervals(shape, bootstrap);
@@ -191,11 +229,11 @@ pub struct Confusion {
 
 impl Confusion {
     /// Counts the pairs.
-    pub fn of(pairs: &[Pair], categories: usize) -> Self {
+    pub fn of(pairs: &[LabelPair], categories: usize) -> Self {
         let size = categories + 1;
         let mut cells = vec![0; size * size];
         for pair in pairs {
-            for (gold, predicted) in confused(pair.gold, pair.predicted) {
+            for (gold, predicted) in confused(pair.gold(), pair.predicted) {
                 if let Some(cell) = cells.get_mut(gold * size + predicted) {
                     *cell += 1;
                 }
@@ -211,17 +249,17 @@ impl Confusion {
 }
 
 /// The cells that one sentence counts in; see [`Confusion`].
-pub fn confused(gold: u64, predicted: u64) -> Vec<(usize, usize)> {
-    let bits = |set: u64| (0..64).filter(move |i| set >> i & 1 == 1).map(|i| i + 1);
-    if gold == 0 && predicted == 0 {
+pub fn confused(gold: LabelSet, predicted: LabelSet) -> Vec<(usize, usize)> {
+    let classes = |set: LabelSet| set.iter().map(|category| category + 1);
+    if gold.is_empty() && predicted.is_empty() {
         return vec![(0, 0)];
     }
-    let mut cells: Vec<(usize, usize)> = bits(gold & predicted).map(|i| (i, i)).collect();
-    let (missed, excess) = (gold & !predicted, predicted & !gold);
-    match (missed, excess) {
-        (0, _) => cells.extend(bits(excess).map(|i| (0, i))),
-        (_, 0) => cells.extend(bits(missed).map(|i| (i, 0))),
-        _ => cells.extend(bits(missed).flat_map(|m| bits(excess).map(move |e| (m, e)))),
+    let mut cells: Vec<(usize, usize)> = classes(gold.intersection(predicted)).map(|i| (i, i)).collect();
+    let (missed, excess) = (gold.difference(predicted), predicted.difference(gold));
+    match (missed.is_empty(), excess.is_empty()) {
+        (true, _) => cells.extend(classes(excess).map(|i| (0, i))),
+        (_, true) => cells.extend(classes(missed).map(|i| (i, 0))),
+        _ => cells.extend(classes(missed).flat_map(|m| classes(excess).map(move |e| (m, e)))),
     }
     cells
 }
@@ -231,19 +269,18 @@ mod tests {
     use super::*;
     use crate::domain::statistics::Draws;
 
-    fn single(table: &[&[u32]]) -> Vec<Pair> {
-        let bit = |class: usize| 1u64 << class;
+    /// Gold and predicted as a bit for each category.
+    fn pair(patient: u32, gold: u64, predicted: u64) -> LabelPair {
+        let gold = LabelSet::from_bits(gold);
+        TestSentence { patient, gold, blindness: Blindness::Seen }.with(LabelSet::from_bits(predicted))
+    }
+
+    fn single(table: &[&[u32]]) -> Vec<LabelPair> {
         let mut pairs = Vec::new();
         for (gold, row) in table.iter().enumerate() {
             for (predicted, count) in row.iter().enumerate() {
                 for _ in 0..*count {
-                    let patient = pairs.len() as u32;
-                    pairs.push(Pair {
-                        patient,
-                        gold: bit(gold),
-                        predicted: bit(predicted),
-                        blindness: Blindness::Seen,
-                    });
+                    pairs.push(pair(pairs.len() as u32, 1 << gold, 1 << predicted));
                 }
             }
         }
@@ -283,7 +320,10 @@ mod tests {
     /// per label f1 2/3, 2/3, 2/3; micro p 3/4 r 3/5 f1 2/3; macro p 5/6 r 2/3; accuracy (exact set) 1/4.
     #[test]
     fn scores_of_sets_are_those_of_scikit_learn() {
-        let pair = |gold, predicted| Pair { patient: 0, gold, predicted, blindness: Blindness::Blind };
+        let pair = |gold, predicted| {
+            let gold = LabelSet::from_bits(gold);
+            TestSentence { patient: 0, gold, blindness: Blindness::Blind }.with(LabelSet::from_bits(predicted))
+        };
         let pairs = [pair(0b011, 0b001), pair(0, 0b100), pair(0b110, 0b110), pair(0b001, 0)];
         let report = report(&pairs, 3, false, NO_BOOTSTRAP);
         for row in &report.categories {
@@ -300,8 +340,7 @@ mod tests {
 
     #[test]
     fn with_none_as_a_class_micro_f1_is_accuracy() {
-        let pair = |gold, predicted| Pair { patient: 0, gold, predicted, blindness: Blindness::Seen };
-        let pairs = [pair(0, 0), pair(1, 0), pair(2, 2), pair(0, 1), pair(1, 1)];
+        let pairs = [(0, 0), (1, 0), (2, 2), (0, 1), (1, 1)].map(|(gold, predicted)| pair(0, gold, predicted));
         let report = report(&pairs, 2, true, NO_BOOTSTRAP);
         assert_eq!(report.averages.micro.f1.value, report.accuracy.value);
     }
@@ -312,8 +351,7 @@ mod tests {
         assert_eq!(empty.accuracy.value, None);
         assert_eq!(empty.averages.macro_.f1.value, None);
         assert_eq!(empty.blind_share(), None);
-        let pairs = [Pair { patient: 0, gold: 1, predicted: 1, blindness: Blindness::Seen }];
-        let one = report(&pairs, 2, false, Bootstrap::default());
+        let one = report(&[pair(0, 1, 1)], 2, false, Bootstrap::default());
         assert_eq!(one.categories[1].f1.value, None);
         assert_eq!(one.categories[0].f1.interval, None, "one patient gives no interval");
         assert_eq!(one.without_support, 1);
@@ -323,11 +361,7 @@ mod tests {
     /// 2.5 % point is 0 (1/27 = 3.7 %) and the 97.5 % point is 1.
     #[test]
     fn the_bootstrap_agrees_with_enumeration() {
-        let pairs: Vec<Pair> = [1, 1, 0]
-            .iter()
-            .enumerate()
-            .map(|(i, p)| Pair { patient: i as u32, gold: 1, predicted: *p, blindness: Blindness::Seen })
-            .collect();
+        let pairs: Vec<LabelPair> = (0..).zip([1, 1, 0]).map(|(patient, p)| pair(patient, 1, p)).collect();
         let table = Table::of(pairs.iter().copied(), 1);
         let shape = Shape { categories: 1, none_in_averages: false };
         let mut draws = Draws::new(table.clusters, Bootstrap { resamples: 27_000, seed: 3 }).unwrap();
@@ -345,17 +379,10 @@ mod tests {
 
     #[test]
     fn patients_widen_the_interval() {
-        let clustered: Vec<Pair> = (0..400)
-            .map(|i| Pair {
-                patient: i / 40,
-                gold: 1,
-                predicted: u64::from(i / 40 % 2 == 0),
-                blindness: Blindness::Seen,
-            })
-            .collect();
-        let independent: Vec<Pair> =
-            clustered.iter().enumerate().map(|(i, p)| Pair { patient: i as u32, ..*p }).collect();
-        let width = |pairs: &[Pair]| {
+        let predicted = |i: u32| u64::from(i / 40 % 2 == 0);
+        let clustered: Vec<LabelPair> = (0..400).map(|i| pair(i / 40, 1, predicted(i))).collect();
+        let independent: Vec<LabelPair> = (0..400).map(|i| pair(i, 1, predicted(i))).collect();
+        let width = |pairs: &[LabelPair]| {
             let (low, high) = report(pairs, 1, false, Bootstrap::default()).accuracy.interval.unwrap();
             high - low
         };
@@ -375,6 +402,7 @@ mod tests {
         let pairs = single(&[&[9, 3, 1], &[4, 8, 2], &[2, 1, 6]]);
         let confusion = Confusion::of(&pairs, 3);
         assert_eq!((confusion.get(1, 2), confusion.get(2, 1), confusion.get(0, 0)), (3, 4, 0));
+        let confused = |gold, predicted| confused(LabelSet::from_bits(gold), LabelSet::from_bits(predicted));
         assert_eq!(confused(0b11, 0b01), [(1, 1), (2, 0)]);
         assert_eq!(confused(0, 0b10), [(0, 2)]);
         assert_eq!(confused(0b01, 0b10), [(1, 2)]);

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::corpus::{PatientKey, SentenceId};
-use super::gold::{Bronze, GoldReal, Silver};
+use super::gold::{Bronze, Gold, Silver};
 use super::label::Label;
+use super::metrics::TestSentence;
 
 /// Where all sentences of a patient fall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -90,27 +91,37 @@ fn number(purpose: &[u8], seed: u64, patient: &PatientKey) -> u64 {
 /// The gold that scores are made on. [`TestSet::from_gold`] is the only door.
 #[derive(Clone, Debug, Default)]
 pub struct TestSet {
-    gold: Vec<GoldReal>,
+    gold: Vec<Gold>,
     patients: BTreeSet<PatientKey>,
 }
 
 impl TestSet {
     /// Takes the gold of the patients whose split is `part` (test, or validation for early stopping).
-    pub fn from_gold(gold: impl IntoIterator<Item = GoldReal>, plan: &SplitPlan, part: Split) -> Self {
-        let gold: Vec<GoldReal> =
+    pub fn from_gold(gold: impl IntoIterator<Item = Gold>, plan: &SplitPlan, part: Split) -> Self {
+        let gold: Vec<Gold> =
             gold.into_iter().filter(|g| part != Split::Train && plan.split(g.patient()) == part).collect();
         let patients = gold.iter().map(|g| g.patient().clone()).collect();
         Self { gold, patients }
     }
 
     /// The gold in it.
-    pub fn gold(&self) -> &[GoldReal] {
+    pub fn gold(&self) -> &[Gold] {
         &self.gold
     }
 
     /// How many patients it has.
     pub fn patient_count(&self) -> usize {
         self.patients.len()
+    }
+
+    /// Its sentences in order, as they are scored on; patients are numbered as they are met.
+    pub fn sentences(&self) -> Vec<TestSentence> {
+        let mut numbers: BTreeMap<&PatientKey, u32> = BTreeMap::new();
+        let gold = self.gold.iter().map(|gold| {
+            let next = numbers.len() as u32;
+            gold.tested(*numbers.entry(gold.patient()).or_insert(next))
+        });
+        gold.collect()
     }
 }
 
@@ -159,7 +170,7 @@ impl TrainSet {
     /// validation patient has a way in; where a sentence has gold, its silver stays out.
     pub fn mix(
         plan: &SplitPlan,
-        gold: impl IntoIterator<Item = GoldReal>,
+        gold: impl IntoIterator<Item = Gold>,
         silver: impl IntoIterator<Item = Silver>,
         bronze: impl IntoIterator<Item = Bronze>,
     ) -> Self {
@@ -268,17 +279,20 @@ mod tests {
     use crate::domain::corpus::Origin;
     use crate::domain::gold::{GoldRule, HumanLabels, Vote};
     use crate::domain::label::{Annotator, RunId};
+    use crate::domain::taxonomy::Selection;
+    use crate::domain::taxonomy::tests::small;
 
-    fn gold(id: i64, patient: &str) -> GoldReal {
+    fn gold(id: i64, patient: &str) -> Gold {
         let vote = Vote { annotator: Annotator("a".into()), label: Label::none(), in_sight: None, forked: false };
         let case = HumanLabels { votes: vec![vote], ..HumanLabels::default() };
-        GoldReal::settle(SentenceId(id), PatientKey(patient.into()), Origin::Real, &case, GoldRule::default()).unwrap()
+        let about = (SentenceId(id), &PatientKey(patient.into()), Origin::Real);
+        Gold::settle(about, &case, GoldRule::default(), &small(Selection::Single)).unwrap()
     }
 
     #[test]
     fn no_patient_both_trains_and_tests() {
         let plan = SplitPlan::default();
-        let all: Vec<GoldReal> = (0..500).map(|i| gold(i, &format!("p{}", i % 50))).collect();
+        let all: Vec<Gold> = (0..500).map(|i| gold(i, &format!("p{}", i % 50))).collect();
         let test = TestSet::from_gold(all.clone(), &plan, Split::Test);
         let validation = TestSet::from_gold(all.clone(), &plan, Split::Validation);
         let silver = all.iter().filter_map(|g| {
@@ -287,8 +301,7 @@ mod tests {
         let train = TrainSet::mix(&plan, all.clone(), silver, []);
         assert!(test.patient_count() > 3 && validation.patient_count() > 3);
         assert_eq!(train.rows().len() + test.gold().len() + validation.gold().len(), 500);
-        let tested: BTreeSet<SentenceId> =
-            test.gold().iter().chain(validation.gold()).map(GoldReal::sentence).collect();
+        let tested: BTreeSet<SentenceId> = test.gold().iter().chain(validation.gold()).map(Gold::sentence).collect();
         assert!(train.rows().iter().all(|row| !tested.contains(&row.sentence)));
         assert!(train.rows().iter().all(|row| row.tier == Tier::Gold));
     }

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::category::{BadKey, CategoryKey, names};
 use super::label::Label;
+use super::label_set::{Assigned, LabelSet};
 
 /// How many categories a sentence may carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -260,13 +261,9 @@ impl Taxonomy {
 
     /// Checks that a label's keys exist and that their number is allowed.
     pub fn check(&self, label: &Label) -> Result<(), TaxonomyError> {
-        for key in label.keys() {
-            if self.index_of(key).is_none() {
-                return Err(TaxonomyError::UnknownCategory {
-                    word: key.to_string(),
-                    nearest: self.nearest(key.as_str()),
-                });
-            }
+        let unknown = label.keys().iter().find(|key| self.index_of(key).is_none()).map(CategoryKey::as_str);
+        if let Some(word) = unknown.or(label.is_any().then_some(Label::ANY)) {
+            return Err(TaxonomyError::UnknownCategory { word: word.to_owned(), nearest: self.nearest(word) });
         }
         if self.selection == Selection::Single && label.keys().len() > 1 {
             return Err(TaxonomyError::TooManySelected(label.keys().len()));
@@ -274,25 +271,30 @@ impl Taxonomy {
         Ok(())
     }
 
-    /// Whether all keys of a label are this taxonomy's.
+    /// Whether a label says which categories a sentence has, and all of them are this taxonomy's.
     pub fn knows(&self, label: &Label) -> bool {
-        label.keys().iter().all(|key| self.index_of(key).is_some())
+        !label.is_any() && label.keys().iter().all(|key| self.index_of(key).is_some())
     }
 
-    /// A label as a bit set over category positions. Keys that are not this taxonomy's are left out: a label that it does not
-    /// [know](Taxonomy::knows) must not be taken for one of fewer categories, or for *None*.
-    pub fn bits(&self, label: &Label) -> u64 {
-        label.keys().iter().filter_map(|k| self.index_of(k)).fold(0, |bits, i| bits | 1 << i)
+    /// A label as a set of categories by position. `None` for one that this taxonomy does not [know](Taxonomy::knows): it must
+    /// not be taken for one of fewer categories, or for *None*.
+    pub fn set(&self, label: &Label) -> Option<LabelSet> {
+        if label.is_any() { None } else { label.keys().iter().map(|key| self.index_of(key)).collect() }
     }
 
-    /// The label of a bit set made by [`Taxonomy::bits`].
-    pub fn label(&self, bits: u64) -> Label {
-        self.categories
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| bits >> i & 1 == 1)
-            .map(|(_, category)| category.key.clone())
-            .collect()
+    /// What a machine's label says; `None` where it names a category that is not this taxonomy's.
+    pub fn assigned(&self, label: &Label) -> Option<Assigned> {
+        if label.is_any() { Some(Assigned::Any) } else { self.set(label).map(Assigned::Categories) }
+    }
+
+    /// The label of a set that [`Taxonomy::set`] made.
+    pub fn label(&self, set: LabelSet) -> Label {
+        set.iter().filter_map(|category| Some(self.categories.get(category)?.key.clone())).collect()
+    }
+
+    /// The label of what [`Taxonomy::assigned`] made.
+    pub fn label_assigned(&self, assigned: Assigned) -> Label {
+        assigned.categories().map_or_else(Label::any, |set| self.label(set))
     }
 
     /// A label as people read it: names joined by ` + `, or `None`.
@@ -378,13 +380,20 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_label_survives_its_bits() {
+    fn a_label_survives_its_set() {
         let taxonomy = small(Selection::Multiple);
-        for bits in 0..8 {
-            assert_eq!(taxonomy.bits(&taxonomy.label(bits)), bits);
-            assert!(taxonomy.knows(&taxonomy.label(bits)));
+        for set in (0..8).map(LabelSet::from_bits) {
+            assert_eq!(taxonomy.set(&taxonomy.label(set)), Some(set));
+            assert!(taxonomy.knows(&taxonomy.label(set)));
         }
-        assert!(!taxonomy.knows(&Label::parse("memory,strange").unwrap()));
+        let strange = Label::parse("memory,strange").unwrap();
+        assert_eq!(
+            (taxonomy.knows(&strange), taxonomy.set(&strange), taxonomy.assigned(&strange)),
+            (false, None, None)
+        );
+        let any = Label::any();
+        assert_eq!((taxonomy.knows(&any), taxonomy.set(&any)), (false, None));
+        assert_eq!(taxonomy.assigned(&any).map(|assigned| taxonomy.label_assigned(assigned)), Some(any));
     }
 
     #[test]
@@ -412,7 +421,7 @@ pub(crate) mod tests {
 
     #[test]
     fn single_selection_refuses_two() {
-        let two = small(Selection::Multiple).label(3);
+        let two = small(Selection::Multiple).label(LabelSet::from_bits(3));
         assert_eq!(small(Selection::Single).check(&two), Err(TaxonomyError::TooManySelected(2)));
         assert_eq!(small(Selection::Multiple).check(&two), Ok(()));
     }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::domain::label::Label;
 use crate::domain::metrics::{Counts, Report, Row};
 use crate::domain::statistics::Estimate;
 use crate::domain::taxonomy::Taxonomy;
@@ -23,9 +24,12 @@ pub struct Scores<'a> {
     pub title: String,
     /// The numbers.
     pub report: &'a Report,
-    /// The categories.
-    pub taxonomy: &'a Taxonomy,
+    /// The taxonomy of the report's categories; `None` in the binary task, whose one category is that there is any.
+    pub taxonomy: Option<&'a Taxonomy>,
 }
+
+/// The row of the binary task.
+pub const ANY_CATEGORY: &str = "any category (binary)";
 
 const HEADER: [&str; 6] = ["category", "support", "precision", "recall", "F1", "F1 95 %"];
 
@@ -34,12 +38,14 @@ pub fn counted(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// The report as JSON: each category's row has its key, and averages have no counts.
-pub fn json(report: &Report, taxonomy: &Taxonomy) -> Value {
+/// The report as JSON: each category's row has its key, and averages have no counts. Without a taxonomy it is that of the
+/// binary task, and the key is `any`.
+pub fn json(report: &Report, taxonomy: Option<&Taxonomy>) -> Value {
     let mut json = serde_json::json!(report);
     let categories = json["categories"].as_array_mut().into_iter().flatten();
-    for (row, category) in categories.zip(taxonomy.categories()) {
-        row["key"] = category.key.as_str().into();
+    let keys = taxonomy.map_or_else(|| vec![Label::ANY], |t| t.categories().iter().map(|c| c.key.as_str()).collect());
+    for (row, key) in categories.zip(keys) {
+        row["key"] = key.into();
     }
     for row in json["averages"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
         row.as_object_mut().and_then(|row| row.remove("counts"));
@@ -87,13 +93,23 @@ pub fn scores(scores: &Scores<'_>, style: Style) -> String {
 /// The rows of a report in the order that every face shows them.
 pub fn named_rows<'a>(scores: &Scores<'a>) -> Vec<(String, &'a Row)> {
     let report = scores.report;
+    let Some(taxonomy) = scores.taxonomy else {
+        // The micro average is the accuracy.
+        let rows = [
+            (ANY_CATEGORY, &report.binary),
+            ("None", &report.none),
+            ("macro average", &report.averages.macro_),
+            ("weighted average", &report.averages.weighted),
+        ];
+        return rows.map(|(name, row)| (name.to_owned(), row)).into();
+    };
     let mut rows: Vec<(String, &Row)> =
-        scores.taxonomy.categories().iter().zip(&report.categories).map(|(c, row)| (c.name.clone(), row)).collect();
+        taxonomy.categories().iter().zip(&report.categories).map(|(c, row)| (c.name.clone(), row)).collect();
     rows.push(("None".into(), &report.none));
     rows.push(("macro average".into(), &report.averages.macro_));
     rows.push(("micro average".into(), &report.averages.micro));
     rows.push(("weighted average".into(), &report.averages.weighted));
-    rows.push(("any category (binary)".into(), &report.binary));
+    rows.push((ANY_CATEGORY.into(), &report.binary));
     rows
 }
 
@@ -177,7 +193,8 @@ pub(super) fn markdown(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::metrics::{Pair, report};
+    use crate::domain::label_set::LabelSet;
+    use crate::domain::metrics::{LabelPair, TestSentence, report};
     use crate::domain::sight::Blindness;
     use crate::domain::statistics::Bootstrap;
     use crate::domain::taxonomy::Selection;
@@ -185,15 +202,13 @@ mod tests {
     #[test]
     fn every_style_shows_the_same_numbers() {
         let taxonomy = crate::domain::taxonomy::tests::small(Selection::Single);
-        let pair = |patient, gold, predicted| Pair {
-            patient,
-            gold,
-            predicted,
-            blindness: if patient == 0 { Blindness::Blind } else { Blindness::Seen },
-        };
-        let pairs = [pair(0, 1, 1), pair(1, 1, 2), pair(1, 0, 0), pair(2, 2, 2)];
+        let pairs: [LabelPair; 4] = [(0, 1, 1), (1, 1, 2), (1, 0, 0), (2, 2, 2)].map(|(patient, gold, predicted)| {
+            let blindness = if patient == 0 { Blindness::Blind } else { Blindness::Seen };
+            TestSentence { patient, gold: LabelSet::from_bits(gold), blindness }.with(LabelSet::from_bits(predicted))
+        });
         let report = report(&pairs, 3, true, Bootstrap { resamples: 100, seed: 1 });
-        let scores_of = |style| scores(&Scores { title: "silver".into(), report: &report, taxonomy: &taxonomy }, style);
+        let scores_of =
+            |style| scores(&Scores { title: "silver".into(), report: &report, taxonomy: Some(&taxonomy) }, style);
         let plain = scores_of(Style::Plain);
         assert!(plain.starts_with("silver: 4 sentences of 3 patients, 25 % decided blind; accuracy 75.0"), "{plain}");
         assert!(plain.lines().any(|l| l.starts_with("Memory ") && l.contains("100.0    50.0   66.7")), "{plain}");

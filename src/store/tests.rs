@@ -181,7 +181,8 @@ fn a_reader_sees_only_what_changed() {
     store.append(&[decide(1, "x", 1, Some("memory"))]).unwrap();
     let read = |store: &Store, since| {
         let mut rows = Vec::new();
-        let mark = store.gold_since(since, |row| rows.push((row.sentence.0, row.label.map(|l| l.join())))).unwrap();
+        let mark =
+            store.current_labels_since(since, |row| rows.push((row.sentence.0, row.label.map(|l| l.join())))).unwrap();
         (mark, rows)
     };
     let (mark, rows) = read(&store, 0);

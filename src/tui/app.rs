@@ -4,7 +4,7 @@ mod overlay;
 
 use super::jobs::JobsState;
 use super::keymap::{Action, Key};
-use super::message::{Effect, Message, Snapshot, Target};
+use super::message::{Effect, Message, Target};
 use super::metrics::MetricsState;
 use super::review::Worklists;
 use super::shared::Shared;
@@ -13,6 +13,7 @@ use super::train::TrainState;
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::label::Label;
 use crate::domain::taxonomy::Selection;
+use crate::workflow::metrics::MetricsSnapshot;
 use crate::workflow::review::Worklist;
 use overlay::input;
 pub use overlay::palette;
@@ -126,7 +127,7 @@ pub struct App {
     /// The line at the foot.
     pub notice: Option<Notice>,
     /// Newest numbers.
-    pub board: Snapshot,
+    pub numbers: MetricsSnapshot,
     /// Whether it is over.
     pub quit: bool,
 }
@@ -143,7 +144,7 @@ impl App {
             shared,
             overlay: None,
             notice: (!faults.is_empty()).then(|| Notice { text: faults.join("; "), meaning: StyleRole::Warn }),
-            board: Snapshot::default(),
+            numbers: MetricsSnapshot::default(),
             quit: false,
         };
         // What is disputed is looked for when its screen is turned to: that takes a look at all decisions.
@@ -181,8 +182,8 @@ impl App {
             Message::Saved { line } => self.say(&line, StyleRole::Good),
             Message::NothingToUndo(what) => self.say(what, StyleRole::Dim),
             Message::Rows { title, rows } => self.overlay = Some(Overlay::List { title, rows, selected: 0 }),
-            Message::Board(snapshot) => {
-                self.board = *snapshot;
+            Message::Metrics(snapshot) => {
+                self.numbers = *snapshot;
                 // What is compared follows gold too.
                 return self.train.wish();
             }
@@ -332,7 +333,7 @@ impl App {
     fn act_on_screen(&mut self, action: Action, now: u64) -> Vec<Effect> {
         match self.screen {
             Screen::Worklist(worklist) => self.act_on_worklist(worklist, action, now),
-            Screen::Metrics => self.metrics.act(action, &self.board, &self.shared.taxonomy).into_iter().collect(),
+            Screen::Metrics => self.metrics.act(action, &self.numbers, &self.shared.taxonomy).into_iter().collect(),
             Screen::Jobs => {
                 match action {
                     Action::Next => self.jobs.step(1),
@@ -346,7 +347,7 @@ impl App {
                 }
                 Vec::new()
             }
-            Screen::Train => match self.train.act(action, &self.board.runs) {
+            Screen::Train => match self.train.act(action, &self.numbers.runs) {
                 Ok(effects) => effects,
                 Err(why) => {
                     self.say(why, StyleRole::Warn);

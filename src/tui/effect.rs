@@ -10,23 +10,24 @@ use rustc_hash::FxHashMap;
 
 use super::compare::Side;
 use super::jobs::{Offer, Work};
-use super::message::{Effect, Message, Snapshot, Target};
-use crate::domain::corpus::{Origin, SentenceId};
+use super::message::{Effect, Message, Target};
+use crate::domain::corpus::SentenceId;
 use crate::domain::guideline::Outdated;
 use crate::domain::label::{Judgement, RunId, Source};
 use crate::domain::queue::SentenceFilter;
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::visible;
-use crate::domain::visibility::{Face, Facts, gives_away};
+use crate::domain::visibility::{Facts, gives_away};
 use crate::formats::project::training::{Method, TrainSettings};
-use crate::store::{ReadMark, SeekDirection, Store};
-use crate::workflow::agreement::Report;
+use crate::store::{SeekDirection, Store};
 use crate::workflow::dispatch::JobEnd;
-use crate::workflow::metrics::Board;
+use crate::workflow::label_index::LabelIndex;
+use crate::workflow::metrics::MetricsReader;
 use crate::workflow::project::Project;
 use crate::workflow::review::{self, ReviewItem, Taking, Worklist};
+use crate::workflow::scores::score;
 use crate::workflow::{
-    Cancel, WorkflowError, agreement, diagnostics, experiment, generate, guideline, label, models, queue, train,
+    Cancel, WorkflowError, diagnostics, experiment, generate, guideline, label, models, queue, train,
 };
 
 /// What the effects work on.
@@ -34,7 +35,7 @@ pub struct EffectContext {
     project: Arc<Project>,
     store: Store,
     to_app: Sender<Message>,
-    to_board: Sender<MetricsRequest>,
+    to_metrics: Sender<MetricsRequest>,
     training: Cancel,
     experimenting: Cancel,
     jobs: std::collections::BTreeMap<Offer, Cancel>,
@@ -59,9 +60,9 @@ impl EffectContext {
     /// Opens the store and starts the thread that keeps the metrics.
     pub fn open(project: Arc<Project>, to_app: Sender<Message>) -> Result<Self, WorkflowError> {
         let store = project.store()?;
-        let (to_board, wishes) = channel();
-        let (board_store, board_project, board_app) = (store.again()?, project.clone(), to_app.clone());
-        thread::spawn(move || keep_board(&board_project, board_store, &wishes, &board_app));
+        let (to_metrics, requests) = channel();
+        let (its_store, its_project, its_app) = (store.again()?, project.clone(), to_app.clone());
+        thread::spawn(move || metrics_thread(&its_project, &its_store, &requests, &its_app));
         let version = store.data_version()?;
         let (training, experimenting, jobs) = Default::default();
         let shown = [None; 3];
@@ -69,7 +70,7 @@ impl EffectContext {
             project,
             store,
             to_app,
-            to_board,
+            to_metrics,
             training,
             experimenting,
             jobs,
@@ -111,8 +112,8 @@ impl EffectContext {
     }
 
     fn refresh(&self) {
-        // A board thread that has ended has said why.
-        let _ = self.to_board.send(MetricsRequest::Refresh);
+        // A metrics thread that has ended has said why.
+        let _ = self.to_metrics.send(MetricsRequest::Refresh);
     }
 
     /// Looks whether another process has written; if so, what is shown is fetched anew and the numbers follow.
@@ -172,7 +173,7 @@ impl EffectContext {
                 Ok(Vec::new())
             }
             Effect::Compare(one, other) => {
-                let _ = self.to_board.send(MetricsRequest::Compare(one, other));
+                let _ = self.to_metrics.send(MetricsRequest::Compare(one, other));
                 Ok(Vec::new())
             }
             Effect::StartJob(offer) => {
@@ -354,20 +355,20 @@ impl EffectContext {
     fn start(&mut self, offer: Offer) {
         let cancel = Cancel::default();
         self.jobs.insert(offer.clone(), cancel.clone());
-        let (project, app, board) = (self.project.clone(), self.to_app.clone(), self.to_board.clone());
+        let (project, app, metrics) = (self.project.clone(), self.to_app.clone(), self.to_metrics.clone());
         thread::spawn(move || {
             // The workbench may have been left while the job goes on to its next safe point.
             let mut watch = |progress| drop(app.send(Message::Job(offer.clone(), progress)));
             let done = work(&project, &offer, &cancel, &mut watch).map_err(|error| failed(&error));
-            let _ = board.send(MetricsRequest::Refresh);
+            let _ = metrics.send(MetricsRequest::Refresh);
             let _ = app.send(Message::JobEnded(offer, done.and_then(|done| done)));
         });
     }
 
     fn train(&mut self, settings: TrainSettings) {
         self.training = Cancel::default();
-        let (project, cancel, app, board) =
-            (self.project.clone(), self.training.clone(), self.to_app.clone(), self.to_board.clone());
+        let (project, cancel, app, metrics) =
+            (self.project.clone(), self.training.clone(), self.to_app.clone(), self.to_metrics.clone());
         thread::spawn(move || {
             let run = || -> Result<_, WorkflowError> {
                 let mut store = project.store()?;
@@ -377,7 +378,7 @@ impl EffectContext {
                 })
             };
             let result = run().map_err(|error| failed(&error));
-            let _ = board.send(MetricsRequest::Refresh);
+            let _ = metrics.send(MetricsRequest::Refresh);
             let _ = app.send(Message::Trained(Box::new(result)));
         });
     }
@@ -387,8 +388,8 @@ impl EffectContext {
     /// Runs the grid that the command line runs by default, so that either goes on where the other stopped.
     fn experiment(&mut self, method: Method) {
         self.experimenting = Cancel::default();
-        let (project, cancel, app, board) =
-            (self.project.clone(), self.experimenting.clone(), self.to_app.clone(), self.to_board.clone());
+        let (project, cancel, app, metrics) =
+            (self.project.clone(), self.experimenting.clone(), self.to_app.clone(), self.to_metrics.clone());
         thread::spawn(move || {
             let run = || -> Result<_, WorkflowError> {
                 let mut store = project.store()?;
@@ -398,7 +399,7 @@ impl EffectContext {
                 })
             };
             let result = run().map_err(|error| failed(&error));
-            let _ = board.send(MetricsRequest::Refresh);
+            let _ = metrics.send(MetricsRequest::Refresh);
             let _ = app.send(Message::Experimented(Box::new(result)));
         });
     }
@@ -476,22 +477,20 @@ enum MetricsRequest {
     Compare(RunId, RunId),
 }
 
-/// Keeps the board: one refresh, and the last comparison, for however many wishes have come meanwhile.
-fn keep_board(project: &Project, store: Store, wishes: &Receiver<MetricsRequest>, app: &Sender<Message>) {
-    let mut board = Board::default();
-    let mut experts = None;
-    let mut lengths: [(SentenceId, Vec<u32>); 2] = [(SentenceId(0), vec![0; 13]), (SentenceId(0), vec![0; 13])];
-    while let Ok(first) = wishes.recv() {
+/// Measures on request: one refresh, and the last comparison, for however many requests have come meanwhile.
+fn metrics_thread(project: &Project, store: &Store, requests: &Receiver<MetricsRequest>, app: &Sender<Message>) {
+    let mut reader = MetricsReader::default();
+    while let Ok(first) = requests.recv() {
         let (mut numbers, mut pair) = (false, None);
-        for wish in std::iter::once(first).chain(wishes.try_iter()) {
-            match wish {
+        for request in std::iter::once(first).chain(requests.try_iter()) {
+            match request {
                 MetricsRequest::Refresh => numbers = true,
                 MetricsRequest::Compare(one, other) => pair = Some([one, other]),
             }
         }
-        let refreshed = board.refresh(project, &store);
+        let refreshed = reader.index.refresh(project, store);
         if let (Some(pair), Ok(_)) = (pair, &refreshed) {
-            let message = match compared(project, &store, &board, pair) {
+            let message = match compare_runs(project, store, &reader.index, pair) {
                 Ok(sides) => Message::Compared(Box::new(sides)),
                 Err(error) => Message::Failed(format!("comparison: {}", failed(&error))),
             };
@@ -502,33 +501,8 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<MetricsRequest>
         if !numbers && refreshed.is_ok() {
             continue;
         }
-        let made = refreshed.and_then(|_| {
-            for (origin, seen) in [Origin::Real, Origin::Synthetic].into_iter().zip(&mut lengths) {
-                count_lengths(&store, origin, seen)?;
-            }
-            let score = |source| -> Result<_, WorkflowError> {
-                let mut scored = board.latest(source).and_then(|run| board.score(project, run, project.file.bootstrap));
-                // A list of what others or machines say of a sentence would give it away.
-                scored.iter_mut().for_each(|s| {
-                    s.pairs.retain(|(id, ..)| {
-                        let shown = board.shown(project, Face::List, *id);
-                        shown.machines && shown.colleagues
-                    });
-                });
-                scored.map(|s| Ok((store.run(&s.run)?.model, s))).transpose().map(|s| s.map(|(model, s)| (s, model)))
-            };
-            Ok(Snapshot {
-                silver: score(Source::Llm)?,
-                classifier: score(Source::Classifier)?,
-                experts: measured(project, &board, &mut experts),
-                gold: board.gold_counts(&project.taxonomy, project.file.rule()),
-                bronze: board.bronze_counts(&project.taxonomy),
-                lengths: lengths.clone().map(|(_, bins)| bins),
-                runs: store.runs()?,
-            })
-        });
-        let message = match made {
-            Ok(snapshot) => Message::Board(Box::new(snapshot)),
+        let message = match refreshed.and_then(|_| reader.snapshot(project, store)) {
+            Ok(snapshot) => Message::Metrics(Box::new(snapshot)),
             Err(error) => Message::Failed(format!("metrics: {}", failed(&error))),
         };
         if app.send(message).is_err() {
@@ -537,45 +511,15 @@ fn keep_board(project: &Project, store: Store, wishes: &Receiver<MetricsRequest>
     }
 }
 
-/// How far experts agree, computed anew only when something has changed.
-fn measured(project: &Project, board: &Board, kept: &mut Option<(ReadMark, Arc<Report>)>) -> Option<Arc<Report>> {
-    let mark = board.mark();
-    if !board.several() {
-        return None;
-    }
-    if let Some((_, report)) = kept.as_ref().filter(|(seen, _)| *seen == mark) {
-        return Some(report.clone());
-    }
-    let mut report = agreement::live(project, board);
-    report.withhold(project, board, Face::List);
-    Some(kept.insert((mark, Arc::new(report))).1.clone())
-}
-
-fn compared(
+fn compare_runs(
     project: &Project,
     store: &Store,
-    board: &Board,
+    index: &LabelIndex,
     [one, other]: [RunId; 2],
 ) -> Result<[Side; 2], WorkflowError> {
     let side = |id: RunId| -> Result<Side, WorkflowError> {
-        let scored = board.score(project, &id, project.file.bootstrap).filter(|s| s.report.sentences > 0);
+        let scored = score(project, index, &id, project.file.bootstrap).filter(|s| s.report.sentences > 0);
         Ok(Side::of(store.run(&id)?, scored.as_ref(), &project.taxonomy))
     };
     Ok([side(one)?, side(other)?])
-}
-
-/// Adds the lengths of sentences not counted yet, in bins of five words; the first fifty thousand of an origin say enough.
-fn count_lengths(store: &Store, origin: Origin, seen: &mut (SentenceId, Vec<u32>)) -> Result<(), WorkflowError> {
-    while seen.1.iter().sum::<u32>() < 50_000 {
-        let rows = store.texts_after(origin, seen.0, 2_000)?;
-        let Some(last) = rows.last() else {
-            break;
-        };
-        seen.0 = last.id;
-        for row in &rows {
-            let bin = (row.text.split_whitespace().count().saturating_sub(1) / 5).min(seen.1.len() - 1);
-            seen.1[bin] += 1;
-        }
-    }
-    Ok(())
 }

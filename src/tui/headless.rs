@@ -81,12 +81,12 @@ impl Headless {
         }
     }
 
-    /// Waits for the next numbers of the board.
-    pub fn wait_for_board(&mut self) {
+    /// Waits for the next numbers of Metrics.
+    pub fn wait_for_metrics(&mut self) {
         while let Ok(message) = self.jobs.recv_timeout(Duration::from_secs(60)) {
-            let board = matches!(message, Message::Board(_));
+            let numbers = matches!(message, Message::Metrics(_));
             step(&mut self.app, &mut self.world, message, self.clock);
-            if board {
+            if numbers {
                 break;
             }
         }

@@ -1,39 +1,17 @@
 //! What can happen to the state, and what the state asks of the world.
 
-use std::sync::Arc;
-
 use crossterm::event::KeyEvent;
 
 use super::compare::Side;
 use super::jobs::Offer;
 use crate::domain::corpus::SentenceId;
-use crate::domain::label::{Judgement, Label, Run, RunId};
+use crate::domain::label::{Judgement, Label, RunId};
 use crate::domain::queue::SentenceFilter;
 use crate::formats::project::training::{Method, TrainSettings};
-use crate::workflow::agreement::Report;
-use crate::workflow::metrics::{GoldCounts, Scored};
+use crate::workflow::metrics::MetricsSnapshot;
 use crate::workflow::review::{ReviewItem, Worklist};
 use crate::workflow::train::{TrainRunEvent, Trained};
 use crate::workflow::{Progress, experiment};
-
-/// The numbers of the store at one moment.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// The newest language-model run against gold, with its model.
-    pub silver: Option<(Scored, String)>,
-    /// The newest classifier against held-out gold, with its name.
-    pub classifier: Option<(Scored, String)>,
-    /// How far experts agree; `None` with fewer than two.
-    pub experts: Option<Arc<Report>>,
-    /// Gold by category.
-    pub gold: GoldCounts,
-    /// Synthetic sentences by category.
-    pub bronze: Vec<usize>,
-    /// Sentences by length in words, real then synthetic; bins of five words.
-    pub lengths: [Vec<u32>; 2],
-    /// All runs, newest first.
-    pub runs: Vec<Run>,
-}
 
 /// Everything that can happen.
 #[derive(Debug)]
@@ -86,7 +64,7 @@ pub enum Message {
         rows: Vec<(SentenceId, String)>,
     },
     /// New numbers.
-    Board(Box<Snapshot>),
+    Metrics(Box<MetricsSnapshot>),
     /// Training says something.
     Training(TrainRunEvent),
     /// Training is over.

@@ -306,6 +306,34 @@ fn in_a_blind_project_a_doubt_says_only_that_there_is_one_until_decided() {
     assert!(bench.text().contains("! silver given Coping strategy"), "{}", bench.text());
 }
 
+/// It stands between silver and the classifier, with a matrix of its own.
+#[test]
+fn a_binary_run_is_scored_on_metrics() {
+    let (_folder, project) = project("single");
+    let mut store = project.store().unwrap();
+    store.put_run(&run("whether", RunKind::Screen)).unwrap();
+    let ids = store.sentence_ids(Origin::Real, crate::domain::corpus::SentenceId(0), 2).unwrap();
+    let labels = ids.iter().zip([Label::any(), Label::none()]);
+    let said: Vec<NewProposal> = labels.map(|(id, label)| NewProposal::bare(*id, label)).collect();
+    store.propose(&RunId("whether".into()), Source::Llm, &said).unwrap();
+    let mut bench = Headless::open(project, 120, 40).unwrap();
+    // Both have a category, and the run misses the second.
+    bench.press(&["1", "8", "tab", "tab", "tab"]);
+    assert!(bench.wait(|text| text.contains("2 sentences of 1 patient")), "{}", bench.text());
+    bench.press(&["j", "j", "j", "v"]);
+    let text = bench.text();
+    let words: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in ["whether any category applies: some-llm against gold", "any category (binary) 2 100.0 50.0 66.7"] {
+        assert!(words.contains(said), "`{said}` is missing:\n{text}");
+    }
+    bench.press(&["enter"]);
+    assert!(bench.text().contains("gold any category, binary run None: 1"), "{}", bench.text());
+    bench.press(&["enter"]);
+    assert!(bench.text().contains("\u{258c} Her son fills the pill box."), "{}", bench.text());
+    bench.press(&["tab", "tab", "tab", "v"]);
+    assert!(bench.text().contains("no classifier yet"), "{}", bench.text());
+}
+
 #[test]
 fn two_marked_runs_stand_side_by_side_and_follow_gold() {
     let (_folder, project) = project("single");

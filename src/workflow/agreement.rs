@@ -6,12 +6,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 
 use super::WorkflowError;
-use super::metrics::Board;
+use super::label_index::LabelIndex;
 use super::project::Project;
 use crate::domain::agreement::{Agreement, Anchoring, Rating, Relook, Repeated, Sight, agreement, confusions};
 use crate::domain::corpus::SentenceId;
 use crate::domain::gold::Vote;
 use crate::domain::label::{Annotator, Decision, Event, EventId, RunId, Source};
+use crate::domain::label_set::Assigned;
 use crate::domain::sight::InSight;
 use crate::domain::statistics::Proportion;
 use crate::domain::visibility::Face;
@@ -90,15 +91,12 @@ impl Report {
 }
 
 /// Measures it all. Labels of an expert who contradicts themselves across sites take no part: which one holds is not known. Nor do those that name a category of another guideline.
-pub fn of(project: &Project, store: &Store, board: &Board) -> Result<Report, WorkflowError> {
-    let mut report = live(project, board);
+pub fn of(project: &Project, store: &Store, index: &LabelIndex) -> Result<Report, WorkflowError> {
+    let mut report = from_index(project, index);
     let patients: FxHashMap<SentenceId, u32> =
-        board.votes().into_iter().map(|(id, patient, _)| (id, patient)).collect();
+        index.votes().into_iter().map(|(id, patient, _)| (id, patient)).collect();
     let (categories, selection) = (project.taxonomy.categories().len(), project.taxonomy.selection());
-    let bits = |decision: &Decision| {
-        let label = decision.stand.label.as_ref().filter(|label| project.taxonomy.knows(label))?;
-        Some(project.taxonomy.bits(label))
-    };
+    let set = |decision: &Decision| project.taxonomy.set(decision.stand.label.as_ref()?);
     let mut looks: BTreeMap<Annotator, Vec<Relook>> = BTreeMap::new();
     let mut events = store.events()?;
     for event in &mut events {
@@ -107,7 +105,7 @@ pub fn of(project: &Project, store: &Store, board: &Board) -> Result<Report, Wor
         }
     }
     for (earlier, later) in looked_again(&events) {
-        let labels = bits(earlier).zip(bits(later));
+        let labels = set(earlier).zip(set(later));
         let Some((patient, (earlier, now))) = patients.get(&later.sentence).zip(labels) else {
             continue;
         };
@@ -121,15 +119,18 @@ pub fn of(project: &Project, store: &Store, board: &Board) -> Result<Report, Wor
     Ok(report)
 }
 
-/// What the board alone can say, without the log: for numbers that follow each decision.
-pub fn live(project: &Project, board: &Board) -> Report {
-    let votes = board.votes();
-    let counts = |vote: &&Vote| !vote.forked && project.taxonomy.knows(&vote.label);
-    let held = || votes.iter().map(|(id, patient, votes)| (*id, *patient, votes.iter().filter(counts)));
-    let names: BTreeSet<&Annotator> = held().flat_map(|(.., votes)| votes.map(|vote| &vote.annotator)).collect();
+/// What the index alone can say, without the log: for numbers that follow each decision.
+pub fn from_index(project: &Project, index: &LabelIndex) -> Report {
+    let votes = index.votes();
+    let counts = &|vote: &Vote| if vote.forked { None } else { project.taxonomy.set(&vote.label) };
+    let held = || {
+        let all = votes.iter();
+        all.map(|(id, patient, votes)| (*id, *patient, votes.iter().filter_map(|vote| Some((vote, counts(vote)?)))))
+    };
+    let names: BTreeSet<&Annotator> = held().flat_map(|(.., votes)| votes.map(|(vote, _)| &vote.annotator)).collect();
     let number: BTreeMap<&Annotator, usize> = names.iter().enumerate().map(|(at, name)| (*name, at)).collect();
-    let silver = board.latest(Source::Llm).cloned();
-    let proposed = silver.as_ref().map_or_else(FxHashMap::default, |run| board.labels(run));
+    let silver = index.latest(Source::Llm).cloned();
+    let proposed = silver.as_ref().map_or_else(FxHashMap::default, |run| index.labels(run));
 
     let (mut ratings, mut sights) = (Vec::new(), Vec::new());
     // Of each expert: sentences, those with silver, and silver's label.
@@ -137,8 +138,8 @@ pub fn live(project: &Project, board: &Board) -> Report {
     let mut independence = Independence::default();
     for (item, (id, patient, votes)) in (0..).zip(held()) {
         let (mut all, mut independent, mut known) = (0u64, 0u64, 0u64);
-        for vote in votes {
-            let (rater, label) = (number[&vote.annotator], project.taxonomy.bits(&vote.label));
+        for (vote, label) in votes {
+            let rater = number[&vote.annotator];
             let colleague = vote.in_sight.and_then(InSight::colleague);
             all += 1;
             if colleague != Some(true) {
@@ -148,7 +149,7 @@ pub fn live(project: &Project, board: &Board) -> Report {
             }
             counts[rater].0 += 1;
             if let Some(silver) = proposed.get(&id) {
-                let agrees = *silver == label;
+                let agrees = *silver == Assigned::Categories(label);
                 match vote.in_sight.and_then(InSight::machine) {
                     Some(seen) => sights.push(Sight { patient, seen, agrees }),
                     None => independence.pull_unknown += 1,
@@ -197,10 +198,10 @@ pub fn live(project: &Project, board: &Board) -> Report {
 
 impl Report {
     /// Leaves out of the lists what the annotator may not see at this face.
-    pub fn withhold(&mut self, project: &Project, board: &Board, face: Face) {
+    pub fn withhold(&mut self, project: &Project, index: &LabelIndex, face: Face) {
         for pair in &mut self.confused {
             let all = pair.sentences.len();
-            pair.sentences.retain(|id| board.shown(project, face, *id).colleagues);
+            pair.sentences.retain(|id| index.shown(project, face, *id).colleagues);
             pair.withheld = all - pair.sentences.len();
         }
     }
@@ -343,9 +344,8 @@ mod tests {
         }
 
         fn report(&self) -> Report {
-            let mut board = Board::default();
-            board.refresh(&self.project, &self.store).unwrap();
-            of(&self.project, &self.store, &board).unwrap()
+            let index = LabelIndex::read(&self.project, &self.store).unwrap();
+            of(&self.project, &self.store, &index).unwrap()
         }
     }
 

@@ -13,14 +13,14 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::metrics::Board;
+use super::label_index::LabelIndex;
 use super::project::Project;
 use super::train;
 use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
 use crate::classifier::{Example, Mode, Trainer};
 use crate::domain::confident::{self, Doubt, Suspect};
 use crate::domain::corpus::{PatientKey, SentenceId};
-use crate::domain::gold::GoldReal;
+use crate::domain::gold::Gold;
 use crate::domain::label::{Label, Outcome, Run, RunKind, Source};
 use crate::domain::split::{Split, SplitPlan, Tier, fold};
 use crate::domain::taxonomy::Taxonomy;
@@ -101,19 +101,19 @@ pub fn search(
 ) -> Result<Option<Found>, WorkflowError> {
     let _span = tracing::info_span!("doubt").entered();
     let started = now();
-    let mut board = Board::default();
-    board.refresh(project, store)?;
+    let index = LabelIndex::read(project, store)?;
     let taxonomy = &project.taxonomy;
-    let gold = board.gold(project);
-    let silver_run = board.latest(Source::Llm).cloned();
+    let gold = index.gold();
+    let silver_run = index.latest(Source::Llm).cloned();
     let mut asked: BTreeMap<SentenceId, Asked> = BTreeMap::new();
     for gold in &gold {
         let (patient, label) = (gold.patient().clone(), Some(gold.label().clone()));
         asked.insert(gold.sentence(), Asked { patient, gold: label, silver: None });
     }
-    for (sentence, patient, label) in silver_run.iter().flat_map(|run| board.proposed(run, taxonomy)) {
-        let entry = asked.entry(sentence).or_insert_with(|| Asked { patient, gold: None, silver: None });
-        entry.silver = Some(label);
+    for silver in index.silver(taxonomy) {
+        let patient = silver.patient().clone();
+        let entry = asked.entry(silver.sentence()).or_insert_with(|| Asked { patient, gold: None, silver: None });
+        entry.silver = Some(silver.label().clone());
     }
     let settings = &project.file.train;
     let learner = train::learner(project, settings)?;
@@ -176,7 +176,7 @@ type Rows = FxHashMap<SentenceId, Vec<f64>>;
 struct Work<'a> {
     project: &'a Project,
     learner: &'a Trainer,
-    gold: &'a [GoldReal],
+    gold: &'a [&'a Gold],
     asked: &'a BTreeMap<SentenceId, Asked>,
     options: &'a Options,
 }
@@ -192,7 +192,7 @@ impl Work<'_> {
     ) -> Result<Option<(Rows, String)>, WorkflowError> {
         let Self { project, learner, gold, asked, options } = *self;
         let taxonomy = &project.taxonomy;
-        let with_gold: FxHashSet<&PatientKey> = gold.iter().map(GoldReal::patient).collect();
+        let with_gold: FxHashSet<&PatientKey> = gold.iter().map(|gold| gold.patient()).collect();
         let part_of = |patient: &PatientKey| fold(patient, options.folds, options.seed);
         let mut parts: BTreeMap<Option<usize>, Vec<SentenceId>> = BTreeMap::new();
         for (sentence, row) in asked {
@@ -220,11 +220,11 @@ impl Work<'_> {
             Err(WorkflowError::Stopped) => return Ok(None),
             done => done?,
         }
-        let example = |gold: &GoldReal| {
+        let example = |gold: &Gold| {
             let outputs = train::positions(taxonomy, gold.label());
             Example { text: text(gold.sentence()), outputs, weight: 1.0 }
         };
-        let examples: Vec<Example<'_>> = gold.iter().map(example).collect();
+        let examples: Vec<Example<'_>> = gold.iter().copied().map(example).collect();
         let data = train::data_hash(&examples, &[]);
         let (outputs, mode) = train::outputs(taxonomy);
         // Stopping early and calibrating must not look at the part that is asked about either.

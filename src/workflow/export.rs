@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::WorkflowError;
-use super::metrics::Board;
+use super::label_index::LabelIndex;
 use super::project::Project;
+use super::scores;
 use crate::classifier;
 use crate::domain::label::RunId;
 use crate::domain::metrics::{Report, Row};
@@ -67,10 +68,9 @@ pub fn model(project: &Project, store: &Store, folder: &Path, out: &Path) -> Res
         let said = format!("{} already exists; nothing was written", out.display());
         return Err(Refusal::exists(out.display().to_string(), said).into());
     }
-    let mut board = Board::default();
-    board.refresh(project, store)?;
+    let index = LabelIndex::read(project, store)?;
     let run = card["run"].as_str().map(|run| RunId(run.to_owned()));
-    let scored = run.and_then(|run| board.score(project, &run, project.file.bootstrap));
+    let scored = run.and_then(|run| scores::score(project, &index, &run, project.file.bootstrap));
     let report = scored.as_ref().map(|scored| &scored.report).filter(|report| report.sentences > 0);
     let text = ModelCard { project, described: &described, card: &card, outputs: model.outputs(), report }.text();
     let fail = |cause: std::io::Error| WorkflowError::Folder { path: out.into(), cause };

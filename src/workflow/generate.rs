@@ -12,13 +12,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::dispatch::{Dispatch, JobEnd, dispatch};
-use super::metrics::Board;
+use super::label_index::LabelIndex;
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, label, models, runs, train};
 use crate::classifier::{self, Classifier};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::gold::GoldReal;
+use crate::domain::gold::Gold;
 use crate::domain::label::{Label, RunId, RunKind};
 use crate::domain::quality::{Comparison, Gate, Limits, Reference, Sampling as Sample, Side, compare};
 use crate::domain::quota::{inverse, share_out};
@@ -110,19 +110,19 @@ pub fn quotas(taxonomy: &Taxonomy, settings: &GenerateSettings, gold: &[usize], 
 }
 
 /// Gold sentences of training patients to be shown, where the project lets them be.
-fn real_shots(project: &Project, store: &Store, board: &Board) -> Result<Vec<(SentenceId, Shot)>, WorkflowError> {
+fn real_shots(project: &Project, store: &Store, index: &LabelIndex) -> Result<Vec<(SentenceId, Shot)>, WorkflowError> {
     if !project.file.privacy.real_sentences {
         return Ok(Vec::new());
     }
     const EACH: usize = 3;
-    let mut picked: Vec<GoldReal> = Vec::new();
-    for gold in board.gold(project) {
+    let mut picked: Vec<&Gold> = Vec::new();
+    for gold in index.gold() {
         let train = project.file.split.split(gold.patient()) == Split::Train;
         if train && !gold.label().is_none() && picked.iter().filter(|g| g.label() == gold.label()).count() < EACH {
             picked.push(gold);
         }
     }
-    let ids: Vec<SentenceId> = picked.iter().map(GoldReal::sentence).collect();
+    let ids: Vec<SentenceId> = picked.iter().map(|gold| gold.sentence()).collect();
     let rows = store.texts(&ids)?.into_iter().zip(picked);
     Ok(rows.map(|(row, gold)| (row.id, Shot { text: row.text, label: gold.label().clone() })).collect())
 }
@@ -169,11 +169,9 @@ pub fn generate(
 ) -> Result<Report, WorkflowError> {
     let _span = tracing::info_span!("generate").entered();
     let (settings, taxonomy) = (&options.settings, &project.taxonomy);
-    let mut board = Board::default();
-    board.refresh(project, store)?;
-    let real = real_shots(project, store, &board)?;
-    let quotas =
-        quotas(taxonomy, settings, &board.gold_counts(taxonomy, project.file.rule()).by_category, &options.categories);
+    let index = LabelIndex::read(project, store)?;
+    let real = real_shots(project, store, &index)?;
+    let quotas = quotas(taxonomy, settings, &index.gold_counts(taxonomy).by_category, &options.categories);
     let model = models::open(project, store, &options.model, !real.is_empty())?;
     let embedded = matches!(options.model.provider, Provider::Embedded { .. });
     let style = label::style(&project.file.label, embedded);
@@ -251,10 +249,9 @@ pub type Quotas = Vec<(Option<CategoryKey>, usize)>;
 /// Quotas and one whole prompt, without sending anything.
 pub fn forecast(project: &Project, store: &Store, options: &Options) -> Result<(Quotas, String), WorkflowError> {
     let taxonomy = &project.taxonomy;
-    let mut board = Board::default();
-    board.refresh(project, store)?;
-    let real = real_shots(project, store, &board)?.into_iter().map(|(_, shot)| shot).collect();
-    let gold = board.gold_counts(taxonomy, project.file.rule()).by_category;
+    let index = LabelIndex::read(project, store)?;
+    let real = real_shots(project, store, &index)?.into_iter().map(|(_, shot)| shot).collect();
+    let gold = index.gold_counts(taxonomy).by_category;
     let quotas = quotas(taxonomy, &options.settings, &gold, &options.categories);
     let target = quotas.first().and_then(|(key, _)| key.clone());
     let brief = Brief::draw(taxonomy, target, 12, options.settings.seed);
@@ -289,10 +286,9 @@ pub fn compare_with_real(
         after = last.id;
         real.extend(rows.into_iter().map(|row| row.text));
     }
-    let mut board = Board::default();
-    board.refresh(project, store)?;
+    let index = LabelIndex::read(project, store)?;
     let mut gold = std::collections::BTreeMap::<Label, u64>::new();
-    for one in board.gold(project) {
+    for one in index.gold() {
         // Bronze is written for categories; to compare it with gold, None is left out on both sides.
         if !one.label().is_none() {
             *gold.entry(one.label().clone()).or_default() += 1;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::WorkflowError;
-use super::metrics::Board;
+use super::label_index::LabelIndex;
 use super::project::Project;
 use crate::domain::corpus::{Document, DocumentUid, SentenceId};
 use crate::domain::label::Label;
@@ -51,21 +51,20 @@ pub struct Exported {
     pub withheld: usize,
 }
 
-/// All gold; with `votes`, a line for each expert's standing label instead, settled or not.
+/// All gold; with `votes`, a line for each expert's current label instead, settled or not.
 pub fn export(project: &Project, store: &Store, votes: bool) -> Result<Exported, WorkflowError> {
     let _span = tracing::info_span!("export_gold").entered();
-    let mut board = Board::default();
-    board.refresh(project, store)?;
+    let index = LabelIndex::read(project, store)?;
     let mut notes = Notes { project, store, last: None };
     let mut lines = Vec::new();
     let mut withheld = 0;
     let mut shown = |id: SentenceId| {
-        let shown = board.shown(project, Face::Report, id).colleagues;
+        let shown = index.shown(project, Face::Report, id).colleagues;
         withheld += usize::from(!shown);
         shown
     };
     if votes {
-        for (sentence, _, votes) in board.votes().into_iter().filter(|(id, ..)| shown(*id)) {
+        for (sentence, _, votes) in index.votes().into_iter().filter(|(id, ..)| shown(*id)) {
             for vote in votes {
                 let blindness = Blindness::of(vote.in_sight);
                 let line = notes.line(sentence, vote.label.clone(), vec![vote.annotator.0.clone()], blindness)?;
@@ -73,8 +72,8 @@ pub fn export(project: &Project, store: &Store, votes: bool) -> Result<Exported,
             }
         }
     } else {
-        for gold in board.gold(project).into_iter().filter(|gold| shown(gold.sentence())) {
-            let case = board.case(gold.sentence());
+        for gold in index.gold().into_iter().filter(|gold| shown(gold.sentence())) {
+            let case = index.human_labels(gold.sentence());
             let adjudicated = case.is_some_and(|case| case.ruling.is_some());
             let by: Vec<String> = if adjudicated {
                 store.settlements(gold.sentence())?.into_iter().map(|decision| decision.annotator.0).collect()
@@ -86,7 +85,7 @@ pub fn export(project: &Project, store: &Store, votes: bool) -> Result<Exported,
             lines.push(GoldLine { adjudicated, ..line });
         }
     }
-    let disputed = board.gold_counts(&project.taxonomy, project.file.rule()).disputed;
+    let disputed = index.gold_counts(&project.taxonomy).disputed;
     Ok(Exported { lines, disputed, withheld })
 }
 

@@ -9,12 +9,12 @@ mod job;
 use serde_json::json;
 
 use super::dispatch::{Dispatch, JobEnd, dispatch};
-use super::metrics::Board;
+use super::label_index::LabelIndex;
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, models, now, runs};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::egress::Payload;
-use crate::domain::gold::GoldReal;
+use crate::domain::gold::Gold;
 use crate::domain::label::{Label, Outcome, Run, RunId, RunKind};
 use crate::domain::phi::screen;
 use crate::domain::similar::Similar;
@@ -118,26 +118,22 @@ pub fn plan(project: &Project, store: &Store, options: &Options) -> Result<Plan,
     let settings = &options.settings;
     let embedded = matches!(options.model.provider, Provider::Embedded { .. });
     let taxonomy = &project.taxonomy;
-    let mut board = Board::default();
+    let mut index = LabelIndex::default();
     if settings.few_shot > 0 || options.which != Which::All {
-        board.refresh(project, store)?;
+        index.refresh(project, store)?;
     }
     let mut shots = guideline_shots(taxonomy, settings.examples, settings.seed);
     let mut nearest = None;
     if settings.few_shot > 0 {
-        let gold: Vec<GoldReal> = board
-            .gold(project)
-            .into_iter()
-            .filter(|gold| project.file.split.split(gold.patient()) == Split::Train)
-            .collect();
+        let gold: Vec<&Gold> =
+            index.gold().into_iter().filter(|gold| project.file.split.split(gold.patient()) == Split::Train).collect();
         match settings.few_shot_by {
             FewShotBy::Balanced => {
                 let picked = balanced(&gold, settings.few_shot, settings.seed);
                 shots.extend(shown(store, &picked)?.into_iter().map(|(_, shot)| shot));
             }
             FewShotBy::Nearest => {
-                let all: Vec<&GoldReal> = gold.iter().collect();
-                let shots = shown(store, &all)?;
+                let shots = shown(store, &gold)?;
                 let index = Similar::new(shots.iter().map(|(_, shot)| shot.text.as_str()));
                 nearest = Some(Nearest { index, shots, most: settings.few_shot });
             }
@@ -145,23 +141,23 @@ pub fn plan(project: &Project, store: &Store, options: &Options) -> Result<Plan,
     }
     let ids = match options.which {
         Which::All => None,
-        Which::Gold => Some(board.gold(project).iter().map(GoldReal::sentence).collect()),
-        Which::Open => Some(board.open(store)?),
+        Which::Gold => Some(index.gold().iter().map(|gold| gold.sentence()).collect()),
+        Which::Open => Some(index.undecided(store)?),
     };
     let task = if settings.binary { Task::Binary } else { Task::Categories };
     Ok(Plan { prompt: LabelPrompt::new(taxonomy, task, style(settings, embedded), &shots), nearest, ids })
 }
 
-fn shown(store: &Store, gold: &[&GoldReal]) -> Result<Vec<(SentenceId, Shot)>, WorkflowError> {
+fn shown(store: &Store, gold: &[&Gold]) -> Result<Vec<(SentenceId, Shot)>, WorkflowError> {
     let ids: Vec<SentenceId> = gold.iter().map(|gold| gold.sentence()).collect();
     let rows = store.texts(&ids)?.into_iter().zip(gold);
     Ok(rows.map(|(row, gold)| (row.id, Shot { text: row.text, label: gold.label().clone() })).collect())
 }
 
 /// As many of each label as there is room for, the same ones for the same seed, whatever else is gold.
-fn balanced(gold: &[GoldReal], most: usize, seed: u64) -> Vec<&GoldReal> {
+fn balanced<'a>(gold: &[&'a Gold], most: usize, seed: u64) -> Vec<&'a Gold> {
     use sha2::{Digest, Sha256};
-    let mut by_label: std::collections::BTreeMap<&Label, Vec<(Vec<u8>, &GoldReal)>> = std::collections::BTreeMap::new();
+    let mut by_label: std::collections::BTreeMap<&Label, Vec<(Vec<u8>, &Gold)>> = std::collections::BTreeMap::new();
     for gold in gold {
         let order = Sha256::digest(format!("{seed} {} {}", gold.patient().0, gold.sentence().0)).to_vec();
         by_label.entry(gold.label()).or_default().push((order, gold));

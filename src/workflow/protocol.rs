@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::agreement;
-use super::metrics::Board;
+use super::label_index::LabelIndex;
 use super::project::Project;
 use super::{WorkflowError, new_run_id, now, recast};
 use crate::domain::agreement::Repeated;
@@ -142,9 +142,8 @@ pub struct ProjectStatus {
 /// Reads how far all have come.
 pub fn status(project: &Project, store: &Store) -> Result<ProjectStatus, WorkflowError> {
     let protocol = &project.file.protocol;
-    let mut board = Board::default();
-    board.refresh(project, store)?;
-    let report = agreement::of(project, store, &board)?;
+    let index = LabelIndex::read(project, store)?;
+    let report = agreement::of(project, store, &index)?;
     let mut people = protocol.annotators.clone();
     for (annotator, _) in store.annotators()? {
         if !people.contains(&annotator) {
@@ -178,7 +177,7 @@ pub fn status(project: &Project, store: &Store) -> Result<ProjectStatus, Workflo
             earlier: beside.and_then(|expert| expert.earlier.clone()),
         });
     }
-    let counts = board.gold_counts(&project.taxonomy, project.file.rule());
+    let counts = index.gold_counts(&project.taxonomy);
     Ok(ProjectStatus {
         experts,
         sentences,

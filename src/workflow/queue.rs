@@ -8,15 +8,15 @@ use std::ops::ControlFlow;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::json;
 
-use super::metrics::Board;
+use super::label_index::LabelIndex;
 use super::project::Project;
 use super::train::{self, LabelledSentences};
 use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
 use crate::classifier::{ClassifierError, Trainer};
 use crate::domain::acquisition::{self, Candidate, Labelled as Known, Pool, Strategy, StrategyMix, Why, order};
 use crate::domain::corpus::SentenceId;
-use crate::domain::gold::GoldReal;
-use crate::domain::label::{Label, Outcome, Run, RunKind, Source};
+use crate::domain::gold::Gold;
+use crate::domain::label::{Label, Outcome, Run, RunKind};
 use crate::domain::split::{Split, Tier};
 use crate::domain::visibility::Face;
 use crate::formats::project::queue::QueueSettings;
@@ -58,13 +58,11 @@ pub fn plan(
     let _span = tracing::info_span!("queue").entered();
     let started = now();
     let settings = &project.file.queue;
-    let mut board = Board::default();
-    board.refresh(project, store)?;
-    let gold = board.gold(project);
+    let index = LabelIndex::read(project, store)?;
     let train = quick(&project.file.train);
     let learner = train::learner(project, &train)?;
-    let open = open(project, store, &board, &gold)?;
-    let work = Work { project, board: &board, learner: &learner, train: &train, open: &open };
+    let open = open(project, store, &index)?;
+    let work = Work { project, index: &index, learner: &learner, train: &train, open: &open };
     let made = match work.order(store, cancel, watch) {
         Err(WorkflowError::Stopped) => return Ok(None),
         made => made?,
@@ -130,11 +128,9 @@ fn quick(settings: &TrainSettings) -> TrainSettings {
 }
 
 /// Real sentences whose gold is not settled and not in dispute, in note order.
-fn open(project: &Project, store: &Store, board: &Board, gold: &[GoldReal]) -> Result<Vec<Open>, WorkflowError> {
-    let settled: FxHashSet<SentenceId> = gold.iter().map(GoldReal::sentence).collect();
-    let rule = project.file.rule();
+fn open(project: &Project, store: &Store, index: &LabelIndex) -> Result<Vec<Open>, WorkflowError> {
     let all = store.real_sentences()?.into_iter();
-    let open = all.filter(|(id, _)| !settled.contains(id) && !board.is_disputed(*id, rule));
+    let open = all.filter(|(id, _)| index.gold_of(*id).is_none() && !index.is_disputed(*id));
     Ok(open.map(|(id, patient)| Open { id, split: project.file.split.split(&patient) }).collect())
 }
 
@@ -151,7 +147,7 @@ struct Made {
 
 struct Work<'a> {
     project: &'a Project,
-    board: &'a Board,
+    index: &'a LabelIndex,
     learner: &'a Trainer,
     train: &'a TrainSettings,
     open: &'a [Open],
@@ -166,7 +162,7 @@ type Positions<'a> = dyn Fn(&Label) -> Vec<usize> + 'a;
 impl Work<'_> {
     fn order(&self, store: &mut Store, cancel: &Cancel, watch: &mut Watch<'_>) -> Result<Made, WorkflowError> {
         let settings = &self.project.file.queue;
-        let labels = LabelledSentences::read(self.project, store, self.board, &self.train.tiers)?;
+        let labels = LabelledSentences::read(self.project, store, self.index, &self.train.tiers)?;
         let train_set = labels.train_set(&self.train.tiers, |_| true);
         let ids: Vec<SentenceId> = train_set.rows().iter().map(|row| row.sentence).collect();
         let texts = labels.texts(store, &ids)?;
@@ -206,7 +202,7 @@ impl Work<'_> {
         let mut note = note;
         if learns {
             let validation_set = labels.held_out(Split::Validation);
-            let validation_ids: Vec<SentenceId> = validation_set.gold().iter().map(GoldReal::sentence).collect();
+            let validation_ids: Vec<SentenceId> = validation_set.gold().iter().map(Gold::sentence).collect();
             let validation_texts = store.texts(&validation_ids)?;
             let of = validation_texts.iter().map(|row| row.text.as_str());
             let validation = train::held_out_examples(&validation_set, of, positions);
@@ -317,9 +313,8 @@ impl Work<'_> {
 
     /// What the newest run of a language model says.
     fn silver(&self, positions: &Positions<'_>) -> FxHashMap<SentenceId, Vec<usize>> {
-        let run = self.board.latest(Source::Llm);
-        let proposed = run.into_iter().flat_map(|run| self.board.proposed(run, &self.project.taxonomy));
-        proposed.map(|(id, _, label)| (id, positions(&label))).collect()
+        let silver = self.index.silver(&self.project.taxonomy);
+        silver.iter().map(|silver| (silver.sentence(), positions(silver.label()))).collect()
     }
 
     fn doubts(&self, store: &Store, settings: &QueueSettings) -> Result<FxHashMap<SentenceId, f64>, WorkflowError> {

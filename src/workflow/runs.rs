@@ -1,13 +1,18 @@
-//! Runs: beginning, going on and ending one of a language model; and two side by side: what two of them agree on, what each category gained or lost, and the sentences that flipped.
+//! Runs: beginning, going on and ending one of a language model; and two side by side: what two of them agree on, what each
+//! category gained or lost, and the sentences that flipped.
 
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::dispatch::JobEnd;
-use super::metrics::Board;
+use super::label_index::LabelIndex;
 use super::project::Project;
+use super::scores::score_in;
 use super::{WorkflowError, diagnostics, new_run_id, now};
 use crate::domain::corpus::SentenceId;
+use crate::domain::experiment::Task;
 use crate::domain::label::{Label, Outcome, Run, RunKind};
+use crate::domain::label_set::{Assigned, LabelSet};
 use crate::domain::statistics::Bootstrap;
 use crate::domain::statistics::agreement::cohen_kappa_of_pairs;
 use crate::domain::taxonomy::Taxonomy;
@@ -88,7 +93,7 @@ pub(super) fn end(
 
 /// What became of one category from one run to the other.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Change {
+pub struct CategoryChange {
     /// The category's key, or `None`.
     pub category: String,
     /// Sentences that had it before.
@@ -105,7 +110,7 @@ pub struct Change {
 
 /// A sentence that has another label in the other run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Flip {
+pub struct LabelFlip {
     /// The sentence.
     pub sentence: SentenceId,
     /// Its text.
@@ -120,11 +125,13 @@ pub struct Flip {
 
 /// Two runs compared.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Diff {
+pub struct RunDiff {
     /// The one.
     pub before: String,
     /// The other.
     pub after: String,
+    /// What they are compared in: where one of them only says whether there is a category, both are compared in that.
+    pub task: Task,
     /// Sentences that both labelled.
     pub sentences: u64,
     /// Share of them with the same label.
@@ -133,16 +140,16 @@ pub struct Diff {
     pub kappa: Option<f64>,
     /// Settings that differ: name, before, after.
     pub settings: Vec<(String, String, String)>,
-    /// *None* first, then the categories.
-    pub categories: Vec<Change>,
+    /// *None* first, then the categories; or `any`.
+    pub categories: Vec<CategoryChange>,
     /// Sentences that flipped, in order.
-    pub flips: Vec<Flip>,
+    pub flips: Vec<LabelFlip>,
     /// Sentences that flipped and are not listed: whoever asks may not see these labels.
     pub withheld: usize,
 }
 
 /// Compares two runs that labelled real sentences.
-pub fn diff(project: &Project, store: &Store, before: &Run, after: &Run) -> Result<Diff, WorkflowError> {
+pub fn diff(project: &Project, store: &Store, before: &Run, after: &Run) -> Result<RunDiff, WorkflowError> {
     for run in [before, after] {
         let (why, hint) = match run.kind {
             RunKind::Generate => ("wrote sentences", "`goldsmith bronze --run` shows it"),
@@ -154,58 +161,62 @@ pub fn diff(project: &Project, store: &Store, before: &Run, after: &Run) -> Resu
         return Err(Refusal::new(RefusalKind::Unsupported { with: "kind of run" }, said).hint(hint).into());
     }
     let taxonomy = &project.taxonomy;
-    let mut board = Board::default();
-    board.refresh(project, store)?;
-    let (one, other) = (board.labels(&before.id), board.labels(&after.id));
-    let mut shared: Vec<(SentenceId, u64, u64)> =
-        one.iter().filter_map(|(id, a)| Some((*id, *a, *other.get(id)?))).collect();
-    shared.sort_unstable_by_key(|(id, ..)| *id);
-    let label = |bits: u64| board.label_of(taxonomy, bits);
-    let none = Bootstrap { resamples: 0, ..project.file.bootstrap };
-    let scored = [before, after].map(|run| board.score(project, &run.id, none));
-    let f1 = |at: usize, row: usize| {
-        let report = &scored[at].as_ref()?.report;
-        if row == 0 { report.none.f1.value } else { report.categories.get(row - 1)?.f1.value }
+    let index = LabelIndex::read(project, store)?;
+    // What only one of them says cannot be compared.
+    let binary = [before, after].iter().any(|run| index.is_binary(&run.id));
+    let task = if binary { Task::Binary } else { Task::MultiClass };
+    let see = |assigned: Assigned| match task {
+        Task::Binary => Some(assigned.binary()),
+        Task::MultiClass => assigned.categories(),
     };
-    let mut categories = Vec::new();
-    for row in 0..=taxonomy.categories().len() {
-        let has = |bits: u64| if row == 0 { bits == 0 } else { bits >> (row - 1) & 1 == 1 };
-        let count = |of: &dyn Fn(u64, u64) -> bool| shared.iter().filter(|(_, a, b)| of(*a, *b)).count() as u64;
-        categories.push(Change {
-            category: match row {
-                0 => "None".into(),
-                row => taxonomy.categories()[row - 1].key.to_string(),
-            },
-            before: count(&|a, _| has(a)),
-            after: count(&|_, b| has(b)),
-            both: count(&|a, b| has(a) && has(b)),
-            f1_before: f1(0, row),
-            f1_after: f1(1, row),
-        });
+    let (one, other) = (index.labels(&before.id), index.labels(&after.id));
+    let mut shared: Vec<(SentenceId, LabelSet, LabelSet)> =
+        one.iter().filter_map(|(id, a)| Some((*id, see(*a)?, see(*other.get(id)?)?))).collect();
+    shared.sort_unstable_by_key(|(id, ..)| *id);
+    let none = Bootstrap { resamples: 0, ..project.file.bootstrap };
+    let scored = [before, after].map(|run| score_in(task, project, &index, &run.id, none));
+    let f1 = |at: usize, class: usize| {
+        let report = &scored[at].as_ref()?.report;
+        if class == 0 { report.none.f1.value } else { report.categories.get(class - 1)?.f1.value }
+    };
+    let mut classes = vec!["None"];
+    match task {
+        Task::Binary => classes.push(Label::ANY),
+        Task::MultiClass => classes.extend(taxonomy.categories().iter().map(|category| category.key.as_str())),
     }
-    let flipped: Vec<(SentenceId, u64, u64)> = shared.iter().copied().filter(|(_, a, b)| a != b).collect();
+    let count = |of: &dyn Fn(LabelSet, LabelSet) -> bool| shared.iter().filter(|(_, a, b)| of(*a, *b)).count() as u64;
+    let categories = classes.iter().enumerate().map(|(class, name)| CategoryChange {
+        category: (*name).to_owned(),
+        before: count(&|a, _| a.has_class(class)),
+        after: count(&|_, b| b.has_class(class)),
+        both: count(&|a, b| a.has_class(class) && b.has_class(class)),
+        f1_before: f1(0, class),
+        f1_after: f1(1, class),
+    });
+    let categories = categories.collect();
+    let flipped: Vec<SentenceId> = shared.iter().filter(|(_, a, b)| a != b).map(|(id, ..)| *id).collect();
     let viewer = project.viewer(Face::Report);
-    let mut told: Vec<(SentenceId, u64, u64, bool)> = Vec::new();
-    for (id, a, b) in &flipped {
+    let mut told: Vec<(SentenceId, bool)> = Vec::new();
+    for id in &flipped {
         let shown = viewer.shown(store.facts(*id, &project.annotator)?);
         if shown.machines {
-            told.push((*id, *a, *b, shown.colleagues));
+            told.push((*id, shown.colleagues));
         }
     }
-    let ids: Vec<SentenceId> = told.iter().map(|(id, ..)| *id).collect();
-    let gold: rustc_hash::FxHashMap<SentenceId, Label> =
-        board.gold(project).into_iter().map(|gold| (gold.sentence(), gold.label().clone())).collect();
-    let flips = store.texts(&ids)?.into_iter().zip(&told).map(|(row, (id, a, b, with_gold))| Flip {
+    let ids: Vec<SentenceId> = told.iter().map(|(id, _)| *id).collect();
+    let label = |labels: &FxHashMap<SentenceId, Assigned>, id: &SentenceId| taxonomy.label_assigned(labels[id]);
+    let flips = store.texts(&ids)?.into_iter().zip(&told).map(|(row, (id, with_gold))| LabelFlip {
         sentence: *id,
         text: row.text,
-        before: label(*a),
-        after: label(*b),
-        gold: gold.get(id).filter(|_| *with_gold).cloned(),
+        before: label(&one, id),
+        after: label(&other, id),
+        gold: index.gold_of(*id).filter(|_| *with_gold).map(|gold| gold.label().clone()),
     });
     let agreed = shared.len() - flipped.len();
-    Ok(Diff {
+    Ok(RunDiff {
         before: before.id.to_string(),
         after: after.id.to_string(),
+        task,
         sentences: shared.len() as u64,
         agreement: (!shared.is_empty()).then(|| agreed as f64 / shared.len() as f64),
         kappa: cohen_kappa_of_pairs(shared.iter().map(|(_, a, b)| (*a, *b))),
@@ -250,5 +261,74 @@ fn compare(path: String, a: &serde_json::Value, b: &serde_json::Value, found: &m
             };
             found.push((path, short(a), short(b)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workflow::label_index::tests::Study;
+
+    /// Of the first four sentences, gold has a category in the first and the third.
+    fn compared(first: (RunKind, [&str; 4]), second: (RunKind, [&str; 4])) -> (RunDiff, Study) {
+        let mut study = Study::new();
+        for (at, label) in ["coping_strategy", "", "requires_assistance", ""].into_iter().enumerate() {
+            study.decide("ann", at, label);
+        }
+        let runs = [("1", first), ("2", second)].map(|(id, (kind, labels))| study.propose(id, kind, &labels));
+        let [before, after] = runs.map(|run| study.store.run(&run).unwrap());
+        (diff(&study.project, &study.store, &before, &after).unwrap(), study)
+    }
+
+    fn row(diff: &RunDiff, at: usize) -> (&str, [u64; 3], [Option<f64>; 2]) {
+        let CategoryChange { category, before, after, both, f1_before, f1_after } = &diff.categories[at];
+        (category, [*before, *after, *both], [*f1_before, *f1_after])
+    }
+
+    fn flips(diff: &RunDiff) -> Vec<(SentenceId, String)> {
+        let gold = |flip: &LabelFlip| flip.gold.as_ref().map_or("?".into(), Label::join);
+        let shown = |flip: &LabelFlip| format!("{}>{}:{}", flip.before.join(), flip.after.join(), gold(flip));
+        diff.flips.iter().map(|flip| (flip.sentence, shown(flip))).collect()
+    }
+
+    #[test]
+    fn two_binary_runs_are_compared_in_the_binary_task() {
+        let (diff, study) =
+            compared((RunKind::Screen, ["any", "", "", "any"]), (RunKind::Screen, ["any", "any", "any", ""]));
+        assert_eq!((diff.task, diff.sentences, diff.agreement), (Task::Binary, 4, Some(0.25)));
+        assert_eq!(diff.categories.len(), 2);
+        assert_eq!(row(&diff, 0), ("None", [2, 1, 0], [Some(0.5), Some(2.0 / 3.0)]));
+        assert_eq!(row(&diff, 1), ("any", [2, 3, 1], [Some(0.5), Some(0.8)]));
+        let ids = &study.sentences;
+        let expected = [(ids[1], ">any:"), (ids[2], ">any:requires_assistance"), (ids[3], "any>:")];
+        assert_eq!(flips(&diff), expected.map(|(id, flip)| (id, flip.to_owned())));
+    }
+
+    /// That the one names categories is no difference; that it names one where the other says that there is none is.
+    #[test]
+    fn a_binary_run_and_one_that_names_categories_are_compared_in_what_both_say() {
+        let silver = ["requires_assistance", "", "coping_strategy", "coping_strategy"];
+        let (diff, study) = compared((RunKind::Label, silver), (RunKind::Screen, ["any", "", "any", ""]));
+        assert_eq!((diff.task, diff.agreement, diff.kappa), (Task::Binary, Some(0.75), Some(0.5)));
+        assert_eq!(row(&diff, 1), ("any", [3, 2, 2], [Some(0.8), Some(1.0)]));
+        assert_eq!(flips(&diff), [(study.sentences[3], "coping_strategy>:".to_owned())]);
+    }
+
+    #[test]
+    fn runs_that_name_categories_are_compared_in_these() {
+        let (diff, _) = compared(
+            (RunKind::Label, ["coping_strategy", "", "", ""]),
+            (RunKind::Label, ["requires_assistance", "", "requires_assistance", ""]),
+        );
+        assert_eq!((diff.task, diff.agreement), (Task::MultiClass, Some(0.5)));
+        let changed: Vec<_> = (0..diff.categories.len()).map(|at| row(&diff, at)).filter(|r| r.1 != [0; 3]).collect();
+        assert_eq!(
+            changed,
+            [
+                ("None", [3, 2, 2], [Some(0.8), Some(1.0)]),
+                ("requires_assistance", [0, 2, 0], [Some(0.0), Some(2.0 / 3.0)]),
+                ("coping_strategy", [1, 0, 0], [Some(1.0), Some(0.0)]),
+            ]
+        );
     }
 }

@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::metrics::Board;
+use super::label_index::LabelIndex;
 use super::project::Project;
 use super::train;
 use super::{Cancel, Progress, Watch, WorkflowError};
 use crate::classifier::{Classifier, ClassifierError, Encoder, Example, FitConfig, HeadConfig, Mode, Threads, Trainer};
 use crate::domain::acquisition::StrategyMix;
 use crate::domain::corpus::SentenceId;
-use crate::domain::gold::GoldReal;
-use crate::domain::label::Source;
+use crate::domain::gold::Gold;
 use crate::domain::metrics::Counts;
 use crate::domain::simulation::{Learnt, Lesson, Plan, Protocol, Report, Row, Stage, play};
 use crate::domain::split::Split;
@@ -238,22 +237,20 @@ fn read_once(encoder: &Encoder, set: &Set, cancel: &Cancel, watch: &mut Watch<'_
 
 fn of_project(project: &Project) -> Result<Set, WorkflowError> {
     let store = project.store()?;
-    let mut board = Board::default();
-    board.refresh(project, &store)?;
+    let index = LabelIndex::read(project, &store)?;
     let taxonomy = &project.taxonomy;
-    let gold = board.gold(project);
-    let part = |part: Split| -> Vec<&GoldReal> {
-        gold.iter().filter(|gold| project.file.split.split(gold.patient()) == part).collect()
+    let gold = index.gold();
+    let part = |part: Split| -> Vec<&Gold> {
+        gold.iter().copied().filter(|gold| project.file.split.split(gold.patient()) == part).collect()
     };
     let (played, scored) = (part(Split::Train), part(Split::Test));
-    let texts = |gold: &[&GoldReal]| -> Result<Vec<String>, WorkflowError> {
+    let texts = |gold: &[&Gold]| -> Result<Vec<String>, WorkflowError> {
         let ids: Vec<SentenceId> = gold.iter().map(|gold| gold.sentence()).collect();
         Ok(store.texts(&ids)?.into_iter().map(|row| row.text).collect())
     };
-    let run = board.latest(Source::Llm);
-    let proposed = run.into_iter().flat_map(|run| board.proposed(run, taxonomy));
+    let proposed = index.silver(taxonomy).into_iter();
     let silver: FxHashMap<SentenceId, Vec<usize>> =
-        proposed.map(|(id, _, label)| (id, train::positions(taxonomy, &label))).collect();
+        proposed.map(|silver| (silver.sentence(), train::positions(taxonomy, silver.label()))).collect();
     let rows = played.iter().map(|gold| Row {
         outputs: train::positions(taxonomy, gold.label()),
         silver: silver.get(&gold.sentence()).cloned(),

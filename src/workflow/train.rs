@@ -8,15 +8,17 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::metrics::{Board, Scored};
+use super::label_index::LabelIndex;
 use super::project::Project;
+use super::scores::{self, Scored};
 use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
 use crate::classifier::{self, ClassWeights, Classifier, Example, FitConfig, HeadConfig, Mode, Trainer, TuneConfig};
 pub use crate::classifier::{Epoch, TrainingEvent};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::gold::GoldReal;
+use crate::domain::gold::Gold;
 use crate::domain::label::{Confidence, ConfidenceKind, Label, NewProposal, Outcome, Run, RunId, RunKind, Source};
+use crate::domain::metrics::{LabelPair, Report, pairs, report};
 use crate::domain::split::{Leak, Split, TestSet, Tier, TrainSet, leaks};
 use crate::domain::statistics::{Bootstrap, expected_calibration_error};
 use crate::domain::taxonomy::{Selection, Taxonomy};
@@ -108,9 +110,8 @@ pub fn train(
     watch: &mut dyn FnMut(TrainRunEvent),
 ) -> Result<Trained, WorkflowError> {
     let _span = tracing::info_span!("train").entered();
-    let mut board = Board::default();
-    board.refresh(project, store)?;
-    let labels = LabelledSentences::read(project, store, &board, &settings.tiers)?;
+    let mut index = LabelIndex::read(project, store)?;
+    let labels = LabelledSentences::read(project, store, &index, &settings.tiers)?;
     let sets = Sets {
         train: labels.train_set(&settings.tiers, |_| true),
         validation: labels.held_out(Split::Validation),
@@ -120,7 +121,7 @@ pub fn train(
     let ids: Vec<SentenceId> = sets.train.rows().iter().map(|row| row.sentence).collect();
     let texts = labels.texts(store, &ids)?;
     let held_out = |set: &TestSet| -> Result<Vec<(SentenceId, String)>, WorkflowError> {
-        let ids: Vec<SentenceId> = set.gold().iter().map(GoldReal::sentence).collect();
+        let ids: Vec<SentenceId> = set.gold().iter().map(Gold::sentence).collect();
         Ok(store.texts(&ids)?.into_iter().map(|row| (row.id, row.text)).collect())
     };
     let (validation_texts, test_texts) = (held_out(&sets.validation)?, held_out(&sets.test)?);
@@ -174,8 +175,9 @@ pub fn train(
         watch(TrainRunEvent::Progress(progress))
     });
     let finished = labelled.and_then(|()| {
-        board.refresh(project, store)?;
-        let scored = board.score(project, &run.id, project.file.bootstrap).filter(|scored| scored.report.sentences > 0);
+        index.refresh(project, store)?;
+        let scored = scores::score(project, &index, &run.id, project.file.bootstrap)
+            .filter(|scored| scored.report.sentences > 0);
         let texts_of = test_texts.iter().map(|(_, text)| text.as_str());
         let off = calibration_error(&*model, &held_out_examples(&sets.test, texts_of, positions))?;
         let card = card(&run, project, &sets, &*model, (scored.as_ref(), off), seconds);
@@ -237,10 +239,13 @@ pub fn chosen_label(model: &dyn Classifier, row: &[f32]) -> Label {
     label_of(model.outputs(), &model.choose(row))
 }
 
-/// Positions of [`outputs`] as a label; that of [`NONE`] adds nothing, since it is no key.
+/// Positions of [`outputs`] as a label. In a model of the binary task one of them stands for any category.
 pub(super) fn label_of(outputs: &[String], positions: &[usize]) -> Label {
-    let names = positions.iter().filter_map(|at| outputs.get(*at));
-    names.filter_map(|name| CategoryKey::new(name).ok()).collect()
+    let names = || positions.iter().filter_map(|at| outputs.get(*at)).map(String::as_str);
+    if names().any(|name| name == Label::ANY) {
+        return Label::any();
+    }
+    names().filter(|name| *name != NONE).filter_map(|name| CategoryKey::new(name).ok()).collect()
 }
 
 fn proposal(taxonomy: &Taxonomy, model: &dyn Classifier, row: &[f32], sentence: SentenceId) -> NewProposal {
@@ -342,7 +347,7 @@ fn calibration_error(model: &dyn Classifier, test: &[Example<'_>]) -> Result<Opt
     Ok(expected_calibration_error(&confidence, &correct, BINS))
 }
 
-fn summary(report: &crate::domain::metrics::Report, calibration_error: Option<f64>) -> serde_json::Value {
+fn summary(report: &Report, calibration_error: Option<f64>) -> serde_json::Value {
     json!({
         "sentences": report.sentences, "patients": report.patients, "accuracy": report.accuracy.value,
         "macro_f1": report.averages.macro_.f1.value, "micro_f1": report.averages.micro.f1.value,
@@ -399,12 +404,11 @@ pub fn score(
     store: &Store,
     folder: &std::path::Path,
     bootstrap: Bootstrap,
-) -> Result<crate::domain::metrics::Report, WorkflowError> {
+) -> Result<Report, WorkflowError> {
     let _span = tracing::info_span!("score").entered();
     let (model, _) = classifier::load(folder)?;
-    let mut board = Board::default();
-    board.refresh(project, store)?;
-    let test = TestSet::from_gold(board.gold(project), &project.file.split, Split::Test);
+    let index = LabelIndex::read(project, store)?;
+    let test = TestSet::from_gold(index.gold().into_iter().cloned(), &project.file.split, Split::Test);
     let taxonomy = &project.taxonomy;
     let (expected, _) = outputs(taxonomy);
     if model.outputs() != expected {
@@ -417,24 +421,13 @@ pub fn score(
             .hint("train one for this project's taxonomy")
             .into());
     }
-    let ids: Vec<SentenceId> = test.gold().iter().map(GoldReal::sentence).collect();
+    let ids: Vec<SentenceId> = test.gold().iter().map(Gold::sentence).collect();
     let texts = store.texts(&ids)?;
     let texts: Vec<&str> = texts.iter().map(|row| row.text.as_str()).collect();
-    let mut patients = std::collections::BTreeMap::new();
-    let pairs: Vec<crate::domain::metrics::Pair> = model
-        .predict(&texts)?
-        .iter()
-        .zip(test.gold())
-        .map(|(row, gold)| {
-            let next = patients.len() as u32;
-            crate::domain::metrics::Pair {
-                patient: *patients.entry(gold.patient().clone()).or_insert(next),
-                gold: taxonomy.bits(gold.label()),
-                predicted: taxonomy.bits(&chosen_label(&*model, row)),
-                blindness: gold.blindness(),
-            }
-        })
-        .collect();
+    let rows = model.predict(&texts)?;
+    // The model has this taxonomy's outputs, so its labels are known.
+    let predicted = rows.iter().map(|row| taxonomy.set(&chosen_label(&*model, row)).unwrap_or_default());
+    let pairs: Vec<LabelPair> = pairs(&test.sentences(), predicted).collect();
     let multi_class = taxonomy.selection() == Selection::Single;
-    Ok(crate::domain::metrics::report(&pairs, taxonomy.categories().len(), multi_class, bootstrap))
+    Ok(report(&pairs, taxonomy.categories().len(), multi_class, bootstrap))
 }

@@ -636,6 +636,50 @@ fn the_binary_question_is_its_own() {
     }
 }
 
+/// In the verb `metrics` beside silver; by `runs diff` with a run that names categories, in what both say.
+#[test]
+fn a_binary_run_is_scored_and_compared() {
+    let sentences = made_up(12);
+    let study = Study::of(&sentences);
+    let gold = |(i, text): (usize, &String)| {
+        // The expert finds a sign in one sentence more than the server.
+        let label = if i == 3 { "coping_strategy" } else { label_of(text).0 };
+        json!({ "id": i.to_string(), "patient": format!("p{}", i % 5), "text": text, "label": label }).to_string()
+    };
+    let path = format!("{}/gold.jsonl", study.root);
+    fs::write(&path, sentences.iter().enumerate().map(gold).collect::<Vec<_>>().join("\n")).unwrap();
+    succeeds(&["import", &path, "--unit", "sentence", "--annotator", "ann", "--project", &study.root]);
+    let json = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&succeeds(&[arguments, &["--json", "--project", &study.root]].concat())).unwrap()
+    };
+    let server = Server::willing();
+    study.label(&server.url(), &[]).with(0);
+    study.label(&server.url(), &["--binary"]).with(0);
+    let scores = json(&["metrics"])["scores"].clone();
+    let [silver, binary] = &scores.as_array().unwrap()[..] else { panic!("{scores}") };
+    assert_eq!((&silver["scored"], &binary["scored"]), (&"silver".into(), &"binary".into()));
+    let any = &binary["report"]["categories"][0];
+    assert_eq!((&any["key"], &any["counts"]), (&"any".into(), &json!({ "tp": 9, "fp": 0, "fn": 1 })));
+    assert_eq!(
+        (&any["counts"], &any["f1"]),
+        (&silver["report"]["binary"]["counts"], &silver["report"]["binary"]["f1"])
+    );
+    assert_eq!(binary["confusion"], json!({ "cells": [2, 0, 1, 9], "size": 2 }));
+    let table = succeeds(&["metrics", "--project", &study.root]);
+    assert!(table.contains("whether any category applies, by made-up: 12 sentences of 5 patients"), "{table}");
+    let [named, whether] = [silver, binary].map(|scored| scored["run"].as_str().unwrap().to_owned());
+
+    // With one that names categories: what both can say.
+    let diff = json(&["runs", "diff", &named, &whether]);
+    assert_eq!((&diff["task"], &diff["sentences"], &diff["agreement"]), (&"binary".into(), &12.into(), &1.0.into()));
+    let row = json!({ "category": "any", "before": 9, "after": 9, "both": 9, "f1_before": any["f1"]["value"],
+        "f1_after": any["f1"]["value"] });
+    assert_eq!((&diff["categories"][1], diff["categories"].as_array().unwrap().len()), (&row, 2));
+
+    let text = succeeds(&["runs", "diff", &named, &whether, "--project", &study.root]);
+    assert!(text.contains("compared in whether any category applies"), "{text}");
+}
+
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

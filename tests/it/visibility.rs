@@ -255,7 +255,7 @@ fn screens_keep_secrets(case: &Case, who: &str) {
     }
     // The first cell of the matrix that holds something is that of the first gold label; its list is looked through.
     bench.press(&["tab"]);
-    bench.wait_for_board();
+    bench.wait_for_metrics();
     for _ in 0..3 * SENTENCES {
         bench.press(&["j", "enter"]);
         let text = bench.text();

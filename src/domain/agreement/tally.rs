@@ -1,6 +1,7 @@
 //! Sums by cluster of patients that every coefficient of agreement can be computed from.
 
 use super::{Rating, Undefined, counted};
+use crate::domain::label_set::LabelSet;
 use crate::domain::statistics::agreement::{cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha, masi_distance};
 use crate::domain::statistics::{Clusters, Draws, MAX_CLUSTERS, drawn};
 use crate::domain::taxonomy::Selection;
@@ -37,7 +38,7 @@ const PAIR_CLASS: usize = 3;
 /// See the module.
 pub(super) struct Tally {
     /// The labels in use.
-    labels: Vec<u64>,
+    labels: Vec<LabelSet>,
     /// From each label to each; empty where distance is not asked for.
     distances: Vec<f64>,
     /// *None* and the categories.
@@ -70,11 +71,11 @@ impl Tally {
         numbers.sort_unstable();
         numbers.dedup();
         let number = |rater: usize| numbers.binary_search(&rater).unwrap_or_default();
-        let mut labels: Vec<u64> = rated().flatten().map(|rating| rating.label).collect();
+        let mut labels: Vec<LabelSet> = rated().flatten().map(|rating| rating.label).collect();
         labels.sort_unstable();
         labels.dedup();
         let classes = categories + 1;
-        let plain = labels.iter().all(|label| label.count_ones() < 2 && label >> categories == 0);
+        let plain = labels.iter().all(|label| label.len() < 2 && label.iter().all(|category| category < categories));
 
         let mut meet = vec![false; numbers.len() * numbers.len()];
         let mut counts = vec![0; numbers.len() + 1];
@@ -139,7 +140,7 @@ impl Tally {
         tally
     }
 
-    fn label(&self, label: u64) -> usize {
+    fn label(&self, label: LabelSet) -> usize {
         self.labels.binary_search(&label).unwrap_or_default()
     }
 
@@ -189,7 +190,7 @@ impl Tally {
             cells[2] += if fleiss { *times } else { 0.0 };
         }
         for class in 0..self.classes {
-            let having = item.iter().filter(|rating| has(rating.label, class)).count() as f64;
+            let having = item.iter().filter(|rating| rating.label.has_class(class)).count() as f64;
             let lacking = raters - having;
             let cells = &mut unit[first + CLASS * class..][..CLASS];
             cells[0] += having;
@@ -200,13 +201,13 @@ impl Tally {
         }
     }
 
-    fn count_pair(&mut self, cells: std::ops::Range<usize>, one: u64, other: u64) {
+    fn count_pair(&mut self, cells: std::ops::Range<usize>, one: LabelSet, other: LabelSet) {
         let (first, second) = (self.label(one), self.label(other));
         let cells = &mut self.shared[cells];
         cells[0] += 1;
         cells[1] += u32::from(one == other);
         for class in 0..self.classes {
-            let (one, other) = (has(one, class), has(other, class));
+            let (one, other) = (one.has_class(class), other.has_class(class));
             let at = PAIR + PAIR_CLASS * class;
             cells[at] += u32::from(one);
             cells[at + 1] += u32::from(other);
@@ -316,11 +317,6 @@ impl Tally {
         };
         used.iter().map(|(one, times)| times * from(*one)).sum()
     }
-}
-
-/// Whether a label has a class: 0 is *None*.
-fn has(label: u64, class: usize) -> bool {
-    class.checked_sub(1).map_or(label == 0, |category| label >> category & 1 == 1)
 }
 
 fn over(part: f64, whole: f64) -> Value {

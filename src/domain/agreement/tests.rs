@@ -17,7 +17,7 @@ fn ratings(rows: &Value, patients: Option<&Value>) -> Vec<Rating> {
     for (rater, row) in rows.as_array().unwrap().iter().enumerate() {
         for (item, label) in (0..).zip(row.as_array().unwrap()) {
             let patient = patients.map_or(item, |p| p[item as usize].as_u64().unwrap() as u32);
-            all.extend(label.as_u64().map(|label| Rating { item, patient, rater, label }));
+            all.extend(label.as_u64().map(|bits| Rating { item, patient, rater, label: LabelSet::from_bits(bits) }));
         }
     }
     all
@@ -90,7 +90,9 @@ fn coefficients_are_those_of_the_textbooks() {
     let both = pairs.iter().flat_map(|(a, b, n)| std::iter::repeat_n([*a, *b], *n));
     let ratings: Vec<Rating> = (0..)
         .zip(both)
-        .flat_map(|(item, labels)| [0, 1].map(|rater| Rating { item, patient: item, rater, label: labels[rater] }))
+        .flat_map(|(item, labels)| {
+            [0, 1].map(|rater| Rating { item, patient: item, rater, label: LabelSet::from_bits(labels[rater]) })
+        })
         .collect();
     close(agreement(&ratings, 1, Selection::Single, NO_BOOTSTRAP).ac1.value(), 0.40594059405940586);
 }
@@ -140,7 +142,10 @@ fn undefined_says_why_and_undefined_resamples_are_counted() {
     assert_eq!(rare.alpha.estimate.interval, Some((1.0, 1.0)));
     assert_eq!(rare.raw.left_out, 0);
     let one_patient: Vec<Rating> = (0..4)
-        .flat_map(|item| [0, 1].map(|rater| Rating { item, patient: 7, rater, label: u64::from(item) % 2 }))
+        .flat_map(|item| {
+            let label = LabelSet::from_bits(u64::from(item) % 2);
+            [0, 1].map(|rater| Rating { item, patient: 7, rater, label })
+        })
         .collect();
     let one = agreement(&one_patient, 2, Selection::Single, Bootstrap::default());
     assert_eq!((one.alpha.value(), one.alpha.estimate.interval), (Some(1.0), None), "one patient gives no interval");
@@ -148,7 +153,7 @@ fn undefined_says_why_and_undefined_resamples_are_counted() {
 
 #[test]
 fn an_expert_who_rates_twice_is_one_expert_and_the_last_counts() {
-    let rate = |rater, label| Rating { item: 0, patient: 0, rater, label };
+    let rate = |rater, bits| Rating { item: 0, patient: 0, rater, label: LabelSet::from_bits(bits) };
     let found = agreement(&[rate(0, 1), rate(1, 2), rate(0, 2)], 2, Selection::Single, NO_BOOTSTRAP);
     assert_eq!((found.raw.value(), found.raters), (Some(1.0), 2));
 }
@@ -156,7 +161,8 @@ fn an_expert_who_rates_twice_is_one_expert_and_the_last_counts() {
 #[test]
 fn what_is_confused_most_stands_first() {
     let rate = |item, labels: &[u64]| -> Vec<Rating> {
-        (0..).zip(labels).map(|(rater, label)| Rating { item, patient: item, rater, label: *label }).collect()
+        let sets = labels.iter().copied().map(LabelSet::from_bits);
+        (0..).zip(sets).map(|(rater, label)| Rating { item, patient: item, rater, label }).collect()
     };
     // Three experts differ in two pairs of them, or in three.
     let all =
@@ -174,7 +180,8 @@ fn what_is_confused_most_stands_first() {
 
 #[test]
 fn an_expert_beside_their_own_earlier_labels() {
-    let look = |patient, earlier, later| Relook { patient, earlier, later };
+    let set = LabelSet::from_bits;
+    let look = |patient, earlier, later| Relook { patient, earlier: set(earlier), later: set(later) };
     let looks = [look(0, 1, 1), look(0, 0, 1), look(1, 0, 0), look(2, 1, 1)];
     let pair = Repeated::of(&looks, 2, Selection::Single, Bootstrap::default()).unwrap();
     assert_eq!((pair.items, pair.raw.value(), pair.kappa.value()), (4, Some(0.75), Some(0.5)));
@@ -279,7 +286,12 @@ fn those_who_guess_have_none() {
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
     let ratings: Vec<Rating> = (0..20_000)
         .flat_map(|item| [0, 1, 2].map(|rater| (item, rater)))
-        .map(|(item, rater)| Rating { item, patient: item / 50, rater, label: 1 << random.random_range(0..4) >> 1 })
+        .map(|(item, rater)| Rating {
+            item,
+            patient: item / 50,
+            rater,
+            label: LabelSet::from_bits(1 << random.random_range(0..4) >> 1),
+        })
         .collect();
     let found = agreement(&ratings, 3, Selection::Single, Bootstrap { resamples: 200, seed: 1 });
     for measure in [found.alpha, found.kappa, found.fleiss.kappa, found.ac1] {
@@ -305,7 +317,12 @@ fn ten_experts_on_a_hundred_thousand_sentences() {
                 _ if selection == Selection::Single => 1 << random.random_range(0..9),
                 _ => 1 << random.random_range(0..9) | 1 << random.random_range(0..9),
             };
-            ratings.extend((0..10).map(|rater| Rating { item, patient: item / 50, rater, label: label() }));
+            ratings.extend((0..10).map(|rater| Rating {
+                item,
+                patient: item / 50,
+                rater,
+                label: LabelSet::from_bits(label()),
+            }));
         }
         let start = std::time::Instant::now();
         let found = agreement(&ratings, 9, selection, Bootstrap::default());

@@ -1,28 +1,17 @@
 //! The paired bootstrap by patient: the same drawn patients for every system and seed.
 
-use crate::domain::sight::Blindness;
 use serde::Serialize;
 
 use super::Spread;
-use crate::domain::metrics::{Pair, Shape, Table};
+use crate::domain::label_set::LabelSet;
+use crate::domain::metrics::{Shape, Table, TestSentence, pairs};
 use crate::domain::statistics::{Bootstrap, Draws, bootstrap_p, least_p, mean, percentiles};
-
-/// One test sentence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tested {
-    /// Which patient, numbered by the caller.
-    pub patient: u32,
-    /// The settled label as bits.
-    pub gold: u64,
-    /// Whether it was decided with nothing in sight.
-    pub blindness: Blindness,
-}
 
 /// A system to compare: labels of the test sentences, in their order, from each seed.
 #[derive(Clone, Debug, Default)]
 pub struct System<'a> {
-    /// Seed and labels as bits.
-    pub seeds: Vec<(u64, &'a [u64])>,
+    /// Seed and labels.
+    pub seeds: Vec<(u64, &'a [LabelSet])>,
     /// The system that it is compared with, by its place in the list.
     pub against: Option<usize>,
 }
@@ -51,7 +40,7 @@ pub struct Compared {
 /// is the mean over its seeds, and a difference is the mean over the seeds that both have; a resample in which one of them is
 /// undefined says nothing and is left out.
 pub fn compare(
-    tested: &[Tested],
+    tested: &[TestSentence],
     systems: &[System<'_>],
     categories: usize,
     none_in_averages: bool,
@@ -60,21 +49,17 @@ pub fn compare(
     let shape = Shape { categories, none_in_averages };
     let tables: Vec<Vec<Table>> = systems
         .iter()
-        .map(|system| system.seeds.iter().map(|(_, labels)| table(tested, labels, categories)).collect())
+        .map(|system| {
+            system
+                .seeds
+                .iter()
+                .map(|(_, labels)| Table::of(pairs(tested, labels.iter().copied()), categories))
+                .collect()
+        })
         .collect();
     let clusters = tables.iter().flatten().next().map_or(0, |table| table.clusters);
     let draws = Draws::new(clusters, bootstrap);
     compare_drawn(&tables, systems, shape, draws, Draws::draw)
-}
-
-fn table(tested: &[Tested], labels: &[u64], categories: usize) -> Table {
-    let pairs = tested.iter().zip(labels).map(|(tested, label)| Pair {
-        patient: tested.patient,
-        gold: tested.gold,
-        predicted: *label,
-        blindness: tested.blindness,
-    });
-    Table::of(pairs, categories)
 }
 
 /// The pairs of seeds that a system shares with the one it is compared with, by their places.

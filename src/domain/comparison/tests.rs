@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::paired::compare_drawn;
 use super::*;
-use crate::domain::metrics::{Pair, Shape, Table};
+use crate::domain::metrics::{Shape, Table, TestSentence, pairs};
 use crate::domain::statistics::Bootstrap;
 
 fn reference() -> Value {
@@ -16,15 +16,20 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
 }
 
+fn tested(patient: u32, gold: LabelSet) -> TestSentence {
+    TestSentence { patient, gold, blindness: Blindness::Blind }
+}
+
 fn close(value: f64, expected: f64, within: f64) {
     assert!((value - expected).abs() <= within, "{value} is not {expected}");
 }
 
 #[test]
 fn the_majority_of_seeds_decides_and_the_earliest_breaks_ties() {
-    assert_eq!(majority(&[&[1, 4, 0], &[2, 5, 0], &[2, 4, 8]]), [2, 4, 0]);
-    assert_eq!(majority(&[&[1, 4], &[2, 4]]), [1, 4]);
-    assert_eq!(majority(&[]), Vec::<u64>::new());
+    let sets = |bits: &[u64]| bits.iter().copied().map(LabelSet::from_bits).collect::<Vec<_>>();
+    assert_eq!(majority(&[&sets(&[1, 4, 0]), &sets(&[2, 5, 0]), &sets(&[2, 4, 8])]), sets(&[2, 4, 0]));
+    assert_eq!(majority(&[&sets(&[1, 4]), &sets(&[2, 4])]), sets(&[1, 4]));
+    assert_eq!(majority(&[]), []);
 }
 
 #[test]
@@ -39,8 +44,8 @@ fn spread_is_the_sample_standard_deviation_and_undefined_stays_undefined() {
 
 #[test]
 fn a_gain_on_few_patients_is_no_more_than_chance() {
-    let tested: Vec<Tested> = (0..6).map(|i| Tested { patient: i / 2, gold: 1, blindness: Blindness::Blind }).collect();
-    let (right, wrong) = ([1u64; 6], [0u64; 6]);
+    let tested: Vec<TestSentence> = (0..6).map(|i| tested(i / 2, LabelSet::of(0))).collect();
+    let (right, wrong) = ([LabelSet::of(0); 6], [LabelSet::NONE; 6]);
     let first = System { seeds: vec![(1, &wrong)], against: None };
     let second = System { seeds: vec![(1, &right)], against: Some(0) };
     let compared = compare(&tested, &[first, second], 1, true, Bootstrap::default());
@@ -58,25 +63,28 @@ fn verdicts_follow_the_corrected_p() {
 }
 
 struct Made {
-    tested: Vec<Tested>,
-    labels: [Vec<Vec<u64>>; 2],
+    tested: Vec<TestSentence>,
+    labels: [Vec<Vec<LabelSet>>; 2],
+}
+
+/// The label of one class; 0 is *None*.
+fn of_class(class: usize) -> LabelSet {
+    class.checked_sub(1).into_iter().collect()
 }
 
 /// The reference's labels; its class 0 is *None*.
 fn made(reference: &Value) -> Made {
-    let bits = |value: &Value| numbers(value).into_iter().map(|class| (1u64 << class as u32) >> 1).collect::<Vec<_>>();
-    let gold = bits(&reference["gold"]);
+    let sets = |value: &Value| numbers(value).into_iter().map(|class| of_class(class as usize)).collect::<Vec<_>>();
+    let gold = sets(&reference["gold"]);
     let tested = numbers(&reference["patient"]).into_iter().zip(gold);
     Made {
-        tested: tested
-            .map(|(patient, gold)| Tested { patient: patient as u32, gold, blindness: Blindness::Blind })
-            .collect(),
-        labels: ["first", "second"].map(|system| reference[system].as_array().unwrap().iter().map(bits).collect()),
+        tested: tested.map(|(patient, gold)| self::tested(patient as u32, gold)).collect(),
+        labels: ["first", "second"].map(|system| reference[system].as_array().unwrap().iter().map(sets).collect()),
     }
 }
 
 fn systems(made: &Made) -> Vec<System<'_>> {
-    fn seeds(labels: &[Vec<u64>]) -> Vec<(u64, &[u64])> {
+    fn seeds(labels: &[Vec<LabelSet>]) -> Vec<(u64, &[LabelSet])> {
         (1..).zip(labels.iter().map(Vec::as_slice)).collect()
     }
     let [first, second] = &made.labels;
@@ -111,20 +119,7 @@ fn over_every_resample_the_bootstrap_is_exact() {
     let tables: Vec<Vec<Table>> = systems
         .iter()
         .map(|system| {
-            let table = |labels: &[u64]| {
-                let pairs: Vec<Pair> = made
-                    .tested
-                    .iter()
-                    .zip(labels)
-                    .map(|(t, predicted)| Pair {
-                        patient: t.patient,
-                        gold: t.gold,
-                        predicted: *predicted,
-                        blindness: Blindness::Blind,
-                    })
-                    .collect();
-                Table::of(pairs.iter().copied(), 3)
-            };
+            let table = |labels: &[LabelSet]| Table::of(pairs(&made.tested, labels.iter().copied()), 3);
             system.seeds.iter().map(|(_, labels)| table(labels)).collect()
         })
         .collect();
@@ -167,8 +162,8 @@ fn drawn_resamples_come_near_all_of_them() {
 
 #[test]
 fn seeds_pair_up_and_what_only_one_has_is_no_difference() {
-    let tested: Vec<Tested> = (0..4).map(|i| Tested { patient: i, gold: 1, blindness: Blindness::Blind }).collect();
-    let (right, wrong) = ([1u64; 4], [0u64; 4]);
+    let tested: Vec<TestSentence> = (0..4).map(|i| tested(i, LabelSet::of(0))).collect();
+    let (right, wrong) = ([LabelSet::of(0); 4], [LabelSet::NONE; 4]);
     let first = System { seeds: vec![(1, &wrong), (2, &right)], against: None };
     let second = System { seeds: vec![(2, &right), (3, &wrong)], against: Some(0) };
     let none = System { seeds: vec![(9, &right)], against: Some(0) };
@@ -184,8 +179,8 @@ fn seeds_pair_up_and_what_only_one_has_is_no_difference() {
 
 #[test]
 fn undefined_is_never_zero() {
-    let tested: Vec<Tested> = (0..4).map(|i| Tested { patient: i, gold: 0, blindness: Blindness::Blind }).collect();
-    let nothing = [0u64; 4];
+    let tested: Vec<TestSentence> = (0..4).map(|i| tested(i, LabelSet::NONE)).collect();
+    let nothing = [LabelSet::NONE; 4];
     let system = |against| System { seeds: vec![(1, nothing.as_slice())], against };
     let compared = compare(&tested, &[system(None), system(Some(0))], 1, true, Bootstrap::default());
     let f1 = Shape::class(1) + 2;

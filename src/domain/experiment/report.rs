@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Cell, Done, Mix, Task};
-use crate::domain::comparison::{Compared, Gain, Spread, System, Tested, Verdict, compare, majority};
+use crate::domain::comparison::{Compared, Gain, Spread, System, Verdict, compare, majority};
 use crate::domain::label::RunId;
-use crate::domain::metrics::Shape;
+use crate::domain::label_set::LabelSet;
+use crate::domain::metrics::{Shape, TestSentence};
 use crate::domain::sight::Blindness;
 use crate::domain::split::Tier;
 use crate::domain::statistics::{Bootstrap, McNemar, holm};
@@ -24,7 +25,7 @@ pub struct Subject {
     /// Whether a sentence has at most one category: then *None* is a class like the others.
     pub single: bool,
     /// The test sentences.
-    pub tested: Vec<Tested>,
+    pub tested: Vec<TestSentence>,
     /// Validation sentences.
     pub validation: usize,
     /// All cells of the grid, also those to come.
@@ -241,7 +242,7 @@ impl Report {
                 continue;
             }
             let tested = tested(subject, task);
-            let labelled: Vec<Vec<&[u64]>> =
+            let labelled: Vec<Vec<&[LabelSet]>> =
                 groups.iter().map(|group| group.done.iter().map(|done| done.predicted.as_slice()).collect()).collect();
             let gold_alone = |share| groups.iter().position(|g| *g.set == Mix::gold() && g.share == share);
             let systems: Vec<System<'_>> = groups
@@ -330,18 +331,16 @@ fn groups<'a>(subject: &'a Subject, done: &'a [Done], model: &str, task: Task) -
 }
 
 /// The test sentences as the task sees them.
-fn tested(subject: &Subject, task: Task) -> Vec<Tested> {
-    let see = |gold| if task == Task::Binary { u64::from(gold != 0) } else { gold };
-    subject.tested.iter().map(|tested| Tested { gold: see(tested.gold), ..*tested }).collect()
+fn tested(subject: &Subject, task: Task) -> Vec<TestSentence> {
+    subject.tested.iter().map(|tested| task.sees(*tested)).collect()
 }
 
-fn row_names(subject: &Subject, task: Task, shape: Shape, tested: &[Tested]) -> Vec<RowName> {
-    let support = |has: &dyn Fn(u64) -> bool| Some(tested.iter().filter(|t| has(t.gold)).count() as u64);
+fn row_names(subject: &Subject, task: Task, shape: Shape, tested: &[TestSentence]) -> Vec<RowName> {
     let class = |key: &str, name: &str, at: usize| RowName {
         key: key.to_owned(),
         name: name.to_owned(),
         kind: RowKind::Class,
-        support: support(&|gold| if at == 0 { gold == 0 } else { gold >> (at - 1) & 1 == 1 }),
+        support: Some(tested.iter().filter(|t| t.gold.has_class(at)).count() as u64),
         at: Shape::class(at),
     };
     let average = |name: &str, number: usize| RowName {

@@ -1,7 +1,7 @@
 //! Grids fill, sets are judged against gold alone, and undefined stays undefined.
 
 use super::*;
-use crate::domain::comparison::{Tested, Verdict};
+use crate::domain::comparison::Verdict;
 use crate::domain::corpus::SentenceId;
 use crate::domain::sight::Blindness;
 use crate::domain::statistics::Bootstrap;
@@ -58,9 +58,9 @@ fn subject() -> Subject {
         categories: vec![("a".into(), "A".into()), ("b".into(), "B".into())],
         single: true,
         tested: (0..60u32)
-            .map(|i| Tested {
+            .map(|i| TestSentence {
                 patient: i / 5,
-                gold: u64::from(i % 2),
+                gold: LabelSet::from_bits(u64::from(i % 2)),
                 blindness: if i < 30 { Blindness::Blind } else { Blindness::Seen },
             })
             .collect(),
@@ -72,7 +72,7 @@ fn subject() -> Subject {
 
 fn done(cell: &Cell) -> Done {
     let finds = |i: u32| cell.set.has(Tier::Bronze) || (i / 5 + cell.seed as u32).is_multiple_of(2);
-    let predicted = (0..60u32).map(|i| u64::from(i % 2 == 1 && finds(i))).collect();
+    let predicted = (0..60u32).map(|i| LabelSet::from_bits(u64::from(i % 2 == 1 && finds(i)))).collect();
     let trained = Trained { gold: cell.share as usize, bronze: 3, passes: 4, ..Trained::default() };
     Done { cell: cell.clone(), run: RunId(format!("{cell}")), trained, predicted }
 }

@@ -1,6 +1,6 @@
 //! Counts by cluster of patients, and what they come to.
 
-use super::{Counts, Pair, ratio};
+use super::{Counts, LabelPair, ratio};
 use crate::domain::statistics::{Bootstrap, Clusters, Draws, MAX_CLUSTERS, drawn};
 
 /// Which classes there are and which are averaged. Class 0 is *None*, 1.. the categories, the last one "any category".
@@ -70,32 +70,28 @@ pub(in crate::domain) struct Table {
 }
 
 impl Table {
-    pub fn of(pairs: impl IntoIterator<Item = Pair> + Clone, categories: usize) -> Self {
+    pub fn of(pairs: impl IntoIterator<Item = LabelPair> + Clone, categories: usize) -> Self {
         let width = Shape::cells(categories);
-        let numbered = Clusters::of(pairs.clone().into_iter().map(|pair| pair.patient), MAX_CLUSTERS);
+        let numbered = Clusters::of(pairs.clone().into_iter().map(|pair| pair.sentence.patient), MAX_CLUSTERS);
         let (clusters, patients) = (numbered.count, numbered.patients());
         let mut cells = vec![0; width * clusters];
         for pair in pairs {
-            let at = numbered.at(pair.patient) * width;
+            let at = numbered.at(pair.sentence.patient) * width;
             let row = &mut cells[at..at + width];
             row[0] += 1;
-            row[1] += u32::from(pair.gold == pair.predicted);
+            let (gold, predicted) = (pair.gold(), pair.predicted);
+            row[1] += u32::from(gold == predicted);
             let mut class = |class: usize, gold: bool, predicted: bool| {
                 let at = 2 + 3 * class;
                 row[at] += u32::from(gold && predicted);
                 row[at + 1] += u32::from(!gold && predicted);
                 row[at + 2] += u32::from(gold && !predicted);
             };
-            class(0, pair.gold == 0, pair.predicted == 0);
-            let mut touched = pair.gold | pair.predicted;
-            while touched != 0 {
-                let i = touched.trailing_zeros() as usize;
-                touched &= touched - 1;
-                if i < categories {
-                    class(i + 1, pair.gold >> i & 1 == 1, pair.predicted >> i & 1 == 1);
-                }
+            class(0, gold.is_empty(), predicted.is_empty());
+            for i in gold.union(predicted).iter().filter(|i| *i < categories) {
+                class(i + 1, gold.contains(i), predicted.contains(i));
             }
-            class(categories + 1, pair.gold != 0, pair.predicted != 0);
+            class(categories + 1, !gold.is_empty(), !predicted.is_empty());
         }
         Self { cells, width, clusters, patients }
     }

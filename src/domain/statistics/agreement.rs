@@ -5,6 +5,8 @@ use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
 
+use crate::domain::label_set::LabelSet;
+
 /// Cohen's kappa (1960), `(Po - Pe) / (1 - Pe)`. `chance` is the sum over the labels of how often the one rater gave it times
 /// how often the other did. All of it is multiplied by the square of the number of sentences, so that 0/0 is exact.
 pub fn cohen_kappa(items: u64, agreed: u64, chance: u64) -> Option<f64> {
@@ -47,19 +49,19 @@ pub fn gwet_ac1(agreed: f64, items: f64, chance: f64, scale: usize) -> Option<f6
     (items > 0.0 && scale > 1).then(|| (agreed / items - chance) / (1.0 - chance))
 }
 
-/// How far two sets, as bits, are from each other: Passonneau's MASI (2006), 1 - Jaccard times monotonicity, as nltk has it since 3.10 (before, its
-/// thirds were 0.67 and 0.33). Two empty sets are the same.
-pub fn masi_distance(one: u64, other: u64) -> f64 {
+/// How far two sets are from each other: Passonneau's MASI (2006), 1 - Jaccard times monotonicity, as nltk has it since 3.10
+/// (before, its thirds were 0.67 and 0.33). Two empty sets are the same.
+pub fn masi_distance(one: LabelSet, other: LabelSet) -> f64 {
     if one == other {
         return 0.0;
     }
-    let (both, either) = ((one & other).count_ones(), (one | other).count_ones());
+    let (both, either) = (one.intersection(other).len(), one.union(other).len());
     let monotonicity = match () {
-        () if both == one.count_ones().min(other.count_ones()) => 2.0 / 3.0,
+        () if both == one.len().min(other.len()) => 2.0 / 3.0,
         () if both > 0 => 1.0 / 3.0,
         () => 0.0,
     };
-    1.0 - f64::from(both) / f64::from(either) * monotonicity
+    1.0 - both as f64 / either as f64 * monotonicity
 }
 
 #[cfg(test)]
@@ -81,10 +83,14 @@ mod tests {
         let reference: serde_json::Value =
             serde_json::from_str(include_str!("../../../tests/data/agreement.json")).unwrap();
         for case in reference["masi"].as_array().unwrap() {
-            let (one, other) = (case["one"].as_u64().unwrap(), case["other"].as_u64().unwrap());
+            let [one, other] = ["one", "other"].map(|set| LabelSet::from_bits(case[set].as_u64().unwrap()));
             let expected = case["distance"].as_f64().unwrap();
             assert!((masi_distance(one, other) - expected).abs() < 1e-15, "{case}");
         }
-        assert_eq!(masi_distance(0, 0), 0.0, "None and None are the same, where nltk divides by zero");
+        assert_eq!(
+            masi_distance(LabelSet::NONE, LabelSet::NONE),
+            0.0,
+            "None and None are the same, where nltk divides by zero"
+        );
     }
 }

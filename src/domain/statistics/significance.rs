@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::distribution::{binomial_half, erfc};
+use crate::domain::label_set::LabelSet;
 
 /// Below this, corrected for the number of comparisons, a difference is called more than chance.
 pub const LEVEL: f64 = 0.05;
@@ -44,7 +45,7 @@ impl McNemar {
     }
 
     /// From gold and the labels of both systems.
-    pub fn from_labels(gold: impl IntoIterator<Item = u64>, first: &[u64], second: &[u64]) -> Self {
+    pub fn from_labels(gold: impl IntoIterator<Item = LabelSet>, first: &[LabelSet], second: &[LabelSet]) -> Self {
         let (mut first_only, mut second_only) = (0, 0);
         for (gold, (first, second)) in gold.into_iter().zip(first.iter().zip(second)) {
             match (*first == gold, *second == gold) {

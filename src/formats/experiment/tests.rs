@@ -1,9 +1,10 @@
 //! Every format shows the same numbers, and no name in the data can be more than text.
 
 use super::*;
-use crate::domain::comparison::Tested;
 use crate::domain::experiment::{Done, Mix, Plan, Subject, Task, Trained};
 use crate::domain::label::RunId;
+use crate::domain::label_set::LabelSet;
+use crate::domain::metrics::TestSentence;
 use crate::domain::sight::Blindness;
 use crate::domain::statistics::Bootstrap;
 
@@ -27,7 +28,10 @@ fn report() -> Report {
         ],
         single: true,
         tested: (0..90u32)
-            .map(|i| Tested { patient: i / 6, gold: [0, 1, 2][i as usize % 3], blindness: Blindness::Blind })
+            .map(|i| {
+                let gold = LabelSet::from_bits([0, 1, 2][i as usize % 3]);
+                TestSentence { patient: i / 6, gold, blindness: Blindness::Blind }
+            })
             .collect(),
         validation: 12,
         cells: plan.cells(),
@@ -40,9 +44,8 @@ fn report() -> Report {
         .map(|(number, cell)| {
             let right = if cell.set == Mix::gold() { 2 } else { 4 };
             let predicted = |i: u32| {
-                let gold = subject.tested[i as usize].gold;
-                let label = if cell.task == Task::Binary { u64::from(gold != 0) } else { gold };
-                if (i + cell.seed as u32) % 5 < right { label } else { 0 }
+                let gold = cell.task.sees(subject.tested[i as usize]).gold;
+                if (i + cell.seed as u32) % 5 < right { gold } else { LabelSet::NONE }
             };
             Done {
                 run: RunId(format!("0198-{number:04}")),

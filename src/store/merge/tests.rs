@@ -69,14 +69,14 @@ fn shown(store: &Store) -> BTreeMap<(String, String), String> {
     for text in NOTES {
         let id = sentence(store, text);
         store
-            .gold_since(0, |row| {
+            .current_labels_since(0, |row| {
                 if row.sentence == id {
                     all.insert((text.into(), row.annotator.0.clone()), format!("{:?} {}", row.label, row.forked));
                 }
             })
             .unwrap();
         store
-            .settled_since(0, |row| {
+            .settlements_since(0, |row| {
                 if row.sentence == id {
                     all.insert((text.into(), "adjudicators".into()), format!("{:?}", row.ruling));
                 }

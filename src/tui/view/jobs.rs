@@ -113,7 +113,7 @@ fn runs(app: &App, width: usize) -> Vec<Line<'static>> {
     let theme = &app.shared.theme;
     let mut lines = Vec::new();
     for run in
-        app.board.runs.iter().filter(|run| !matches!(run.kind, RunKind::Train | RunKind::Experiment | RunKind::Doubt))
+        app.numbers.runs.iter().filter(|run| !matches!(run.kind, RunKind::Train | RunKind::Experiment | RunKind::Doubt))
     {
         let scores: serde_json::Value = serde_json::from_str(&run.scores).unwrap_or_default();
         let number = |key: &str| scores.get(key).and_then(serde_json::Value::as_u64);

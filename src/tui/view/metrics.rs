@@ -8,14 +8,15 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::{bar, fit, pane};
+use crate::domain::experiment::Task;
 use crate::domain::metrics::Counts;
 use crate::domain::statistics::Estimate;
 use crate::domain::text::visible;
 use crate::formats::tables::{Scores, counted, named_rows, percent};
 use crate::tui::app::App;
-use crate::tui::metrics::{View, name};
+use crate::tui::metrics::{View, class_name};
 use crate::tui::theme::StyleRole;
-use crate::workflow::metrics::Scored;
+use crate::workflow::scores::Scored;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let shared = &app.shared;
@@ -23,17 +24,18 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     if app.metrics.view == View::Experts {
         return experts::draw(frame, area, app);
     }
-    let Some((scored, model)) = app.metrics.scored(&app.board) else {
-        let text = if app.metrics.view == View::Classifier {
-            "  no classifier yet; S trains one"
-        } else {
-            "  no silver yet; import a model's labels with --model"
+    let Some((scored, model)) = app.metrics.scored(&app.numbers) else {
+        let text = match app.metrics.view {
+            View::Classifier => "  no classifier yet; S trains one",
+            View::Binary => "  no binary run yet; `goldsmith label --binary` makes one",
+            View::Silver | View::Experts => "  no silver yet; import a model's labels with --model",
         };
         return frame.render_widget(Paragraph::new(vec![Line::default(), Line::raw(text)]), area);
     };
     let report = &scored.report;
     let whose = match app.metrics.view {
         View::Classifier => format!("{} on held-out gold", visible(model).text),
+        View::Binary => format!("whether any category applies: {} against gold", visible(model).text),
         _ => format!("silver of {} against gold", visible(model).text),
     };
     let blind = report.blind_words().unwrap_or_else(|| "none yet".into());
@@ -41,8 +43,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
         " gold: {blind}; {} of {}; {} settled, {} disputed",
         counted(report.sentences, "sentence"),
         counted(report.patients, "patient"),
-        app.board.gold.settled,
-        app.board.gold.disputed
+        app.numbers.gold.settled,
+        app.numbers.gold.disputed
     );
     let matrix_height = scored.confusion.size as u16 + 3;
     let wide = area.width >= 120;
@@ -67,7 +69,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
 
 fn score_lines(app: &App, scored: &Scored, width: usize) -> Vec<Line<'static>> {
     let theme = &app.shared.theme;
-    let scores = Scores { title: String::new(), report: &scored.report, taxonomy: &app.shared.taxonomy };
+    let taxonomy = (scored.task == Task::MultiClass).then_some(&app.shared.taxonomy);
+    let scores = Scores { title: String::new(), report: &scored.report, taxonomy };
     let name_width = width.saturating_sub(46).clamp(16, 30);
     let bar_width = width.saturating_sub(name_width + 42).min(20);
     let head = format!(" {:<name_width$} {:>6} {:>6} {:>6} {:>6}  {:<9}", "", "n", "P", "R", "F1", "95 %");
@@ -115,17 +118,21 @@ fn draw_matrix(frame: &mut Frame<'_>, area: Rect, app: &App, scored: &Scored) {
     let room = usize::from(inner.width).saturating_sub(cell_width * confusion.size);
     let name_width = room.saturating_sub(2).clamp(8, 28);
     let visible_columns = usize::from(inner.width).saturating_sub(name_width + 2) / cell_width;
-    let (gold, proposed) = app.metrics.cell;
+    let (gold, proposed) = app.metrics.cell_within(confusion.size - 1);
     // The cursor's cell is always in sight.
     let height = usize::from(inner.height).saturating_sub(1);
     let first_row = (gold + 1).saturating_sub(height.max(1));
     let first_column = (proposed + 1).saturating_sub(visible_columns.max(1));
     let columns = first_column..confusion.size.min(first_column + visible_columns);
-    let key = |i: usize| i.checked_sub(1).map_or('0', |i| shared.taxonomy.categories()[i].shortcut);
+    let key = |class: usize| match (scored.task, class.checked_sub(1)) {
+        (_, None) => '0',
+        (Task::Binary, Some(_)) => '+',
+        (Task::MultiClass, Some(at)) => shared.taxonomy.categories()[at].shortcut,
+    };
     let heads: String = columns.clone().map(|i| format!("{:>cell_width$}", key(i))).collect();
     let mut lines = vec![Line::styled(format!(" {:<name_width$} {heads}", ""), theme.style(StyleRole::Title))];
     for row in first_row..confusion.size {
-        let label = fit(&format!("{} {}", key(row), name(&shared.taxonomy, row)), name_width);
+        let label = fit(&format!("{} {}", key(row), class_name(scored.task, &shared.taxonomy, row)), name_width);
         let mut spans = vec![Span::styled(format!(" {label:<name_width$} "), theme.style(StyleRole::Text))];
         for at in columns.clone() {
             let count = confusion.get(row, at);

@@ -405,13 +405,13 @@ fn distribution_lines(app: &App, width: usize, room: usize) -> Vec<Line<'static>
         Line::styled(format!(" {what:<10} {:<half$}synthetic", "real", half = half), theme.style(StyleRole::Title))
     };
     let mut lines = vec![Line::default(), head("words")];
-    let [real, synthetic] = &app.board.lengths;
+    let [real, synthetic] = &app.numbers.lengths;
     let (real, synthetic) = (shares(real), shares(synthetic));
     let most = real.iter().chain(&synthetic).copied().fold(0.0, f64::max);
     for (i, (r, s)) in real.iter().zip(&synthetic).enumerate().take(8) {
         lines.push(row(format!("{}-{}", 5 * i + 1, 5 * i + 5), *r, *s, most));
     }
-    let (gold, bronze) = (&app.board.gold.by_category, &app.board.bronze);
+    let (gold, bronze) = (&app.numbers.gold.by_category, &app.numbers.bronze);
     if gold.len() == bronze.len() && room > lines.len() + gold.len() {
         let count = |counts: &[usize]| shares(&counts.iter().skip(1).map(|c| *c as u32).collect::<Vec<_>>());
         let (gold, bronze) = (count(gold), count(bronze));

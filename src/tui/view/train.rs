@@ -57,7 +57,7 @@ fn run_lines(app: &App, width: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if !live.running && live.rows.is_empty() {
         let key = |action| app.shared.keymap.key(action);
-        let gold = counted(app.board.gold.settled, "gold sentence");
+        let gold = counted(app.numbers.gold.settled, "gold sentence");
         lines.push(plain(format!(" {} trains on {gold}", key(Action::Start))));
         lines.push(plain(format!(" {} marks a run; mark two to compare them", key(Action::Accept))));
     }
@@ -153,7 +153,7 @@ fn short(run: &Run) -> String {
 
 fn runs(app: &App, area: Rect) -> Vec<Line<'static>> {
     let theme = &app.shared.theme;
-    let (runs, width) = (&app.board.runs, usize::from(area.width));
+    let (runs, width) = (&app.numbers.runs, usize::from(area.width));
     if runs.is_empty() {
         return vec![Line::styled(" none yet", theme.style(StyleRole::Dim))];
     }
@@ -292,13 +292,13 @@ fn of_method(method: Method, encoder: &str) -> (String, String) {
 
 fn of_tier(app: &App, tier: Tier) -> String {
     match tier {
-        Tier::Gold => format!("experts' labels on real sentences: {} settled", app.board.gold.settled),
-        Tier::Silver => match &app.board.silver {
+        Tier::Gold => format!("experts' labels on real sentences: {} settled", app.numbers.gold.settled),
+        Tier::Silver => match &app.numbers.silver {
             Some((_, model)) => format!("a language model's labels: {}", visible(model).text),
             None => "a language model's labels; there are none yet".to_owned(),
         },
         Tier::Bronze => {
-            let written: usize = app.board.bronze.iter().sum();
+            let written: usize = app.numbers.bronze.iter().sum();
             format!("sentences that a language model wrote: {written}")
         }
     }

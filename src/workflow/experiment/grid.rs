@@ -9,18 +9,18 @@ use sha2::{Digest, Sha256};
 
 use super::{Fitted, Options, SEEDS};
 use crate::classifier::{Example, Mode, Trainer};
-use crate::domain::comparison::Tested;
 use crate::domain::corpus::{PatientKey, SentenceId};
 use crate::domain::experiment::{Cell, Done, Mix, Plan, Subject, Task, Trained, share_of};
-use crate::domain::gold::GoldReal;
+use crate::domain::gold::Gold;
 use crate::domain::label::{Label, Outcome, Run, RunId, RunKind};
-use crate::domain::metrics::{Pair, report};
+use crate::domain::label_set::{Assigned, LabelSet};
+use crate::domain::metrics::{LabelPair, TestSentence, pairs, report};
 use crate::domain::split::{Split, TestSet, Tier, TrainSet, leaks};
 use crate::domain::statistics::{Bootstrap, LEVEL, least_p};
 use crate::domain::taxonomy::Selection;
 use crate::formats::project::training::TrainSettings;
 use crate::store::Store;
-use crate::workflow::metrics::Board;
+use crate::workflow::label_index::LabelIndex;
 use crate::workflow::project::Project;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::train::{self, LabelledSentences, NONE, data_hash, examples, held_out_examples};
@@ -58,11 +58,10 @@ pub(super) struct Data<'a> {
 impl<'a> Grid<'a> {
     /// Reads what there is, plans the cells, and looks for leaks.
     pub fn plan(project: &'a Project, store: &Store, options: &Options) -> Result<Self, WorkflowError> {
-        let mut board = Board::default();
-        board.refresh(project, store)?;
+        let index = LabelIndex::read(project, store)?;
         let tiers: BTreeSet<Tier> = options.sets.iter().flat_map(|set| set.tiers()).copied().collect();
         let tiers: Vec<Tier> = tiers.into_iter().collect();
-        let labels = LabelledSentences::read(project, store, &board, &tiers)?;
+        let labels = LabelledSentences::read(project, store, &index, &tiers)?;
         let (validation, test) = (labels.held_out(Split::Validation), labels.held_out(Split::Test));
         if test.gold().is_empty() {
             let said = "no gold of test patients yet, so there is nothing to test on";
@@ -70,7 +69,7 @@ impl<'a> Grid<'a> {
         }
         let all = labels.train_set(&[Tier::Gold, Tier::Silver, Tier::Bronze], |_| true);
         let mut ids: Vec<SentenceId> = all.rows().iter().map(|row| row.sentence).collect();
-        ids.extend(validation.gold().iter().chain(test.gold()).map(GoldReal::sentence));
+        ids.extend(validation.gold().iter().chain(test.gold()).map(Gold::sentence));
         let texts = ids.iter().copied().zip(labels.texts(store, &ids)?).collect();
         let mut learners = BTreeMap::new();
         for entrant in &options.entrants {
@@ -84,20 +83,14 @@ impl<'a> Grid<'a> {
             seeds: options.seeds.clone(),
             shares: options.shares.clone(),
         };
-        let mut patients: BTreeMap<&PatientKey, u32> = BTreeMap::new();
         let taxonomy = &project.taxonomy;
-        let tested = test.gold().iter().map(|gold| {
-            let next = patients.len() as u32;
-            let patient = *patients.entry(gold.patient()).or_insert(next);
-            Tested { patient, gold: taxonomy.bits(gold.label()), blindness: gold.blindness() }
-        });
         let subject = Subject {
             id: String::new(),
             project: project.file.name.clone(),
             taxonomy: taxonomy.name().to_owned(),
             categories: taxonomy.categories().iter().map(|c| (c.key.to_string(), c.name.clone())).collect(),
             single: taxonomy.selection() == Selection::Single,
-            tested: tested.collect(),
+            tested: test.sentences(),
             validation: validation.gold().len(),
             cells: plan.cells(),
             warnings: Vec::new(),
@@ -115,7 +108,7 @@ impl<'a> Grid<'a> {
     /// By construction no patient both trains and is held out; a grid in which one does is not run at all.
     fn refuse_shared_patients(&self, all: &TrainSet) -> Result<(), WorkflowError> {
         let held: BTreeSet<&PatientKey> =
-            self.validation.gold().iter().chain(self.test.gold()).map(GoldReal::patient).collect();
+            self.validation.gold().iter().chain(self.test.gold()).map(Gold::patient).collect();
         let gold = self.labels.gold.iter().map(|gold| (gold.sentence(), gold.patient()));
         let silver = self.labels.silver.iter().map(|silver| (silver.sentence(), silver.patient()));
         let whose: FxHashMap<SentenceId, &PatientKey> = gold.chain(silver).collect();
@@ -175,7 +168,7 @@ impl<'a> Grid<'a> {
             .categories
             .iter()
             .enumerate()
-            .filter(|(at, _)| self.subject.tested.iter().filter(|t| t.gold >> at & 1 == 1).count() < FEW_SENTENCES)
+            .filter(|(at, _)| self.subject.tested.iter().filter(|t| t.gold.contains(*at)).count() < FEW_SENTENCES)
             .map(|(_, (_, name))| name.as_str())
             .collect();
         if !few.is_empty() {
@@ -234,7 +227,7 @@ impl<'a> Grid<'a> {
 
     /// The test sentences, in order.
     pub fn tested(&self) -> impl Iterator<Item = SentenceId> {
-        self.test.gold().iter().map(GoldReal::sentence)
+        self.test.gold().iter().map(Gold::sentence)
     }
 
     /// Their texts.
@@ -255,9 +248,9 @@ impl<'a> Grid<'a> {
         let kept = (cell.share < 100).then(|| {
             let split = &self.project.file.split;
             let trains = self.labels.gold.iter().filter(|gold| split.split(gold.patient()) == Split::Train);
-            share_of(&trains.map(GoldReal::sentence).collect::<Vec<_>>(), cell.share, cell.seed)
+            share_of(&trains.map(Gold::sentence).collect::<Vec<_>>(), cell.share, cell.seed)
         });
-        let kept = |gold: &GoldReal| kept.as_ref().is_none_or(|kept| kept.contains(&gold.sentence()));
+        let kept = |gold: &Gold| kept.as_ref().is_none_or(|kept| kept.contains(&gold.sentence()));
         let set = self.labels.train_set(cell.set.tiers(), kept);
         let positions = |label: &Label| match cell.task {
             Task::Binary => vec![usize::from(!label.is_none())],
@@ -302,18 +295,20 @@ impl<'a> Grid<'a> {
         })
     }
 
-    /// A label as the task's bits.
-    fn bits(&self, task: Task, label: &Label) -> u64 {
-        match task {
-            Task::Binary => u64::from(!label.is_none()),
-            Task::MultiClass => self.project.taxonomy.bits(label),
-        }
+    /// A cell's label as its task sees it. A cell's model has outputs of this taxonomy alone.
+    fn set(&self, task: Task, label: &Label) -> LabelSet {
+        let assigned = self.project.taxonomy.assigned(label);
+        let set = match task {
+            Task::Binary => assigned.map(Assigned::binary),
+            Task::MultiClass => assigned.and_then(Assigned::categories),
+        };
+        set.unwrap_or_default()
     }
 
     /// The run that a cell is stored as, with its predictions; and the cell as the report takes it.
     pub fn run(&self, at: usize, fitted: Fitted) -> (Run, Vec<(SentenceId, Label)>, Done) {
         let cell = self.subject.cells[at].clone();
-        let predicted: Vec<u64> = fitted.labels.iter().map(|label| self.bits(cell.task, label)).collect();
+        let predicted: Vec<LabelSet> = fitted.labels.iter().map(|label| self.set(cell.task, label)).collect();
         let (accuracy, macro_f1) = self.scores(cell.task, &predicted);
         let run = Run {
             id: new_run_id(),
@@ -331,20 +326,10 @@ impl<'a> Grid<'a> {
     }
 
     /// Accuracy and macro-F1, for lists of runs.
-    fn scores(&self, task: Task, predicted: &[u64]) -> (Option<f64>, Option<f64>) {
+    fn scores(&self, task: Task, predicted: &[LabelSet]) -> (Option<f64>, Option<f64>) {
         let binary = task == Task::Binary;
-        let pairs: Vec<Pair> = self
-            .subject
-            .tested
-            .iter()
-            .zip(predicted)
-            .map(|(t, predicted)| Pair {
-                patient: t.patient,
-                gold: if binary { u64::from(t.gold != 0) } else { t.gold },
-                predicted: *predicted,
-                blindness: t.blindness,
-            })
-            .collect();
+        let tested: Vec<TestSentence> = self.subject.tested.iter().map(|tested| task.sees(*tested)).collect();
+        let pairs: Vec<LabelPair> = pairs(&tested, predicted.iter().copied()).collect();
         let categories = if binary { 1 } else { self.subject.categories.len() };
         let report = report(&pairs, categories, binary || self.subject.single, Bootstrap { resamples: 0, seed: 0 });
         (report.accuracy.value, report.averages.macro_.f1.value)
@@ -362,8 +347,8 @@ impl<'a> Grid<'a> {
                 continue;
             };
             let labels: FxHashMap<SentenceId, Label> = store.predictions(&run.id)?.into_iter().collect();
-            let predicted: Option<Vec<u64>> =
-                self.tested().map(|id| Some(self.bits(cell.task, labels.get(&id)?))).collect();
+            let predicted: Option<Vec<LabelSet>> =
+                self.tested().map(|id| Some(self.set(cell.task, labels.get(&id)?))).collect();
             let scores: serde_json::Value = serde_json::from_str(&run.scores).unwrap_or_default();
             let trained = serde_json::from_value(scores["trained"].clone()).unwrap_or_default();
             done.extend(predicted.map(|predicted| Done {

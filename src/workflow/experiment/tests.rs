@@ -10,7 +10,7 @@ use crate::domain::label::{Annotator, Decision, Judgement, NewProposal, Outcome,
 use crate::domain::split::{Split, Tier};
 use crate::domain::text::Span;
 use crate::store::NewBronze;
-use crate::workflow::metrics::Board;
+use crate::workflow::label_index::LabelIndex;
 use crate::workflow::{new_event_id, project};
 
 struct Study {
@@ -229,10 +229,10 @@ fn cells_propose_nothing() {
     let options = Options { tasks: vec![Task::MultiClass], shares: Vec::new(), ..options(&study, 2) };
     let (trained, finished) = all_cells(&mut study, &options);
     assert_eq!((trained.len(), finished.report.finished), (8, 8));
-    let mut board = Board::default();
-    board.refresh(&study.project, &study.store).unwrap();
-    assert_eq!(board.latest(Source::Classifier), None);
-    assert_eq!(board.latest(Source::Llm), Some(&RunId("silver".into())));
+    let mut index = LabelIndex::default();
+    index.refresh(&study.project, &study.store).unwrap();
+    assert_eq!(index.latest(Source::Classifier), None);
+    assert_eq!(index.latest(Source::Llm), Some(&RunId("silver".into())));
     assert!(crate::workflow::train::latest_model(&study.project, &study.store, None).is_err());
 }
 

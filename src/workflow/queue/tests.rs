@@ -5,6 +5,7 @@ use crate::domain::category::CategoryKey;
 use crate::domain::corpus::PatientKey;
 use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::label::Annotator;
+use crate::domain::label::Source;
 use crate::domain::label::{Decision, Event, EventId, Judgement, NewProposal, Timestamp};
 use crate::domain::queue::{DecisionState as State, SentenceFilter};
 use crate::domain::sight::Cue;

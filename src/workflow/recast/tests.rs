@@ -12,7 +12,7 @@ use crate::domain::queue::{DecisionState, LabelMatch, LabelOwner, SentenceFilter
 use crate::domain::split::Tier;
 use crate::domain::text::Span;
 use crate::store::{NewBronze, SeekDirection, StoreError};
-use crate::workflow::metrics::Board;
+use crate::workflow::label_index::LabelIndex;
 use crate::workflow::project::init;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::review;
@@ -121,9 +121,9 @@ impl Study {
 
     fn gold(&self) -> Vec<String> {
         let project = self.project();
-        let mut board = Board::default();
-        board.refresh(&project, &project.store().unwrap()).unwrap();
-        board.gold(&project).iter().map(|gold| format!("{} {}", gold.sentence().0, gold.label().join())).collect()
+        let mut index = LabelIndex::default();
+        index.refresh(&project, &project.store().unwrap()).unwrap();
+        index.gold().iter().map(|gold| format!("{} {}", gold.sentence().0, gold.label().join())).collect()
     }
 
     fn sound(&self) {
@@ -329,9 +329,9 @@ fn bronze_is_trained_on_for_categories_that_there_are() {
     study.decide("ann", SENTENCES as i64 + 2, "anger");
     let trained = || {
         let (project, store) = (study.project(), study.store());
-        let mut board = Board::default();
-        board.refresh(&project, &store).unwrap();
-        let labels = LabelledSentences::read(&project, &store, &board, &[Tier::Bronze]).unwrap();
+        let mut index = LabelIndex::default();
+        index.refresh(&project, &store).unwrap();
+        let labels = LabelledSentences::read(&project, &store, &index, &[Tier::Bronze]).unwrap();
         let set = labels.train_set(&[Tier::Bronze], |_| true);
         set.rows().iter().map(|row| row.label.join()).collect::<Vec<_>>()
     };
@@ -362,9 +362,9 @@ fn a_category_that_nobody_here_knows_is_counted_and_no_gold() {
     study.decide("ann", 1, "grief");
     study.decide("ann", 2, "");
     let project = study.project();
-    let mut board = Board::default();
-    board.refresh(&project, &project.store().unwrap()).unwrap();
-    let counts = board.gold_counts(&project.taxonomy, project.file.rule());
+    let mut index = LabelIndex::default();
+    index.refresh(&project, &project.store().unwrap()).unwrap();
+    let counts = index.gold_counts(&project.taxonomy);
     assert_eq!((counts.settled, counts.by_category[0]), (1, 1));
     assert_eq!(unknown(&project, &study.store()).unwrap(), [(Label::parse("grief").unwrap(), 1)]);
     assert_eq!(study.gold(), ["2 "]);

@@ -6,13 +6,13 @@ use sha2::{Digest, Sha256};
 
 use crate::classifier::Example;
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::gold::{Bronze, GoldReal, Silver};
-use crate::domain::label::{Label, Source};
+use crate::domain::gold::{Bronze, Gold, Silver};
+use crate::domain::label::Label;
 use crate::domain::split::{Split, SplitPlan, TestSet, Tier, TrainRow, TrainSet};
 use crate::formats::project::training::TrainSettings;
 use crate::store::{BronzeRow, Store};
 use crate::workflow::WorkflowError;
-use crate::workflow::metrics::Board;
+use crate::workflow::label_index::LabelIndex;
 use crate::workflow::project::Project;
 
 /// A bronze sentence as it may be trained on: what an expert accepted, reworded or relabelled counts as the expert left it,
@@ -29,20 +29,15 @@ pub fn bronze_label(row: &BronzeRow) -> Option<(Label, String)> {
 /// All labels of some tiers; gold is always read, since it is what is tested on.
 pub(in crate::workflow) struct LabelledSentences {
     plan: SplitPlan,
-    pub gold: Vec<GoldReal>,
+    pub gold: Vec<Gold>,
     pub silver: Vec<Silver>,
     bronze: Vec<Bronze>,
 }
 
 impl LabelledSentences {
     /// Reads them: silver is the newest labelling run's.
-    pub fn read(project: &Project, store: &Store, board: &Board, tiers: &[Tier]) -> Result<Self, WorkflowError> {
-        let mut silver = Vec::new();
-        if let (true, Some(run)) = (tiers.contains(&Tier::Silver), board.latest(Source::Llm)) {
-            for (sentence, patient, label) in board.proposed(run, &project.taxonomy) {
-                silver.extend(Silver::propose(sentence, patient, Origin::Real, label, run.clone()));
-            }
-        }
+    pub fn read(project: &Project, store: &Store, index: &LabelIndex, tiers: &[Tier]) -> Result<Self, WorkflowError> {
+        let silver = if tiers.contains(&Tier::Silver) { index.silver(&project.taxonomy) } else { Vec::new() };
         let mut bronze = Vec::new();
         if tiers.contains(&Tier::Bronze) {
             store.bronze_each(None, |row| {
@@ -51,11 +46,11 @@ impl LabelledSentences {
                 }
             })?;
         }
-        Ok(Self { plan: project.file.split, gold: board.gold(project), silver, bronze })
+        Ok(Self { plan: project.file.split, gold: index.gold().into_iter().cloned().collect(), silver, bronze })
     }
 
     /// A training set of some of the tiers, and of the gold that `of_gold` lets in.
-    pub fn train_set(&self, tiers: &[Tier], of_gold: impl Fn(&GoldReal) -> bool) -> TrainSet {
+    pub fn train_set(&self, tiers: &[Tier], of_gold: impl Fn(&Gold) -> bool) -> TrainSet {
         let has = |tier| tiers.contains(&tier);
         TrainSet::mix(
             &self.plan,

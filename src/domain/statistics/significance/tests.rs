@@ -29,7 +29,8 @@ fn mcnemar_is_that_of_statsmodels() {
     let same = McNemar::of(0, 0);
     assert_eq!((same.exact, same.mid_p, same.chi2_corrected, same.chi2_p), (1.0, 1.0, None, None));
     assert_eq!(McNemar::of(5_000, 200).exact, 0.0, "too small for a float, and no NaN");
-    let test = McNemar::from_labels([1, 1, 2, 0], &[1, 0, 0, 0], &[1, 1, 2, 1]);
+    let sets = |bits: [u64; 4]| bits.map(LabelSet::from_bits);
+    let test = McNemar::from_labels(sets([1, 1, 2, 0]), &sets([1, 0, 0, 0]), &sets([1, 1, 2, 1]));
     assert_eq!((test.first_only, test.second_only), (1, 2));
 }
 

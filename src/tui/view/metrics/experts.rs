@@ -16,7 +16,7 @@ use crate::tui::view::{bar, fit, pane, styled_lines};
 use crate::workflow::agreement::Report;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
-    let Some(report) = app.board.experts.as_deref() else {
+    let Some(report) = app.numbers.experts.as_deref() else {
         let text = "  agreement needs labels from two experts; import another's with --annotator";
         return frame.render_widget(Paragraph::new(vec![Line::default(), Line::raw(text)]), area);
     };

@@ -1,4 +1,4 @@
-//! SQL behind the metrics: all standing labels and proposals at once, and then only what changed.
+//! What the label index reads: all current labels, settlements and proposals at once, and then only what changed.
 
 use rusqlite::params;
 
@@ -8,7 +8,7 @@ use crate::domain::gold::Settlement;
 use crate::domain::label::{Annotator, Label, RunId, Source};
 use crate::domain::sight::InSight;
 
-/// A standing expert label.
+/// An expert's current label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CurrentLabelRow {
     /// The sentence.
@@ -19,7 +19,7 @@ pub struct CurrentLabelRow {
     pub origin: Origin,
     /// Who.
     pub annotator: Annotator,
-    /// The label; `None` where the annotator withdrew it or only skipped or flagged.
+    /// The label; `None` where the annotator undid it or only skipped or flagged.
     pub label: Option<Label>,
     /// What had been in sight; `None` where that is not known.
     pub in_sight: Option<InSight>,
@@ -38,7 +38,7 @@ pub struct SettlementRow {
     pub patient: u32,
     /// Real or synthetic.
     pub origin: Origin,
-    /// Their word; `None` where it was withdrawn.
+    /// Their word; `None` where it was undone.
     pub ruling: Option<Settlement>,
 }
 
@@ -69,15 +69,15 @@ pub struct ReadMark {
 }
 
 impl Store {
-    /// Calls `take` with every standing of the sentences that events after `since` touched, and returns the new mark. A
-    /// sentence whose decision was withdrawn comes with `label: None`.
-    pub fn gold_since(&self, since: i64, mut take: impl FnMut(CurrentLabelRow)) -> Result<i64, StoreError> {
+    /// Calls `take` with every current label of the sentences that events after `since` touched, and returns the new mark. A
+    /// sentence whose decision was undone comes with `label: None`.
+    pub fn current_labels_since(&self, since: i64, mut take: impl FnMut(CurrentLabelRow)) -> Result<i64, StoreError> {
         let upto: i64 = self.with(|c| c.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0)))?;
         if upto == since {
             return Ok(since);
         }
         let columns = "d.patient, d.origin, t.annotator, t.label, t.in_sight, t.forked, t.flagged";
-        // From the start, the fold is shorter than the log; later, the log tells what changed.
+        // From the start, the projection is shorter than the log; later, the log tells what changed.
         let sql = if since == 0 {
             format!(
                 "SELECT t.sentence, {columns} FROM standing t
@@ -113,7 +113,7 @@ impl Store {
     }
 
     /// Calls `take` with what adjudicators say of the sentences that events after `since` touched.
-    pub fn settled_since(&self, since: i64, mut take: impl FnMut(SettlementRow)) -> Result<(), StoreError> {
+    pub fn settlements_since(&self, since: i64, mut take: impl FnMut(SettlementRow)) -> Result<(), StoreError> {
         let touched = if since == 0 {
             "SELECT sentence FROM settled WHERE ?1 = 0"
         } else {
