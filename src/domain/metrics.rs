@@ -379,7 +379,7 @@ mod tests {
 
     #[test]
     fn patients_widen_the_interval() {
-        let predicted = |i: u32| u64::from(i / 40 % 2 == 0);
+        let predicted = |i: u32| u64::from((i / 40).is_multiple_of(2));
         let clustered: Vec<LabelPair> = (0..400).map(|i| pair(i / 40, 1, predicted(i))).collect();
         let independent: Vec<LabelPair> = (0..400).map(|i| pair(i, 1, predicted(i))).collect();
         let width = |pairs: &[LabelPair]| {
