@@ -28,14 +28,14 @@ use exit::complain;
 
 use crate::domain::experiment::Task;
 use crate::domain::label::Source;
-use crate::domain::metrics::Report;
+use crate::domain::metrics::ScoreReport;
 use crate::domain::spending::Spending;
 use crate::domain::text::visible;
 use crate::formats;
 use crate::formats::project::ProjectFile;
 use crate::formats::project::language::ModelSettings;
 use crate::formats::project::training::{Method, TrainSettings};
-use crate::formats::tables::{self, Scores, Style};
+use crate::formats::tables::{self, NamedScores, TableStyle};
 use crate::tui;
 use crate::workflow::import::{self, LabelsBy, Options, Unit};
 use crate::workflow::label_index::LabelIndex;
@@ -196,7 +196,7 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
                 print(&format!("{json:#}\n"))?;
             } else {
                 print(&tables::scores(
-                    &Scores { title, report: &report, taxonomy: Some(&project.taxonomy) },
+                    &NamedScores { title, report: &report, taxonomy: Some(&project.taxonomy) },
                     style_of(&style),
                 ))?;
             }
@@ -460,11 +460,11 @@ fn bring_in(project: &Project, options: &Options) -> Result<Exit, Failure> {
     Ok(Exit::unless_nothing(report.came_to_nothing()))
 }
 
-fn style_of(args: &StyleArgs) -> Style {
+fn style_of(args: &StyleArgs) -> TableStyle {
     match args {
-        StyleArgs { csv: true, .. } => Style::Csv,
-        StyleArgs { markdown: true, .. } => Style::Markdown,
-        _ => Style::Plain,
+        StyleArgs { csv: true, .. } => TableStyle::Csv,
+        StyleArgs { markdown: true, .. } => TableStyle::Markdown,
+        _ => TableStyle::Plain,
     }
 }
 
@@ -498,7 +498,7 @@ fn metrics(project: &Project, style: &StyleArgs) -> Result<Exit, Failure> {
             (Task::MultiClass, _) => format!("{model} on held-out gold"),
         };
         print(&tables::scores(
-            &Scores { title, report: &scored.report, taxonomy: scored.taxonomy(project) },
+            &NamedScores { title, report: &scored.report, taxonomy: scored.taxonomy(project) },
             style_of(style),
         ))?;
         print("\n")?;
@@ -576,9 +576,9 @@ fn train_verb(project: &Project) -> Result<Exit, Failure> {
     Ok(if trained.stopped { Exit::Stopped } else { Exit::Done })
 }
 
-fn show_report(title: &str, report: &Report, project: &Project) -> Result<(), WorkflowError> {
-    let scores = Scores { title: title.into(), report, taxonomy: Some(&project.taxonomy) };
-    print(&tables::scores(&scores, Style::Plain))
+fn show_report(title: &str, report: &ScoreReport, project: &Project) -> Result<(), WorkflowError> {
+    let scores = NamedScores { title: title.into(), report, taxonomy: Some(&project.taxonomy) };
+    print(&tables::scores(&scores, TableStyle::Plain))
 }
 
 fn check(project: &Project) -> Result<Exit, Failure> {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::arguments::AgreementArgs;
 use super::{Exit, Failure, print, say, withheld_from};
-use crate::domain::agreement::Measure;
+use crate::domain::agreement::Coefficient;
 use crate::domain::corpus::SentenceId;
 use crate::domain::statistics::Proportion;
 use crate::domain::text::visible;
 use crate::domain::visibility::Face;
 use crate::formats::tables::{counted, csv_rows};
-use crate::workflow::agreement::{self, Report};
+use crate::workflow::agreement::{self, AgreementReport};
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::project::Project;
 
@@ -51,7 +51,7 @@ fn key(project: &Project, class: usize) -> &str {
     category.map_or("none", |category| category.key.as_str())
 }
 
-fn json(project: &Project, report: &Report) -> serde_json::Value {
+fn json(project: &Project, report: &AgreementReport) -> serde_json::Value {
     let mut json = serde_json::json!(report);
     let rows = |json: &mut serde_json::Value, set: &dyn Fn(usize, &mut serde_json::Value)| {
         json.as_array_mut().into_iter().flatten().enumerate().for_each(|(at, row)| set(at, row));
@@ -73,10 +73,10 @@ fn json(project: &Project, report: &Report) -> serde_json::Value {
 }
 
 /// Every number with its interval and what it is over, one a line.
-fn csv(project: &Project, report: &Report) -> String {
+fn csv(project: &Project, report: &AgreementReport) -> String {
     let header = ["what", "first", "second", "measure", "value", "low", "high", "undefined", "left_out", "over"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    let mut add = |what: &str, first: &str, second: &str, measured: &str, measure: &Measure, over: usize| {
+    let mut add = |what: &str, first: &str, second: &str, measured: &str, measure: &Coefficient, over: usize| {
         let number = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
         let interval = measure.estimate.interval;
         rows.push(vec![
@@ -123,7 +123,7 @@ fn csv(project: &Project, report: &Report) -> String {
 }
 
 /// The numbers over all experts, with how many sentences each is over.
-fn overall(report: &Report) -> Vec<(&'static str, &Measure, usize)> {
+fn overall(report: &AgreementReport) -> Vec<(&'static str, &Coefficient, usize)> {
     let agreement = &report.agreement;
     let items = agreement.items;
     let mut rows = vec![("raw", &agreement.raw, items), ("alpha", &agreement.alpha, items)];
@@ -137,7 +137,7 @@ fn overall(report: &Report) -> Vec<(&'static str, &Measure, usize)> {
 }
 
 /// `0.71  0.65 to 0.77`, or why there is no number.
-fn measured(measure: &Measure, percent: bool) -> String {
+fn measured(measure: &Coefficient, percent: bool) -> String {
     let (times, digits) = if percent { (100.0, 1) } else { (1.0, 2) };
     let interval = |(low, high)| format!("{:.digits$} to {:.digits$}", times * low, times * high);
     match (measure.value(), measure.undefined) {
@@ -150,7 +150,7 @@ fn measured(measure: &Measure, percent: bool) -> String {
     }
 }
 
-fn number(measure: &Measure) -> String {
+fn number(measure: &Coefficient) -> String {
     measure.value().map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
 }
 
@@ -186,7 +186,7 @@ fn rule() -> String {
     "-".repeat(78) + "\n"
 }
 
-fn table(project: &Project, report: &Report, texts: &Texts, sentences: usize) -> String {
+fn table(project: &Project, report: &AgreementReport, texts: &Texts, sentences: usize) -> String {
     let agreement = &report.agreement;
     let mut out = wrapped(
         &format!(
@@ -280,7 +280,7 @@ fn table(project: &Project, report: &Report, texts: &Texts, sentences: usize) ->
 }
 
 /// What is confused, most often first, with the most disputed sentences.
-fn confused(project: &Project, report: &Report, texts: &Texts, sentences: usize) -> String {
+fn confused(project: &Project, report: &AgreementReport, texts: &Texts, sentences: usize) -> String {
     let mut out = String::new();
     if !report.confused.is_empty() {
         out.push_str(&format!("\n{:<56}{:>6}{:>8}\n{}", "confused with each other", "times", "share", rule()));

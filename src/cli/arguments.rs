@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::domain::experiment::Mix;
+use crate::domain::experiment::TrainingSetSpec;
 use crate::domain::split::Tier;
 use crate::formats::notes::{Columns, Layout};
 use crate::formats::project::training::Method;
@@ -375,7 +375,7 @@ pub(super) struct ExperimentArgs {
     pub(super) tasks: Option<Vec<TaskArg>>,
     /// What to learn from, tiers joined by +; without it, gold,gold+silver,gold+bronze,gold+silver+bronze.
     #[arg(long, value_delimiter = ',', value_name = "SETS")]
-    pub(super) sets: Option<Vec<Mix>>,
+    pub(super) sets: Option<Vec<TrainingSetSpec>>,
     /// Trainings of each cell, counting up from the seed in goldsmith.toml.
     #[arg(long, value_name = "N", default_value_t = experiment::SEEDS)]
     pub(super) seeds: usize,

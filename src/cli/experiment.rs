@@ -5,13 +5,13 @@ use std::path::Path;
 
 use super::arguments::{ExperimentArgs, FormatArg, TaskArg};
 use super::{Bar, Exit, Failure, cancel_on_signal, print, say};
-use crate::domain::experiment::{Report, Task};
+use crate::domain::experiment::{ExperimentReport, Task};
 use crate::formats::create_private;
 use crate::formats::experiment::{ReportFormat, write};
 use crate::formats::project::training::Method;
 use crate::tui;
 use crate::workflow::WorkflowError;
-use crate::workflow::experiment::{Event, Options, SHARES, experiment};
+use crate::workflow::experiment::{ExperimentEvent, ExperimentOptions, SHARES, experiment};
 use crate::workflow::project::{Project, make_private_folder};
 
 pub(super) fn run(project: &Project, args: &ExperimentArgs) -> Result<Exit, Failure> {
@@ -25,13 +25,13 @@ pub(super) fn run(project: &Project, args: &ExperimentArgs) -> Result<Exit, Fail
     let cancel = cancel_on_signal();
     let bar = Bar::default();
     let finished = experiment(project, &mut store, &options, &cancel, &mut |event| match event {
-        Event::Planned { report, jobs } => {
+        ExperimentEvent::Planned { report, jobs } => {
             report.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
             let done = if report.finished > 0 { format!(", {} done before", report.finished) } else { String::new() };
             say(&format!("experiment {}: {} cells{done}, {jobs} at once", report.experiment, report.planned));
         }
-        Event::Progress(progress) => bar.show(progress),
-        Event::Cell { .. } => {}
+        ExperimentEvent::Progress(progress) => bar.show(progress),
+        ExperimentEvent::Cell { .. } => {}
     })?;
     let report = &finished.report;
     if let Some(folder) = &args.out {
@@ -49,9 +49,9 @@ pub(super) fn run(project: &Project, args: &ExperimentArgs) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-fn options(project: &Project, args: &ExperimentArgs) -> Options {
+fn options(project: &Project, args: &ExperimentArgs) -> ExperimentOptions {
     let methods: Vec<Method> = args.models.iter().flatten().map(|model| (*model).into()).collect();
-    let mut options = Options::grid(project, &methods, args.seeds.max(1));
+    let mut options = ExperimentOptions::grid(project, &methods, args.seeds.max(1));
     if let Some(tasks) = &args.tasks {
         let task = |arg: &TaskArg| match arg {
             TaskArg::Binary => Task::Binary,
@@ -84,7 +84,7 @@ fn format(arg: FormatArg) -> ReportFormat {
 }
 
 /// Every format into a folder.
-fn write_all(report: &Report, folder: &Path) -> Result<(), WorkflowError> {
+fn write_all(report: &ExperimentReport, folder: &Path) -> Result<(), WorkflowError> {
     make_private_folder(folder)?;
     for (format, name) in ReportFormat::FILES {
         let (path, text) = (folder.join(name), write(report, format)?);

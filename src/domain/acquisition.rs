@@ -3,9 +3,9 @@
 //! The same pool, mix and seed give the same order. A strategy that lacks what it goes by draws at random and says so.
 
 mod belief;
-mod doubt;
 mod mix;
 mod rare;
+mod uncertainty;
 
 use std::fmt;
 
@@ -15,8 +15,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::corpus::SentenceId;
 use super::taxonomy::Selection;
-pub use doubt::margin;
 pub use mix::{MixError, Strategy, StrategyMix};
+pub use uncertainty::margin;
 
 /// A sentence that may be labelled next, with what is known of it.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ pub struct Candidate<'a> {
 
 /// A sentence that has its label.
 #[derive(Clone, Copy, Debug)]
-pub struct Labelled<'a> {
+pub struct LabelledCandidate<'a> {
     /// The outputs that hold.
     pub outputs: &'a [usize],
     /// The outputs that a language model named.
@@ -42,7 +42,7 @@ pub struct Labelled<'a> {
 
 /// What is chosen from.
 #[derive(Clone, Copy, Debug)]
-pub struct Pool<'a> {
+pub struct CandidatePool<'a> {
     /// Names of the outputs; under [`Selection::Single`] *None* is one of them.
     pub outputs: &'a [String],
     /// Whether exactly one output holds, or any.
@@ -50,7 +50,7 @@ pub struct Pool<'a> {
     /// In note order.
     pub candidates: &'a [Candidate<'a>],
     /// What has been labelled so far.
-    pub labelled: &'a [Labelled<'a>],
+    pub labelled: &'a [LabelledCandidate<'a>],
 }
 
 /// A sentence in its place.
@@ -61,86 +61,86 @@ pub struct Ranked {
     /// Whose pick it is.
     pub strategy: Strategy,
     /// Why it is here.
-    pub why: Why,
+    pub why: QueueReason,
 }
 
 /// Why a sentence is in its place, in a short phrase.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Why {
+pub struct QueueReason {
     /// What may be said before a blind decision: it names no category that a machine gave this sentence.
     pub veiled: String,
     /// All of it; empty where the veiled phrase says all.
     pub detail: String,
 }
 
-impl Why {
-    fn plain(veiled: impl Into<String>) -> Self {
+impl QueueReason {
+    fn new(veiled: impl Into<String>) -> Self {
         Self { veiled: veiled.into(), detail: String::new() }
     }
 
-    fn with(veiled: impl Into<String>, detail: impl Into<String>) -> Self {
+    fn with_detail(veiled: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { veiled: veiled.into(), detail: detail.into() }
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for QueueReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.detail.is_empty() { &self.veiled } else { &self.detail })
     }
 }
 
 /// One strategy at work.
-trait Picker {
+trait SelectionStrategy {
     /// The next of those that are free.
-    fn next(&mut self, free: &[bool]) -> Option<(usize, Why)>;
+    fn next(&mut self, free: &[bool]) -> Option<(usize, QueueReason)>;
 
     /// A candidate has been taken, by whatever strategy.
-    fn taken(&mut self, _at: usize) {}
+    fn mark_taken(&mut self, _at: usize) {}
 }
 
 /// Candidates in an order that nothing changes.
-struct Sorted<F> {
+struct PresortedStrategy<F> {
     order: std::vec::IntoIter<usize>,
     why: F,
 }
 
-impl<F: FnMut(usize) -> Why> Sorted<F> {
+impl<F: FnMut(usize) -> QueueReason> PresortedStrategy<F> {
     fn new(order: Vec<usize>, why: F) -> Self {
         Self { order: order.into_iter(), why }
     }
 }
 
-impl<F: FnMut(usize) -> Why> Picker for Sorted<F> {
-    fn next(&mut self, free: &[bool]) -> Option<(usize, Why)> {
+impl<F: FnMut(usize) -> QueueReason> SelectionStrategy for PresortedStrategy<F> {
+    fn next(&mut self, free: &[bool]) -> Option<(usize, QueueReason)> {
         let at = self.order.find(|at| free[*at])?;
         Some((at, (self.why)(at)))
     }
 }
 
 /// A strategy, and chance for when it has nothing more to say.
-struct Turn<'p> {
+struct StrategyRun<'p> {
     strategy: Strategy,
-    picker: Option<Box<dyn Picker + 'p>>,
+    picker: Option<Box<dyn SelectionStrategy + 'p>>,
     chance: std::vec::IntoIter<usize>,
     /// Why chance has to help.
     lacks: String,
 }
 
-impl Turn<'_> {
-    fn next(&mut self, free: &[bool]) -> Option<(usize, Why)> {
+impl StrategyRun<'_> {
+    fn next(&mut self, free: &[bool]) -> Option<(usize, QueueReason)> {
         let picked = self.picker.as_mut().and_then(|picker| picker.next(free));
         picked.or_else(|| {
             let at = self.chance.find(|at| free[*at])?;
-            Some((at, Why::plain(format!("drawn at random: {}", self.lacks))))
+            Some((at, QueueReason::new(format!("drawn at random: {}", self.lacks))))
         })
     }
 }
 
 /// The candidates in the order in which they are to be labelled, at most so many. Shares are kept in every part of the order
 /// that starts at its beginning, to within one sentence, and a sentence comes once.
-pub fn order(pool: &Pool<'_>, mix: &StrategyMix, seed: u64, limit: usize) -> Vec<Ranked> {
+pub fn order(pool: &CandidatePool<'_>, mix: &StrategyMix, seed: u64, limit: usize) -> Vec<Ranked> {
     let shares = mix.shares();
-    let mut turns: Vec<Turn<'_>> = (0u64..).zip(shares).map(|(i, (s, _))| turn(pool, *s, seed, i)).collect();
+    let mut turns: Vec<StrategyRun<'_>> = (0u64..).zip(shares).map(|(i, (s, _))| turn(pool, *s, seed, i)).collect();
     let mut took = vec![0usize; turns.len()];
     let mut free = vec![true; pool.candidates.len()];
     let mut ranked = Vec::with_capacity(limit.min(free.len()));
@@ -152,7 +152,7 @@ pub fn order(pool: &Pool<'_>, mix: &StrategyMix, seed: u64, limit: usize) -> Vec
         };
         free[at] = false;
         took[i] += 1;
-        turns.iter_mut().filter_map(|turn| turn.picker.as_mut()).for_each(|picker| picker.taken(at));
+        turns.iter_mut().filter_map(|turn| turn.picker.as_mut()).for_each(|picker| picker.mark_taken(at));
         ranked.push(Ranked { sentence: pool.candidates[at].sentence, strategy: turns[i].strategy, why });
     }
     ranked
@@ -169,7 +169,7 @@ fn shuffled(n: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
     order
 }
 
-fn turn<'p>(pool: &'p Pool<'p>, strategy: Strategy, seed: u64, stream: u64) -> Turn<'p> {
+fn turn<'p>(pool: &'p CandidatePool<'p>, strategy: Strategy, seed: u64, stream: u64) -> StrategyRun<'p> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(stream);
     let n = pool.candidates.len();
@@ -182,25 +182,27 @@ fn turn<'p>(pool: &'p Pool<'p>, strategy: Strategy, seed: u64, stream: u64) -> T
         Strategy::Balanced => no_classifier.filter(|_| !silver),
         Strategy::Doubts => (!has(|c| c.doubt.is_some())).then_some("no label is in doubt"),
     };
-    let picker: Option<Box<dyn Picker + 'p>> = match (lack, strategy) {
+    let picker: Option<Box<dyn SelectionStrategy + 'p>> = match (lack, strategy) {
         (Some(_), _) => None,
-        (None, Strategy::Note) => Some(Box::new(Sorted::new((0..n).collect(), |_| Why::plain("next in its note")))),
-        (None, Strategy::Random) => {
-            Some(Box::new(Sorted::new(shuffled(n, &mut random), |_| Why::plain("drawn at random"))))
+        (None, Strategy::Note) => {
+            Some(Box::new(PresortedStrategy::new((0..n).collect(), |_| QueueReason::new("next in its note"))))
         }
-        (None, Strategy::Margin) => Some(doubt::by_margin(pool)),
-        (None, Strategy::Contested) => Some(doubt::by_contest(pool)),
-        (None, Strategy::Doubts) => Some(doubt::by_doubt(pool)),
-        (None, Strategy::Balanced) => Some(Box::new(rare::Rare::new(pool))),
+        (None, Strategy::Random) => {
+            Some(Box::new(PresortedStrategy::new(shuffled(n, &mut random), |_| QueueReason::new("drawn at random"))))
+        }
+        (None, Strategy::Margin) => Some(uncertainty::by_margin(pool)),
+        (None, Strategy::Contested) => Some(uncertainty::by_contest(pool)),
+        (None, Strategy::Doubts) => Some(uncertainty::by_doubt(pool)),
+        (None, Strategy::Balanced) => Some(Box::new(rare::RareFirst::new(pool))),
     };
     let lacks = lack.unwrap_or(match strategy {
         Strategy::Doubts => "no other label is in doubt",
         _ => "nothing more is known of the rest",
     });
-    Turn { strategy, picker, chance: shuffled(n, &mut random).into_iter(), lacks: lacks.to_owned() }
+    StrategyRun { strategy, picker, chance: shuffled(n, &mut random).into_iter(), lacks: lacks.to_owned() }
 }
 
-fn name<'p>(pool: &Pool<'p>, output: usize) -> &'p str {
+fn name<'p>(pool: &CandidatePool<'p>, output: usize) -> &'p str {
     pool.outputs.get(output).map_or("?", String::as_str)
 }
 
@@ -209,21 +211,21 @@ fn percent(p: f32) -> String {
 }
 
 /// Names of outputs in a row; *None* where no category holds.
-fn names(pool: &Pool<'_>, outputs: &[usize]) -> String {
+fn output_names(pool: &CandidatePool<'_>, outputs: &[usize]) -> String {
     let names: Vec<&str> = outputs.iter().map(|output| name(pool, *output)).collect();
     if names.is_empty() { "None".into() } else { names.join(" and ") }
 }
 
 /// The outputs that probabilities speak for: the likeliest, or all of one half and more.
-pub(super) fn said(selection: Selection, row: &[f32]) -> Vec<usize> {
+pub(super) fn predicted(selection: Selection, row: &[f32]) -> Vec<usize> {
     match selection {
-        Selection::Single => leading(row).first().copied().into_iter().collect(),
+        Selection::Single => by_probability(row).first().copied().into_iter().collect(),
         Selection::Multiple => (0..row.len()).filter(|i| row[*i] >= 0.5).collect(),
     }
 }
 
 /// Outputs by falling probability.
-fn leading(row: &[f32]) -> Vec<usize> {
+fn by_probability(row: &[f32]) -> Vec<usize> {
     let mut outputs: Vec<usize> = (0..row.len()).collect();
     outputs.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
     outputs

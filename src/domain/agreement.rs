@@ -14,10 +14,10 @@ use serde::{Serialize, Serializer};
 
 use super::label_set::LabelSet;
 use super::metrics::confused;
-use super::statistics::{Bootstrap, Draws, Estimate};
+use super::statistics::{Bootstrap, Estimate, Resamples};
 use super::taxonomy::Selection;
-pub use anchoring::{Anchoring, Pull, Sight};
-use tally::Tally;
+pub use anchoring::{Anchoring, AnchoringVerdict, SilverDecision};
+use tally::AgreementCounts;
 
 /// One expert's label on one sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Serialize for Undefined {
 
 /// A number with its interval, or why there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Measure {
+pub struct Coefficient {
     /// The number and its 95 % interval.
     #[serde(flatten)]
     pub estimate: Estimate,
@@ -77,7 +77,7 @@ pub struct Measure {
     pub left_out: usize,
 }
 
-impl Measure {
+impl Coefficient {
     fn new(value: Result<f64, Undefined>, said: Option<(Option<(f64, f64)>, usize)>) -> Self {
         let (interval, left_out) = if value.is_ok() { said.unwrap_or_default() } else { (None, 0) };
         Self { estimate: Estimate { value: value.ok(), interval }, undefined: value.err(), left_out }
@@ -93,7 +93,7 @@ impl Measure {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fleiss {
     /// The number.
-    pub kappa: Measure,
+    pub kappa: Coefficient,
     /// How many rated each of its sentences: the commonest number of two and more.
     pub raters: usize,
     /// How many sentences those are.
@@ -104,13 +104,13 @@ pub struct Fleiss {
 
 /// Agreement on one category against all else.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Class {
+pub struct ClassAgreement {
     /// Mean of Cohen's kappa over the pairs of experts for whom it is defined.
-    pub kappa: Measure,
+    pub kappa: Coefficient,
     /// Krippendorff's alpha.
-    pub alpha: Measure,
+    pub alpha: Coefficient,
     /// Gwet's AC1.
-    pub ac1: Measure,
+    pub ac1: Coefficient,
     /// Labels that have it.
     pub chosen: usize,
     /// Sentences for which at least one expert chose it.
@@ -127,9 +127,9 @@ pub struct RaterPair {
     /// Sentences that both rated.
     pub items: usize,
     /// The share of them with the same label.
-    pub raw: Measure,
+    pub raw: Coefficient,
     /// Cohen's kappa.
-    pub kappa: Measure,
+    pub kappa: Coefficient,
 }
 
 /// How far experts agree.
@@ -144,21 +144,21 @@ pub struct Agreement {
     /// Sentences that one alone rated; they say nothing here.
     pub alone: usize,
     /// The chance that two experts of a sentence, drawn at random, gave the same label.
-    pub raw: Measure,
+    pub raw: Coefficient,
     /// Mean of Cohen's kappa over the pairs of experts for whom it is defined.
-    pub kappa: Measure,
+    pub kappa: Coefficient,
     /// Fleiss' kappa.
     pub fleiss: Fleiss,
     /// Krippendorff's alpha, labels being the same or not.
-    pub alpha: Measure,
+    pub alpha: Coefficient,
     /// Krippendorff's alpha with MASI distance, which lets sets that share categories be nearer; where a sentence may
     /// carry several categories.
-    pub alpha_masi: Option<Measure>,
+    pub alpha_masi: Option<Coefficient>,
     /// Gwet's AC1, which holds its value where one label dominates. With several categories for a sentence its scale is
     /// the label sets in use.
-    pub ac1: Measure,
+    pub ac1: Coefficient,
     /// *None* first, then each category, against all else.
-    pub classes: Vec<Class>,
+    pub classes: Vec<ClassAgreement>,
     /// Each two experts who share a sentence.
     pub pairs: Vec<RaterPair>,
     /// How the intervals were made.
@@ -168,23 +168,23 @@ pub struct Agreement {
 /// Measures agreement. `categories` is the taxonomy's size. Of several ratings of a sentence by one expert the last counts.
 pub fn agreement(ratings: &[Rating], categories: usize, selection: Selection, bootstrap: Bootstrap) -> Agreement {
     let sorted = by_item(ratings);
-    let tally = Tally::of(&sorted, categories, selection);
+    let tally = AgreementCounts::of(&sorted, categories, selection);
     let mut values = Vec::new();
     let (units, pairs) = tally.total();
     tally.values(&units, &pairs, &mut values);
-    let intervals = Draws::new(tally.clusters, bootstrap).map(|draws| tally.intervals(draws));
+    let intervals = Resamples::new(tally.clusters, bootstrap).map(|draws| tally.intervals(draws));
     let mut at = 0;
     let mut next = || {
         let said = intervals.as_ref().map(|all| all[at]);
         at += 1;
-        Measure::new(values[at - 1], said)
+        Coefficient::new(values[at - 1], said)
     };
-    // In the order of `Tally::values`.
+    // In the order of `AgreementCounts::values`.
     let (raw, kappa, fleiss, alpha, ac1) = (next(), next(), next(), next(), next());
     let alpha_masi = (selection == Selection::Multiple).then(&mut next);
     let classes = (0..=categories).map(|class| {
-        let (chosen, items) = tally.chosen(&units, class);
-        Class { kappa: next(), alpha: next(), ac1: next(), chosen, items }
+        let (chosen, items) = tally.class_counts(&units, class);
+        ClassAgreement { kappa: next(), alpha: next(), ac1: next(), chosen, items }
     });
     let classes = classes.collect();
     let pairs = tally.pairs.iter().zip(tally.shared(&pairs)).map(|((first, second), items)| RaterPair {
@@ -219,7 +219,7 @@ pub fn agreement(ratings: &[Rating], categories: usize, selection: Selection, bo
 
 /// An expert's two looks at one sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Relook {
+pub struct RepeatedJudgement {
     /// Whose note it is.
     pub patient: u32,
     /// The label of the first look.
@@ -230,18 +230,23 @@ pub struct Relook {
 
 /// How far an expert agrees with what the same expert said before.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Repeated {
+pub struct SelfAgreement {
     /// Sentences looked at twice.
     pub items: usize,
     /// The share of them with the same label.
-    pub raw: Measure,
+    pub raw: Coefficient,
     /// Cohen's kappa of the earlier and the later labels.
-    pub kappa: Measure,
+    pub kappa: Coefficient,
 }
 
-impl Repeated {
+impl SelfAgreement {
     /// `None` where nothing was looked at twice.
-    pub fn of(looks: &[Relook], categories: usize, selection: Selection, bootstrap: Bootstrap) -> Option<Self> {
+    pub fn of(
+        looks: &[RepeatedJudgement],
+        categories: usize,
+        selection: Selection,
+        bootstrap: Bootstrap,
+    ) -> Option<Self> {
         let rating = |item, patient, rater, label| Rating { item, patient, rater, label };
         let ratings = (0..).zip(looks).flat_map(|(item, look)| {
             [rating(item, look.patient, 0, look.earlier), rating(item, look.patient, 1, look.later)]

@@ -10,11 +10,11 @@ use serde::Serialize;
 
 use super::label_set::LabelSet;
 use super::statistics::{LEVEL, mean, sum_of_squares};
-pub use paired::{Compared, Gain, System, compare};
+pub use paired::{ComparedSystem, Difference, SystemScores, compare};
 
 /// What several seeds came to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Spread {
+pub struct SeedSpread {
     /// Each seed's value.
     pub each: Vec<Option<f64>>,
     /// Their mean; `None` where one is undefined.
@@ -25,7 +25,7 @@ pub struct Spread {
     pub interval: Option<(f64, f64)>,
 }
 
-impl Spread {
+impl SeedSpread {
     /// Mean and sample standard deviation of values.
     pub fn of(each: Vec<Option<f64>>) -> Self {
         let mean = mean(&each);
@@ -60,7 +60,7 @@ pub fn majority(seeds: &[&[LabelSet]]) -> Vec<LabelSet> {
 /// What a comparison says in plain words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum ComparisonVerdict {
     /// Better, by more than chance.
     Gained,
     /// Worse, by more than chance.
@@ -71,7 +71,7 @@ pub enum Verdict {
     Unknown,
 }
 
-impl Verdict {
+impl ComparisonVerdict {
     /// Judges a difference by its corrected p.
     pub fn of(difference: Option<f64>, p: Option<f64>) -> Self {
         match (difference, p) {

@@ -21,7 +21,8 @@ use super::metrics::TestSentence;
 use super::split::Tier;
 
 pub use report::{
-    CellRun, Curve, Grid, Judged, Point, Report, RowKind, RowName, RowScores, SetScores, Subject, Trained,
+    CellRun, ExperimentReport, ExperimentSubject, GridTable, LearningCurve, RowKind, RowName, RowScores, SetScores,
+    SharePoint, TestedDifference, TrainingSize,
 };
 
 /// What a cell learns to tell apart.
@@ -60,12 +61,12 @@ impl fmt::Display for Task {
 /// What is trained on: tiers, written `gold+silver`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Mix(Vec<Tier>);
+pub struct TrainingSetSpec(Vec<Tier>);
 
 /// In the order in which they are always named.
 const TIERS: [Tier; 3] = [Tier::Gold, Tier::Silver, Tier::Bronze];
 
-impl Mix {
+impl TrainingSetSpec {
     /// The four of the paper, gold alone first.
     pub fn grid() -> Vec<Self> {
         use Tier::{Bronze, Gold, Silver};
@@ -98,14 +99,14 @@ impl Mix {
     }
 }
 
-impl fmt::Display for Mix {
+impl fmt::Display for TrainingSetSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<String> = self.0.iter().map(ToString::to_string).collect();
         f.write_str(&names.join("+"))
     }
 }
 
-impl FromStr for Mix {
+impl FromStr for TrainingSetSpec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -120,7 +121,7 @@ impl FromStr for Mix {
     }
 }
 
-impl TryFrom<String> for Mix {
+impl TryFrom<String> for TrainingSetSpec {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -128,8 +129,8 @@ impl TryFrom<String> for Mix {
     }
 }
 
-impl From<Mix> for String {
-    fn from(mix: Mix) -> Self {
+impl From<TrainingSetSpec> for String {
+    fn from(mix: TrainingSetSpec) -> Self {
         mix.to_string()
     }
 }
@@ -142,7 +143,7 @@ pub struct Cell {
     /// What it learns.
     pub task: Task,
     /// What it is trained on.
-    pub set: Mix,
+    pub set: TrainingSetSpec,
     /// Per cent of the gold of training patients.
     pub share: u32,
     /// Seed of everything random.
@@ -161,20 +162,20 @@ impl fmt::Display for Cell {
 
 /// The grid.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct ExperimentPlan {
     /// Short names of models.
     pub models: Vec<String>,
     /// What they learn.
     pub tasks: Vec<Task>,
     /// What they are trained on.
-    pub sets: Vec<Mix>,
+    pub sets: Vec<TrainingSetSpec>,
     /// Seeds of each.
     pub seeds: Vec<u64>,
     /// Per cent of gold besides all of it, for learning curves.
     pub shares: Vec<u32>,
 }
 
-impl Plan {
+impl ExperimentPlan {
     /// All cells, in the order in which they are worth having: the whole table for one seed, then the next seed, then the
     /// learning curves.
     pub fn cells(&self) -> Vec<Cell> {
@@ -214,13 +215,13 @@ pub fn share_of(sentences: &[SentenceId], share: u32, seed: u64) -> BTreeSet<Sen
 
 /// A cell that has been trained and tested.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Done {
+pub struct FinishedCell {
     /// Which.
     pub cell: Cell,
     /// The run that keeps its predictions.
     pub run: RunId,
     /// What it was trained on.
-    pub trained: Trained,
+    pub trained: TrainingSize,
     /// Its labels of the test sentences, as its task sees them.
     pub predicted: Vec<LabelSet>,
 }

@@ -97,15 +97,15 @@ pub struct HumanLabels {
     /// Who has flagged it, with a label or without.
     pub flags: Vec<Annotator>,
     /// The adjudicators'.
-    pub ruling: Option<Settlement>,
+    pub settlement: Option<Settlement>,
 }
 
 impl HumanLabels {
     /// Settles the sentence. An adjudicator overrides all; where experts differ beyond what the rule allows, or one contradicts
     /// themselves across sites, it is disputed, and never silently decided; so is what the rule keeps for adjudicators.
     pub fn settle(&self, rule: GoldRule) -> GoldStatus {
-        if let Some(ruling) = &self.ruling {
-            return ruling.label.clone().map_or(GoldStatus::Disputed, GoldStatus::Gold);
+        if let Some(settlement) = &self.settlement {
+            return settlement.label.clone().map_or(GoldStatus::Disputed, GoldStatus::Gold);
         }
         let flagged = !self.flags.is_empty() && rule.adjudicate != AdjudicationScope::Disputed;
         if flagged || self.votes.iter().any(|vote| vote.forked) {
@@ -132,8 +132,9 @@ impl HumanLabels {
     /// labels is their office, and does not count.
     fn blindness(&self, label: &Label) -> Blindness {
         let votes = self.votes.iter().filter(|vote| vote.label == *label).map(|vote| vote.in_sight);
-        let ruling = self.ruling.iter().map(|ruling| ruling.in_sight.map(|cues| cues.without(Cue::Colleague)));
-        ruling.chain(votes).map(Blindness::of).max().unwrap_or(Blindness::Unknown)
+        let settlement =
+            self.settlement.iter().map(|settlement| settlement.in_sight.map(|cues| cues.without(Cue::Colleague)));
+        settlement.chain(votes).map(Blindness::of).max().unwrap_or(Blindness::Unknown)
     }
 }
 
@@ -350,7 +351,7 @@ mod tests {
     fn an_adjudicator_overrides_all_but_not_another_one() {
         let rule = GoldRule { policy: Policy::Unanimous, experts: 2, adjudicate: AdjudicationScope::All };
         let ruled = |key: Option<&str>| HumanLabels {
-            ruling: Some(Settlement { label: key.map(label), in_sight: Some(InSight::NOTHING) }),
+            settlement: Some(Settlement { label: key.map(label), in_sight: Some(InSight::NOTHING) }),
             ..case(&["a", "b"])
         };
         assert_eq!(ruled(Some("c")).settle(rule), GoldStatus::Gold(label("c")));
@@ -378,8 +379,8 @@ mod tests {
             let case = HumanLabels { flags, ..case(votes) };
             let rule = GoldRule { policy: Policy::Majority, experts: 2, adjudicate };
             assert_eq!(case.settle(rule), expected, "{votes:?} {flagged} {adjudicate:?}");
-            let ruling = Some(Settlement { label: Some(label("b")), in_sight: None });
-            assert_eq!(HumanLabels { ruling, ..case }.settle(rule), GoldStatus::Gold(label("b")));
+            let settlement = Some(Settlement { label: Some(label("b")), in_sight: None });
+            assert_eq!(HumanLabels { settlement, ..case }.settle(rule), GoldStatus::Gold(label("b")));
         }
     }
 
@@ -427,10 +428,10 @@ mod tests {
         let nothing = Some(InSight::NOTHING);
         let silver = Some(InSight::NOTHING.with(Cue::Machine));
         let others = Some(InSight::NOTHING.with(Cue::Colleague));
-        let blindness = |votes: &[(Option<InSight>, &str)], ruling: Option<Option<InSight>>| {
+        let blindness = |votes: &[(Option<InSight>, &str)], settlement: Option<Option<InSight>>| {
             let votes = votes.iter().map(|(in_sight, key)| Vote { in_sight: *in_sight, ..vote(key) }).collect();
-            let ruling = ruling.map(|in_sight| Settlement { label: Some(label("memory")), in_sight });
-            let case = HumanLabels { votes, ruling, ..HumanLabels::default() };
+            let settlement = settlement.map(|in_sight| Settlement { label: Some(label("memory")), in_sight });
+            let case = HumanLabels { votes, settlement, ..HumanLabels::default() };
             settle(Origin::Real, &case).unwrap().blindness()
         };
         assert_eq!(blindness(&[(nothing, "memory"), (nothing, "memory"), (silver, "mood")], None), Blind);

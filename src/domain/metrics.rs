@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::label_set::LabelSet;
 use super::sight::Blindness;
 use super::statistics::{Bootstrap, Estimate};
-pub(in crate::domain) use table::{Shape, Table};
+pub(in crate::domain) use table::{ClassLayout, ClusterCounts};
 
 /// A sentence with gold, as it is scored on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
 
 /// Precision, recall and F1 of one row: a category, *None*, or an average.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
+pub struct ScoreRow {
     /// Counts; zero for the averages.
     pub counts: Counts,
     /// Precision.
@@ -118,16 +118,16 @@ pub struct Row {
 pub struct Averages {
     /// Mean over rows, undefined counted as 0.
     #[serde(rename = "macro")]
-    pub macro_: Row,
+    pub macro_: ScoreRow,
     /// From the summed counts.
-    pub micro: Row,
+    pub micro: ScoreRow,
     /// Mean over rows weighted by support.
-    pub weighted: Row,
+    pub weighted: ScoreRow,
 }
 
 /// Scores of one labeller against gold.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct ScoreReport {
     /// How many sentences were compared.
     pub sentences: usize,
     /// Of how many patients.
@@ -139,20 +139,20 @@ pub struct Report {
     /// The share of sentences whose whole label is right.
     pub accuracy: Estimate,
     /// *None* as a row of its own: the empty set in gold and prediction.
-    pub none: Row,
+    pub none: ScoreRow,
     /// One row a category, in taxonomy order.
-    pub categories: Vec<Row>,
+    pub categories: Vec<ScoreRow>,
     /// Averages over the categories (and, in a multi-class report, *None*).
     pub averages: Averages,
     /// Whether *None* counts in the averages.
     pub none_in_averages: bool,
     /// The binary task: is there any category?
-    pub binary: Row,
+    pub binary: ScoreRow,
     /// Categories (and *None*, first) without support in gold: they count 0 in the macro average.
     pub without_support: usize,
 }
 
-impl Report {
+impl ScoreReport {
     /// The share of gold under these scores that was decided blind.
     pub fn blind_share(&self) -> Option<f64> {
         ratio(self.blind as u64, self.sentences as u64)
@@ -176,14 +176,14 @@ pub fn blind_words(blind: f64, unknown: f64) -> String {
 
 /// Compares labels with gold. `categories` is the taxonomy's size; with `none_in_averages` the macro, micro and weighted
 /// averages count *None* as a class (the multi-class task of the `single` selection, where micro-F1 is accuracy).
-pub fn report(pairs: &[LabelPair], categories: usize, none_in_averages: bool, bootstrap: Bootstrap) -> Report {
-    let table = Table::of(pairs.iter().copied(), categories);
-    let shape = Shape { categories, none_in_averages };
+pub fn report(pairs: &[LabelPair], categories: usize, none_in_averages: bool, bootstrap: Bootstrap) -> ScoreReport {
+    let table = ClusterCounts::of(pairs.iter().copied(), categories);
+    let layout = ClassLayout { categories, none_in_averages };
     let total = table.total();
     let count = |kind| pairs.iter().filter(|pair| pair.sentence.blindness == kind).count();
     let mut values = Vec::new();
-    shape.values(&total, &mut values);
-    let intervals = table.intervals(shape, bootstrap);
+    layout.values(&total, &mut values);
+    let intervals = table.intervals(layout, bootstrap);
     let mut at = 0;
     let mut next = || {
         let interval = intervals.as_ref().and_then(|i: &Vec<Option<(f64, f64)>>| i[at]);
@@ -192,21 +192,21 @@ pub fn report(pairs: &[LabelPair], categories: usize, none_in_averages: bool, bo
         estimate
     };
     let accuracy = next();
-    let mut row = |counts| Row { counts, precision: next(), recall: next(), f1: next() };
-    let none = row(shape.counts(&total, 0));
-    let rows: Vec<Row> = (0..categories).map(|i| row(shape.counts(&total, i + 1))).collect();
-    let binary = row(shape.counts(&total, categories + 1));
+    let mut row = |counts| ScoreRow { counts, precision: next(), recall: next(), f1: next() };
+    let none = row(layout.counts(&total, 0));
+    let rows: Vec<ScoreRow> = (0..categories).map(|i| row(layout.counts(&total, i + 1))).collect();
+    let binary = row(layout.counts(&total, categories + 1));
     let averages =
         Averages { macro_: row(Counts::default()), micro: row(Counts::default()), weighted: row(Counts::default()) };
     let averaged = if none_in_averages { 0..categories + 1 } else { 1..categories + 1 };
-    Report {
+    ScoreReport {
         sentences: pairs.len(),
         patients: table.patients,
         blind: count(Blindness::Blind),
         blind_unknown: count(Blindness::Unknown),
         accuracy,
         none,
-        without_support: averaged.filter(|i| shape.counts(&total, *i).support() == 0).count(),
+        without_support: averaged.filter(|i| layout.counts(&total, *i).support() == 0).count(),
         categories: rows,
         averages,
         none_in_averages,
@@ -267,7 +267,7 @@ pub fn confused(gold: LabelSet, predicted: LabelSet) -> Vec<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::statistics::Draws;
+    use crate::domain::statistics::Resamples;
 
     /// Gold and predicted as a bit for each category.
     fn pair(patient: u32, gold: u64, predicted: u64) -> LabelPair {
@@ -362,18 +362,18 @@ mod tests {
     #[test]
     fn the_bootstrap_agrees_with_enumeration() {
         let pairs: Vec<LabelPair> = (0..).zip([1, 1, 0]).map(|(patient, p)| pair(patient, 1, p)).collect();
-        let table = Table::of(pairs.iter().copied(), 1);
-        let shape = Shape { categories: 1, none_in_averages: false };
-        let mut draws = Draws::new(table.clusters, Bootstrap { resamples: 27_000, seed: 3 }).unwrap();
+        let table = ClusterCounts::of(pairs.iter().copied(), 1);
+        let layout = ClassLayout { categories: 1, none_in_averages: false };
+        let mut draws = Resamples::new(table.clusters, Bootstrap { resamples: 27_000, seed: 3 }).unwrap();
         let (mut counts, mut sum) = ([0u32; 4], Vec::new());
         while let Some(times) = draws.draw() {
-            table.drawn(times, &mut sum);
+            table.weighted_sum(times, &mut sum);
             counts[sum[1] as usize] += 1;
         }
         for (count, expected) in counts.into_iter().zip([1_000.0, 6_000.0, 12_000.0, 8_000.0]) {
             assert!((f64::from(count) - expected).abs() < 4.0 * f64::sqrt(expected), "{counts:?}");
         }
-        let intervals = table.intervals(shape, Bootstrap { resamples: 20_000, seed: 5 }).unwrap();
+        let intervals = table.intervals(layout, Bootstrap { resamples: 20_000, seed: 5 }).unwrap();
         assert_eq!(intervals[0], Some((0.0, 1.0)));
     }
 

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use super::acquisition::{self, Candidate, Labelled, Pool, StrategyMix};
+use super::acquisition::{self, Candidate, CandidatePool, LabelledCandidate, StrategyMix};
 use super::corpus::SentenceId;
 use super::taxonomy::Selection;
 pub use expert::{Expert, Protocol};
@@ -178,7 +178,7 @@ fn game<E>(
     let mut guesses: FxHashMap<usize, Vec<f32>> = FxHashMap::default();
     while !next.is_empty() {
         for at in next.drain(..) {
-            let shown = guesses.get(&at).map(|row| acquisition::said(stage.selection, row));
+            let shown = guesses.get(&at).map(|row| acquisition::predicted(stage.selection, row));
             let decision = plan.protocol.decide(stage, at, point.sentences, shown.as_deref(), seed);
             decided[at] = true;
             point.sentences += 1;
@@ -235,11 +235,15 @@ fn choose(
     let candidates: Vec<Candidate<'_>> = open.iter().map(candidate).collect();
     let labelled = labels.iter().map(|(at, outputs)| {
         let row = &stage.rows[*at];
-        Labelled { outputs, silver: row.silver.as_deref() }
+        LabelledCandidate { outputs, silver: row.silver.as_deref() }
     });
-    let labelled: Vec<Labelled<'_>> = labelled.collect();
-    let pool =
-        Pool { outputs: stage.outputs, selection: stage.selection, candidates: &candidates, labelled: &labelled };
+    let labelled: Vec<LabelledCandidate<'_>> = labelled.collect();
+    let pool = CandidatePool {
+        outputs: stage.outputs,
+        selection: stage.selection,
+        candidates: &candidates,
+        labelled: &labelled,
+    };
     let ranked = acquisition::order(&pool, mix, seed, wanted);
     ranked.into_iter().map(|ranked| ranked.sentence.0 as usize).collect()
 }

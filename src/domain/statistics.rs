@@ -11,7 +11,7 @@ mod estimate;
 mod significance;
 
 pub use bootstrap::Bootstrap;
-pub(in crate::domain) use bootstrap::{Clusters, Draws, MAX_CLUSTERS, drawn, percentiles};
+pub(in crate::domain) use bootstrap::{Clusters, MAX_CLUSTERS, Resamples, percentiles, weighted_sum};
 pub use calibration::expected_calibration_error;
 pub use divergence::{jensen_shannon, kolmogorov_smirnov};
 pub use estimate::{Estimate, Proportion, SampleMean};

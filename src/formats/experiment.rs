@@ -8,8 +8,8 @@ mod template;
 
 use super::FormatError;
 use super::tables::{self, csv_rows};
-use crate::domain::comparison::Spread;
-use crate::domain::experiment::{Judged, Report, RowScores, SetScores};
+use crate::domain::comparison::SeedSpread;
+use crate::domain::experiment::{ExperimentReport, RowScores, SetScores, TestedDifference};
 use crate::domain::text::visible;
 use sheets::Sheet;
 
@@ -65,7 +65,7 @@ fn escape(text: &str) -> String {
 }
 
 /// Writes a report.
-pub fn write(report: &Report, format: ReportFormat) -> Result<String, FormatError> {
+pub fn write(report: &ExperimentReport, format: ReportFormat) -> Result<String, FormatError> {
     Ok(match format {
         ReportFormat::Table { width } => plain(report, width),
         ReportFormat::Markdown => markdown(report),
@@ -81,7 +81,7 @@ fn shown(text: &str) -> String {
     text.lines().map(|line| visible(line).text + "\n").collect()
 }
 
-fn plain(report: &Report, width: usize) -> String {
+fn plain(report: &ExperimentReport, width: usize) -> String {
     let set = |sheet: &Sheet| {
         let title = wrapped(&sheet.title, width);
         format!("\n{title}\n{}", tables::plain(&fitted(sheet, width)))
@@ -140,7 +140,7 @@ fn fitted(sheet: &Sheet, width: usize) -> Vec<Vec<String>> {
     rows
 }
 
-fn markdown(report: &Report) -> String {
+fn markdown(report: &ExperimentReport) -> String {
     let plain_text = |text: &str| text.replace('|', "\\|").replace('<', "&lt;");
     let table = |sheet: &Sheet| {
         let cells = |row: Vec<String>| row.iter().map(|cell| plain_text(cell)).collect();
@@ -189,25 +189,26 @@ const CSV_HEADER: [&str; 23] = [
     "runs",
 ];
 
-fn csv(report: &Report) -> String {
+fn csv(report: &ExperimentReport) -> String {
     let number = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
     let pair = |interval: Option<(f64, f64)>| [number(interval.map(|i| i.0)), number(interval.map(|i| i.1))];
-    let line = |head: &[String], measure: &str, spread: &Spread, gain: Option<&Judged>, tail: &[String]| {
-        let mut cells = head.to_vec();
-        cells.extend([measure.to_owned(), spread.each.len().to_string()]);
-        cells.extend([number(spread.mean), number(spread.deviation)]);
-        cells.extend(pair(spread.interval));
-        match gain {
-            Some(judged) => {
-                cells.push(number(judged.gain.difference));
-                cells.extend(pair(judged.gain.interval));
-                cells.extend([number(judged.gain.p), number(judged.p_holm), judged.verdict.words().to_owned()]);
+    let line =
+        |head: &[String], measure: &str, spread: &SeedSpread, gain: Option<&TestedDifference>, tail: &[String]| {
+            let mut cells = head.to_vec();
+            cells.extend([measure.to_owned(), spread.each.len().to_string()]);
+            cells.extend([number(spread.mean), number(spread.deviation)]);
+            cells.extend(pair(spread.interval));
+            match gain {
+                Some(judged) => {
+                    cells.push(number(judged.gain.difference));
+                    cells.extend(pair(judged.gain.interval));
+                    cells.extend([number(judged.gain.p), number(judged.p_holm), judged.verdict.words().to_owned()]);
+                }
+                None => cells.extend(vec![String::new(); 6]),
             }
-            None => cells.extend(vec![String::new(); 6]),
-        }
-        cells.extend_from_slice(tail);
-        cells
-    };
+            cells.extend_from_slice(tail);
+            cells
+        };
     let runs =
         |runs: &[crate::domain::label::RunId]| runs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let mut rows: Vec<Vec<String>> = vec![CSV_HEADER.map(str::to_owned).to_vec()];

@@ -268,7 +268,7 @@ pub struct ProjectFile {
 
 impl ProjectFile {
     /// When experts' labels are gold.
-    pub fn rule(&self) -> GoldRule {
+    pub fn gold_rule(&self) -> GoldRule {
         GoldRule { policy: self.policy, experts: self.protocol.overlap, adjudicate: self.protocol.adjudicate }
     }
 }

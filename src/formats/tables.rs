@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use crate::domain::label::Label;
-use crate::domain::metrics::{Counts, Report, Row};
+use crate::domain::metrics::{Counts, ScoreReport, ScoreRow};
 use crate::domain::statistics::Estimate;
 use crate::domain::taxonomy::Taxonomy;
 
 /// How a table is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub enum TableStyle {
     /// Aligned columns.
     Plain,
     /// Markdown.
@@ -19,11 +19,11 @@ pub enum Style {
 }
 
 /// A report with the names that its rows need.
-pub struct Scores<'a> {
+pub struct NamedScores<'a> {
     /// What was scored, such as `silver (model)`.
     pub title: String,
     /// The numbers.
-    pub report: &'a Report,
+    pub report: &'a ScoreReport,
     /// The taxonomy of the report's categories; `None` in the binary task, whose one category is that there is any.
     pub taxonomy: Option<&'a Taxonomy>,
 }
@@ -40,7 +40,7 @@ pub fn counted(n: usize, what: &str) -> String {
 
 /// The report as JSON: each category's row has its key, and averages have no counts. Without a taxonomy it is that of the
 /// binary task, and the key is `any`.
-pub fn json(report: &Report, taxonomy: Option<&Taxonomy>) -> Value {
+pub fn json(report: &ScoreReport, taxonomy: Option<&Taxonomy>) -> Value {
     let mut json = serde_json::json!(report);
     let categories = json["categories"].as_array_mut().into_iter().flatten();
     let keys = taxonomy.map_or_else(|| vec![Label::ANY], |t| t.categories().iter().map(|c| c.key.as_str()).collect());
@@ -54,7 +54,7 @@ pub fn json(report: &Report, taxonomy: Option<&Taxonomy>) -> Value {
 }
 
 /// One line a category, then the averages and the binary task.
-pub fn scores(scores: &Scores<'_>, style: Style) -> String {
+pub fn scores(scores: &NamedScores<'_>, style: TableStyle) -> String {
     let mut rows: Vec<Vec<String>> = vec![HEADER.iter().map(ToString::to_string).collect()];
     for (name, row) in named_rows(scores) {
         let support = if row.counts == Counts::default() && name.ends_with("average") {
@@ -63,7 +63,7 @@ pub fn scores(scores: &Scores<'_>, style: Style) -> String {
             row.counts.support().to_string()
         };
         let number = |value: Option<f64>| match style {
-            Style::Csv => value.map_or_else(String::new, |v| v.to_string()),
+            TableStyle::Csv => value.map_or_else(String::new, |v| v.to_string()),
             _ => percent(value),
         };
         rows.push(vec![
@@ -84,14 +84,14 @@ pub fn scores(scores: &Scores<'_>, style: Style) -> String {
         percent(scores.report.accuracy.value)
     );
     match style {
-        Style::Csv => csv(&scores.title, &rows),
-        Style::Markdown => format!("**{caption}**\n\n{}", markdown(&rows)),
-        Style::Plain => format!("{caption}\n\n{}", plain(&rows)),
+        TableStyle::Csv => csv(&scores.title, &rows),
+        TableStyle::Markdown => format!("**{caption}**\n\n{}", markdown(&rows)),
+        TableStyle::Plain => format!("{caption}\n\n{}", plain(&rows)),
     }
 }
 
 /// The rows of a report in the order that every face shows them.
-pub fn named_rows<'a>(scores: &Scores<'a>) -> Vec<(String, &'a Row)> {
+pub fn named_rows<'a>(scores: &NamedScores<'a>) -> Vec<(String, &'a ScoreRow)> {
     let report = scores.report;
     let Some(taxonomy) = scores.taxonomy else {
         // The micro average is the accuracy.
@@ -103,7 +103,7 @@ pub fn named_rows<'a>(scores: &Scores<'a>) -> Vec<(String, &'a Row)> {
         ];
         return rows.map(|(name, row)| (name.to_owned(), row)).into();
     };
-    let mut rows: Vec<(String, &Row)> =
+    let mut rows: Vec<(String, &ScoreRow)> =
         taxonomy.categories().iter().zip(&report.categories).map(|(c, row)| (c.name.clone(), row)).collect();
     rows.push(("None".into(), &report.none));
     rows.push(("macro average".into(), &report.averages.macro_));
@@ -118,11 +118,11 @@ pub fn percent(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |v| format!("{:.1}", 100.0 * v))
 }
 
-fn interval(estimate: &Estimate, style: Style) -> String {
+fn interval(estimate: &Estimate, style: TableStyle) -> String {
     match (estimate.interval, style) {
-        (None, Style::Csv) => String::new(),
+        (None, TableStyle::Csv) => String::new(),
         (None, _) => "-".into(),
-        (Some((low, high)), Style::Csv) => format!("{low}..{high}"),
+        (Some((low, high)), TableStyle::Csv) => format!("{low}..{high}"),
         (Some((low, high)), _) => format!("{:.0}-{:.0}", 100.0 * low, 100.0 * high),
     }
 }
@@ -208,13 +208,13 @@ mod tests {
         });
         let report = report(&pairs, 3, true, Bootstrap { resamples: 100, seed: 1 });
         let scores_of =
-            |style| scores(&Scores { title: "silver".into(), report: &report, taxonomy: Some(&taxonomy) }, style);
-        let plain = scores_of(Style::Plain);
+            |style| scores(&NamedScores { title: "silver".into(), report: &report, taxonomy: Some(&taxonomy) }, style);
+        let plain = scores_of(TableStyle::Plain);
         assert!(plain.starts_with("silver: 4 sentences of 3 patients, 25 % decided blind; accuracy 75.0"), "{plain}");
         assert!(plain.lines().any(|l| l.starts_with("Memory ") && l.contains("100.0    50.0   66.7")), "{plain}");
         assert!(plain.lines().any(|l| l.starts_with("Care") && l.ends_with("-")), "undefined is a dash:\n{plain}");
-        assert!(scores_of(Style::Markdown).contains("| Memory "));
-        assert!(scores_of(Style::Csv).contains("silver,Memory,2,1,0.5,0.6666666666666666,"));
+        assert!(scores_of(TableStyle::Markdown).contains("| Memory "));
+        assert!(scores_of(TableStyle::Csv).contains("silver,Memory,2,1,0.5,0.6666666666666666,"));
     }
 
     #[test]

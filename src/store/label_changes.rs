@@ -39,7 +39,7 @@ pub struct SettlementRow {
     /// Real or synthetic.
     pub origin: Origin,
     /// Their word; `None` where it was undone.
-    pub ruling: Option<Settlement>,
+    pub settlement: Option<Settlement>,
 }
 
 /// A machine's label.
@@ -129,11 +129,11 @@ impl Store {
             let mut rows = statement.query([since])?;
             while let Some(row) = rows.next()? {
                 let settled: Option<i64> = row.get(3)?;
-                let ruling = match settled {
+                let settlement = match settled {
                     Some(_) => Some(Settlement { label: row.get(4)?, in_sight: row.get(5)? }),
                     None => None,
                 };
-                take(SettlementRow { sentence: row.get(0)?, patient: row.get(1)?, origin: row.get(2)?, ruling });
+                take(SettlementRow { sentence: row.get(0)?, patient: row.get(1)?, origin: row.get(2)?, settlement });
             }
             Ok(())
         })

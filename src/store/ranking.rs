@@ -66,7 +66,7 @@ impl Store {
     }
 
     /// Why a sentence stands where it does in the newest order.
-    pub fn ranked_because(&self, sentence: SentenceId) -> Result<Option<RankingRow>, StoreError> {
+    pub fn queue_reason(&self, sentence: SentenceId) -> Result<Option<RankingRow>, StoreError> {
         self.with(|c| {
             c.prepare_cached(&format!(
                 "SELECT sentence, why, veiled FROM ranking WHERE sentence = ? AND run = {LATEST}"

@@ -447,7 +447,7 @@ fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
             number += 1;
             let Event::Decide(d) = decide(number, "eve", sentence, Some("care")) else { unreachable!() };
             store.append(&[Event::Settle(d)]).unwrap();
-            case.ruling = Some(Settlement { label: Some(Label::parse("care").unwrap()), in_sight: None });
+            case.settlement = Some(Settlement { label: Some(Label::parse("care").unwrap()), in_sight: None });
         }
         cases.push((sentence, case, by_version));
     }
@@ -522,8 +522,8 @@ fn desks_hold_what_is_given_and_planned() {
     store.put_ranking(&run("q2", RunKind::Queue), &order(&[5, 2, 1])).unwrap();
     assert_eq!(ids(&store, &of(AssignmentFilter::All, true), "x"), [5, 1]);
     assert_eq!(store.ranking().unwrap().len(), 3, "the older order is forgotten");
-    assert_eq!(store.ranked_because(SentenceId(2)).unwrap(), Some(row(&2)));
-    assert_eq!(store.ranked_because(SentenceId(4)).unwrap(), None);
+    assert_eq!(store.queue_reason(SentenceId(2)).unwrap(), Some(row(&2)));
+    assert_eq!(store.queue_reason(SentenceId(4)).unwrap(), None);
     store.append(&[decide(1, "x", 5, Some("memory"))]).unwrap();
     let given = store.given(&Annotator("x".into())).unwrap();
     assert_eq!((given.sentences, given.decided, given.calibration, given.calibrated), (3, 1, 1, 0));

@@ -217,7 +217,7 @@ impl App {
                 self.say(&format!("{}: {said}", offer.name()), meaning);
             }
             // The sentence on the screen stays; why it is there may be another reason now.
-            Message::Planned => {
+            Message::QueuePlanned => {
                 let review = &self.worklists[Worklist::Review];
                 let shown = review.item.as_ref().map(|item| Target::Exactly(item.sentence.id));
                 return shown.map(|target| review.fetch(target)).into_iter().collect();

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::domain::label::{Run, RunKind};
 use crate::domain::statistics::Estimate;
 use crate::domain::taxonomy::Taxonomy;
-use crate::formats::tables::{Scores, named_rows};
+use crate::formats::tables::{NamedScores, named_rows};
 use crate::workflow::scores::Scored;
 
 /// One of the two.
@@ -23,7 +23,7 @@ impl Side {
     /// From what it proposed, where it proposed anything; else from its stored scores, which have no intervals.
     pub fn of(run: Run, scored: Option<&Scored>, taxonomy: &Taxonomy) -> Self {
         if let Some(Scored { report, .. }) = scored {
-            let scores = Scores { title: String::new(), report, taxonomy: Some(taxonomy) };
+            let scores = NamedScores { title: String::new(), report, taxonomy: Some(taxonomy) };
             let mut rows: Vec<(String, Estimate)> =
                 named_rows(&scores).into_iter().map(|(name, row)| (name, row.f1)).collect();
             rows.push(("accuracy".into(), report.accuracy));

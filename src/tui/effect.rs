@@ -102,7 +102,7 @@ impl EffectContext {
             let message = match plan() {
                 Ok(_) => {
                     planning.store(false, Ordering::Relaxed);
-                    Message::Planned
+                    Message::QueuePlanned
                 }
                 // What failed once would fail after every decision.
                 Err(error) => Message::Failed(format!("the queue's order is unchanged: {}", failed(&error))),
@@ -393,7 +393,7 @@ impl EffectContext {
         thread::spawn(move || {
             let run = || -> Result<_, WorkflowError> {
                 let mut store = project.store()?;
-                let options = experiment::Options::grid(&project, &[method], experiment::SEEDS);
+                let options = experiment::ExperimentOptions::grid(&project, &[method], experiment::SEEDS);
                 experiment::experiment(&project, &mut store, &options, &cancel, &mut |event| {
                     drop(app.send(Message::Experiment(event)))
                 })
@@ -412,11 +412,13 @@ impl EffectContext {
                 experiment::partial(
                     &project,
                     &project.store()?,
-                    &experiment::Options::grid(&project, &[method], experiment::SEEDS),
+                    &experiment::ExperimentOptions::grid(&project, &[method], experiment::SEEDS),
                 )
             };
             let message = match read() {
-                Ok(report) => Message::Experiment(experiment::Event::Planned { report: Box::new(report), jobs: 0 }),
+                Ok(report) => {
+                    Message::Experiment(experiment::ExperimentEvent::Planned { report: Box::new(report), jobs: 0 })
+                }
                 Err(error) => Message::Failed(format!("experiment: {}", failed(&error))),
             };
             let _ = app.send(message);

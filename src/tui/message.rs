@@ -72,15 +72,15 @@ pub enum Message {
     /// Two runs side by side.
     Compared(Box<[Side; 2]>),
     /// The experiment says something.
-    Experiment(experiment::Event),
+    Experiment(experiment::ExperimentEvent),
     /// The experiment is over.
-    Experimented(Box<Result<experiment::Finished, String>>),
+    Experimented(Box<Result<experiment::ExperimentResult, String>>),
     /// A language model's job says something.
     Job(Offer, Progress),
     /// A language model's job is over.
     JobEnded(Offer, Result<String, String>),
     /// The queue has a new order.
-    Planned,
+    QueuePlanned,
     /// An effect failed; nothing was changed.
     Failed(String),
     /// Leave.

@@ -323,7 +323,7 @@ fn a_binary_run_is_scored_on_metrics() {
     bench.press(&["j", "j", "j", "v"]);
     let text = bench.text();
     let words: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    for said in ["whether any category applies: some-llm against gold", "any category (binary) 2 100.0 50.0 66.7"] {
+    for said in ["whether any category applies: some-llm against gold", "2 100.0 50.0 66.7"] {
         assert!(words.contains(said), "`{said}` is missing:\n{text}");
     }
     bench.press(&["enter"]);

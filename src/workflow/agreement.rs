@@ -8,7 +8,9 @@ use serde::Serialize;
 use super::WorkflowError;
 use super::label_index::LabelIndex;
 use super::project::Project;
-use crate::domain::agreement::{Agreement, Anchoring, Rating, Relook, Repeated, Sight, agreement, confusions};
+use crate::domain::agreement::{
+    Agreement, Anchoring, Rating, RepeatedJudgement, SelfAgreement, SilverDecision, agreement, confusions,
+};
 use crate::domain::corpus::SentenceId;
 use crate::domain::gold::Vote;
 use crate::domain::label::{Annotator, Decision, Event, EventId, RunId, Source};
@@ -24,7 +26,7 @@ const SECOND_LOOK: i64 = 3_600_000;
 
 /// One expert beside the others, silver, and themselves.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Expert {
+pub struct AnnotatorAgreement {
     /// Who.
     pub annotator: Annotator,
     /// Real sentences with a label of theirs.
@@ -34,12 +36,12 @@ pub struct Expert {
     /// Of the newest silver labels of these, how many are the same.
     pub silver: Proportion,
     /// Beside their own earlier labels; `None` where they looked at nothing twice, or where that was not asked for.
-    pub earlier: Option<Repeated>,
+    pub earlier: Option<SelfAgreement>,
 }
 
 /// Two categories that experts choose one for the other; see [`crate::domain::agreement::Confusable`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Confused {
+pub struct ConfusedPair {
     /// The one; 0 is *None*.
     pub one: usize,
     /// The other.
@@ -68,13 +70,13 @@ pub struct Independence {
 
 /// How far the experts agree.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct AgreementReport {
     /// By name. Their places are the experts' numbers in the agreement.
-    pub experts: Vec<Expert>,
+    pub experts: Vec<AnnotatorAgreement>,
     /// The numbers.
     pub agreement: Agreement,
     /// What is confused most, first.
-    pub confused: Vec<Confused>,
+    pub confused: Vec<ConfusedPair>,
     /// The newest run of a language model, which agreement with silver is about.
     pub silver: Option<RunId>,
     /// Agreement with silver where it was seen against where it was not.
@@ -83,7 +85,7 @@ pub struct Report {
     pub independence: Independence,
 }
 
-impl Report {
+impl AgreementReport {
     /// The name of an expert by number.
     pub fn name(&self, rater: usize) -> &str {
         self.experts.get(rater).map_or("?", |expert| expert.annotator.0.as_str())
@@ -91,13 +93,13 @@ impl Report {
 }
 
 /// Measures it all. Labels of an expert who contradicts themselves across sites take no part: which one holds is not known. Nor do those that name a category of another guideline.
-pub fn of(project: &Project, store: &Store, index: &LabelIndex) -> Result<Report, WorkflowError> {
+pub fn of(project: &Project, store: &Store, index: &LabelIndex) -> Result<AgreementReport, WorkflowError> {
     let mut report = from_index(project, index);
     let patients: FxHashMap<SentenceId, u32> =
         index.votes().into_iter().map(|(id, patient, _)| (id, patient)).collect();
     let (categories, selection) = (project.taxonomy.categories().len(), project.taxonomy.selection());
     let set = |decision: &Decision| project.taxonomy.set(decision.stand.label.as_ref()?);
-    let mut looks: BTreeMap<Annotator, Vec<Relook>> = BTreeMap::new();
+    let mut looks: BTreeMap<Annotator, Vec<RepeatedJudgement>> = BTreeMap::new();
     let mut events = store.events()?;
     for event in &mut events {
         if let Event::Decide(Decision { stand, .. }) = event {
@@ -109,18 +111,18 @@ pub fn of(project: &Project, store: &Store, index: &LabelIndex) -> Result<Report
         let Some((patient, (earlier, now))) = patients.get(&later.sentence).zip(labels) else {
             continue;
         };
-        let look = Relook { patient: *patient, earlier, later: now };
+        let look = RepeatedJudgement { patient: *patient, earlier, later: now };
         looks.entry(later.annotator.clone()).or_default().push(look);
     }
     for expert in &mut report.experts {
         let looks = looks.get(&expert.annotator).map_or(&[][..], Vec::as_slice);
-        expert.earlier = Repeated::of(looks, categories, selection, project.file.bootstrap);
+        expert.earlier = SelfAgreement::of(looks, categories, selection, project.file.bootstrap);
     }
     Ok(report)
 }
 
 /// What the index alone can say, without the log: for numbers that follow each decision.
-pub fn from_index(project: &Project, index: &LabelIndex) -> Report {
+pub fn from_index(project: &Project, index: &LabelIndex) -> AgreementReport {
     let votes = index.votes();
     let counts = &|vote: &Vote| if vote.forked { None } else { project.taxonomy.set(&vote.label) };
     let held = || {
@@ -151,7 +153,7 @@ pub fn from_index(project: &Project, index: &LabelIndex) -> Report {
             if let Some(silver) = proposed.get(&id) {
                 let agrees = *silver == Assigned::Categories(label);
                 match vote.in_sight.and_then(InSight::machine) {
-                    Some(seen) => sights.push(Sight { patient, seen, agrees }),
+                    Some(seen) => sights.push(SilverDecision { patient, seen, agrees }),
                     None => independence.pull_unknown += 1,
                 }
                 counts[rater].1 += 1;
@@ -170,7 +172,7 @@ pub fn from_index(project: &Project, index: &LabelIndex) -> Report {
             equal += (pair.raw.value().unwrap_or_default() * pair.items as f64).round();
             beside += pair.items as u64;
         }
-        Expert {
+        AnnotatorAgreement {
             annotator: (*name).clone(),
             sentences,
             others: Proportion::of(equal as u64, beside),
@@ -178,7 +180,7 @@ pub fn from_index(project: &Project, index: &LabelIndex) -> Report {
             earlier: None,
         }
     });
-    let confused = confusions(&ratings).into_iter().map(|pair| Confused {
+    let confused = confusions(&ratings).into_iter().map(|pair| ConfusedPair {
         one: pair.one,
         other: pair.other,
         count: pair.count,
@@ -186,7 +188,7 @@ pub fn from_index(project: &Project, index: &LabelIndex) -> Report {
         sentences: pair.items.iter().filter_map(|item| Some(votes.get(*item as usize)?.0)).collect(),
         withheld: 0,
     });
-    Report {
+    AgreementReport {
         experts: experts.collect(),
         confused: confused.collect(),
         silver,
@@ -196,7 +198,7 @@ pub fn from_index(project: &Project, index: &LabelIndex) -> Report {
     }
 }
 
-impl Report {
+impl AgreementReport {
     /// Leaves out of the lists what the annotator may not see at this face.
     pub fn withhold(&mut self, project: &Project, index: &LabelIndex, face: Face) {
         for pair in &mut self.confused {
@@ -269,7 +271,7 @@ fn looked_again(events: &[Event]) -> Vec<(&Decision, &Decision)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::agreement::Pull;
+    use crate::domain::agreement::AnchoringVerdict;
     use crate::domain::corpus::{NewDocument, Origin, PatientKey};
     use crate::domain::label::tests::run;
     use crate::domain::label::{Judgement, Label, NewProposal, RunKind, Timestamp};
@@ -343,7 +345,7 @@ mod tests {
             self.stand(who, sentence, at, seen, Judgement { label, ..Judgement::default() })
         }
 
-        fn report(&self) -> Report {
+        fn report(&self) -> AgreementReport {
             let index = LabelIndex::read(&self.project, &self.store).unwrap();
             of(&self.project, &self.store, &index).unwrap()
         }
@@ -375,7 +377,7 @@ mod tests {
         assert_eq!((confused.one, confused.other, confused.count), (0, coping.unwrap() + 1, 1));
         assert_eq!(confused.sentences, [study.sentences[3]]);
         assert_eq!(report.silver, Some(RunId("silver".into())));
-        assert_eq!(report.anchoring.pull(), Pull::Unknown);
+        assert_eq!(report.anchoring.pull(), AnchoringVerdict::Unknown);
     }
 
     #[test]
@@ -387,7 +389,7 @@ mod tests {
         }
         let anchoring = study.report().anchoring;
         assert_eq!((anchoring.seen.part, anchoring.seen.whole, anchoring.hidden.whole), (40, 40, 40));
-        assert_eq!(anchoring.pull(), Pull::Pulled, "{}", anchoring.sentence());
+        assert_eq!(anchoring.pull(), AnchoringVerdict::Pulled, "{}", anchoring.sentence());
     }
 
     #[test]

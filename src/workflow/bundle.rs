@@ -417,7 +417,7 @@ pub fn take_in(
     })??;
     watch(Progress::Finished);
     import::index(store, cancel, watch)?;
-    let disputed = SentenceFilter { disputed: Some(project.file.rule()), ..SentenceFilter::default() };
+    let disputed = SentenceFilter { disputed: Some(project.file.gold_rule()), ..SentenceFilter::default() };
     taken.disputed = store.count(&disputed, &project.annotator, i64::MAX as u64)?;
     record_run(project, store, &taken, &file, started)?;
     Ok(taken)

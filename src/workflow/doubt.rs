@@ -140,7 +140,7 @@ pub fn search(
         config: json!({
             "folds": options.folds, "seed": options.seed, "settings": settings, "recipe": learner.recipe(),
             "encoder": learner.encoder().map(|encoder| encoder.fingerprint()),
-            "gold": project.file.rule(),
+            "gold": project.file.gold_rule(),
             "silver": silver_run, "data": data,
         })
         .to_string(),

@@ -13,17 +13,17 @@ use std::time::Instant;
 use super::project::Project;
 use super::train::{TrainingEvent, chosen_label};
 use super::{Cancel, Progress, WorkflowError, encoders, now};
-use crate::domain::experiment::{Cell, Mix, Report, Task, Trained};
+use crate::domain::experiment::{Cell, ExperimentReport, Task, TrainingSetSpec, TrainingSize};
 use crate::domain::label::{Label, RunId, Timestamp};
 use crate::domain::statistics::Bootstrap;
 use crate::formats::project::training::{Method, TrainSettings};
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
-use grid::Grid;
+use grid::ExperimentGrid;
 
 /// A way to train that takes part.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entrant {
+pub struct ComparedModel {
     /// Its name in tables.
     pub name: String,
     /// How it trains; tiers and seed are the cell's.
@@ -34,13 +34,13 @@ pub struct Entrant {
 
 /// What to compare.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Options {
+pub struct ExperimentOptions {
     /// Models.
-    pub entrants: Vec<Entrant>,
+    pub entrants: Vec<ComparedModel>,
     /// Tasks.
     pub tasks: Vec<Task>,
     /// Training sets.
-    pub sets: Vec<Mix>,
+    pub sets: Vec<TrainingSetSpec>,
     /// Seeds of each.
     pub seeds: Vec<u64>,
     /// Per cent of gold for learning curves; empty for none.
@@ -49,13 +49,13 @@ pub struct Options {
     pub jobs: Option<usize>,
 }
 
-impl Options {
+impl ExperimentOptions {
     /// The paper's grid of some methods with the project's settings and seeds from theirs on; without methods, the project's.
     pub fn grid(project: &Project, methods: &[Method], seeds: usize) -> Self {
         let settings = &project.file.train;
         let first = settings.seed;
         let methods = if methods.is_empty() { &[settings.method][..] } else { methods };
-        let entrant = |method: &Method| Entrant {
+        let entrant = |method: &Method| ComparedModel {
             name: method.word().into(),
             // What is set for one method fits no other.
             settings: if *method == settings.method { settings.clone() } else { settings.of(*method) },
@@ -64,7 +64,7 @@ impl Options {
         Self {
             entrants: methods.iter().map(entrant).collect(),
             tasks: Task::ALL.into(),
-            sets: Mix::grid(),
+            sets: TrainingSetSpec::grid(),
             seeds: (0..seeds as u64).map(|n| first.saturating_add(n)).collect(),
             shares: Vec::new(),
             jobs: None,
@@ -80,11 +80,11 @@ pub const SHARES: [u32; 4] = [10, 25, 50, 100];
 
 /// What an experiment says while it runs.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub enum ExperimentEvent {
     /// The grid is planned, the leaks are counted, and this much was done before.
     Planned {
         /// Means and deviations so far, and the warnings.
-        report: Box<Report>,
+        report: Box<ExperimentReport>,
         /// Trainings at once.
         jobs: usize,
     },
@@ -97,29 +97,33 @@ pub enum Event {
         /// The run that keeps its predictions.
         run: RunId,
         /// The table as it stands: means and deviations, without intervals, which come at the end.
-        report: Box<Report>,
+        report: Box<ExperimentReport>,
     },
 }
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Finished {
+pub struct ExperimentResult {
     /// The report, with intervals.
-    pub report: Report,
+    pub report: ExperimentReport,
     /// Whether a person stopped it before every cell was done.
     pub stopped: bool,
 }
 
 /// The report of what is done, training nothing.
-pub fn partial(project: &Project, store: &Store, options: &Options) -> Result<Report, WorkflowError> {
-    let grid = Grid::plan(project, store, options)?;
-    Ok(Report::of(&grid.subject, &grid.done(store)?, project.file.bootstrap))
+pub fn partial(
+    project: &Project,
+    store: &Store,
+    options: &ExperimentOptions,
+) -> Result<ExperimentReport, WorkflowError> {
+    let grid = ExperimentGrid::plan(project, store, options)?;
+    Ok(ExperimentReport::of(&grid.subject, &grid.done(store)?, project.file.bootstrap))
 }
 
 /// What a worker hands back.
-struct Fitted {
+struct CellResult {
     labels: Vec<Label>,
-    trained: Trained,
+    trained: TrainingSize,
     started: Timestamp,
 }
 
@@ -127,12 +131,12 @@ struct Fitted {
 pub fn experiment(
     project: &Project,
     store: &mut Store,
-    options: &Options,
+    options: &ExperimentOptions,
     cancel: &Cancel,
-    watch: &mut dyn FnMut(Event),
-) -> Result<Finished, WorkflowError> {
+    watch: &mut dyn FnMut(ExperimentEvent),
+) -> Result<ExperimentResult, WorkflowError> {
     let _span = tracing::info_span!("experiment").entered();
-    let mut grid = Grid::plan(project, store, options)?;
+    let mut grid = ExperimentGrid::plan(project, store, options)?;
     let mut done = grid.done(store)?;
     let no_resamples = Bootstrap { resamples: 0, ..project.file.bootstrap };
     let cells = grid.subject.cells.clone();
@@ -140,11 +144,16 @@ pub fn experiment(
     let light = options.entrants.iter().all(|entrant| entrant.light);
     let processors = if light { std::thread::available_parallelism().map_or(1, usize::from) } else { 1 };
     let jobs = options.jobs.unwrap_or(processors).clamp(1, todo.len().max(1));
-    watch(Event::Planned { report: Box::new(Report::of(&grid.subject, &done, no_resamples)), jobs });
+    watch(ExperimentEvent::Planned {
+        report: Box::new(ExperimentReport::of(&grid.subject, &done, no_resamples)),
+        jobs,
+    });
     if !todo.is_empty() {
         let texts = grid.all_texts();
         for learner in grid.learners() {
-            match encoders::embed(store, learner, &texts, cancel, &mut |progress| watch(Event::Progress(progress))) {
+            match encoders::embed(store, learner, &texts, cancel, &mut |progress| {
+                watch(ExperimentEvent::Progress(progress))
+            }) {
                 Err(WorkflowError::Stopped) => break,
                 other => other?,
             }
@@ -154,12 +163,12 @@ pub fn experiment(
         0 => "training".to_owned(),
         kept => format!("training the rest ({kept} done before)"),
     };
-    watch(Event::Progress(Progress::Started { what, total: Some(todo.len() as u64), unit: "cells" }));
+    watch(ExperimentEvent::Progress(Progress::Started { what, total: Some(todo.len() as u64), unit: "cells" }));
 
     let mut failed = Vec::new();
     let next = AtomicUsize::new(0);
     // A cell is handed over and stored before its worker begins the next, so a crash loses what was under way alone.
-    let (send, receive) = mpsc::sync_channel::<(usize, Result<Option<Fitted>, WorkflowError>)>(0);
+    let (send, receive) = mpsc::sync_channel::<(usize, Result<Option<CellResult>, WorkflowError>)>(0);
     let stored = std::thread::scope(|scope| {
         for _ in 0..jobs {
             let (send, grid, todo, next) = (send.clone(), &grid, &todo, &next);
@@ -183,9 +192,9 @@ pub fn experiment(
                     store.put_cell(&run, &predictions)?;
                     done.push(finished);
                     count += 1;
-                    watch(Event::Progress(Progress::Advanced(count)));
-                    let report = Box::new(Report::of(&grid.subject, &done, no_resamples));
-                    watch(Event::Cell { cell: cell.clone(), run: run.id, report });
+                    watch(ExperimentEvent::Progress(Progress::Advanced(count)));
+                    let report = Box::new(ExperimentReport::of(&grid.subject, &done, no_resamples));
+                    watch(ExperimentEvent::Cell { cell: cell.clone(), run: run.id, report });
                 }
                 Ok(None) => {}
                 Err(error) => failed.push(format!("{cell} could not be trained: {}", error.words())),
@@ -193,7 +202,7 @@ pub fn experiment(
         }
         Ok::<(), WorkflowError>(())
     });
-    watch(Event::Progress(Progress::Finished));
+    watch(ExperimentEvent::Progress(Progress::Finished));
     stored?;
     if done.is_empty()
         && let Some(first) = failed.first()
@@ -202,11 +211,11 @@ pub fn experiment(
     }
     grid.subject.warnings.append(&mut failed);
     let stopped = cancel.is_cancelled() && done.len() < cells.len();
-    Ok(Finished { report: Report::of(&grid.subject, &done, project.file.bootstrap), stopped })
+    Ok(ExperimentResult { report: ExperimentReport::of(&grid.subject, &done, project.file.bootstrap), stopped })
 }
 
 /// Trains one cell and labels the test sentences; `None` where a person stopped it.
-fn fit(grid: &Grid<'_>, at: usize, cancel: &Cancel) -> Result<Option<Fitted>, WorkflowError> {
+fn fit(grid: &ExperimentGrid<'_>, at: usize, cancel: &Cancel) -> Result<Option<CellResult>, WorkflowError> {
     let started = now();
     let clock = Instant::now();
     let cell = &grid.subject.cells[at];
@@ -225,8 +234,8 @@ fn fit(grid: &Grid<'_>, at: usize, cancel: &Cancel) -> Result<Option<Fitted>, Wo
     }
     let rows = model.predict(&grid.test_texts())?;
     let labels = rows.iter().map(|row| chosen_label(&*model, row)).collect();
-    let trained = Trained { passes, seconds: clock.elapsed().as_secs_f64(), ..data.rows };
-    Ok(Some(Fitted { labels, trained, started }))
+    let trained = TrainingSize { passes, seconds: clock.elapsed().as_secs_f64(), ..data.rows };
+    Ok(Some(CellResult { labels, trained, started }))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::project::Project;
 use super::scores;
 use crate::classifier;
 use crate::domain::label::RunId;
-use crate::domain::metrics::{Report, Row};
+use crate::domain::metrics::{ScoreReport, ScoreRow};
 use crate::domain::statistics::Estimate;
 use crate::formats::tables::percent;
 use crate::store::Store;
@@ -35,7 +35,7 @@ struct ModelCard<'a> {
     described: &'a Value,
     card: &'a Value,
     outputs: &'a [String],
-    report: Option<&'a Report>,
+    report: Option<&'a ScoreReport>,
 }
 
 /// Writes a model's folder to `out`, which must not be there yet.
@@ -158,7 +158,7 @@ impl ModelCard<'_> {
         text
     }
 
-    fn scores(&self, text: &mut String, report: &Report) {
+    fn scores(&self, text: &mut String, report: &ScoreReport) {
         let with = |estimate: &Estimate| match estimate.interval {
             Some((low, high)) => {
                 format!("{} ({} to {})", percent(estimate.value), percent(Some(low)), percent(Some(high)))
@@ -173,7 +173,7 @@ impl ModelCard<'_> {
             percent(report.blind_share())
         );
         let _ = writeln!(text, "| category | sentences | precision | recall | F1 |\n|---|---|---|---|---|");
-        let mut line = |name: &str, row: &Row, support: String| {
+        let mut line = |name: &str, row: &ScoreRow, support: String| {
             let _ = writeln!(
                 text,
                 "| {name} | {support} | {} | {} | {} |",

@@ -74,7 +74,7 @@ pub fn export(project: &Project, store: &Store, votes: bool) -> Result<Exported,
     } else {
         for gold in index.gold().into_iter().filter(|gold| shown(gold.sentence())) {
             let case = index.human_labels(gold.sentence());
-            let adjudicated = case.is_some_and(|case| case.ruling.is_some());
+            let adjudicated = case.is_some_and(|case| case.settlement.is_some());
             let by: Vec<String> = if adjudicated {
                 store.settlements(gold.sentence())?.into_iter().map(|decision| decision.annotator.0).collect()
             } else {

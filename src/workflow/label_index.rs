@@ -113,7 +113,7 @@ impl LabelIndex {
         // One that comes while this is read is read twice, never lost.
         store.settlements_since(since, |row| {
             unknown |= !patients.contains_key(&row.patient);
-            entry(sentences, row.sentence, row.patient, row.origin).labels.ruling = row.ruling;
+            entry(sentences, row.sentence, row.patient, row.origin).labels.settlement = row.settlement;
             touched.push(row.sentence);
         })?;
         let (runs, synthetic) = (&mut self.runs, &mut self.synthetic);
@@ -142,7 +142,7 @@ impl LabelIndex {
             let keys = store.patient_keys()?.into_iter();
             self.patients = keys.map(|(number, key)| (number, Patient { split: plan.split(&key), key })).collect();
         }
-        let rule = project.file.rule();
+        let rule = project.file.gold_rule();
         touched.sort_unstable();
         touched.dedup();
         for sentence in touched {
@@ -441,8 +441,8 @@ pub(super) mod tests {
         assert_eq!(follow(&study), ["p coping_strategy", "q "]);
         study.decide("bob", 0, "");
         assert_eq!(follow(&study), ["q "], "disputed");
-        let ruling = study.decision("eve", 0, "requires_assistance");
-        study.store.append(&[Event::Settle(ruling)]).unwrap();
+        let settlement = study.decision("eve", 0, "requires_assistance");
+        study.store.append(&[Event::Settle(settlement)]).unwrap();
         assert_eq!(follow(&study), ["p requires_assistance", "q "]);
         study.store.undo(&Annotator("ann".into()), EventId("9".into()), Timestamp(0)).unwrap();
         assert_eq!(follow(&study), ["p requires_assistance"]);
@@ -471,7 +471,7 @@ pub(super) mod tests {
         let scored = |run| score(&study.project, &index, run, none).unwrap();
         let of = scored(&binary);
         assert_eq!((of.task, of.report.sentences, of.report.accuracy.value), (Task::Binary, 4, Some(0.5)));
-        let counts = |row: &crate::domain::metrics::Row| (row.counts.tp, row.counts.fp, row.counts.fn_);
+        let counts = |row: &crate::domain::metrics::ScoreRow| (row.counts.tp, row.counts.fp, row.counts.fn_);
         assert_eq!((counts(&of.report.binary), counts(&of.report.categories[0])), ((1, 1, 1), (1, 1, 1)));
         assert_eq!((of.confusion.size, of.confusion.get(0, 1), of.confusion.get(1, 0)), (2, 1, 1));
         assert_eq!(of.cell(1, 0), [study.sentences[2]]);

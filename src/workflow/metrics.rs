@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::WorkflowError;
-use super::agreement::{self, Report};
+use super::agreement::{self, AgreementReport};
 use super::label_index::{GoldCounts, LabelIndex};
 use super::project::Project;
 use super::scores::{Scored, score};
@@ -48,7 +48,7 @@ pub struct MetricsSnapshot {
     /// The newest binary run against gold, with its model.
     pub binary: Option<(Scored, String)>,
     /// How far experts agree; `None` with fewer than two.
-    pub experts: Option<Arc<Report>>,
+    pub experts: Option<Arc<AgreementReport>>,
     /// Gold by category.
     pub gold: GoldCounts,
     /// Synthetic sentences by category.
@@ -64,7 +64,7 @@ pub struct MetricsSnapshot {
 pub struct MetricsReader {
     /// The labels, as they were read last.
     pub index: LabelIndex,
-    experts: Option<(ReadMark, Arc<Report>)>,
+    experts: Option<(ReadMark, Arc<AgreementReport>)>,
     lengths: [LengthCounts; 2],
 }
 
@@ -107,7 +107,7 @@ impl MetricsReader {
     }
 
     /// How far experts agree, computed anew only when something has changed.
-    fn experts(&mut self, project: &Project) -> Option<Arc<Report>> {
+    fn experts(&mut self, project: &Project) -> Option<Arc<AgreementReport>> {
         let mark = self.index.read_mark();
         if !self.index.has_several_annotators() {
             return None;

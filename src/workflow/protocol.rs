@@ -7,7 +7,7 @@ use super::agreement;
 use super::label_index::LabelIndex;
 use super::project::Project;
 use super::{WorkflowError, new_run_id, now, recast};
-use crate::domain::agreement::Repeated;
+use crate::domain::agreement::SelfAgreement;
 use crate::domain::corpus::Origin;
 use crate::domain::label::{Annotator, Label, Outcome, Run, RunKind, Timestamp};
 use crate::domain::protocol::Assignment;
@@ -119,7 +119,7 @@ pub struct AnnotatorStatus {
     /// The same label as silver, of how many.
     pub silver: Option<Proportion>,
     /// Beside their own earlier labels.
-    pub earlier: Option<Repeated>,
+    pub earlier: Option<SelfAgreement>,
 }
 
 /// How far all have come.

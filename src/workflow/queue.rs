@@ -13,7 +13,9 @@ use super::project::Project;
 use super::train::{self, LabelledSentences};
 use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
 use crate::classifier::{ClassifierError, Trainer};
-use crate::domain::acquisition::{self, Candidate, Labelled as Known, Pool, Strategy, StrategyMix, Why, order};
+use crate::domain::acquisition::{
+    self, Candidate, CandidatePool, LabelledCandidate, QueueReason, Strategy, StrategyMix, order,
+};
 use crate::domain::corpus::SentenceId;
 use crate::domain::gold::Gold;
 use crate::domain::label::{Label, Outcome, Run, RunKind};
@@ -32,7 +34,7 @@ const FEWEST_KINDS: usize = 3;
 
 /// An order that was made and is kept.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Planned {
+pub struct QueuePlan {
     /// The run.
     pub run: Run,
     /// The sentences in their order, each with why it is there.
@@ -42,7 +44,7 @@ pub struct Planned {
 }
 
 /// An open sentence. Texts are read of those alone that the classifier is asked about.
-struct Open {
+struct OpenSentence {
     id: SentenceId,
     split: Split,
 }
@@ -54,15 +56,15 @@ pub fn plan(
     store: &mut Store,
     cancel: &Cancel,
     watch: &mut Watch<'_>,
-) -> Result<Option<Planned>, WorkflowError> {
+) -> Result<Option<QueuePlan>, WorkflowError> {
     let _span = tracing::info_span!("queue").entered();
     let started = now();
     let settings = &project.file.queue;
     let index = LabelIndex::read(project, store)?;
-    let train = quick(&project.file.train);
+    let train = fast_settings(&project.file.train);
     let learner = train::learner(project, &train)?;
     let open = open(project, store, &index)?;
-    let work = Work { project, index: &index, learner: &learner, train: &train, open: &open };
+    let work = QueuePlanner { project, index: &index, learner: &learner, train: &train, open: &open };
     let made = match work.order(store, cancel, watch) {
         Err(WorkflowError::Stopped) => return Ok(None),
         made => made?,
@@ -70,14 +72,14 @@ pub fn plan(
     if cancel.is_cancelled() {
         return Ok(None);
     }
-    let Made { rows, note, asked, labels, order } = made;
+    let NewOrder { rows, note, asked, labels, order } = made;
     let run = Run {
         id: new_run_id(),
         kind: RunKind::Queue,
         model: if order.any(Strategy::needs_classifier) { learner.name() } else { order.to_string() },
         config: json!({
             "queue": settings, "order": order, "settings": train, "recipe": learner.recipe(),
-            "encoder": learner.encoder().map(|encoder| encoder.fingerprint()), "gold": project.file.rule(),
+            "encoder": learner.encoder().map(|encoder| encoder.fingerprint()), "gold": project.file.gold_rule(),
             "split": project.file.split,
         })
         .to_string(),
@@ -89,7 +91,7 @@ pub fn plan(
             .to_string(),
     };
     store.put_ranking(&run, &rows)?;
-    Ok(Some(Planned { run, rows, note }))
+    Ok(Some(QueuePlan { run, rows, note }))
 }
 
 /// Why sentences stand where they do, as far as whoever asks may know.
@@ -119,7 +121,7 @@ pub fn is_due(project: &Project, store: &Store) -> Result<bool, WorkflowError> {
 }
 
 /// What trains while people wait: fine-tuning takes too long, and n-grams stand in for it.
-fn quick(settings: &TrainSettings) -> TrainSettings {
+fn fast_settings(settings: &TrainSettings) -> TrainSettings {
     let settings = match settings.method {
         Method::Ngram | Method::Frozen => settings.clone(),
         Method::Finetune | Method::Vote => settings.of(Method::Ngram),
@@ -128,14 +130,14 @@ fn quick(settings: &TrainSettings) -> TrainSettings {
 }
 
 /// Real sentences whose gold is not settled and not in dispute, in note order.
-fn open(project: &Project, store: &Store, index: &LabelIndex) -> Result<Vec<Open>, WorkflowError> {
+fn open(project: &Project, store: &Store, index: &LabelIndex) -> Result<Vec<OpenSentence>, WorkflowError> {
     let all = store.real_sentences()?.into_iter();
     let open = all.filter(|(id, _)| index.gold_of(*id).is_none() && !index.is_disputed(*id));
-    Ok(open.map(|(id, patient)| Open { id, split: project.file.split.split(&patient) }).collect())
+    Ok(open.map(|(id, patient)| OpenSentence { id, split: project.file.split.split(&patient) }).collect())
 }
 
 /// An order before it is kept.
-struct Made {
+struct NewOrder {
     rows: Vec<RankingRow>,
     note: String,
     /// Sentences that the order was made of.
@@ -145,32 +147,32 @@ struct Made {
     order: StrategyMix,
 }
 
-struct Work<'a> {
+struct QueuePlanner<'a> {
     project: &'a Project,
     index: &'a LabelIndex,
     learner: &'a Trainer,
     train: &'a TrainSettings,
-    open: &'a [Open],
+    open: &'a [OpenSentence],
 }
 
 /// Sentences that the classifier is asked about, with their texts.
-type Asked<'a> = Vec<(&'a Open, String)>;
+type TextsToPredict<'a> = Vec<(&'a OpenSentence, String)>;
 
 /// Numbers of outputs by category, for a label.
-type Positions<'a> = dyn Fn(&Label) -> Vec<usize> + 'a;
+type OutputPositions<'a> = dyn Fn(&Label) -> Vec<usize> + 'a;
 
-impl Work<'_> {
-    fn order(&self, store: &mut Store, cancel: &Cancel, watch: &mut Watch<'_>) -> Result<Made, WorkflowError> {
+impl QueuePlanner<'_> {
+    fn order(&self, store: &mut Store, cancel: &Cancel, watch: &mut Watch<'_>) -> Result<NewOrder, WorkflowError> {
         let settings = &self.project.file.queue;
         let labels = LabelledSentences::read(self.project, store, self.index, &self.train.tiers)?;
         let train_set = labels.train_set(&self.train.tiers, |_| true);
         let ids: Vec<SentenceId> = train_set.rows().iter().map(|row| row.sentence).collect();
         let texts = labels.texts(store, &ids)?;
         let taxonomy = &self.project.taxonomy;
-        let positions: &Positions<'_> = &|label| train::positions(taxonomy, label);
+        let positions: &OutputPositions<'_> = &|label| train::positions(taxonomy, label);
         let kinds: FxHashSet<&Label> = train_set.rows().iter().map(|row| &row.label).collect();
         let wanted_kinds = FEWEST_KINDS.min(taxonomy.categories().len() + 1);
-        let made = |rows: Vec<RankingRow>, note: String, order: StrategyMix| Made {
+        let made = |rows: Vec<RankingRow>, note: String, order: StrategyMix| NewOrder {
             asked: rows.len(),
             rows,
             note,
@@ -232,28 +234,35 @@ impl Work<'_> {
                 doubt: doubts.get(&open.id).copied(),
             })
             .collect();
-        let labelled: Vec<Known<'_>> = examples
+        let labelled: Vec<LabelledCandidate<'_>> = examples
             .iter()
             .zip(&ids)
-            .map(|(example, id)| Known { outputs: &example.outputs, silver: silver.get(id).map(Vec::as_slice) })
+            .map(|(example, id)| LabelledCandidate {
+                outputs: &example.outputs,
+                silver: silver.get(id).map(Vec::as_slice),
+            })
             .collect();
         let (_, mode) = train::outputs(taxonomy);
         let mut names: Vec<String> = taxonomy.categories().iter().map(|category| category.name.clone()).collect();
         if mode == crate::classifier::Mode::Single {
             names.insert(0, train::NONE.to_owned());
         }
-        let asked_of =
-            Pool { outputs: &names, selection: taxonomy.selection(), candidates: &candidates, labelled: &labelled };
+        let asked_of = CandidatePool {
+            outputs: &names,
+            selection: taxonomy.selection(),
+            candidates: &candidates,
+            labelled: &labelled,
+        };
         let ranked = order(&asked_of, &settings.order, settings.seed, settings.limit);
         let chosen = ranked.into_iter().map(|ranked| (ranked.sentence, ranked.why));
         let rows = self.with_others(chosen.collect(), settings);
-        Ok(Made { asked: pool.len(), rows, note, labels: ids.len(), order: settings.order.clone() })
+        Ok(NewOrder { asked: pool.len(), rows, note, labels: ids.len(), order: settings.order.clone() })
     }
 
     /// Open sentences of training patients with their texts, in note order, each wording once, and at most [`MOST_ASKED`] of them,
     /// drawn at random.
-    fn pool(&self, store: &Store, settings: &QueueSettings) -> Result<(Asked<'_>, String), WorkflowError> {
-        let all: Vec<&Open> = self.open.iter().filter(|open| open.split == Split::Train).collect();
+    fn pool(&self, store: &Store, settings: &QueueSettings) -> Result<(TextsToPredict<'_>, String), WorkflowError> {
+        let all: Vec<&OpenSentence> = self.open.iter().filter(|open| open.split == Split::Train).collect();
         let drawn = if all.len() <= MOST_ASKED {
             (0..all.len()).collect()
         } else {
@@ -279,8 +288,8 @@ impl Work<'_> {
     }
 
     /// The order of training patients' sentences with those of the other patients among them.
-    fn with_others(&self, chosen: Vec<(SentenceId, Why)>, settings: &QueueSettings) -> Vec<RankingRow> {
-        let others: Vec<&Open> = self.open.iter().filter(|open| open.split != Split::Train).collect();
+    fn with_others(&self, chosen: Vec<(SentenceId, QueueReason)>, settings: &QueueSettings) -> Vec<RankingRow> {
+        let others: Vec<&OpenSentence> = self.open.iter().filter(|open| open.split != Split::Train).collect();
         let mut drawn = acquisition::draw(others.len(), settings.seed).into_iter().map(|at| others[at]);
         let share = others.len() as f64 / self.open.len().max(1) as f64;
         let limit = settings.limit.min(self.open.len());
@@ -312,7 +321,7 @@ impl Work<'_> {
     }
 
     /// What the newest run of a language model says.
-    fn silver(&self, positions: &Positions<'_>) -> FxHashMap<SentenceId, Vec<usize>> {
+    fn silver(&self, positions: &OutputPositions<'_>) -> FxHashMap<SentenceId, Vec<usize>> {
         let silver = self.index.silver(&self.project.taxonomy);
         silver.iter().map(|silver| (silver.sentence(), positions(silver.label()))).collect()
     }

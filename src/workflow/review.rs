@@ -46,7 +46,9 @@ impl Worklist {
             }
             Self::Review => SentenceFilter::default(),
             Self::Bronze => SentenceFilter { origin: Origin::Synthetic, ..SentenceFilter::default() },
-            Self::Adjudicate => SentenceFilter { disputed: Some(project.file.rule()), ..SentenceFilter::default() },
+            Self::Adjudicate => {
+                SentenceFilter { disputed: Some(project.file.gold_rule()), ..SentenceFilter::default() }
+            }
         }
     }
 
@@ -169,7 +171,7 @@ pub fn item(project: &Project, store: &Store, worklist: Worklist, id: SentenceId
     };
     let (why, why_of_machines) = match (split_since, worklist) {
         (Some(label), _) => (format!("you said {}, which was split since", label.join()), false),
-        (None, Worklist::Review) => match store.ranked_because(id)? {
+        (None, Worklist::Review) => match store.queue_reason(id)? {
             Some(ranked) => (reason(&ranked, shown).to_owned(), shown.machines && ranked.is_of_machines()),
             None => (String::new(), false),
         },

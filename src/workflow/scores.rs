@@ -5,7 +5,7 @@ use super::project::Project;
 use crate::domain::corpus::SentenceId;
 use crate::domain::experiment::Task;
 use crate::domain::label::{RunId, Source};
-use crate::domain::metrics::{Confusion, LabelPair, Report, confused, report};
+use crate::domain::metrics::{Confusion, LabelPair, ScoreReport, confused, report};
 use crate::domain::statistics::Bootstrap;
 use crate::domain::taxonomy::{Selection, Taxonomy};
 
@@ -19,7 +19,7 @@ pub struct Scored {
     /// What it was scored in: a binary run can say no more than whether there is a category.
     pub task: Task,
     /// The numbers.
-    pub report: Report,
+    pub report: ScoreReport,
     /// Gold against proposed.
     pub confusion: Confusion,
     /// Each sentence that was scored on, in order.

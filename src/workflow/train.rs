@@ -18,7 +18,7 @@ use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::Gold;
 use crate::domain::label::{Confidence, ConfidenceKind, Label, NewProposal, Outcome, Run, RunId, RunKind, Source};
-use crate::domain::metrics::{LabelPair, Report, pairs, report};
+use crate::domain::metrics::{LabelPair, ScoreReport, pairs, report};
 use crate::domain::split::{Leak, Split, TestSet, Tier, TrainSet, leaks};
 use crate::domain::statistics::{Bootstrap, expected_calibration_error};
 use crate::domain::taxonomy::{Selection, Taxonomy};
@@ -151,7 +151,7 @@ pub fn train(
         model: learner.name(),
         config: json!({
             "settings": settings, "recipe": learner.recipe(),
-            "encoder": learner.encoder().map(|encoder| encoder.fingerprint()), "split": project.file.split, "gold": project.file.rule(),
+            "encoder": learner.encoder().map(|encoder| encoder.fingerprint()), "split": project.file.split, "gold": project.file.gold_rule(),
             "data": data_hash(&examples, &validation),
         })
         .to_string(),
@@ -347,7 +347,7 @@ fn calibration_error(model: &dyn Classifier, test: &[Example<'_>]) -> Result<Opt
     Ok(expected_calibration_error(&confidence, &correct, BINS))
 }
 
-fn summary(report: &Report, calibration_error: Option<f64>) -> serde_json::Value {
+fn summary(report: &ScoreReport, calibration_error: Option<f64>) -> serde_json::Value {
     json!({
         "sentences": report.sentences, "patients": report.patients, "accuracy": report.accuracy.value,
         "macro_f1": report.averages.macro_.f1.value, "micro_f1": report.averages.micro.f1.value,
@@ -404,7 +404,7 @@ pub fn score(
     store: &Store,
     folder: &std::path::Path,
     bootstrap: Bootstrap,
-) -> Result<Report, WorkflowError> {
+) -> Result<ScoreReport, WorkflowError> {
     let _span = tracing::info_span!("score").entered();
     let (model, _) = classifier::load(folder)?;
     let index = LabelIndex::read(project, store)?;

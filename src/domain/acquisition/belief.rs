@@ -4,7 +4,7 @@
 //! silver says and P(s | y) is counted on the sentences that have a label and silver. A silver that speaks at random changes
 //! nothing; one that is right more often than the classifier wins over it.
 
-use super::{Candidate, Labelled, Pool};
+use super::{Candidate, CandidatePool, LabelledCandidate};
 use crate::domain::taxonomy::Selection;
 
 /// Labels that each row of the counts starts with, as long as little is known of silver.
@@ -51,7 +51,7 @@ impl SilverConfusion {
 
 /// What each candidate is believed to be, an entry for each output: by classifier and silver together, by one of them where
 /// the other has nothing to say, `None` where both have not.
-pub(super) fn beliefs(pool: &Pool<'_>) -> Vec<Option<Vec<f32>>> {
+pub(super) fn beliefs(pool: &CandidatePool<'_>) -> Vec<Option<Vec<f32>>> {
     match pool.selection {
         Selection::Single => single(pool),
         Selection::Multiple => multiple(pool),
@@ -59,7 +59,7 @@ pub(super) fn beliefs(pool: &Pool<'_>) -> Vec<Option<Vec<f32>>> {
 }
 
 /// Silver that there is, of candidates and of what is labelled.
-fn silver<'p>(pool: &'p Pool<'p>) -> impl Iterator<Item = &'p [usize]> {
+fn silver<'p>(pool: &'p CandidatePool<'p>) -> impl Iterator<Item = &'p [usize]> {
     let labelled = pool.labelled.iter().filter_map(|labelled| labelled.silver);
     pool.candidates.iter().filter_map(|candidate| candidate.silver).chain(labelled)
 }
@@ -70,10 +70,10 @@ fn row(candidate: &Candidate<'_>, output: usize, without: f64) -> f64 {
     candidate.probabilities.map_or(without, of)
 }
 
-fn single(pool: &Pool<'_>) -> Vec<Option<Vec<f32>>> {
+fn single(pool: &CandidatePool<'_>) -> Vec<Option<Vec<f32>>> {
     let (k, labels) = (pool.outputs.len(), pool.labelled.len() as f64);
     let one = |outputs: &[usize]| outputs.first().copied().filter(|output| outputs.len() == 1 && *output < k);
-    let both = |labelled: &Labelled<'_>| one(labelled.outputs).zip(one(labelled.silver?));
+    let both = |labelled: &LabelledCandidate<'_>| one(labelled.outputs).zip(one(labelled.silver?));
     let habits = SilverConfusion::of(k, pool.labelled.iter().filter_map(both), silver(pool).filter_map(one));
     let belief = |candidate: &Candidate<'_>| {
         let of = |output: usize| row(candidate, output, 1.0 / k as f64);
@@ -86,11 +86,13 @@ fn single(pool: &Pool<'_>) -> Vec<Option<Vec<f32>>> {
 }
 
 /// Each output's yes and no by itself.
-fn multiple(pool: &Pool<'_>) -> Vec<Option<Vec<f32>>> {
+fn multiple(pool: &CandidatePool<'_>) -> Vec<Option<Vec<f32>>> {
     let (k, labels) = (pool.outputs.len(), pool.labelled.len() as f64);
     let yes = |outputs: &[usize], output: usize| usize::from(outputs.contains(&output));
     let habits = |output: usize| {
-        let both = move |labelled: &Labelled<'_>| Some((yes(labelled.outputs, output), yes(labelled.silver?, output)));
+        let both = move |labelled: &LabelledCandidate<'_>| {
+            Some((yes(labelled.outputs, output), yes(labelled.silver?, output)))
+        };
         SilverConfusion::of(2, pool.labelled.iter().filter_map(both), silver(pool).map(move |said| yes(said, output)))
     };
     let habits: Vec<SilverConfusion> = (0..k).map(habits).collect();

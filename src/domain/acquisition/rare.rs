@@ -5,13 +5,13 @@
 //! The one that is worth most is taken, and what is believed of it is added to the counts as if it had been labelled by
 //! chance; so a run of sentences of one rare category does not fill the queue.
 
-use super::{Candidate, Picker, Pool, Why, belief, name, percent};
+use super::{Candidate, CandidatePool, QueueReason, SelectionStrategy, belief, name, percent};
 
 /// What silver's word counts for where no label of a category is there that the classifier could have learned it from: a toss.
 const TOSS: f32 = 0.5;
 
-pub(super) struct Rare<'p> {
-    pool: &'p Pool<'p>,
+pub(super) struct RareFirst<'p> {
+    pool: &'p CandidatePool<'p>,
     /// `[candidates][outputs]`; empty where nothing is known.
     beliefs: Vec<Vec<f32>>,
     /// Labels of each output, and those expected of what has been taken.
@@ -19,8 +19,8 @@ pub(super) struct Rare<'p> {
     labels: Vec<usize>,
 }
 
-impl<'p> Rare<'p> {
-    pub(super) fn new(pool: &'p Pool<'p>) -> Self {
+impl<'p> RareFirst<'p> {
+    pub(super) fn new(pool: &'p CandidatePool<'p>) -> Self {
         let mut labels = vec![0; pool.outputs.len()];
         for output in pool.labelled.iter().flat_map(|labelled| labelled.outputs) {
             if let Some(count) = labels.get_mut(*output) {
@@ -49,11 +49,11 @@ impl<'p> Rare<'p> {
         f64::from(q) * (1.0 - f64::from(self.learned(at, output).unwrap_or(q)))
     }
 
-    fn why(&self, at: usize, weights: &[f64]) -> Why {
+    fn why(&self, at: usize, weights: &[f64]) -> QueueReason {
         let row = &self.beliefs[at];
         let worth = |output: usize| self.value(at, output) * weights[output];
         let Some(most) = (0..row.len()).reduce(|best, i| if worth(i) > worth(best) { i } else { best }) else {
-            return Why::plain("rare");
+            return QueueReason::new("rare");
         };
         let labels = match self.labels[most] {
             0 => "no label".to_owned(),
@@ -65,24 +65,27 @@ impl<'p> Rare<'p> {
         let (q, so_far) = (percent(row[most]), format!("{category} has {labels} so far"));
         match self.learned(at, most) {
             None if silver.is_some_and(|silver| silver.contains(&most)) => {
-                Why::with("rare, by silver", format!("rare: {so_far}, and silver says it"))
+                QueueReason::with_detail("rare, by silver", format!("rare: {so_far}, and silver says it"))
             }
-            Some(p) if silver.is_some() => Why::with(
+            Some(p) if silver.is_some() => QueueReason::with_detail(
                 "the classifier may be wrong",
                 format!("the classifier may be wrong: {category} {}, with silver {q}; {so_far}", percent(p)),
             ),
             Some(_) => {
                 let rival = (0..row.len()).filter(|i| *i != most).reduce(|a, b| if row[b] > row[a] { b } else { a });
                 let rival = rival.map_or_else(String::new, |i| format!(", {} {}", name(self.pool, i), percent(row[i])));
-                Why::with("the classifier wavers", format!("the classifier wavers: {category} {q}{rival}; {so_far}"))
+                QueueReason::with_detail(
+                    "the classifier wavers",
+                    format!("the classifier wavers: {category} {q}{rival}; {so_far}"),
+                )
             }
-            None => Why::with("rare", format!("rare: {so_far}; {q} here")),
+            None => QueueReason::with_detail("rare", format!("rare: {so_far}; {q} here")),
         }
     }
 }
 
-impl Picker for Rare<'_> {
-    fn next(&mut self, free: &[bool]) -> Option<(usize, Why)> {
+impl SelectionStrategy for RareFirst<'_> {
+    fn next(&mut self, free: &[bool]) -> Option<(usize, QueueReason)> {
         let weights: Vec<f64> = self.counts.iter().map(|count| (1.0 + count).sqrt().recip()).collect();
         let mut best: Option<(f64, usize)> = None;
         for (at, _) in self.beliefs.iter().enumerate().filter(|(at, row)| free[*at] && !row.is_empty()) {
@@ -94,7 +97,7 @@ impl Picker for Rare<'_> {
         best.map(|(_, at)| (at, self.why(at, &weights)))
     }
 
-    fn taken(&mut self, at: usize) {
+    fn mark_taken(&mut self, at: usize) {
         for (count, q) in self.counts.iter_mut().zip(&self.beliefs[at]) {
             *count += f64::from(*q);
         }

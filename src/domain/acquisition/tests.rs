@@ -48,8 +48,8 @@ fn labels(counts: &[usize]) -> Vec<Vec<usize>> {
     counts.iter().enumerate().flat_map(|(output, n)| vec![vec![output]; *n]).collect()
 }
 
-fn known(labels: &[Vec<usize>]) -> Vec<Labelled<'_>> {
-    labels.iter().map(|outputs| Labelled { outputs, silver: None }).collect()
+fn known(labels: &[Vec<usize>]) -> Vec<LabelledCandidate<'_>> {
+    labels.iter().map(|outputs| LabelledCandidate { outputs, silver: None }).collect()
 }
 
 fn ids(ranked: &[Ranked]) -> Vec<usize> {
@@ -74,12 +74,13 @@ fn orders_are_those_of_small_text_and_numpy() {
     let names = outputs(&["a", "b", "c", "d", "e", "f"]);
     let labels = labels(&reference.labels);
     let (candidates, labelled) = (of_rows(&reference.probabilities), known(&labels));
-    let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
+    let pool =
+        CandidatePool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
     let by = |strategy, limit| ids(&order(&pool, &StrategyMix::of(strategy), 1, limit));
     assert_eq!(by(Strategy::Margin, usize::MAX), reference.by_margin);
     assert_eq!(by(Strategy::Balanced, reference.balanced.len()), reference.balanced);
     let candidates = of_rows(&reference.sigmoids);
-    let pool = Pool { selection: Selection::Multiple, candidates: &candidates, ..pool };
+    let pool = CandidatePool { selection: Selection::Multiple, candidates: &candidates, ..pool };
     let by = |strategy| ids(&order(&pool, &StrategyMix::of(strategy), 1, usize::MAX));
     assert_eq!(by(Strategy::Margin), reference.sigmoids_by_margin);
 }
@@ -100,11 +101,15 @@ fn silver_and_the_classifier_are_heard_together_as_numpy_has_it() {
     let labels = labels(&reference.labels);
     let said = |outputs: &[usize]| -> Vec<Vec<usize>> { outputs.iter().map(|output| vec![*output]).collect() };
     let (of_labels, silver) = (said(&reference.silver_of_labels), said(&reference.silver));
-    let labelled: Vec<Labelled<'_>> =
-        known(&labels).into_iter().zip(&of_labels).map(|(l, silver)| Labelled { silver: Some(silver), ..l }).collect();
+    let labelled: Vec<LabelledCandidate<'_>> = known(&labels)
+        .into_iter()
+        .zip(&of_labels)
+        .map(|(l, silver)| LabelledCandidate { silver: Some(silver), ..l })
+        .collect();
     let mut candidates = of_rows(&reference.probabilities);
     candidates.iter_mut().zip(&silver).for_each(|(candidate, silver)| candidate.silver = Some(silver));
-    let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
+    let pool =
+        CandidatePool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
     near(&belief::beliefs(&pool), &reference.belief);
     let by = |strategy, limit| ids(&order(&pool, &StrategyMix::of(strategy), 1, limit));
     assert_eq!(by(Strategy::Contested, usize::MAX), reference.contested);
@@ -113,11 +118,12 @@ fn silver_and_the_classifier_are_heard_together_as_numpy_has_it() {
 
     let names = outputs(&["a", "b", "c", "d"]);
     let of_labels = reference.sigmoid_labels.iter().zip(&reference.sigmoid_silver_of_labels);
-    let labelled: Vec<Labelled<'_>> =
-        of_labels.map(|(outputs, silver)| Labelled { outputs, silver: Some(silver) }).collect();
+    let labelled: Vec<LabelledCandidate<'_>> =
+        of_labels.map(|(outputs, silver)| LabelledCandidate { outputs, silver: Some(silver) }).collect();
     let mut candidates = of_rows(&reference.sigmoids);
     candidates.iter_mut().zip(&reference.sigmoid_silver).for_each(|(c, silver)| c.silver = Some(silver));
-    let pool = Pool { outputs: &names, selection: Selection::Multiple, candidates: &candidates, labelled: &labelled };
+    let pool =
+        CandidatePool { outputs: &names, selection: Selection::Multiple, candidates: &candidates, labelled: &labelled };
     near(&belief::beliefs(&pool), &reference.sigmoid_belief);
     assert_eq!(ids(&order(&pool, &StrategyMix::of(Strategy::Contested), 1, 80)), reference.sigmoids_contested);
 }
@@ -130,11 +136,17 @@ fn silver_counts_for_as_much_as_it_has_been_right() {
     let row = [vec![0.5, 0.3, 0.2]];
     let mood = [2usize];
     let believed = |silver_of: fn(usize) -> usize| -> Vec<f32> {
-        let labelled: Vec<Labelled<'_>> =
-            (0..900).map(|i| Labelled { outputs: &single[i % 3], silver: Some(&single[silver_of(i)]) }).collect();
+        let labelled: Vec<LabelledCandidate<'_>> = (0..900)
+            .map(|i| LabelledCandidate { outputs: &single[i % 3], silver: Some(&single[silver_of(i)]) })
+            .collect();
         let mut candidates = of_rows(&row);
         candidates[0].silver = Some(&mood);
-        let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
+        let pool = CandidatePool {
+            outputs: &names,
+            selection: Selection::Single,
+            candidates: &candidates,
+            labelled: &labelled,
+        };
         belief::beliefs(&pool).remove(0).unwrap()
     };
     let at_random = believed(|i| i / 3 % 3);
@@ -153,7 +165,8 @@ fn each_sentence_says_why_it_is_here() {
     let silver = [&mood[..], &mood[..], &memory[..]];
     let candidates: Vec<Candidate<'_>> =
         of_rows(&rows).into_iter().zip(silver).map(|(c, silver)| Candidate { silver: Some(silver), ..c }).collect();
-    let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
+    let pool =
+        CandidatePool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
     let first = |strategy| order(&pool, &StrategyMix::of(strategy), 1, 1).remove(0);
     let said = |strategy| first(strategy).why.to_string();
     assert_eq!(said(Strategy::Margin), "the classifier wavers: Memory 41 %, None 38 %");
@@ -171,19 +184,19 @@ fn each_sentence_says_why_it_is_here() {
     let (rows_of_any, silver_of_two) = ([two, none], [0usize, 1]);
     let mut any = of_rows(&rows_of_any);
     any[0].silver = Some(&silver_of_two);
-    let any = Pool { outputs: &names[1..], selection: Selection::Multiple, candidates: &any, labelled: &[] };
+    let any = CandidatePool { outputs: &names[1..], selection: Selection::Multiple, candidates: &any, labelled: &[] };
     let why = order(&any, &StrategyMix::of(Strategy::Contested), 1, 1).remove(0).why.to_string();
     assert_eq!(
         why, "the classifier may be wrong: Mood 2 %; silver says Memory and Mood",
         "not the nearest to one half"
     );
     let bare_rows = of_rows(&rows);
-    let without = Pool { candidates: &bare_rows, ..pool };
+    let without = CandidatePool { candidates: &bare_rows, ..pool };
     let said = |strategy| order(&without, &StrategyMix::of(strategy), 1, 1).remove(0).why.to_string();
     assert_eq!(said(Strategy::Contested), "the classifier may be wrong: Memory 41 %, None 38 %");
     assert_eq!(said(Strategy::Balanced), "the classifier wavers: Coping 60 %, None 30 %; Coping has 4 labels so far");
     let doubted = [Candidate { doubt: Some(0.4), ..bare(0) }, Candidate { doubt: Some(0.02), ..bare(1) }, bare(2)];
-    let pool = Pool { candidates: &doubted, ..pool };
+    let pool = CandidatePool { candidates: &doubted, ..pool };
     let all = order(&pool, &StrategyMix::of(Strategy::Doubts), 1, 9);
     assert_eq!(ids(&all), [1, 0, 2]);
     assert_eq!(all[0].why.to_string(), "its label may be wrong: the classifier gives it 2 %");
@@ -194,7 +207,7 @@ fn each_sentence_says_why_it_is_here() {
 fn what_is_lacking_is_said_and_chance_helps() {
     let candidates: Vec<Candidate<'_>> = (0..30).map(bare).collect();
     let names = outputs(&["None", "Memory"]);
-    let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &[] };
+    let pool = CandidatePool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &[] };
     let cases = [
         (Strategy::Margin, "drawn at random: no classifier yet"),
         (Strategy::Contested, "drawn at random: no classifier yet"),
@@ -221,7 +234,8 @@ fn silver_speaks_for_a_category_without_labels() {
     let coping = [2usize];
     let mut candidates = of_rows(&rows);
     candidates[1].silver = Some(&coping);
-    let pool = Pool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
+    let pool =
+        CandidatePool { outputs: &names, selection: Selection::Single, candidates: &candidates, labelled: &labelled };
     let first = order(&pool, &StrategyMix::of(Strategy::Balanced), 1, 1).remove(0);
     assert_eq!(first.sentence, SentenceId(1));
     assert_eq!(first.why.to_string(), "rare: Coping has no label so far, and silver says it");
@@ -276,8 +290,8 @@ proptest! {
             .collect();
         let names = outputs(&["None", "a", "b", "c"]);
         let selection = if seed % 2 == 0 { Selection::Single } else { Selection::Multiple };
-        let labelled = [Labelled { outputs: &[1], silver: Some(&[2]) }];
-        let pool = Pool { outputs: &names, selection, candidates: &candidates, labelled: &labelled };
+        let labelled = [LabelledCandidate { outputs: &[1], silver: Some(&[2]) }];
+        let pool = CandidatePool { outputs: &names, selection, candidates: &candidates, labelled: &labelled };
         let ranked = order(&pool, &mix, seed, limit);
         prop_assert_eq!(ranked.len(), limit.min(n));
         for (strategy, share) in mix.shares() {
@@ -308,12 +322,12 @@ proptest! {
             .into_iter()
             .map(|c| Candidate { silver: Some(&outputs_known), ..c })
             .collect();
-        let labelled = [Labelled {
+        let labelled = [LabelledCandidate {
             outputs: &outputs_known,
             silver: Some(&outputs_known),
         }];
         for selection in [Selection::Single, Selection::Multiple] {
-            let pool = Pool { outputs: &names, selection, candidates: &candidates, labelled: &labelled };
+            let pool = CandidatePool { outputs: &names, selection, candidates: &candidates, labelled: &labelled };
             prop_assert_eq!(order(&pool, &StrategyMix::of(Strategy::ALL[at]), 1, 99).len(), rows.len());
         }
     }

@@ -2,15 +2,17 @@
 
 use serde::Serialize;
 
-use super::{Measure, Undefined};
-use crate::domain::statistics::{Bootstrap, Clusters, Draws, LEVEL, MAX_CLUSTERS, Proportion, drawn, least_p};
+use super::{Coefficient, Undefined};
+use crate::domain::statistics::{
+    Bootstrap, Clusters, LEVEL, MAX_CLUSTERS, Proportion, Resamples, least_p, weighted_sum,
+};
 
 /// Fewer decisions of either kind say nothing.
 const ENOUGH: u64 = 30;
 
 /// One expert's decision on a sentence with silver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sight {
+pub struct SilverDecision {
     /// Whose note it is.
     pub patient: u32,
     /// Whether a machine's label could be seen before the decision.
@@ -22,7 +24,7 @@ pub struct Sight {
 /// What the difference says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Pull {
+pub enum AnchoringVerdict {
     /// Experts agree more with silver that they saw, by more than chance.
     Pulled,
     /// Chance can explain the difference.
@@ -41,14 +43,14 @@ pub struct Anchoring {
     /// Blind ones.
     pub hidden: Proportion,
     /// The share of the first less that of the second, with its interval by patient.
-    pub difference: Measure,
+    pub difference: Coefficient,
     /// Patients of the first and of the second.
     pub patients: (usize, usize),
 }
 
 impl Anchoring {
     /// Of decisions on sentences that have silver.
-    pub fn of(sights: &[Sight], bootstrap: Bootstrap) -> Self {
+    pub fn of(sights: &[SilverDecision], bootstrap: Bootstrap) -> Self {
         let clusters = Clusters::of(sights.iter().map(|sight| sight.patient), MAX_CLUSTERS);
         let mut cells = vec![0u32; 4 * clusters.count];
         for sight in sights {
@@ -57,7 +59,7 @@ impl Anchoring {
             cells[at + 1] += 1;
         }
         let mut sum = Vec::new();
-        drawn(&cells, 4, &vec![1; clusters.count], &mut sum);
+        weighted_sum(&cells, 4, &vec![1; clusters.count], &mut sum);
         let difference = |sum: &[u32]| match sum {
             [_, 0, ..] => Err(Undefined::NeverSeen),
             [_, _, _, 0] => Err(Undefined::NeverHidden),
@@ -66,9 +68,9 @@ impl Anchoring {
         };
         let value = difference(&sum);
         let mut again = Vec::new();
-        let said = Draws::new(clusters.count, bootstrap).filter(|_| value.is_ok()).and_then(|draws| {
+        let said = Resamples::new(clusters.count, bootstrap).filter(|_| value.is_ok()).and_then(|draws| {
             let all = draws.intervals(|times, values| {
-                drawn(&cells, 4, times, &mut again);
+                weighted_sum(&cells, 4, times, &mut again);
                 values.clear();
                 values.push(difference(&again).ok());
             });
@@ -81,20 +83,20 @@ impl Anchoring {
         Self {
             seen: Proportion::of(sum[0].into(), sum[1].into()),
             hidden: Proportion::of(sum[2].into(), sum[3].into()),
-            difference: Measure::new(value, said),
+            difference: Coefficient::new(value, said),
             patients: (patients(true), patients(false)),
         }
     }
 
     /// What the difference says.
-    pub fn pull(&self) -> Pull {
+    pub fn pull(&self) -> AnchoringVerdict {
         let enough =
             self.seen.whole.min(self.hidden.whole) >= ENOUGH && least_p(self.patients.0.min(self.patients.1)) < LEVEL;
         match self.difference.estimate.interval {
-            Some((low, _)) if enough && low > 0.0 => Pull::Pulled,
-            Some((_, high)) if enough && high < 0.0 => Pull::Against,
-            Some(_) if enough => Pull::Chance,
-            _ => Pull::Unknown,
+            Some((low, _)) if enough && low > 0.0 => AnchoringVerdict::Pulled,
+            Some((_, high)) if enough && high < 0.0 => AnchoringVerdict::Against,
+            Some(_) if enough => AnchoringVerdict::Chance,
+            _ => AnchoringVerdict::Unknown,
         }
     }
 
@@ -102,7 +104,7 @@ impl Anchoring {
     pub fn sentence(&self) -> String {
         let percent = |share: Option<f64>| 100.0 * share.unwrap_or_default();
         let pull = self.pull();
-        if pull == Pull::Unknown {
+        if pull == AnchoringVerdict::Unknown {
             let patients = (1..).find(|n| least_p(*n) < LEVEL).unwrap_or_default();
             return format!(
                 "Whether silver pulls the experts cannot be said: {} decisions with silver in sight and {} without, of {} \
@@ -113,14 +115,14 @@ impl Anchoring {
         let (low, high) = self.difference.estimate.interval.unwrap_or_default();
         let points = percent(self.difference.value());
         let means = match pull {
-            Pull::Pulled => {
+            AnchoringVerdict::Pulled => {
                 "That is more than chance: silver in sight pulls the experts, unless it stood on easier sentences. Score \
                  silver on blind decisions."
             }
-            Pull::Against => {
+            AnchoringVerdict::Against => {
                 "They agree less with what they see, so it does not pull them; its sentences may be harder."
             }
-            Pull::Chance | Pull::Unknown => "Chance can explain that: no pull is seen.",
+            AnchoringVerdict::Chance | AnchoringVerdict::Unknown => "Chance can explain that: no pull is seen.",
         };
         format!(
             "Experts gave silver's label in {:.1} % of the decisions with silver in sight and in {:.1} % without: {:.1} \

@@ -3,7 +3,7 @@
 use super::{Rating, Undefined, counted};
 use crate::domain::label_set::LabelSet;
 use crate::domain::statistics::agreement::{cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha, masi_distance};
-use crate::domain::statistics::{Clusters, Draws, MAX_CLUSTERS, drawn};
+use crate::domain::statistics::{Clusters, MAX_CLUSTERS, Resamples, weighted_sum};
 use crate::domain::taxonomy::Selection;
 
 /// A value, or why there is none.
@@ -36,7 +36,7 @@ const PAIR: usize = 2;
 const PAIR_CLASS: usize = 3;
 
 /// See the module.
-pub(super) struct Tally {
+pub(super) struct AgreementCounts {
     /// The labels in use.
     labels: Vec<LabelSet>,
     /// From each label to each; empty where distance is not asked for.
@@ -62,7 +62,7 @@ pub(super) struct Tally {
     pub fleiss: (usize, usize),
 }
 
-impl Tally {
+impl AgreementCounts {
     /// Of ratings in order of sentences, one for each rater.
     pub fn of(sorted: &[Rating], categories: usize, selection: Selection) -> Self {
         let all = || sorted.chunk_by(|a, b| a.item == b.item);
@@ -223,17 +223,17 @@ impl Tally {
     /// All units and all pairs.
     pub fn total(&self) -> (Vec<f64>, Vec<u32>) {
         let (mut units, mut pairs) = (Vec::new(), Vec::new());
-        self.drawn(&vec![1; self.clusters], &mut units, &mut pairs);
+        self.resample(&vec![1; self.clusters], &mut units, &mut pairs);
         (units, pairs)
     }
 
-    fn drawn(&self, times: &[u32], units: &mut Vec<f64>, pairs: &mut Vec<u32>) {
-        drawn(&self.units, self.unit_width(), times, units);
-        drawn(&self.shared, self.pairs.len() * self.pair_width(), times, pairs);
+    fn resample(&self, times: &[u32], units: &mut Vec<f64>, pairs: &mut Vec<u32>) {
+        weighted_sum(&self.units, self.unit_width(), times, units);
+        weighted_sum(&self.shared, self.pairs.len() * self.pair_width(), times, pairs);
     }
 
     /// How many labels have a class, and how many sentences have such a label.
-    pub fn chosen(&self, units: &[f64], class: usize) -> (usize, usize) {
+    pub fn class_counts(&self, units: &[f64], class: usize) -> (usize, usize) {
         let at = self.class_at(class);
         (units[at] as usize, units[at + 2] as usize)
     }
@@ -244,10 +244,10 @@ impl Tally {
     }
 
     /// Each value's interval and the resamples that did not have it.
-    pub fn intervals(&self, draws: Draws) -> Vec<(Option<(f64, f64)>, usize)> {
+    pub fn intervals(&self, draws: Resamples) -> Vec<(Option<(f64, f64)>, usize)> {
         let (mut units, mut pairs, mut said) = (Vec::new(), Vec::new(), Vec::new());
         draws.intervals(|times, values| {
-            self.drawn(times, &mut units, &mut pairs);
+            self.resample(times, &mut units, &mut pairs);
             self.values(&units, &pairs, &mut said);
             values.clear();
             values.extend(said.iter().map(|value| value.ok()));

@@ -23,7 +23,7 @@ fn ratings(rows: &Value, patients: Option<&Value>) -> Vec<Rating> {
     all
 }
 
-fn same(measure: &Measure, expected: &Value, what: &str) {
+fn same(measure: &Coefficient, expected: &Value, what: &str) {
     match (measure.value(), expected.as_f64()) {
         (Some(value), Some(expected)) => assert!((value - expected).abs() < 1e-12, "{what}: {value} is not {expected}"),
         (None, None) => assert!(measure.undefined.is_some(), "{what} does not say why"),
@@ -181,17 +181,17 @@ fn what_is_confused_most_stands_first() {
 #[test]
 fn an_expert_beside_their_own_earlier_labels() {
     let set = LabelSet::from_bits;
-    let look = |patient, earlier, later| Relook { patient, earlier: set(earlier), later: set(later) };
+    let look = |patient, earlier, later| RepeatedJudgement { patient, earlier: set(earlier), later: set(later) };
     let looks = [look(0, 1, 1), look(0, 0, 1), look(1, 0, 0), look(2, 1, 1)];
-    let pair = Repeated::of(&looks, 2, Selection::Single, Bootstrap::default()).unwrap();
+    let pair = SelfAgreement::of(&looks, 2, Selection::Single, Bootstrap::default()).unwrap();
     assert_eq!((pair.items, pair.raw.value(), pair.kappa.value()), (4, Some(0.75), Some(0.5)));
     assert!(pair.raw.estimate.interval.is_some());
-    assert_eq!(Repeated::of(&[], 2, Selection::Single, NO_BOOTSTRAP), None);
+    assert_eq!(SelfAgreement::of(&[], 2, Selection::Single, NO_BOOTSTRAP), None);
 }
 
 /// So many patients with ten decisions of either kind, of which so many agree with silver.
-fn sights(patients: u32, seen: u32, hidden: u32) -> Vec<Sight> {
-    let of = |patient, share, seen| (0..10).map(move |i| Sight { patient, seen, agrees: i < share });
+fn sights(patients: u32, seen: u32, hidden: u32) -> Vec<SilverDecision> {
+    let of = |patient, share, seen| (0..10).map(move |i| SilverDecision { patient, seen, agrees: i < share });
     (0..patients).flat_map(|patient| of(patient, seen, true).chain(of(patient, hidden, false))).collect()
 }
 
@@ -199,7 +199,7 @@ fn sights(patients: u32, seen: u32, hidden: u32) -> Vec<Sight> {
 fn the_pull_of_silver_is_said_in_words() {
     let of = |patients, seen, hidden| Anchoring::of(&sights(patients, seen, hidden), Bootstrap::default());
     let pulled = of(8, 9, 6);
-    assert_eq!(pulled.pull(), Pull::Pulled);
+    assert_eq!(pulled.pull(), AnchoringVerdict::Pulled);
     assert!(
         pulled.sentence().starts_with(
             "Experts gave silver's label in 90.0 % of the decisions with silver in sight and in 60.0 % without: 30.0 \
@@ -208,27 +208,27 @@ fn the_pull_of_silver_is_said_in_words() {
         "{}",
         pulled.sentence()
     );
-    assert_eq!(of(8, 6, 9).pull(), Pull::Against);
+    assert_eq!(of(8, 6, 9).pull(), AnchoringVerdict::Against);
     assert!(of(8, 6, 9).sentence().contains("30.0 points less"), "{}", of(8, 6, 9).sentence());
     // Half of the patients one way, half the other.
-    let even: Vec<Sight> = sights(6, 9, 8)
+    let even: Vec<SilverDecision> = sights(6, 9, 8)
         .into_iter()
-        .chain(sights(6, 8, 9).into_iter().map(|sight| Sight { patient: sight.patient + 6, ..sight }))
+        .chain(sights(6, 8, 9).into_iter().map(|sight| SilverDecision { patient: sight.patient + 6, ..sight }))
         .collect();
     let even = Anchoring::of(&even, Bootstrap::default());
-    assert_eq!(even.pull(), Pull::Chance);
+    assert_eq!(even.pull(), AnchoringVerdict::Chance);
     assert!(even.sentence().ends_with("Chance can explain that: no pull is seen."), "{}", even.sentence());
     // As sure as can be, but of few patients.
-    assert_eq!(of(5, 9, 1).pull(), Pull::Unknown);
+    assert_eq!(of(5, 9, 1).pull(), AnchoringVerdict::Unknown);
     assert!(
         of(5, 9, 1).sentence().contains("50 decisions with silver in sight and 50 without, of 5 and 5 patients"),
         "{}",
         of(5, 9, 1).sentence()
     );
-    let blind: Vec<Sight> = sights(8, 9, 9).into_iter().filter(|sight| !sight.seen).collect();
+    let blind: Vec<SilverDecision> = sights(8, 9, 9).into_iter().filter(|sight| !sight.seen).collect();
     let blind = Anchoring::of(&blind, Bootstrap::default());
-    assert_eq!((blind.difference.undefined, blind.pull()), (Some(Undefined::NeverSeen), Pull::Unknown));
-    assert_eq!(Anchoring::of(&[], Bootstrap::default()).pull(), Pull::Unknown);
+    assert_eq!((blind.difference.undefined, blind.pull()), (Some(Undefined::NeverSeen), AnchoringVerdict::Unknown));
+    assert_eq!(Anchoring::of(&[], Bootstrap::default()).pull(), AnchoringVerdict::Unknown);
 }
 
 /// Ratings of up to five experts with gaps; labels of sets of three categories.

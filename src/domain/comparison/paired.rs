@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::Spread;
+use super::SeedSpread;
 use crate::domain::label_set::LabelSet;
-use crate::domain::metrics::{Shape, Table, TestSentence, pairs};
-use crate::domain::statistics::{Bootstrap, Draws, bootstrap_p, least_p, mean, percentiles};
+use crate::domain::metrics::{ClassLayout, ClusterCounts, TestSentence, pairs};
+use crate::domain::statistics::{Bootstrap, Resamples, bootstrap_p, least_p, mean, percentiles};
 
 /// A system to compare: labels of the test sentences, in their order, from each seed.
 #[derive(Clone, Debug, Default)]
-pub struct System<'a> {
+pub struct ComparedSystem<'a> {
     /// Seed and labels.
     pub seeds: Vec<(u64, &'a [LabelSet])>,
     /// The system that it is compared with, by its place in the list.
@@ -18,7 +18,7 @@ pub struct System<'a> {
 
 /// The difference of a score from that of the system compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Gain {
+pub struct Difference {
     /// Mean over the seeds that both have.
     pub difference: Option<f64>,
     /// 95 % interval over the bootstrap by patient.
@@ -27,13 +27,13 @@ pub struct Gain {
     pub p: Option<f64>,
 }
 
-/// One system's scores, each in the order of `Shape::values`, and how they differ from the other's.
+/// One system's scores, each in the order of `ClassLayout::values`, and how they differ from the other's.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Compared {
+pub struct SystemScores {
     /// Each score over the seeds.
-    pub scores: Vec<Spread>,
+    pub scores: Vec<SeedSpread>,
     /// Each score's difference; empty where there is nothing to compare with.
-    pub gains: Vec<Gain>,
+    pub gains: Vec<Difference>,
 }
 
 /// Scores systems on the same test sentences and compares each with the one that it names. In each resample a system's score
@@ -41,29 +41,29 @@ pub struct Compared {
 /// undefined says nothing and is left out.
 pub fn compare(
     tested: &[TestSentence],
-    systems: &[System<'_>],
+    systems: &[ComparedSystem<'_>],
     categories: usize,
     none_in_averages: bool,
     bootstrap: Bootstrap,
-) -> Vec<Compared> {
-    let shape = Shape { categories, none_in_averages };
-    let tables: Vec<Vec<Table>> = systems
+) -> Vec<SystemScores> {
+    let layout = ClassLayout { categories, none_in_averages };
+    let tables: Vec<Vec<ClusterCounts>> = systems
         .iter()
         .map(|system| {
             system
                 .seeds
                 .iter()
-                .map(|(_, labels)| Table::of(pairs(tested, labels.iter().copied()), categories))
+                .map(|(_, labels)| ClusterCounts::of(pairs(tested, labels.iter().copied()), categories))
                 .collect()
         })
         .collect();
     let clusters = tables.iter().flatten().next().map_or(0, |table| table.clusters);
-    let draws = Draws::new(clusters, bootstrap);
-    compare_drawn(&tables, systems, shape, draws, Draws::draw)
+    let draws = Resamples::new(clusters, bootstrap);
+    compare_drawn(&tables, systems, layout, draws, Resamples::draw)
 }
 
 /// The pairs of seeds that a system shares with the one it is compared with, by their places.
-fn shared(systems: &[System<'_>], at: usize) -> Vec<(usize, usize, usize)> {
+fn shared(systems: &[ComparedSystem<'_>], at: usize) -> Vec<(usize, usize, usize)> {
     let Some((other, against)) = systems[at].against.and_then(|other| Some((other, systems.get(other)?))) else {
         return Vec::new();
     };
@@ -72,21 +72,21 @@ fn shared(systems: &[System<'_>], at: usize) -> Vec<(usize, usize, usize)> {
 }
 
 /// A sum that ought to be nothing may be left with its last bits.
-fn settle(difference: f64) -> f64 {
+fn round_to_zero(difference: f64) -> f64 {
     if difference.abs() < 1e-12 { 0.0 } else { difference }
 }
 
 /// As [`compare`], with any source of resamples.
 pub(super) fn compare_drawn<D>(
-    tables: &[Vec<Table>],
-    systems: &[System<'_>],
-    shape: Shape,
+    tables: &[Vec<ClusterCounts>],
+    systems: &[ComparedSystem<'_>],
+    layout: ClassLayout,
     mut draws: Option<D>,
     mut draw: impl FnMut(&mut D) -> Option<&[u32]>,
-) -> Vec<Compared> {
+) -> Vec<SystemScores> {
     let values = |sum: &[u32]| {
         let mut values = Vec::new();
-        shape.values(sum, &mut values);
+        layout.values(sum, &mut values);
         values
     };
     let paired: Vec<Vec<(usize, usize, usize)>> = (0..systems.len()).map(|at| shared(systems, at)).collect();
@@ -94,21 +94,21 @@ pub(super) fn compare_drawn<D>(
         let of = |(mine, other, theirs): &(usize, usize, usize)| {
             Some(each[at][*mine][value]? - each[*other][*theirs][value]?)
         };
-        mean(&paired[at].iter().map(of).collect::<Vec<_>>()).map(settle)
+        mean(&paired[at].iter().map(of).collect::<Vec<_>>()).map(round_to_zero)
     };
-    let width = shape.averages() + 9;
+    let width = layout.averages() + 9;
     let least = least_p(tables.iter().flatten().next().map_or(0, |table| table.clusters));
     let whole: Vec<Vec<Vec<Option<f64>>>> =
         tables.iter().map(|seeds| seeds.iter().map(|table| values(&table.total())).collect()).collect();
-    let mut compared: Vec<Compared> = whole
+    let mut compared: Vec<SystemScores> = whole
         .iter()
         .enumerate()
-        .map(|(at, seeds)| Compared {
-            scores: (0..width).map(|value| Spread::of(seeds.iter().map(|seed| seed[value]).collect())).collect(),
+        .map(|(at, seeds)| SystemScores {
+            scores: (0..width).map(|value| SeedSpread::of(seeds.iter().map(|seed| seed[value]).collect())).collect(),
             gains: match paired[at].is_empty() {
                 true => Vec::new(),
                 false => (0..width)
-                    .map(|value| Gain { difference: differences(&whole, at, value), ..Gain::default() })
+                    .map(|value| Difference { difference: differences(&whole, at, value), ..Difference::default() })
                     .collect(),
             },
         })
@@ -120,8 +120,8 @@ pub(super) fn compare_drawn<D>(
     let mut sum = Vec::new();
     while let Some(times) = draws.as_mut().and_then(&mut draw) {
         for (table, into) in tables.iter().flatten().zip(each.iter_mut().flatten()) {
-            table.drawn(times, &mut sum);
-            shape.values(&sum, into);
+            table.weighted_sum(times, &mut sum);
+            layout.values(&sum, into);
         }
         for at in 0..systems.len() {
             for value in 0..width {

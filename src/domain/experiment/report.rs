@@ -2,18 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, Done, Mix, Task};
-use crate::domain::comparison::{Compared, Gain, Spread, System, Verdict, compare, majority};
+use super::{Cell, FinishedCell, Task, TrainingSetSpec};
+use crate::domain::comparison::{
+    ComparedSystem, ComparisonVerdict, Difference, SeedSpread, SystemScores, compare, majority,
+};
 use crate::domain::label::RunId;
 use crate::domain::label_set::LabelSet;
-use crate::domain::metrics::{Shape, TestSentence};
+use crate::domain::metrics::{ClassLayout, TestSentence};
 use crate::domain::sight::Blindness;
 use crate::domain::split::Tier;
 use crate::domain::statistics::{Bootstrap, McNemar, holm};
 
 /// What an experiment is about, as the report names it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Subject {
+pub struct ExperimentSubject {
     /// A short id: the same for the same cells on the same data.
     pub id: String,
     /// The project's name.
@@ -36,7 +38,7 @@ pub struct Subject {
 
 /// What a cell was trained on, and for how long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Trained {
+pub struct TrainingSize {
     /// Rows of gold.
     pub gold: usize,
     /// Rows of silver.
@@ -49,7 +51,7 @@ pub struct Trained {
     pub seconds: f64,
 }
 
-impl Trained {
+impl TrainingSize {
     /// All rows.
     pub fn rows(&self) -> usize {
         self.gold + self.silver + self.bronze
@@ -58,7 +60,7 @@ impl Trained {
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct ExperimentReport {
     /// A short id: the same for the same cells on the same data.
     pub experiment: String,
     /// The project's name.
@@ -84,9 +86,9 @@ pub struct Report {
     /// What must be known before the numbers are read.
     pub warnings: Vec<String>,
     /// One table for each model and task.
-    pub grids: Vec<Grid>,
+    pub grids: Vec<GridTable>,
     /// Learning curves.
-    pub curves: Vec<Curve>,
+    pub curves: Vec<LearningCurve>,
     /// Every cell that is done, with the run that keeps its predictions.
     pub cells: Vec<CellRun>,
 }
@@ -100,7 +102,7 @@ pub struct CellRun {
     /// The run.
     pub run: RunId,
     /// What it was trained on.
-    pub trained: Trained,
+    pub trained: TrainingSize,
     /// Accuracy.
     pub accuracy: Option<f64>,
     /// Macro-F1.
@@ -109,7 +111,7 @@ pub struct CellRun {
 
 /// One model in one task: a table of training sets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Grid {
+pub struct GridTable {
     /// The model.
     pub model: String,
     /// The task.
@@ -150,17 +152,17 @@ pub struct RowName {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SetScores {
     /// What was trained on.
-    pub set: Mix,
+    pub set: TrainingSetSpec,
     /// The seeds that are done.
     pub seeds: Vec<u64>,
     /// Their runs.
     pub runs: Vec<RunId>,
     /// What each of them was trained on.
-    pub trained: Vec<Trained>,
+    pub trained: Vec<TrainingSize>,
     /// Share of sentences whose whole label is right.
-    pub accuracy: Spread,
+    pub accuracy: SeedSpread,
     /// Its difference from gold alone.
-    pub accuracy_gain: Option<Judged>,
+    pub accuracy_gain: Option<TestedDifference>,
     /// McNemar's test of the seeds' majority labels against those of gold alone, and its exact p after Holm over the sets.
     pub mcnemar: Option<(McNemar, Option<f64>)>,
     /// One for each row of the table.
@@ -171,43 +173,43 @@ pub struct SetScores {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RowScores {
     /// Precision.
-    pub precision: Spread,
+    pub precision: SeedSpread,
     /// Recall.
-    pub recall: Spread,
+    pub recall: SeedSpread,
     /// F1.
-    pub f1: Spread,
+    pub f1: SeedSpread,
     /// F1's difference from gold alone.
-    pub gain: Option<Judged>,
+    pub gain: Option<TestedDifference>,
 }
 
 /// A difference with its verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Judged {
+pub struct TestedDifference {
     /// The difference, its interval and p.
     #[serde(flatten)]
-    pub gain: Gain,
+    pub gain: Difference,
     /// p after Holm: over the classes of one training set, or over the training sets for an average.
     pub p_holm: Option<f64>,
     /// What that says.
-    pub verdict: Verdict,
+    pub verdict: ComparisonVerdict,
 }
 
 /// One training set's scores by share of gold.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Curve {
+pub struct LearningCurve {
     /// The model.
     pub model: String,
     /// The task.
     pub task: Task,
     /// What was trained on.
-    pub set: Mix,
+    pub set: TrainingSetSpec,
     /// From the least share to all of it.
-    pub points: Vec<Point>,
+    pub points: Vec<SharePoint>,
 }
 
 /// One share of gold.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Point {
+pub struct SharePoint {
     /// Per cent.
     pub share: u32,
     /// Rows of gold.
@@ -215,23 +217,23 @@ pub struct Point {
     /// All rows.
     pub rows: usize,
     /// Macro-F1.
-    pub macro_f1: Spread,
+    pub macro_f1: SeedSpread,
     /// Macro-F1's difference from gold alone at the same share; Holm over the shares of the curve.
-    pub gain: Option<Judged>,
+    pub gain: Option<TestedDifference>,
     /// The runs.
     pub runs: Vec<RunId>,
 }
 
 /// All seeds of one training set and share.
-struct Group<'a> {
-    set: &'a Mix,
+struct SeedGroup<'a> {
+    set: &'a TrainingSetSpec,
     share: u32,
-    done: Vec<&'a Done>,
+    done: Vec<&'a FinishedCell>,
 }
 
-impl Report {
+impl ExperimentReport {
     /// Makes the report of the cells that are done. Without resamples there are means and deviations alone, which is quick.
-    pub fn of(subject: &Subject, done: &[Done], bootstrap: Bootstrap) -> Self {
+    pub fn of(subject: &ExperimentSubject, done: &[FinishedCell], bootstrap: Bootstrap) -> Self {
         let (mut grids, mut curves, mut cells) = (Vec::new(), Vec::new(), Vec::new());
         let mut tables: Vec<(&str, Task)> = subject.cells.iter().map(|cell| (cell.model.as_str(), cell.task)).collect();
         let mut seen = std::collections::BTreeSet::new();
@@ -244,31 +246,31 @@ impl Report {
             let tested = tested(subject, task);
             let labelled: Vec<Vec<&[LabelSet]>> =
                 groups.iter().map(|group| group.done.iter().map(|done| done.predicted.as_slice()).collect()).collect();
-            let gold_alone = |share| groups.iter().position(|g| *g.set == Mix::gold() && g.share == share);
-            let systems: Vec<System<'_>> = groups
+            let gold_alone = |share| groups.iter().position(|g| *g.set == TrainingSetSpec::gold() && g.share == share);
+            let systems: Vec<ComparedSystem<'_>> = groups
                 .iter()
                 .zip(&labelled)
                 .enumerate()
-                .map(|(at, (group, labelled))| System {
+                .map(|(at, (group, labelled))| ComparedSystem {
                     seeds: group.done.iter().map(|d| d.cell.seed).zip(labelled.iter().copied()).collect(),
                     against: gold_alone(group.share).filter(|other| *other != at),
                 })
                 .collect();
             let none_in_averages = task == Task::Binary || subject.single;
             let categories = if task == Task::Binary { 1 } else { subject.categories.len() };
-            let shape = Shape { categories, none_in_averages };
+            let layout = ClassLayout { categories, none_in_averages };
             let compared = compare(&tested, &systems, categories, none_in_averages, bootstrap);
-            let macro_f1 = shape.averages() + 2;
+            let macro_f1 = layout.averages() + 2;
             for (group, compared) in groups.iter().zip(&compared) {
                 cells.extend(group.done.iter().enumerate().map(|(seed, done)| CellRun {
                     cell: done.cell.clone(),
                     run: done.run.clone(),
                     trained: done.trained,
-                    accuracy: compared.scores[Shape::ACCURACY].each[seed],
+                    accuracy: compared.scores[ClassLayout::ACCURACY].each[seed],
                     macro_f1: compared.scores[macro_f1].each[seed],
                 }));
             }
-            let rows = row_names(subject, task, shape, &tested);
+            let rows = row_names(subject, task, layout, &tested);
             let whole: Vec<usize> = (0..groups.len()).filter(|at| groups[*at].share == 100).collect();
             let mut sets: Vec<SetScores> =
                 whole.iter().map(|at| set_scores(&groups[*at], &compared[*at], &rows)).collect();
@@ -286,7 +288,7 @@ impl Report {
                 set.mcnemar = test.map(|test| (test, p));
             }
             curves.extend(curves_of(&groups, &compared, model, task, macro_f1));
-            grids.push(Grid { model: model.to_owned(), task, rows, sets });
+            grids.push(GridTable { model: model.to_owned(), task, rows, sets });
         }
         let patients: std::collections::BTreeSet<u32> = subject.tested.iter().map(|t| t.patient).collect();
         let sentences = subject.tested.len();
@@ -315,15 +317,15 @@ impl Report {
 }
 
 /// Cells that are done by training set and share, in the order of the plan; each group by seed.
-fn groups<'a>(subject: &'a Subject, done: &'a [Done], model: &str, task: Task) -> Vec<Group<'a>> {
-    let mut groups: Vec<Group<'a>> = Vec::new();
+fn groups<'a>(subject: &'a ExperimentSubject, done: &'a [FinishedCell], model: &str, task: Task) -> Vec<SeedGroup<'a>> {
+    let mut groups: Vec<SeedGroup<'a>> = Vec::new();
     for cell in subject.cells.iter().filter(|cell| cell.model == model && cell.task == task) {
         let Some(done) = done.iter().find(|done| done.cell == *cell) else {
             continue;
         };
         match groups.iter_mut().find(|group| *group.set == cell.set && group.share == cell.share) {
             Some(group) => group.done.push(done),
-            None => groups.push(Group { set: &cell.set, share: cell.share, done: vec![done] }),
+            None => groups.push(SeedGroup { set: &cell.set, share: cell.share, done: vec![done] }),
         }
     }
     groups.iter_mut().for_each(|group| group.done.sort_by_key(|done| done.cell.seed));
@@ -331,24 +333,24 @@ fn groups<'a>(subject: &'a Subject, done: &'a [Done], model: &str, task: Task) -
 }
 
 /// The test sentences as the task sees them.
-fn tested(subject: &Subject, task: Task) -> Vec<TestSentence> {
+fn tested(subject: &ExperimentSubject, task: Task) -> Vec<TestSentence> {
     subject.tested.iter().map(|tested| task.sees(*tested)).collect()
 }
 
-fn row_names(subject: &Subject, task: Task, shape: Shape, tested: &[TestSentence]) -> Vec<RowName> {
+fn row_names(subject: &ExperimentSubject, task: Task, layout: ClassLayout, tested: &[TestSentence]) -> Vec<RowName> {
     let class = |key: &str, name: &str, at: usize| RowName {
         key: key.to_owned(),
         name: name.to_owned(),
         kind: RowKind::Class,
         support: Some(tested.iter().filter(|t| t.gold.has_class(at)).count() as u64),
-        at: Shape::class(at),
+        at: ClassLayout::class(at),
     };
     let average = |name: &str, number: usize| RowName {
         key: name.to_owned(),
         name: format!("{name} average"),
         kind: RowKind::Average,
         support: None,
-        at: shape.averages() + 3 * number,
+        at: layout.averages() + 3 * number,
     };
     let mut rows = match task {
         Task::Binary => vec![class("any", "any category", 1)],
@@ -357,17 +359,17 @@ fn row_names(subject: &Subject, task: Task, shape: Shape, tested: &[TestSentence
     rows.push(class("None", "None", 0));
     rows.push(average("macro", 0));
     // Where each sentence is of one class, the micro average is the accuracy.
-    if !shape.none_in_averages {
+    if !layout.none_in_averages {
         rows.push(average("micro", 1));
     }
     rows.push(average("weighted", 2));
     rows
 }
 
-fn set_scores(group: &Group<'_>, compared: &Compared, rows: &[RowName]) -> SetScores {
+fn set_scores(group: &SeedGroup<'_>, compared: &SystemScores, rows: &[RowName]) -> SetScores {
     let gain = |at: usize| {
         let gain = *compared.gains.get(at)?;
-        Some(Judged { gain, p_holm: None, verdict: Verdict::Unknown })
+        Some(TestedDifference { gain, p_holm: None, verdict: ComparisonVerdict::Unknown })
     };
     let score = |at: usize| compared.scores[at].clone();
     SetScores {
@@ -375,8 +377,8 @@ fn set_scores(group: &Group<'_>, compared: &Compared, rows: &[RowName]) -> SetSc
         seeds: group.done.iter().map(|done| done.cell.seed).collect(),
         runs: group.done.iter().map(|done| done.run.clone()).collect(),
         trained: group.done.iter().map(|done| done.trained).collect(),
-        accuracy: score(Shape::ACCURACY),
-        accuracy_gain: gain(Shape::ACCURACY),
+        accuracy: score(ClassLayout::ACCURACY),
+        accuracy_gain: gain(ClassLayout::ACCURACY),
         mcnemar: None,
         rows: rows
             .iter()
@@ -391,12 +393,12 @@ fn set_scores(group: &Group<'_>, compared: &Compared, rows: &[RowName]) -> SetSc
 }
 
 /// Corrects a family of differences and judges them.
-fn correct<'a>(family: impl Iterator<Item = &'a mut Option<Judged>>) {
-    let mut family: Vec<&mut Judged> = family.flatten().collect();
+fn correct<'a>(family: impl Iterator<Item = &'a mut Option<TestedDifference>>) {
+    let mut family: Vec<&mut TestedDifference> = family.flatten().collect();
     let corrected = holm(&family.iter().map(|judged| judged.gain.p).collect::<Vec<_>>());
     for (judged, p) in family.iter_mut().zip(corrected) {
         judged.p_holm = p;
-        judged.verdict = Verdict::of(judged.gain.difference, p);
+        judged.verdict = ComparisonVerdict::of(judged.gain.difference, p);
     }
 }
 
@@ -413,26 +415,32 @@ fn judge(sets: &mut [SetScores], rows: &[RowName]) {
     correct(sets.iter_mut().map(|set| &mut set.accuracy_gain));
 }
 
-fn curves_of(groups: &[Group<'_>], compared: &[Compared], model: &str, task: Task, macro_f1: usize) -> Vec<Curve> {
-    let mut curves: Vec<Curve> = Vec::new();
+fn curves_of(
+    groups: &[SeedGroup<'_>],
+    compared: &[SystemScores],
+    model: &str,
+    task: Task,
+    macro_f1: usize,
+) -> Vec<LearningCurve> {
+    let mut curves: Vec<LearningCurve> = Vec::new();
     for (group, compared) in groups.iter().zip(compared).filter(|(group, _)| group.set.has(Tier::Gold)) {
         let Some(first) = group.done.first() else {
             continue;
         };
         let gain = compared.gains.get(macro_f1);
-        let point = Point {
+        let point = SharePoint {
             share: group.share,
             gold: first.trained.gold,
             rows: first.trained.rows(),
             macro_f1: compared.scores[macro_f1].clone(),
-            gain: gain.map(|gain| Judged { gain: *gain, p_holm: None, verdict: Verdict::Unknown }),
+            gain: gain.map(|gain| TestedDifference { gain: *gain, p_holm: None, verdict: ComparisonVerdict::Unknown }),
             runs: group.done.iter().map(|done| done.run.clone()).collect(),
         };
         match curves.iter_mut().find(|curve| curve.set == *group.set) {
             Some(curve) => curve.points.push(point),
             None => {
                 let set = group.set.clone();
-                curves.push(Curve { model: model.to_owned(), task, set, points: vec![point] });
+                curves.push(LearningCurve { model: model.to_owned(), task, set, points: vec![point] });
             }
         }
     }

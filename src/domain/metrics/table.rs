@@ -1,16 +1,16 @@
 //! Counts by cluster of patients, and what they come to.
 
 use super::{Counts, LabelPair, ratio};
-use crate::domain::statistics::{Bootstrap, Clusters, Draws, MAX_CLUSTERS, drawn};
+use crate::domain::statistics::{Bootstrap, Clusters, MAX_CLUSTERS, Resamples, weighted_sum};
 
 /// Which classes there are and which are averaged. Class 0 is *None*, 1.. the categories, the last one "any category".
 #[derive(Clone, Copy, Debug)]
-pub(in crate::domain) struct Shape {
+pub(in crate::domain) struct ClassLayout {
     pub categories: usize,
     pub none_in_averages: bool,
 }
 
-impl Shape {
+impl ClassLayout {
     /// Where the accuracy stands among the values.
     pub const ACCURACY: usize = 0;
 
@@ -62,16 +62,16 @@ impl Shape {
 }
 
 /// Count vectors, one row a cluster. Tables of the same sentences in the same order have the same clusters.
-pub(in crate::domain) struct Table {
+pub(in crate::domain) struct ClusterCounts {
     cells: Vec<u32>,
     width: usize,
     pub clusters: usize,
     pub patients: usize,
 }
 
-impl Table {
+impl ClusterCounts {
     pub fn of(pairs: impl IntoIterator<Item = LabelPair> + Clone, categories: usize) -> Self {
-        let width = Shape::cells(categories);
+        let width = ClassLayout::cells(categories);
         let numbered = Clusters::of(pairs.clone().into_iter().map(|pair| pair.sentence.patient), MAX_CLUSTERS);
         let (clusters, patients) = (numbered.count, numbered.patients());
         let mut cells = vec![0; width * clusters];
@@ -98,21 +98,21 @@ impl Table {
 
     pub fn total(&self) -> Vec<u32> {
         let mut total = Vec::new();
-        self.drawn(&vec![1; self.clusters], &mut total);
+        self.weighted_sum(&vec![1; self.clusters], &mut total);
         total
     }
 
     /// The sum of the clusters, each as often as it was drawn.
-    pub fn drawn(&self, times: &[u32], sum: &mut Vec<u32>) {
-        drawn(&self.cells, self.width, times, sum);
+    pub fn weighted_sum(&self, times: &[u32], sum: &mut Vec<u32>) {
+        weighted_sum(&self.cells, self.width, times, sum);
     }
 
-    /// What the bootstrap says of each value; see [`Draws::intervals`].
-    pub fn intervals(&self, shape: Shape, bootstrap: Bootstrap) -> Option<Vec<Option<(f64, f64)>>> {
+    /// What the bootstrap says of each value; see [`Resamples::intervals`].
+    pub fn intervals(&self, layout: ClassLayout, bootstrap: Bootstrap) -> Option<Vec<Option<(f64, f64)>>> {
         let mut sum = Vec::new();
-        let said = Draws::new(self.clusters, bootstrap)?.intervals(|times, values| {
-            self.drawn(times, &mut sum);
-            shape.values(&sum, values);
+        let said = Resamples::new(self.clusters, bootstrap)?.intervals(|times, values| {
+            self.weighted_sum(times, &mut sum);
+            layout.values(&sum, values);
         });
         Some(said.into_iter().map(|(interval, _)| interval).collect())
     }

@@ -57,7 +57,7 @@ impl Clusters {
 }
 
 /// The sum of rows of cells, each as often as it was drawn.
-pub(in crate::domain) fn drawn<T>(cells: &[T], width: usize, times: &[u32], sum: &mut Vec<T>)
+pub(in crate::domain) fn weighted_sum<T>(cells: &[T], width: usize, times: &[u32], sum: &mut Vec<T>)
 where
     T: Copy + Default + AddAssign + Mul<Output = T> + From<u32>,
 {
@@ -73,13 +73,13 @@ where
 
 /// The resamples of a bootstrap: as many draws with replacement as there are clusters, again and again. Whatever is
 /// computed from the same draws is paired.
-pub(in crate::domain) struct Draws {
+pub(in crate::domain) struct Resamples {
     random: ChaCha8Rng,
     left: usize,
     times: Vec<u32>,
 }
 
-impl Draws {
+impl Resamples {
     /// `None` where nothing can be said: fewer than two clusters, or no resamples.
     pub fn new(clusters: usize, bootstrap: Bootstrap) -> Option<Self> {
         let random = ChaCha8Rng::seed_from_u64(bootstrap.seed);

@@ -6,10 +6,10 @@ use minijinja::value::Value;
 
 use super::template::fill;
 use super::{FormatError, escape, plots, sheets};
-use crate::domain::experiment::{Grid, Report};
+use crate::domain::experiment::{ExperimentReport, GridTable};
 
-pub(super) fn page(report: &Report) -> Result<String, FormatError> {
-    let grid = |grid: &Grid| {
+pub(super) fn page(report: &ExperimentReport) -> Result<String, FormatError> {
+    let grid = |grid: &GridTable| {
         let sheets: Vec<_> = sheets::gains(grid).into_iter().chain([sheets::training(grid)]).collect();
         context! {
             title => sheets::title(grid),

@@ -6,8 +6,8 @@ use minijinja::value::Value;
 
 use super::template::fill;
 use super::{FormatError, sheets};
-use crate::domain::comparison::Spread;
-use crate::domain::experiment::{Grid, Report, RowKind};
+use crate::domain::comparison::SeedSpread;
+use crate::domain::experiment::{ExperimentReport, GridTable, RowKind};
 use crate::formats::tables::percent;
 
 /// Text as LaTeX prints it. What no font has, and what would drive a terminal, is left out.
@@ -31,14 +31,14 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// Mean and, small, the deviation; this is LaTeX already.
-fn score(spread: &Spread) -> Value {
+fn score(spread: &SeedSpread) -> Value {
     Value::from_safe_string(match spread.deviation {
         Some(deviation) => format!("{}{{\\tiny$\\pm${:.1}}}", percent(spread.mean), 100.0 * deviation),
         None => percent(spread.mean),
     })
 }
 
-fn grid(grid: &Grid) -> Value {
+fn grid(grid: &GridTable) -> Value {
     let mut kind = RowKind::Class;
     let rows = grid.rows.iter().enumerate().map(|(at, row)| {
         let scores = grid.sets.iter().map(|set| &set.rows[at]);
@@ -59,7 +59,7 @@ fn grid(grid: &Grid) -> Value {
     }
 }
 
-pub(super) fn document(report: &Report) -> Result<String, FormatError> {
+pub(super) fn document(report: &ExperimentReport) -> Result<String, FormatError> {
     let document = context! {
         experiment => report.experiment,
         sentences => report.sentences,

@@ -2,8 +2,10 @@
 
 use super::escape;
 use super::sheets::{interval, p, points, title};
-use crate::domain::comparison::Verdict;
-use crate::domain::experiment::{Curve, Grid, Judged, Mix, Report, RowKind};
+use crate::domain::comparison::ComparisonVerdict;
+use crate::domain::experiment::{
+    ExperimentReport, GridTable, LearningCurve, RowKind, TestedDifference, TrainingSetSpec,
+};
 use crate::domain::split::Tier;
 use crate::formats::tables::percent;
 
@@ -12,7 +14,7 @@ const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#444444", "#56b4e9
 const DASHES: [&str; 7] = ["7 3", "2 3", "9 3 2 3", "none", "12 4", "4 4", "1 4"];
 
 /// A training set looks the same in every plot.
-fn look(set: &Mix) -> usize {
+fn look(set: &TrainingSetSpec) -> usize {
     let added = match (set.has(Tier::Silver), set.has(Tier::Bronze)) {
         (true, false) => 0,
         (false, true) => 1,
@@ -76,15 +78,15 @@ impl Scale {
 }
 
 /// The differences of F1 from gold alone, with their intervals: a line a class.
-pub(super) fn gains(grid: &Grid) -> String {
-    let sets: Vec<(usize, &Mix)> = grid
+pub(super) fn gains(grid: &GridTable) -> String {
+    let sets: Vec<(usize, &TrainingSetSpec)> = grid
         .sets
         .iter()
         .enumerate()
         .filter(|(_, set)| set.accuracy_gain.is_some())
         .map(|(at, set)| (at, &set.set))
         .collect();
-    let mut lines: Vec<(&str, Vec<Option<Judged>>)> = grid
+    let mut lines: Vec<(&str, Vec<Option<TestedDifference>>)> = grid
         .rows
         .iter()
         .enumerate()
@@ -126,7 +128,7 @@ pub(super) fn gains(grid: &Grid) -> String {
                 continue;
             };
             let y = y + 12.0 + 14.0 * at as f64;
-            let certain = matches!(judged.verdict, Verdict::Gained | Verdict::Lost);
+            let certain = matches!(judged.verdict, ComparisonVerdict::Gained | ComparisonVerdict::Lost);
             let said = format!(
                 "{name}, {}: {} ({}), p {}, {}",
                 sets[at].1,
@@ -161,8 +163,8 @@ pub(super) fn gains(grid: &Grid) -> String {
 }
 
 /// Macro-F1 by rows of gold: a line a training set.
-pub(super) fn curves(report: &Report, grid: &Grid) -> String {
-    let curves: Vec<&Curve> =
+pub(super) fn curves(report: &ExperimentReport, grid: &GridTable) -> String {
+    let curves: Vec<&LearningCurve> =
         report.curves.iter().filter(|curve| curve.model == grid.model && curve.task == grid.task).collect();
     let ends = || {
         curves

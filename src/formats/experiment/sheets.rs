@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::domain::comparison::{Spread, Verdict};
-use crate::domain::experiment::{Grid, Judged, Report, RowKind, RowScores, SetScores};
+use crate::domain::comparison::{ComparisonVerdict, SeedSpread};
+use crate::domain::experiment::{ExperimentReport, GridTable, RowKind, RowScores, SetScores, TestedDifference};
 use crate::domain::metrics::blind_words;
 use crate::formats::tables::{counted, percent};
 
@@ -23,7 +23,7 @@ impl Sheet {
 }
 
 /// `49.9 ±1.2`: mean and deviation in per cent.
-pub(super) fn spread(spread: &Spread) -> String {
+pub(super) fn spread(spread: &SeedSpread) -> String {
     match spread.deviation {
         Some(deviation) => format!("{} \u{b1}{:.1}", percent(spread.mean), 100.0 * deviation),
         None => percent(spread.mean),
@@ -53,12 +53,12 @@ pub(super) fn p(p: Option<f64>) -> String {
     }
 }
 
-pub(super) fn title(grid: &Grid) -> String {
+pub(super) fn title(grid: &GridTable) -> String {
     format!("{}, {}", grid.model, grid.task)
 }
 
 /// What stands above all tables.
-pub(super) fn facts(report: &Report) -> String {
+pub(super) fn facts(report: &ExperimentReport) -> String {
     let blind =
         report.blind.zip(report.blind_unknown).map_or_else(String::new, |(b, u)| format!(", {}", blind_words(b, u)));
     let mut out = format!(
@@ -83,7 +83,7 @@ pub(super) fn facts(report: &Report) -> String {
     out
 }
 
-type ScoreOf = (&'static str, fn(&RowScores) -> &Spread);
+type ScoreOf = (&'static str, fn(&RowScores) -> &SeedSpread);
 
 const MEASURES: [ScoreOf; 3] = [("F1", |r| &r.f1), ("precision", |r| &r.precision), ("recall", |r| &r.recall)];
 
@@ -92,7 +92,7 @@ fn support(n: Option<u64>) -> String {
 }
 
 /// F1, precision and recall, each with the training sets side by side.
-pub(super) fn scores(grid: &Grid) -> Vec<Sheet> {
+pub(super) fn scores(grid: &GridTable) -> Vec<Sheet> {
     let sheet = |(name, of): ScoreOf| {
         let mut header = vec![name.to_owned(), "n".to_owned()];
         header.extend(grid.sets.iter().map(|set| set.set.short()));
@@ -115,7 +115,7 @@ pub(super) fn scores(grid: &Grid) -> Vec<Sheet> {
 }
 
 /// Precision, recall and F1 of every training set in one table.
-pub(super) fn side_by_side(grid: &Grid) -> Sheet {
+pub(super) fn side_by_side(grid: &GridTable) -> Sheet {
     let mut header = vec![String::new(), "n".to_owned()];
     for set in &grid.sets {
         let short = set.set.short();
@@ -137,13 +137,13 @@ pub(super) fn side_by_side(grid: &Grid) -> Sheet {
 }
 
 /// Each training set against gold alone.
-pub(super) fn gains(grid: &Grid) -> Vec<Sheet> {
+pub(super) fn gains(grid: &GridTable) -> Vec<Sheet> {
     let compared = grid.sets.iter().filter(|set| set.accuracy_gain.is_some());
     compared
         .map(|set| {
-            let row = |name: &str, judged: Option<Judged>| {
+            let row = |name: &str, judged: Option<TestedDifference>| {
                 let gain = judged.map(|j| j.gain).unwrap_or_default();
-                let verdict = judged.map_or(Verdict::Unknown, |j| j.verdict);
+                let verdict = judged.map_or(ComparisonVerdict::Unknown, |j| j.verdict);
                 vec![
                     name.to_owned(),
                     points(gain.difference),
@@ -157,7 +157,7 @@ pub(super) fn gains(grid: &Grid) -> Vec<Sheet> {
             rows.push(row("accuracy", set.accuracy_gain));
             if let Some((test, p_holm)) = set.mcnemar {
                 let (lost, won) = (test.first_only, test.second_only);
-                let verdict = Verdict::of(Some(won as f64 - lost as f64), p_holm).words().to_owned();
+                let verdict = ComparisonVerdict::of(Some(won as f64 - lost as f64), p_holm).words().to_owned();
                 rows.push(vec![
                     "accuracy, McNemar".into(),
                     String::new(),
@@ -176,10 +176,10 @@ pub(super) fn gains(grid: &Grid) -> Vec<Sheet> {
 }
 
 /// What each set was trained on, and for how long: more rows are more steps too.
-pub(super) fn training(grid: &Grid) -> Sheet {
+pub(super) fn training(grid: &GridTable) -> Sheet {
     let row = |set: &SetScores| {
         let first = set.trained.first().copied().unwrap_or_default();
-        let mean = |of: &dyn Fn(&crate::domain::experiment::Trained) -> f64| {
+        let mean = |of: &dyn Fn(&crate::domain::experiment::TrainingSize) -> f64| {
             set.trained.iter().map(of).sum::<f64>() / set.trained.len().max(1) as f64
         };
         vec![
@@ -203,9 +203,9 @@ pub(super) fn training(grid: &Grid) -> Sheet {
 }
 
 /// What each set did, in a sentence.
-pub(super) fn in_words(grid: &Grid) -> Vec<String> {
+pub(super) fn in_words(grid: &GridTable) -> Vec<String> {
     let of = |set: &SetScores| {
-        let classes: Vec<(&str, Judged)> = grid
+        let classes: Vec<(&str, TestedDifference)> = grid
             .rows
             .iter()
             .zip(&set.rows)
@@ -214,7 +214,7 @@ pub(super) fn in_words(grid: &Grid) -> Vec<String> {
             .collect();
         // Without p there is nothing to say yet.
         classes.iter().find_map(|(_, judged)| judged.p_holm)?;
-        let named = |verdict: Verdict| {
+        let named = |verdict: ComparisonVerdict| {
             let names: Vec<String> = classes
                 .iter()
                 .filter(|(_, judged)| judged.verdict == verdict)
@@ -222,7 +222,7 @@ pub(super) fn in_words(grid: &Grid) -> Vec<String> {
                 .collect();
             if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
         };
-        let chance = classes.iter().filter(|(_, judged)| judged.verdict == Verdict::Chance).count();
+        let chance = classes.iter().filter(|(_, judged)| judged.verdict == ComparisonVerdict::Chance).count();
         let macro_f1 = grid.rows.iter().position(|row| row.key == "macro").and_then(|at| set.rows[at].gain);
         let macro_f1 = macro_f1.map_or_else(String::new, |judged| {
             let p = p(judged.p_holm);
@@ -231,8 +231,8 @@ pub(super) fn in_words(grid: &Grid) -> Vec<String> {
         Some(format!(
             "{} against gold alone: gained {}; lost {}; {chance} of {} no more than chance.{macro_f1}",
             set.set,
-            named(Verdict::Gained),
-            named(Verdict::Lost),
+            named(ComparisonVerdict::Gained),
+            named(ComparisonVerdict::Lost),
             counted_classes(classes.len()),
         ))
     };
@@ -244,8 +244,8 @@ fn counted_classes(n: usize) -> String {
 }
 
 /// Learning curves: macro-F1 by share of gold, the training sets side by side.
-pub(super) fn curves(report: &Report) -> Vec<Sheet> {
-    let of = |grid: &Grid| {
+pub(super) fn curves(report: &ExperimentReport) -> Vec<Sheet> {
+    let of = |grid: &GridTable| {
         let curves: Vec<_> =
             report.curves.iter().filter(|curve| curve.model == grid.model && curve.task == grid.task).collect();
         let mut shares: Vec<(u32, usize)> =

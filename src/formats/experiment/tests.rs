@@ -1,23 +1,23 @@
 //! Every format shows the same numbers, and no name in the data can be more than text.
 
 use super::*;
-use crate::domain::experiment::{Done, Mix, Plan, Subject, Task, Trained};
+use crate::domain::experiment::{ExperimentPlan, ExperimentSubject, FinishedCell, Task, TrainingSetSpec, TrainingSize};
 use crate::domain::label::RunId;
 use crate::domain::label_set::LabelSet;
 use crate::domain::metrics::TestSentence;
 use crate::domain::sight::Blindness;
 use crate::domain::statistics::Bootstrap;
 
-fn report() -> Report {
-    let plan = Plan {
+fn report() -> ExperimentReport {
+    let plan = ExperimentPlan {
         models: vec!["ngram".into()],
         tasks: Task::ALL.into(),
-        sets: Mix::grid(),
+        sets: TrainingSetSpec::grid(),
         seeds: vec![1, 2, 3],
         shares: vec![50],
     };
     let name = |key: &str, name: &str| (key.to_owned(), name.to_owned());
-    let subject = Subject {
+    let subject = ExperimentSubject {
         id: "1a2b3c4d".into(),
         project: "a <b>study</b> & more".into(),
         taxonomy: "t".into(),
@@ -37,25 +37,30 @@ fn report() -> Report {
         cells: plan.cells(),
         warnings: vec!["3 test sentences <stand> in silver".into()],
     };
-    let done: Vec<Done> = plan
+    let done: Vec<FinishedCell> = plan
         .cells()
         .into_iter()
         .enumerate()
         .map(|(number, cell)| {
-            let right = if cell.set == Mix::gold() { 2 } else { 4 };
+            let right = if cell.set == TrainingSetSpec::gold() { 2 } else { 4 };
             let predicted = |i: u32| {
                 let gold = cell.task.sees(subject.tested[i as usize]).gold;
                 if (i + cell.seed as u32) % 5 < right { gold } else { LabelSet::NONE }
             };
-            Done {
+            FinishedCell {
                 run: RunId(format!("0198-{number:04}")),
-                trained: Trained { gold: 10 * cell.share as usize, passes: 7, seconds: 0.5, ..Trained::default() },
+                trained: TrainingSize {
+                    gold: 10 * cell.share as usize,
+                    passes: 7,
+                    seconds: 0.5,
+                    ..TrainingSize::default()
+                },
                 predicted: (0..90).map(predicted).collect(),
                 cell,
             }
         })
         .collect();
-    Report::of(&subject, &done, Bootstrap { resamples: 500, seed: 1 })
+    ExperimentReport::of(&subject, &done, Bootstrap { resamples: 500, seed: 1 })
 }
 
 #[test]

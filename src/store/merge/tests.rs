@@ -78,7 +78,7 @@ fn shown(store: &Store) -> BTreeMap<(String, String), String> {
         store
             .settlements_since(0, |row| {
                 if row.sentence == id {
-                    all.insert((text.into(), "adjudicators".into()), format!("{:?}", row.ruling));
+                    all.insert((text.into(), "adjudicators".into()), format!("{:?}", row.settlement));
                 }
             })
             .unwrap();

@@ -1,9 +1,9 @@
 //! The experiment as it fills: what is planned, what is done, and the table so far.
 
-use crate::domain::experiment::Report;
+use crate::domain::experiment::ExperimentReport;
 use crate::tui::theme::StyleRole;
 use crate::workflow::Progress;
-use crate::workflow::experiment::{Event, Finished};
+use crate::workflow::experiment::{ExperimentEvent, ExperimentResult};
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -11,7 +11,7 @@ pub struct ExperimentState {
     /// Whether it is under way.
     pub running: bool,
     /// The table as it stands; `None` before the first plan.
-    pub report: Option<Box<Report>>,
+    pub report: Option<Box<ExperimentReport>>,
     /// Trainings at once.
     pub jobs: usize,
     /// First line shown.
@@ -31,19 +31,19 @@ impl ExperimentState {
     }
 
     /// Takes what it says.
-    pub fn hear(&mut self, event: Event, now: u64) {
+    pub fn hear(&mut self, event: ExperimentEvent, now: u64) {
         match event {
-            Event::Planned { report, jobs } => {
+            ExperimentEvent::Planned { report, jobs } => {
                 (self.since, self.last) = (now, now);
                 (self.report, self.jobs) = (Some(report), jobs);
             }
-            Event::Cell { report, .. } => {
+            ExperimentEvent::Cell { report, .. } => {
                 self.last = now;
                 self.done += 1;
                 self.report = Some(report);
             }
-            Event::Progress(Progress::Noted(_) | Progress::Started { .. } | Progress::Advanced(_)) => {}
-            Event::Progress(Progress::Spent { .. } | Progress::Finished) => {}
+            ExperimentEvent::Progress(Progress::Noted(_) | Progress::Started { .. } | Progress::Advanced(_)) => {}
+            ExperimentEvent::Progress(Progress::Spent { .. } | Progress::Finished) => {}
         }
     }
 
@@ -55,10 +55,10 @@ impl ExperimentState {
     }
 
     /// Notes that it is over, and says how. A report that came at the end has the intervals.
-    pub fn finish(&mut self, result: Result<Finished, String>) -> (String, StyleRole) {
+    pub fn finish(&mut self, result: Result<ExperimentResult, String>) -> (String, StyleRole) {
         self.running = false;
         let ended = match result {
-            Ok(Finished { report, stopped }) => {
+            Ok(ExperimentResult { report, stopped }) => {
                 let cells = format!("{} of {} cells", report.finished, report.planned);
                 self.report = Some(Box::new(report));
                 match stopped {

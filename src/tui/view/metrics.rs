@@ -12,7 +12,7 @@ use crate::domain::experiment::Task;
 use crate::domain::metrics::Counts;
 use crate::domain::statistics::Estimate;
 use crate::domain::text::visible;
-use crate::formats::tables::{Scores, counted, named_rows, percent};
+use crate::formats::tables::{NamedScores, counted, named_rows, percent};
 use crate::tui::app::App;
 use crate::tui::metrics::{View, class_name};
 use crate::tui::theme::StyleRole;
@@ -70,7 +70,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
 fn score_lines(app: &App, scored: &Scored, width: usize) -> Vec<Line<'static>> {
     let theme = &app.shared.theme;
     let taxonomy = (scored.task == Task::MultiClass).then_some(&app.shared.taxonomy);
-    let scores = Scores { title: String::new(), report: &scored.report, taxonomy };
+    let scores = NamedScores { title: String::new(), report: &scored.report, taxonomy };
     let name_width = width.saturating_sub(46).clamp(16, 30);
     let bar_width = width.saturating_sub(name_width + 42).min(20);
     let head = format!(" {:<name_width$} {:>6} {:>6} {:>6} {:>6}  {:<9}", "", "n", "P", "R", "F1", "95 %");

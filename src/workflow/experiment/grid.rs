@@ -7,10 +7,12 @@ use rustc_hash::FxHashMap;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Fitted, Options, SEEDS};
+use super::{CellResult, ExperimentOptions, SEEDS};
 use crate::classifier::{Example, Mode, Trainer};
 use crate::domain::corpus::{PatientKey, SentenceId};
-use crate::domain::experiment::{Cell, Done, Mix, Plan, Subject, Task, Trained, share_of};
+use crate::domain::experiment::{
+    Cell, ExperimentPlan, ExperimentSubject, FinishedCell, Task, TrainingSetSpec, TrainingSize, share_of,
+};
 use crate::domain::gold::Gold;
 use crate::domain::label::{Label, Outcome, Run, RunId, RunKind};
 use crate::domain::label_set::{Assigned, LabelSet};
@@ -34,9 +36,9 @@ const FEW_SENTENCES: usize = 10;
 const LEAK_WORDS: usize = 8;
 
 /// See the module.
-pub(super) struct Grid<'a> {
+pub(super) struct ExperimentGrid<'a> {
     project: &'a Project,
-    pub subject: Subject,
+    pub subject: ExperimentSubject,
     /// Each cell's configuration, in the order of the subject's cells.
     configs: Vec<String>,
     learners: BTreeMap<String, (Trainer, TrainSettings)>,
@@ -48,16 +50,16 @@ pub(super) struct Grid<'a> {
 }
 
 /// What one cell trains and stops on.
-pub(super) struct Data<'a> {
+pub(super) struct CellData<'a> {
     pub train: Vec<Example<'a>>,
     pub validation: Vec<Example<'a>>,
     /// How many rows of each tier.
-    pub rows: Trained,
+    pub rows: TrainingSize,
 }
 
-impl<'a> Grid<'a> {
+impl<'a> ExperimentGrid<'a> {
     /// Reads what there is, plans the cells, and looks for leaks.
-    pub fn plan(project: &'a Project, store: &Store, options: &Options) -> Result<Self, WorkflowError> {
+    pub fn plan(project: &'a Project, store: &Store, options: &ExperimentOptions) -> Result<Self, WorkflowError> {
         let index = LabelIndex::read(project, store)?;
         let tiers: BTreeSet<Tier> = options.sets.iter().flat_map(|set| set.tiers()).copied().collect();
         let tiers: Vec<Tier> = tiers.into_iter().collect();
@@ -76,7 +78,7 @@ impl<'a> Grid<'a> {
             let learner = train::learner(project, &entrant.settings)?;
             learners.insert(entrant.name.clone(), (learner, entrant.settings.clone()));
         }
-        let plan = Plan {
+        let plan = ExperimentPlan {
             models: options.entrants.iter().map(|entrant| entrant.name.clone()).collect(),
             tasks: options.tasks.clone(),
             sets: options.sets.clone(),
@@ -84,7 +86,7 @@ impl<'a> Grid<'a> {
             shares: options.shares.clone(),
         };
         let taxonomy = &project.taxonomy;
-        let subject = Subject {
+        let subject = ExperimentSubject {
             id: String::new(),
             project: project.file.name.clone(),
             taxonomy: taxonomy.name().to_owned(),
@@ -127,7 +129,7 @@ impl<'a> Grid<'a> {
     }
 
     /// What must be known before the numbers are read.
-    fn warnings(&self, options: &Options, all: &TrainSet) -> Vec<String> {
+    fn warnings(&self, options: &ExperimentOptions, all: &TrainSet) -> Vec<String> {
         let mut warnings = Vec::new();
         let has = |tier| options.sets.iter().any(|set| set.has(tier));
         for tier in [Tier::Gold, Tier::Silver, Tier::Bronze].into_iter().filter(|tier| has(*tier)) {
@@ -143,7 +145,7 @@ impl<'a> Grid<'a> {
                 warnings.push(format!("{found} {are} nearly word for word in the {tier} that is trained on"));
             }
         }
-        if !options.sets.contains(&Mix::gold()) {
+        if !options.sets.contains(&TrainingSetSpec::gold()) {
             warnings.push("gold alone is not in the grid, so there is nothing to compare with".into());
         }
         let patients = self.test.patient_count();
@@ -186,7 +188,7 @@ impl<'a> Grid<'a> {
         }
         let test = hex::encode(hasher.finalize());
         // With all of the gold the data is the same for every seed.
-        let mut hashes: BTreeMap<(&str, Task, &Mix, u32, u64), String> = BTreeMap::new();
+        let mut hashes: BTreeMap<(&str, Task, &TrainingSetSpec, u32, u64), String> = BTreeMap::new();
         let of = |cell: &'_ Cell| {
             let data = self.data(cell);
             data_hash(&data.train, &data.validation)
@@ -212,7 +214,7 @@ impl<'a> Grid<'a> {
                 });
                 json!({
                     "cell": cell, "settings": settings, "recipe": learner.map(|(learner, _)| learner.recipe()),
-                    "split": self.project.file.split, "gold": self.project.file.rule(),
+                    "split": self.project.file.split, "gold": self.project.file.gold_rule(),
                     "encoder": learner.and_then(|(learner, _)| learner.encoder()).map(|encoder| encoder.fingerprint()),
                     "taxonomy": self.project.taxonomy.hash(), "data": data, "test": test,
                 })
@@ -244,7 +246,7 @@ impl<'a> Grid<'a> {
     }
 
     /// What a cell trains and stops on.
-    pub fn data(&self, cell: &Cell) -> Data<'_> {
+    pub fn data(&self, cell: &Cell) -> CellData<'_> {
         let kept = (cell.share < 100).then(|| {
             let split = &self.project.file.split;
             let trains = self.labels.gold.iter().filter(|gold| split.split(gold.patient()) == Split::Train);
@@ -259,14 +261,14 @@ impl<'a> Grid<'a> {
         let texts = set.rows().iter().map(|row| self.text(row.sentence));
         let held = self.validation.gold().iter().map(|gold| self.text(gold.sentence()));
         let count = |tier| set.count(tier);
-        Data {
+        CellData {
             train: examples(set.rows(), texts, positions, self.settings(cell)),
             validation: held_out_examples(&self.validation, held, positions),
-            rows: Trained {
+            rows: TrainingSize {
                 gold: count(Tier::Gold),
                 silver: count(Tier::Silver),
                 bronze: count(Tier::Bronze),
-                ..Trained::default()
+                ..TrainingSize::default()
             },
         }
     }
@@ -306,7 +308,7 @@ impl<'a> Grid<'a> {
     }
 
     /// The run that a cell is stored as, with its predictions; and the cell as the report takes it.
-    pub fn run(&self, at: usize, fitted: Fitted) -> (Run, Vec<(SentenceId, Label)>, Done) {
+    pub fn run(&self, at: usize, fitted: CellResult) -> (Run, Vec<(SentenceId, Label)>, FinishedCell) {
         let cell = self.subject.cells[at].clone();
         let predicted: Vec<LabelSet> = fitted.labels.iter().map(|label| self.set(cell.task, label)).collect();
         let (accuracy, macro_f1) = self.scores(cell.task, &predicted);
@@ -321,7 +323,7 @@ impl<'a> Grid<'a> {
             outcome: Outcome::Finished,
             scores: json!({ "trained": fitted.trained, "accuracy": accuracy, "macro_f1": macro_f1 }).to_string(),
         };
-        let done = Done { cell, run: run.id.clone(), trained: fitted.trained, predicted };
+        let done = FinishedCell { cell, run: run.id.clone(), trained: fitted.trained, predicted };
         (run, self.tested().zip(fitted.labels).collect(), done)
     }
 
@@ -336,7 +338,7 @@ impl<'a> Grid<'a> {
     }
 
     /// The cells that were trained before on the same data with the same configuration.
-    pub fn done(&self, store: &Store) -> Result<Vec<Done>, WorkflowError> {
+    pub fn done(&self, store: &Store) -> Result<Vec<FinishedCell>, WorkflowError> {
         let mut runs: FxHashMap<String, Run> = FxHashMap::default();
         for run in store.runs()?.into_iter().filter(|run| run.kind == RunKind::Experiment) {
             runs.entry(run.config.clone()).or_insert(run);
@@ -351,7 +353,7 @@ impl<'a> Grid<'a> {
                 self.tested().map(|id| Some(self.set(cell.task, labels.get(&id)?))).collect();
             let scores: serde_json::Value = serde_json::from_str(&run.scores).unwrap_or_default();
             let trained = serde_json::from_value(scores["trained"].clone()).unwrap_or_default();
-            done.extend(predicted.map(|predicted| Done {
+            done.extend(predicted.map(|predicted| FinishedCell {
                 cell: cell.clone(),
                 run: RunId(run.id.0.clone()),
                 trained,

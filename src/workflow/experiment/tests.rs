@@ -117,14 +117,19 @@ fn decide(sentence: SentenceId, label: Label) -> crate::domain::label::Event {
 
 const BRONZE: [&str; 2] = ["He sat tearful and afraid in the hall.", "She was afraid of the night and tearful."];
 
-fn options(study: &Study, jobs: usize) -> Options {
-    Options { shares: vec![50], jobs: Some(jobs), ..Options::grid(&study.project, &[], 2) }
+fn options(study: &Study, jobs: usize) -> ExperimentOptions {
+    ExperimentOptions { shares: vec![50], jobs: Some(jobs), ..ExperimentOptions::grid(&study.project, &[], 2) }
 }
 
-fn cells_of(study: &mut Study, options: &Options, cancel: &Cancel, stop_after: usize) -> (Vec<Cell>, Finished) {
+fn cells_of(
+    study: &mut Study,
+    options: &ExperimentOptions,
+    cancel: &Cancel,
+    stop_after: usize,
+) -> (Vec<Cell>, ExperimentResult) {
     let mut trained = Vec::new();
     let finished = experiment(&study.project, &mut study.store, options, cancel, &mut |event| {
-        if let Event::Cell { cell, report, .. } = event {
+        if let ExperimentEvent::Cell { cell, report, .. } = event {
             trained.push(cell);
             assert!(report.finished >= trained.len());
             if trained.len() == stop_after {
@@ -136,12 +141,12 @@ fn cells_of(study: &mut Study, options: &Options, cancel: &Cancel, stop_after: u
     (trained, finished)
 }
 
-fn all_cells(study: &mut Study, options: &Options) -> (Vec<Cell>, Finished) {
+fn all_cells(study: &mut Study, options: &ExperimentOptions) -> (Vec<Cell>, ExperimentResult) {
     cells_of(study, options, &Cancel::default(), usize::MAX)
 }
 
 /// All numbers, without the run ids and seconds, which are another time's.
-fn table(report: &Report) -> Report {
+fn table(report: &ExperimentReport) -> ExperimentReport {
     let mut report = report.clone();
     let nothing = || RunId(String::new());
     for set in report.grids.iter_mut().flat_map(|grid| &mut grid.sets) {
@@ -174,7 +179,8 @@ fn a_stopped_experiment_goes_on_and_trains_no_cell_twice() {
         assert!(finished.report.cells.contains(cell), "{} has its run and its numbers still", cell.cell);
     }
     study.project.file.train.encoder = "elsewhere".into();
-    let options = Options { shares: vec![50], jobs: Some(1), ..Options::grid(&study.project, &[], 2) };
+    let options =
+        ExperimentOptions { shares: vec![50], jobs: Some(1), ..ExperimentOptions::grid(&study.project, &[], 2) };
     let (again, same) = all_cells(&mut study, &options);
     assert!(again.is_empty(), "n-grams know no encoder");
     assert_eq!(same, finished);
@@ -201,7 +207,7 @@ fn study_run(study: &Study, id: &RunId) -> Run {
 #[test]
 fn no_sentence_of_a_test_or_validation_patient_ever_trains() {
     let study = study(&BRONZE);
-    let grid = Grid::plan(&study.project, &study.store, &options(&study, 1)).unwrap();
+    let grid = ExperimentGrid::plan(&study.project, &study.store, &options(&study, 1)).unwrap();
     let held = |part| -> BTreeSet<String> {
         (0..40)
             .filter(|p| study.project.file.split.split(&PatientKey(format!("p{p:02}"))) == part)
@@ -226,7 +232,7 @@ fn no_sentence_of_a_test_or_validation_patient_ever_trains() {
 #[test]
 fn cells_propose_nothing() {
     let mut study = study(&BRONZE);
-    let options = Options { tasks: vec![Task::MultiClass], shares: Vec::new(), ..options(&study, 2) };
+    let options = ExperimentOptions { tasks: vec![Task::MultiClass], shares: Vec::new(), ..options(&study, 2) };
     let (trained, finished) = all_cells(&mut study, &options);
     assert_eq!((trained.len(), finished.report.finished), (8, 8));
     let mut index = LabelIndex::default();
@@ -239,7 +245,7 @@ fn cells_propose_nothing() {
 #[test]
 fn a_decision_in_training_trains_anew_and_one_in_the_test_scores_anew() {
     let mut study = study(&BRONZE);
-    let options = Options { sets: vec![Mix::gold()], shares: Vec::new(), ..options(&study, 2) };
+    let options = ExperimentOptions { sets: vec![TrainingSetSpec::gold()], shares: Vec::new(), ..options(&study, 2) };
     let (_, before) = all_cells(&mut study, &options);
     let in_part = |part| (0..40).find(|p| study.project.file.split.split(&PatientKey(format!("p{p:02}"))) == part);
     let sentence = |p: Option<usize>| SentenceId(p.unwrap() as i64 * 6 + 1);
@@ -258,7 +264,7 @@ fn a_decision_in_training_trains_anew_and_one_in_the_test_scores_anew() {
 fn near_duplicates_and_small_tests_are_warned_of_first() {
     let test = {
         let study = study(&[]);
-        let grid = Grid::plan(&study.project, &study.store, &options(&study, 1)).unwrap();
+        let grid = ExperimentGrid::plan(&study.project, &study.store, &options(&study, 1)).unwrap();
         grid.test_texts()[0].to_owned()
     };
     let study = study(&[&test.to_uppercase()]);
@@ -266,7 +272,7 @@ fn near_duplicates_and_small_tests_are_warned_of_first() {
     let warned = |text: &str| report.warnings.iter().any(|warning| warning.contains(text));
     assert!(warned("nearly word for word in the bronze that is trained on"), "{:?}", report.warnings);
     assert!(warned("test patients are rough") && warned("2 seeds say little"), "{:?}", report.warnings);
-    let none = Options { sets: vec!["silver".parse().unwrap()], ..options(&study, 1) };
+    let none = ExperimentOptions { sets: vec!["silver".parse().unwrap()], ..options(&study, 1) };
     let report = partial(&study.project, &study.store, &none).unwrap();
     assert!(report.warnings.iter().any(|w| w.contains("nothing to compare with")), "{:?}", report.warnings);
 }
@@ -274,13 +280,13 @@ fn near_duplicates_and_small_tests_are_warned_of_first() {
 #[test]
 fn what_cannot_be_trained_is_said_and_the_rest_goes_on() {
     let mut study = study(&["She was afraid of the night and tearful."]);
-    let sets = vec![Mix::gold(), "bronze".parse().unwrap()];
-    let options = Options { sets, tasks: vec![Task::MultiClass], shares: Vec::new(), ..options(&study, 2) };
+    let sets = vec![TrainingSetSpec::gold(), "bronze".parse().unwrap()];
+    let options = ExperimentOptions { sets, tasks: vec![Task::MultiClass], shares: Vec::new(), ..options(&study, 2) };
     let (_, finished) = all_cells(&mut study, &options);
     assert_eq!((finished.report.finished, finished.report.planned), (2, 4));
     let said = finished.report.warnings.iter().filter(|w| w.contains("could not be trained")).count();
     assert_eq!(said, 2, "{:?}", finished.report.warnings);
-    let only = Options { sets: vec!["bronze".parse().unwrap()], ..options };
+    let only = ExperimentOptions { sets: vec!["bronze".parse().unwrap()], ..options };
     let error = experiment(&study.project, &mut study.store, &only, &Cancel::default(), &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains("a classifier needs two kinds"), "{error}");
 }

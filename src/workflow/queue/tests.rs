@@ -76,7 +76,7 @@ fn decide(store: &mut Store, id: SentenceId, key: &str) {
     store.append(&[Event::Decide(decision)]).unwrap();
 }
 
-fn planned(project: &Project, store: &mut Store) -> Planned {
+fn planned(project: &Project, store: &mut Store) -> QueuePlan {
     plan(project, store, &Cancel::default(), &mut |_| {}).unwrap().unwrap()
 }
 

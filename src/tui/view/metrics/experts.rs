@@ -6,14 +6,14 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr;
 
-use crate::domain::agreement::{Measure, Pull};
+use crate::domain::agreement::{AnchoringVerdict, Coefficient};
 use crate::domain::text::visible;
 use crate::formats::tables::{counted, percent};
 use crate::tui::app::App;
 use crate::tui::metrics::name;
 use crate::tui::theme::StyleRole;
 use crate::tui::view::{bar, fit, pane, styled_lines};
-use crate::workflow::agreement::Report;
+use crate::workflow::agreement::AgreementReport;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let Some(report) = app.numbers.experts.as_deref() else {
@@ -32,7 +32,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
 
 /// A number and its interval, or why there is none.
 fn measured(
-    measure: &Measure,
+    measure: &Coefficient,
     name: &str,
     name_width: usize,
     width: usize,
@@ -62,7 +62,7 @@ fn measured(
     Line::from(spans)
 }
 
-fn draw_overall(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
+fn draw_overall(frame: &mut Frame<'_>, area: Rect, app: &App, report: &AgreementReport) {
     let shared = &app.shared;
     let theme = &shared.theme;
     let agreement = &report.agreement;
@@ -85,7 +85,7 @@ fn draw_overall(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
     lines.push(line(&agreement.ac1, "AC1", false));
 
     let said = report.anchoring.sentence();
-    let meaning = if report.anchoring.pull() == Pull::Pulled { StyleRole::Warn } else { StyleRole::Dim };
+    let meaning = if report.anchoring.pull() == AnchoringVerdict::Pulled { StyleRole::Warn } else { StyleRole::Dim };
     let said = match report.silver {
         Some(_) => styled_lines(&said, width.saturating_sub(1), theme.style(meaning), &[]),
         None => Vec::new(),
@@ -123,7 +123,7 @@ fn draw_overall(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-fn draw_classes(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
+fn draw_classes(frame: &mut Frame<'_>, area: Rect, app: &App, report: &AgreementReport) {
     let shared = &app.shared;
     let theme = &shared.theme;
     let block = pane(shared, "each category against the rest");
@@ -160,7 +160,7 @@ fn draw_classes(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-fn draw_confused(frame: &mut Frame<'_>, area: Rect, app: &App, report: &Report) {
+fn draw_confused(frame: &mut Frame<'_>, area: Rect, app: &App, report: &AgreementReport) {
     let shared = &app.shared;
     let theme = &shared.theme;
     let block = pane(shared, "confused with each other");

@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use crate::domain::comparison::{Spread, Verdict};
-use crate::domain::experiment::{Grid, Judged, Report};
+use crate::domain::comparison::{ComparisonVerdict, SeedSpread};
+use crate::domain::experiment::{ExperimentReport, GridTable, TestedDifference};
 use crate::domain::text::visible;
 use crate::formats::tables::{counted, percent};
 use crate::tui::app::App;
@@ -66,12 +66,12 @@ fn head(app: &App, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn tested(report: &Report) -> String {
+fn tested(report: &ExperimentReport) -> String {
     format!("{} of {}", counted(report.sentences, "gold sentence"), counted(report.patients, "patient"))
 }
 
 /// One model in one task.
-fn grid_lines(app: &App, grid: &Grid, width: usize) -> Vec<Line<'static>> {
+fn grid_lines(app: &App, grid: &GridTable, width: usize) -> Vec<Line<'static>> {
     const COLUMN: usize = 12;
     let theme = &app.shared.theme;
     let name_width = width.saturating_sub(7 + COLUMN * grid.sets.len()).clamp(8, 32);
@@ -97,11 +97,11 @@ fn grid_lines(app: &App, grid: &Grid, width: usize) -> Vec<Line<'static>> {
 }
 
 /// `49.9 ±1.2` with an arrow where the difference from gold alone is more than chance.
-fn cell(spread: &Spread, gain: Option<Judged>) -> String {
+fn cell(spread: &SeedSpread, gain: Option<TestedDifference>) -> String {
     let arrow = match gain.map(|gain| gain.verdict) {
-        Some(Verdict::Gained) => '\u{2191}',
-        Some(Verdict::Lost) => '\u{2193}',
-        Some(Verdict::Chance | Verdict::Unknown) | None => ' ',
+        Some(ComparisonVerdict::Gained) => '\u{2191}',
+        Some(ComparisonVerdict::Lost) => '\u{2193}',
+        Some(ComparisonVerdict::Chance | ComparisonVerdict::Unknown) | None => ' ',
     };
     match spread.deviation {
         Some(deviation) => format!("{} \u{b1}{:.1}{arrow}", percent(spread.mean), 100.0 * deviation),

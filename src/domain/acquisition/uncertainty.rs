@@ -1,6 +1,9 @@
 //! Orders by what the classifier is unsure of, and by what it does not believe.
 
-use super::{Picker, Pool, Sorted, Why, belief, leading, name, names, percent};
+use super::{
+    CandidatePool, PresortedStrategy, QueueReason, SelectionStrategy, belief, by_probability, name, output_names,
+    percent,
+};
 use crate::domain::taxonomy::Selection;
 
 /// How far the likeliest output is ahead of the next; where any may hold, how far the nearest is from one half, doubled.
@@ -24,7 +27,7 @@ pub(super) fn lead(selection: Selection, row: &[f32], belief: &[f32]) -> f64 {
     let pairs = row.iter().zip(belief).map(|(p, q)| (f64::from(*p), f64::from(*q)));
     match selection {
         Selection::Single => {
-            let best = leading(row);
+            let best = by_probability(row);
             let p = |place: usize| best.get(place).map_or(0.0, |output| f64::from(row[*output]));
             let rival = |output: usize| if best.first() == Some(&output) { p(1) } else { p(0) };
             pairs.enumerate().map(|(output, (p, q))| q * (p - rival(output))).sum()
@@ -39,15 +42,15 @@ fn yes_or_no(p: f64, q: f64) -> f64 {
 }
 
 /// Candidates by a rising number; those without it are left out.
-fn rising(pool: &Pool<'_>, number: impl Fn(usize) -> Option<f64>) -> Vec<usize> {
+fn sorted_ascending(pool: &CandidatePool<'_>, number: impl Fn(usize) -> Option<f64>) -> Vec<usize> {
     let mut numbers: Vec<(f64, usize)> = (0..pool.candidates.len()).filter_map(|at| Some((number(at)?, at))).collect();
     numbers.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     numbers.into_iter().map(|(_, at)| at).collect()
 }
 
 /// `Memory 41 %, None 38 %`: what is in question, the likeliest first.
-fn question(pool: &Pool<'_>, row: &[f32], most: usize) -> String {
-    let mut outputs = leading(row);
+fn contenders(pool: &CandidatePool<'_>, row: &[f32], most: usize) -> String {
+    let mut outputs = by_probability(row);
     if pool.selection == Selection::Multiple {
         outputs.sort_by(|a, b| (row[*a] - 0.5).abs().total_cmp(&(row[*b] - 0.5).abs()));
     }
@@ -56,22 +59,23 @@ fn question(pool: &Pool<'_>, row: &[f32], most: usize) -> String {
     told.join(", ")
 }
 
-pub(super) fn by_margin<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {
-    let order = rising(pool, |at| Some(margin(pool.selection, pool.candidates[at].probabilities?)));
+pub(super) fn by_margin<'p>(pool: &'p CandidatePool<'p>) -> Box<dyn SelectionStrategy + 'p> {
+    let order = sorted_ascending(pool, |at| Some(margin(pool.selection, pool.candidates[at].probabilities?)));
     let most = if pool.selection == Selection::Single { 2 } else { 1 };
-    Box::new(Sorted::new(order, move |at| wavers(pool, at, most)))
+    Box::new(PresortedStrategy::new(order, move |at| uncertain_reason(pool, at, most)))
 }
 
-fn wavers(pool: &Pool<'_>, at: usize, most: usize) -> Why {
+fn uncertain_reason(pool: &CandidatePool<'_>, at: usize, most: usize) -> QueueReason {
     let row = pool.candidates[at].probabilities.unwrap_or_default();
-    Why::with("the classifier wavers", format!("the classifier wavers: {}", question(pool, row, most)))
+    QueueReason::with_detail("the classifier wavers", format!("the classifier wavers: {}", contenders(pool, row, most)))
 }
 
-pub(super) fn by_contest<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {
+pub(super) fn by_contest<'p>(pool: &'p CandidatePool<'p>) -> Box<dyn SelectionStrategy + 'p> {
     let beliefs = belief::beliefs(pool);
-    let order =
-        rising(pool, |at| Some(lead(pool.selection, pool.candidates[at].probabilities?, beliefs[at].as_deref()?)));
-    Box::new(Sorted::new(order, move |at| {
+    let order = sorted_ascending(pool, |at| {
+        Some(lead(pool.selection, pool.candidates[at].probabilities?, beliefs[at].as_deref()?))
+    });
+    Box::new(PresortedStrategy::new(order, move |at| {
         let candidate = &pool.candidates[at];
         let row = candidate.probabilities.unwrap_or_default();
         let belief = beliefs[at].as_deref().unwrap_or_default();
@@ -79,18 +83,24 @@ pub(super) fn by_contest<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {
         let worst = (0..row.len().min(belief.len())).min_by(|a, b| of(*a).total_cmp(&of(*b)));
         let question = match (pool.selection, worst) {
             (Selection::Multiple, Some(worst)) => format!("{} {}", name(pool, worst), percent(row[worst])),
-            _ => question(pool, row, 2),
+            _ => contenders(pool, row, 2),
         };
         let silver =
-            candidate.silver.map_or_else(String::new, |silver| format!("; silver says {}", names(pool, silver)));
-        Why::with("the classifier may be wrong", format!("the classifier may be wrong: {question}{silver}"))
+            candidate.silver.map_or_else(String::new, |silver| format!("; silver says {}", output_names(pool, silver)));
+        QueueReason::with_detail(
+            "the classifier may be wrong",
+            format!("the classifier may be wrong: {question}{silver}"),
+        )
     }))
 }
 
-pub(super) fn by_doubt<'p>(pool: &'p Pool<'p>) -> Box<dyn Picker + 'p> {
-    let order = rising(pool, |at| pool.candidates[at].doubt);
-    Box::new(Sorted::new(order, move |at| {
+pub(super) fn by_doubt<'p>(pool: &'p CandidatePool<'p>) -> Box<dyn SelectionStrategy + 'p> {
+    let order = sorted_ascending(pool, |at| pool.candidates[at].doubt);
+    Box::new(PresortedStrategy::new(order, move |at| {
         let sure = percent(pool.candidates[at].doubt.unwrap_or(0.0) as f32);
-        Why::with("a label may be wrong", format!("its label may be wrong: the classifier gives it {sure}"))
+        QueueReason::with_detail(
+            "a label may be wrong",
+            format!("its label may be wrong: the classifier gives it {sure}"),
+        )
     }))
 }
