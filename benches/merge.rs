@@ -14,6 +14,7 @@ use goldsmith::domain::text::Span;
 use goldsmith::store::{SeekDirection, Store};
 use goldsmith::workflow::bundle::{self, Options, Taking};
 use goldsmith::workflow::project::{Project, init};
+use goldsmith::workflow::session::Session;
 use goldsmith::workflow::{Cancel, Progress, audit};
 
 const SENTENCES_A_NOTE: u64 = 20;
@@ -127,7 +128,8 @@ fn main() {
         peak();
         let start = Instant::now();
         let options = Options { out: out.clone(), ..Options::default() };
-        let written = bundle::write(&project, &mut store, &options, &Cancel::default(), silent).expect("writes");
+        let written =
+            bundle::write(Session::new(&project, &mut store, &Cancel::default(), silent), &options).expect("writes");
         println!(
             "bundle of {} events: {:.1} s, {:.1} MB, peak memory {}",
             written.events,
@@ -148,8 +150,8 @@ fn main() {
         let (mut new, mut known, mut disputed) = (0, 0, 0);
         for file in &bundles {
             let options = Taking { file: file.clone(), ..Taking::default() };
-            let taken =
-                bundle::take_in(&project, &mut store, &options, &Cancel::default(), silent).expect("takes it in");
+            let taken = bundle::take_in(Session::new(&project, &mut store, &Cancel::default(), silent), &options)
+                .expect("takes it in");
             new += taken.merged.new;
             known += taken.merged.known;
             disputed = taken.disputed;

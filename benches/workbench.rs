@@ -21,6 +21,7 @@ use goldsmith::tui::Headless;
 use goldsmith::workflow::import::{self, Options, Unit};
 use goldsmith::workflow::label_index::LabelIndex;
 use goldsmith::workflow::project::{Project, init};
+use goldsmith::workflow::session::Session;
 use goldsmith::workflow::{Cancel, Progress, scores};
 
 /// The machines are shared and noisy: ours and theirs run in turn this often, and the median counts.
@@ -263,13 +264,16 @@ fn import_ours(folder: &Path, rows: u64, jsonl: &Path) -> (f64, f64) {
     };
     let start = Instant::now();
     let mut stored = None;
-    let report = import::import(&project, &mut store, &options, &Cancel::default(), &mut |progress| {
-        if let Progress::Started { what, .. } = progress
-            && what.starts_with("indexing")
-        {
-            stored = Some(start.elapsed().as_secs_f64());
-        }
-    })
+    let report = import::import(
+        Session::new(&project, &mut store, &Cancel::default(), &mut |progress| {
+            if let Progress::Started { what, .. } = progress
+                && what.starts_with("indexing")
+            {
+                stored = Some(start.elapsed().as_secs_f64());
+            }
+        }),
+        &options,
+    )
     .expect("imports");
     assert_eq!(report.sentences, rows);
     drop(store);

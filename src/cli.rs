@@ -44,6 +44,7 @@ use crate::workflow::project::{self, Project};
 use crate::workflow::recast::MigrationRequest;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::scores::Scored;
+use crate::workflow::session::Session;
 use crate::workflow::{
     Cancel, Progress, WorkflowError, demo, diagnostics, encoders, export, gold, models, predict, train,
 };
@@ -417,7 +418,7 @@ fn bring_in(project: &Project, options: &Options) -> Result<Exit, Failure> {
     let mut store = project.store()?;
     let cancel = cancel_on_signal();
     let bar = Bar::default();
-    let report = import::import(project, &mut store, options, &cancel, &mut |p| bar.show(p))?;
+    let report = import::import(Session::new(project, &mut store, &cancel, &mut |p| bar.show(p)), options)?;
     for (file, recognised) in report.recognised.iter().take(10) {
         say(&format!("read {} as {recognised}", file.display()));
     }
@@ -540,28 +541,31 @@ fn train_verb(project: &Project) -> Result<Exit, Failure> {
     let mut store = project.store()?;
     let cancel = cancel_on_signal();
     let bar = Bar::default();
-    let trained = train::train(project, &mut store, &project.file.train, &cancel, &mut |event| match event {
-        train::TrainRunEvent::Prepared { rows, held_out, leaks } => {
-            let rows: Vec<String> =
-                rows.iter().filter(|(_, n)| *n > 0).map(|(tier, n)| format!("{n} {tier}")).collect();
-            say(&format!(
-                "training on {}; {} for validation, {} for the test",
-                rows.join(" + "),
-                held_out.0,
-                held_out.1
-            ));
-            if leaks > 0 {
-                say(&format!("warning: {leaks} test sentences stand nearly word for word in the training set"));
+    let trained = train::train(
+        Session::new(project, &mut store, &cancel, &mut |event| match event {
+            train::TrainRunEvent::Prepared { rows, held_out, leaks } => {
+                let rows: Vec<String> =
+                    rows.iter().filter(|(_, n)| *n > 0).map(|(tier, n)| format!("{n} {tier}")).collect();
+                say(&format!(
+                    "training on {}; {} for validation, {} for the test",
+                    rows.join(" + "),
+                    held_out.0,
+                    held_out.1
+                ));
+                if leaks > 0 {
+                    say(&format!("warning: {leaks} test sentences stand nearly word for word in the training set"));
+                }
             }
-        }
-        train::TrainRunEvent::Heard(train::TrainingEvent::Epoch(epoch)) => {
-            let f1 = tables::percent(epoch.validation_macro_f1.map(f64::from));
-            let best = if epoch.best { " *" } else { "" };
-            say(&format!("epoch {:>3}: loss {:.4}, validation macro-F1 {f1}{best}", epoch.epoch, epoch.train_loss));
-        }
-        train::TrainRunEvent::Heard(train::TrainingEvent::Step { .. }) => {}
-        train::TrainRunEvent::Progress(progress) => bar.show(progress),
-    })?;
+            train::TrainRunEvent::Heard(train::TrainingEvent::Epoch(epoch)) => {
+                let f1 = tables::percent(epoch.validation_macro_f1.map(f64::from));
+                let best = if epoch.best { " *" } else { "" };
+                say(&format!("epoch {:>3}: loss {:.4}, validation macro-F1 {f1}{best}", epoch.epoch, epoch.train_loss));
+            }
+            train::TrainRunEvent::Heard(train::TrainingEvent::Step { .. }) => {}
+            train::TrainRunEvent::Progress(progress) => bar.show(progress),
+        }),
+        &project.file.train,
+    )?;
     say(&format!("trained in {:.2} s; the model is in {}", trained.seconds, trained.folder.display()));
     if let Some(off) = trained.calibration_error {
         say(&format!(

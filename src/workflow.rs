@@ -29,7 +29,7 @@ pub mod refusal;
 pub mod review;
 pub mod runs;
 pub mod scores;
-mod session;
+pub mod session;
 pub mod simulate;
 pub mod train;
 

@@ -5,6 +5,7 @@ use super::{Bar, Exit, Failure, cancel_on_signal, say};
 use crate::formats::tables::counted;
 use crate::workflow::bundle::{self, Options, Taken, Taking};
 use crate::workflow::project::Project;
+use crate::workflow::session::Session;
 
 pub(super) fn write(project: &Project, args: BundleArgs) -> Result<Exit, Failure> {
     let mut store = project.store()?;
@@ -22,7 +23,7 @@ pub(super) fn write(project: &Project, args: BundleArgs) -> Result<Exit, Failure
         sign_password_env: args.sign_password_env,
     };
     let (cancel, bar) = (cancel_on_signal(), Bar::default());
-    let written = bundle::write(project, &mut store, &options, &cancel, &mut |p| bar.show(p))?;
+    let written = bundle::write(Session::new(project, &mut store, &cancel, &mut |p| bar.show(p)), &options)?;
     let out = options.out.display();
     if written.reworded > 0 {
         say(&format!(
@@ -86,7 +87,7 @@ pub(super) fn take_in(project: &Project, args: MergeArgs) -> Result<Exit, Failur
             passphrase_env: args.passphrase_env.clone(),
             signed_by: args.signed_by.clone(),
         };
-        let taken = bundle::take_in(project, &mut store, &options, &cancel, &mut |p| bar.show(p))?;
+        let taken = bundle::take_in(Session::new(project, &mut store, &cancel, &mut |p| bar.show(p)), &options)?;
         report(project, &options, &taken);
         nothing &= taken.merged.new + taken.merged.known + taken.notes == 0;
         if taken.cancelled {

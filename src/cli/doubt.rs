@@ -9,6 +9,7 @@ use crate::formats::tables;
 use crate::workflow::doubt::{self, Found, Looked, Options};
 use crate::workflow::project::Project;
 use crate::workflow::refusal::Refusal;
+use crate::workflow::session::Session;
 
 pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure> {
     let mut store = project.store()?;
@@ -20,7 +21,7 @@ pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure
     } else {
         let options = Options { folds: args.folds, seed: args.seed.unwrap_or(project.file.train.seed) };
         let (cancel, bar) = (cancel_on_signal(), Bar::default());
-        match doubt::search(project, &mut store, &options, &cancel, &mut |p| bar.show(p))? {
+        match doubt::search(Session::new(project, &mut store, &cancel, &mut |p| bar.show(p)), &options)? {
             Some(found) => found,
             None => {
                 say("stopped; an unfinished search keeps nothing");

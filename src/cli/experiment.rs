@@ -13,6 +13,7 @@ use crate::tui;
 use crate::workflow::WorkflowError;
 use crate::workflow::experiment::{ExperimentEvent, ExperimentOptions, SHARES, experiment};
 use crate::workflow::project::{Project, make_private_folder};
+use crate::workflow::session::Session;
 
 pub(super) fn run(project: &Project, args: &ExperimentArgs) -> Result<Exit, Failure> {
     let mut project = project.clone();
@@ -24,15 +25,19 @@ pub(super) fn run(project: &Project, args: &ExperimentArgs) -> Result<Exit, Fail
     let mut store = project.store()?;
     let cancel = cancel_on_signal();
     let bar = Bar::default();
-    let finished = experiment(project, &mut store, &options, &cancel, &mut |event| match event {
-        ExperimentEvent::Planned { report, jobs } => {
-            report.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
-            let done = if report.finished > 0 { format!(", {} done before", report.finished) } else { String::new() };
-            say(&format!("experiment {}: {} cells{done}, {jobs} at once", report.experiment, report.planned));
-        }
-        ExperimentEvent::Progress(progress) => bar.show(progress),
-        ExperimentEvent::Cell { .. } => {}
-    })?;
+    let finished = experiment(
+        Session::new(project, &mut store, &cancel, &mut |event| match event {
+            ExperimentEvent::Planned { report, jobs } => {
+                report.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+                let done =
+                    if report.finished > 0 { format!(", {} done before", report.finished) } else { String::new() };
+                say(&format!("experiment {}: {} cells{done}, {jobs} at once", report.experiment, report.planned));
+            }
+            ExperimentEvent::Progress(progress) => bar.show(progress),
+            ExperimentEvent::Cell { .. } => {}
+        }),
+        &options,
+    )?;
     let report = &finished.report;
     if let Some(folder) = &args.out {
         write_all(report, folder)?;

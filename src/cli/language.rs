@@ -18,6 +18,7 @@ use crate::workflow::dispatch::JobEnd;
 use crate::workflow::label::{self, Options, Which};
 use crate::workflow::project::Project;
 use crate::workflow::refusal::Refusal;
+use crate::workflow::session::Session;
 use crate::workflow::{WorkflowError, egress, generate, models, runs};
 
 /// The model that the command line and the project file name.
@@ -101,7 +102,7 @@ pub(super) fn label(project: &Project, args: &LabelArgs) -> Result<Exit, Failure
     let cancel = cancel_on_signal();
     let bar = Bar::default();
     if let Some(file) = &args.import_batch {
-        let report = label::import_batch(project, &mut store, file, &cancel, &mut |p| bar.show(p))?;
+        let report = label::import_batch(Session::new(project, &mut store, &cancel, &mut |p| bar.show(p)), file)?;
         say(&format!(
             "{} sentences labelled, {} already labelled, {} failed",
             report.labelled, report.known, report.failed
@@ -117,14 +118,15 @@ pub(super) fn label(project: &Project, args: &LabelArgs) -> Result<Exit, Failure
         return plan(project, &options);
     }
     if let Some(file) = &args.export_batch {
-        let (run, written) = label::export_batch(project, &mut store, &options, file, &cancel, &mut |p| bar.show(p))?;
+        let (run, written) =
+            label::export_batch(Session::new(project, &mut store, &cancel, &mut |p| bar.show(p)), &options, file)?;
         say(&format!(
             "{written} requests of run {run} are in {}; it contains text of notes: share it only with people who may read them\nnext: goldsmith label --import-batch ANSWERS.jsonl",
             file.display()
         ));
         return Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::unless_nothing(written == 0) });
     }
-    let report = label::label(project, &mut store, &options, &cancel, &mut |p| bar.show(p))?;
+    let report = label::label(Session::new(project, &mut store, &cancel, &mut |p| bar.show(p)), &options)?;
     say(&format!(
         "run {}: {} sentences labelled by {}; {}",
         report.run,
@@ -392,7 +394,7 @@ pub(super) fn generate(project: &Project, args: &GenerateArgs) -> Result<Exit, F
     }
     let cancel = cancel_on_signal();
     let bar = Bar::default();
-    let report = generate::generate(project, &mut store, &options, &cancel, &mut |p| bar.show(p))?;
+    let report = generate::generate(Session::new(project, &mut store, &cancel, &mut |p| bar.show(p)), &options)?;
     for target in &report.targets {
         let given_up = if target.given_up { ", given up" } else { "" };
         say(&format!(

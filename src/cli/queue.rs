@@ -7,6 +7,7 @@ use crate::domain::text::visible;
 use crate::formats::tables;
 use crate::workflow::project::Project;
 use crate::workflow::queue;
+use crate::workflow::session::Session;
 
 pub(super) fn queue(project: &Project, args: &QueueArgs) -> Result<Exit, Failure> {
     let mut store = project.store()?;
@@ -14,7 +15,7 @@ pub(super) fn queue(project: &Project, args: &QueueArgs) -> Result<Exit, Failure
         (store.ranking()?, String::new())
     } else {
         let (cancel, bar) = (cancel_on_signal(), Bar::default());
-        match queue::plan(project, &mut store, &cancel, &mut |progress| bar.show(progress))? {
+        match queue::plan(Session::new(project, &mut store, &cancel, &mut |progress| bar.show(progress)))? {
             Some(planned) => (planned.rows, planned.note),
             None => {
                 say("stopped; the queue's order is unchanged");

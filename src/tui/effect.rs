@@ -26,6 +26,7 @@ use crate::workflow::metrics::MetricsReader;
 use crate::workflow::project::Project;
 use crate::workflow::review::{self, ReviewItem, Taking, Worklist};
 use crate::workflow::scores::score;
+use crate::workflow::session::Session;
 use crate::workflow::{
     Cancel, WorkflowError, diagnostics, experiment, generate, guideline, label, models, queue, train,
 };
@@ -98,7 +99,7 @@ impl EffectContext {
         self.planning.store(true, Ordering::Relaxed);
         let (project, app, planning) = (self.project.clone(), self.to_app.clone(), self.planning.clone());
         thread::spawn(move || {
-            let plan = || queue::plan(&project, &mut project.store()?, &Cancel::default(), &mut |_| {});
+            let plan = || queue::plan(Session::new(&project, &mut project.store()?, &Cancel::default(), &mut |_| {}));
             let message = match plan() {
                 Ok(_) => {
                     planning.store(false, Ordering::Relaxed);
@@ -373,9 +374,10 @@ impl EffectContext {
             let run = || -> Result<_, WorkflowError> {
                 let mut store = project.store()?;
                 // The workbench may have been left while training ends.
-                train::train(&project, &mut store, &settings, &cancel, &mut |event| {
-                    drop(app.send(Message::Training(event)))
-                })
+                train::train(
+                    Session::new(&project, &mut store, &cancel, &mut |event| drop(app.send(Message::Training(event)))),
+                    &settings,
+                )
             };
             let result = run().map_err(|error| failed(&error));
             let _ = metrics.send(MetricsRequest::Refresh);
@@ -394,9 +396,12 @@ impl EffectContext {
             let run = || -> Result<_, WorkflowError> {
                 let mut store = project.store()?;
                 let options = experiment::ExperimentOptions::grid(&project, &[method], experiment::SEEDS);
-                experiment::experiment(&project, &mut store, &options, &cancel, &mut |event| {
-                    drop(app.send(Message::Experiment(event)))
-                })
+                experiment::experiment(
+                    Session::new(&project, &mut store, &cancel, &mut |event| {
+                        drop(app.send(Message::Experiment(event)))
+                    }),
+                    &options,
+                )
             };
             let result = run().map_err(|error| failed(&error));
             let _ = metrics.send(MetricsRequest::Refresh);
@@ -446,7 +451,7 @@ fn work(
                 fresh: false,
                 retry_failed: false,
             };
-            let report = label::label(project, &mut store, &options, cancel, watch)?;
+            let report = label::label(Session::new(project, &mut store, cancel, watch), &options)?;
             (format!("{} labelled, {} failed", report.labelled, report.failed), report.ended)
         }
         Work::Generate => {
@@ -457,7 +462,7 @@ fn work(
                 categories: Vec::new(),
                 fresh: false,
             };
-            let report = generate::generate(project, &mut store, &options, cancel, watch)?;
+            let report = generate::generate(Session::new(project, &mut store, cancel, watch), &options)?;
             let passed: usize = report.targets.iter().map(|t| t.passed).sum();
             let written: usize = report.targets.iter().map(|t| t.written).sum();
             (format!("{passed} of {written} written passed"), report.ended)

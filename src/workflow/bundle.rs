@@ -22,6 +22,7 @@ use crate::formats::bundle::{Bundle, Header, Item, Note, Proposed, Reader, Write
 use crate::formats::{FormatError, taxonomy};
 use crate::store::{EntrySelection, Insert, Merged, SeekDirection, Seen, Store};
 use crate::workflow::refusal::{Refusal, RefusalKind};
+use crate::workflow::session::Session;
 
 /// So many events are read or taken in at once, and so many bytes of notes: what waits in memory, and how long others wait for
 /// the write lock.
@@ -102,13 +103,8 @@ fn site(project: &Project, store: &mut Store) -> Result<String, WorkflowError> {
 }
 
 /// Writes a bundle.
-pub fn write(
-    project: &Project,
-    store: &mut Store,
-    options: &Options,
-    cancel: &Cancel,
-    watch: &mut Watch<'_>,
-) -> Result<Written, WorkflowError> {
+pub fn write(session: Session<'_>, options: &Options) -> Result<Written, WorkflowError> {
+    let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("bundle").entered();
     let out = options.out.as_path();
     let settings = &project.file.bundles;
@@ -353,13 +349,8 @@ pub struct Taken {
 }
 
 /// Takes a bundle in. It is read twice: once to know that all of it is there and as it was written, and then to take it in.
-pub fn take_in(
-    project: &Project,
-    store: &mut Store,
-    options: &Taking,
-    cancel: &Cancel,
-    watch: &mut Watch<'_>,
-) -> Result<Taken, WorkflowError> {
+pub fn take_in(session: Session<'_>, options: &Taking) -> Result<Taken, WorkflowError> {
+    let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("merge").entered();
     let by_default = options.signed_by.is_empty();
     let named = if by_default { &project.file.bundles.require_signature } else { &options.signed_by };

@@ -26,6 +26,7 @@ use crate::formats::read_text;
 use crate::formats::replace;
 use crate::store::{NewBronze, Store};
 use crate::workflow::refusal::{Refusal, RefusalKind};
+use crate::workflow::session::Session;
 
 const NOTES: &str = include_str!("../../data/notes.txt");
 const SECOND: &str = include_str!("../../data/second-reader.jsonl");
@@ -177,7 +178,7 @@ pub fn build(folder: &Path, watch: &mut dyn FnMut(train::TrainRunEvent)) -> Resu
     let mut store = project.store()?;
     fill(&project, &mut store)?;
     import::index(&mut store, &Cancel::default(), &mut |_| {})?;
-    let trained = train::train(&project, &mut store, &project.file.train, &Cancel::default(), watch)?;
+    let trained = train::train(Session::new(&project, &mut store, &Cancel::default(), watch), &project.file.train)?;
     Ok((project, trained))
 }
 

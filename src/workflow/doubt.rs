@@ -27,6 +27,7 @@ use crate::domain::taxonomy::Taxonomy;
 use crate::domain::visibility::Face;
 use crate::store::Store;
 use crate::workflow::refusal::Refusal;
+use crate::workflow::session::Session;
 
 /// How to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,13 +93,8 @@ struct Asked {
 
 /// Looks for labels that may be wrong, and keeps what it finds as a run. Stopped half-way it leaves nothing behind and gives
 /// `None`: a part of the probabilities says nothing.
-pub fn search(
-    project: &Project,
-    store: &mut Store,
-    options: &Options,
-    cancel: &Cancel,
-    watch: &mut Watch<'_>,
-) -> Result<Option<Found>, WorkflowError> {
+pub fn search(session: Session<'_>, options: &Options) -> Result<Option<Found>, WorkflowError> {
+    let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("doubt").entered();
     let started = now();
     let index = LabelIndex::read(project, store)?;
@@ -394,7 +390,8 @@ mod tests {
     fn wrong_labels_are_found_by_models_that_have_not_seen_the_patient() {
         for selection in ["single", "multiple"] {
             let (_folder, project, mut store, sentences) = study(selection);
-            let found = search(&project, &mut store, &OPTIONS, &Cancel::default(), &mut |_| {}).unwrap().unwrap();
+            let found =
+                search(Session::new(&project, &mut store, &Cancel::default(), &mut |_| {}), &OPTIONS).unwrap().unwrap();
             let mut at: Vec<(Tier, usize, usize)> = found
                 .doubts
                 .iter()
@@ -423,7 +420,8 @@ mod tests {
     fn the_same_seed_finds_the_same_and_the_newest_search_stands() {
         let (_folder, project, mut store, _) = study("single");
         assert!(last(&store).unwrap().is_none());
-        let mut look = || search(&project, &mut store, &OPTIONS, &Cancel::default(), &mut |_| {}).unwrap().unwrap();
+        let mut look =
+            || search(Session::new(&project, &mut store, &Cancel::default(), &mut |_| {}), &OPTIONS).unwrap().unwrap();
         let (one, two) = (look(), look());
         assert_eq!(one.doubts, two.doubts);
         assert_eq!(one.run.config, two.run.config);
@@ -439,11 +437,14 @@ mod tests {
         let (_folder, project, mut store, _) = study("single");
         let cancel = Cancel::default();
         let stop = cancel.clone();
-        let found = search(&project, &mut store, &OPTIONS, &cancel, &mut |progress| {
-            if matches!(progress, Progress::Advanced(_)) {
-                stop.cancel();
-            }
-        });
+        let found = search(
+            Session::new(&project, &mut store, &cancel, &mut |progress| {
+                if matches!(progress, Progress::Advanced(_)) {
+                    stop.cancel();
+                }
+            }),
+            &OPTIONS,
+        );
         assert!(found.unwrap().is_none());
         assert!(store.runs().unwrap().iter().all(|run| run.kind != RunKind::Doubt));
     }
@@ -454,7 +455,9 @@ mod tests {
         init(folder.path(), "ad-signs").unwrap();
         let project = Project::read(folder.path(), Some("ann")).unwrap();
         let mut store = project.store().unwrap();
-        let error = search(&project, &mut store, &OPTIONS, &Cancel::default(), &mut |_| {}).unwrap_err().to_string();
+        let error = search(Session::new(&project, &mut store, &Cancel::default(), &mut |_| {}), &OPTIONS)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("gold of at least two patients"), "{error}");
     }
 }

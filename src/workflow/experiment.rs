@@ -19,6 +19,7 @@ use crate::domain::statistics::Bootstrap;
 use crate::formats::project::training::{Method, TrainSettings};
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
+use crate::workflow::session::Session;
 use grid::ExperimentGrid;
 
 /// A way to train that takes part.
@@ -129,12 +130,10 @@ struct CellResult {
 
 /// Trains every cell that is not done yet, and reports on all.
 pub fn experiment(
-    project: &Project,
-    store: &mut Store,
+    session: Session<'_, ExperimentEvent>,
     options: &ExperimentOptions,
-    cancel: &Cancel,
-    watch: &mut dyn FnMut(ExperimentEvent),
 ) -> Result<ExperimentResult, WorkflowError> {
+    let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("experiment").entered();
     let mut grid = ExperimentGrid::plan(project, store, options)?;
     let mut done = grid.done(store)?;

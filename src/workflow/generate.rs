@@ -14,7 +14,7 @@ use serde_json::json;
 use super::dispatch::{Dispatch, JobEnd, dispatch};
 use super::label_index::LabelIndex;
 use super::project::Project;
-use super::{Cancel, Progress, Watch, WorkflowError, label, models, runs, train};
+use super::{Progress, Watch, WorkflowError, label, models, runs, train};
 use crate::classifier::{self, Classifier};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{Origin, SentenceId};
@@ -29,6 +29,7 @@ use crate::formats::project::language::{Agreement, GenerateSettings, ModelSettin
 use crate::llm::DecodingParams;
 use crate::llm::prompt::{Brief, LabelPrompt, Shot, Task, WritePrompt, guideline_shots};
 use crate::store::Store;
+use crate::workflow::session::Session;
 use job::GenerateJob;
 
 /// What to write and how.
@@ -160,13 +161,8 @@ fn classifier(project: &Project, store: &Store, settings: &GenerateSettings) -> 
 }
 
 /// Generates.
-pub fn generate(
-    project: &Project,
-    store: &mut Store,
-    options: &Options,
-    cancel: &Cancel,
-    watch: &mut Watch<'_>,
-) -> Result<Report, WorkflowError> {
+pub fn generate(session: Session<'_>, options: &Options) -> Result<Report, WorkflowError> {
+    let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("generate").entered();
     let (settings, taxonomy) = (&options.settings, &project.taxonomy);
     let index = LabelIndex::read(project, store)?;

@@ -20,6 +20,7 @@ use crate::domain::text::Span;
 use crate::formats::notes::{self, BadRecord, Columns, Layout, Notes, Record};
 use crate::store::{Insert, Store};
 use crate::workflow::refusal::Refusal;
+use crate::workflow::session::Session;
 
 /// What one record of a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,13 +102,8 @@ const BATCH_BYTES: usize = 2 << 20;
 const AHEAD: usize = 2;
 
 /// Imports everything that the options name.
-pub fn import(
-    project: &Project,
-    store: &mut Store,
-    options: &Options,
-    cancel: &Cancel,
-    watch: &mut Watch<'_>,
-) -> Result<Report, WorkflowError> {
+pub fn import(session: Session<'_>, options: &Options) -> Result<Report, WorkflowError> {
+    let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("import").entered();
     if options.labels.is_some() && options.unit == Unit::Document {
         return Err(Refusal::invalid("--unit", "labels belong to sentences, and these are whole notes")

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::dispatch::{Dispatch, JobEnd, dispatch};
 use super::label_index::LabelIndex;
 use super::project::Project;
-use super::{Cancel, Progress, Watch, WorkflowError, models, now, runs};
+use super::{Progress, WorkflowError, models, now, runs};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::egress::Payload;
 use crate::domain::gold::Gold;
@@ -27,6 +27,7 @@ use crate::llm::prompt::{LabelPrompt, Shot, Style, Task, guideline_shots};
 use crate::llm::{AnswerFormat, ModelInfo, chat};
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
+use crate::workflow::session::Session;
 use job::LabelJob;
 
 /// Which sentences are labelled.
@@ -193,13 +194,8 @@ pub(super) fn lasting(details: &serde_json::Value) -> serde_json::Value {
 }
 
 /// Labels.
-pub fn label(
-    project: &Project,
-    store: &mut Store,
-    options: &Options,
-    cancel: &Cancel,
-    watch: &mut Watch<'_>,
-) -> Result<Report, WorkflowError> {
+pub fn label(session: Session<'_>, options: &Options) -> Result<Report, WorkflowError> {
+    let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("label").entered();
     let plan = plan(project, store, options)?;
     let model = models::open(project, store, &options.model, true)?;
@@ -377,13 +373,11 @@ pub fn forecast(project: &Project, store: &Store, options: &Options) -> Result<F
 /// Writes the requests that a run would send as lines of OpenAI's batch format; returns the run and how many. The file
 /// holds text of notes, so the record of what left says so, under the file's name.
 pub fn export_batch(
-    project: &Project,
-    store: &mut Store,
+    session: Session<'_>,
     options: &Options,
     file: &std::path::Path,
-    cancel: &Cancel,
-    watch: &mut Watch<'_>,
 ) -> Result<(RunId, u64), WorkflowError> {
+    let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("export_batch").entered();
     use std::io::Write;
     let Provider::Chat { url, model, .. } = &options.model.provider else {
@@ -474,13 +468,8 @@ pub struct BatchReport {
 }
 
 /// Reads a batch output file. Every answer is checked as one that comes over the wire.
-pub fn import_batch(
-    project: &Project,
-    store: &mut Store,
-    file: &std::path::Path,
-    cancel: &Cancel,
-    watch: &mut Watch<'_>,
-) -> Result<BatchReport, WorkflowError> {
+pub fn import_batch(session: Session<'_>, file: &std::path::Path) -> Result<BatchReport, WorkflowError> {
+    let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("import_batch").entered();
     use std::io::BufRead;
     let fail = |cause| crate::formats::FormatError::Io { doing: "read", path: file.into(), cause };

@@ -24,6 +24,7 @@ use crate::domain::visibility::Face;
 use crate::formats::project::queue::QueueSettings;
 use crate::formats::project::training::{Method, TrainSettings};
 use crate::store::{RankingRow, Store};
+use crate::workflow::session::Session;
 
 /// The classifier is asked about so many open sentences, drawn at random where there are more.
 pub const MOST_ASKED: usize = 20_000;
@@ -51,12 +52,8 @@ struct OpenSentence {
 
 /// Puts the open sentences in order and keeps that as the newest plan. Stopped half-way it leaves the plan before it as it
 /// is and gives `None`.
-pub fn plan(
-    project: &Project,
-    store: &mut Store,
-    cancel: &Cancel,
-    watch: &mut Watch<'_>,
-) -> Result<Option<QueuePlan>, WorkflowError> {
+pub fn plan(session: Session<'_>) -> Result<Option<QueuePlan>, WorkflowError> {
+    let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("queue").entered();
     let started = now();
     let settings = &project.file.queue;

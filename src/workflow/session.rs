@@ -1,8 +1,32 @@
-//! Opening a project for work: its store, with labels read as its guideline says.
+//! A session: a project opened for work, and what a long use case works on.
 
 use super::project::Project;
-use super::{WorkflowError, now, recast};
+use super::{Cancel, Progress, WorkflowError, now, recast};
 use crate::store::Store;
+
+/// What a long use case works on and with. `E` is what it reports on its way.
+pub struct Session<'a, E = Progress> {
+    /// The project.
+    pub project: &'a Project,
+    /// The project's store.
+    pub store: &'a mut Store,
+    /// The wish to stop or to pause; looked at between steps, so that what is done stays done.
+    pub cancel: &'a Cancel,
+    /// Takes what it reports.
+    pub progress: &'a mut (dyn FnMut(E) + 'a),
+}
+
+impl<'a, E> Session<'a, E> {
+    /// All four.
+    pub fn new(
+        project: &'a Project,
+        store: &'a mut Store,
+        cancel: &'a Cancel,
+        progress: &'a mut (dyn FnMut(E) + 'a),
+    ) -> Self {
+        Self { project, store, cancel, progress }
+    }
+}
 
 impl Project {
     /// Opens the store, brings its splits in line with the project file, and keeps the version of the guideline. Refused

@@ -25,6 +25,7 @@ use crate::domain::taxonomy::{Selection, Taxonomy};
 use crate::formats::project::training::{Method, TrainSettings, Weights};
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
+use crate::workflow::session::Session;
 pub use sets::bronze_label;
 pub(super) use sets::{LabelledSentences, data_hash, examples, held_out_examples};
 
@@ -102,13 +103,8 @@ struct Sets {
 }
 
 /// Trains, saves, labels every real sentence, and scores.
-pub fn train(
-    project: &Project,
-    store: &mut Store,
-    settings: &TrainSettings,
-    cancel: &Cancel,
-    watch: &mut dyn FnMut(TrainRunEvent),
-) -> Result<Trained, WorkflowError> {
+pub fn train(session: Session<'_, TrainRunEvent>, settings: &TrainSettings) -> Result<Trained, WorkflowError> {
+    let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("train").entered();
     let mut index = LabelIndex::read(project, store)?;
     let labels = LabelledSentences::read(project, store, &index, &settings.tiers)?;

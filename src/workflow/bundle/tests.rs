@@ -8,6 +8,7 @@ use crate::domain::label::{
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::Span;
 use crate::workflow::project::init;
+use crate::workflow::session::Session;
 
 const NOTE: &str = "She forgets names. He is well.";
 
@@ -81,13 +82,13 @@ fn ward(folder: &Path) -> (Project, Store) {
 
 fn bundle(site: &mut (Project, Store), options: Options) -> (Written, String) {
     let (project, store) = site;
-    let written = write(project, store, &options, &Cancel::default(), &mut |_| {}).unwrap();
+    let written = write(Session::new(project, store, &Cancel::default(), &mut |_| {}), &options).unwrap();
     (written, std::fs::read_to_string(&options.out).unwrap())
 }
 
 fn merge(site: &mut (Project, Store), file: &Path) -> Taken {
     let options = Taking { file: file.into(), ..Taking::default() };
-    take_in(&site.0, &mut site.1, &options, &Cancel::default(), &mut |_| {}).unwrap()
+    take_in(Session::new(&site.0, &mut site.1, &Cancel::default(), &mut |_| {}), &options).unwrap()
 }
 
 fn comment(store: &Store) -> String {
@@ -142,7 +143,7 @@ fn no_word_of_a_note_travels_unless_asked_for() {
     let (project, empty) = (&other.0, at("empty.db"));
     let mut store = Store::create(&empty).unwrap();
     let options = Taking { file: at("whole"), ..Taking::default() };
-    let taken = take_in(project, &mut store, &options, &Cancel::default(), &mut |_| {}).unwrap();
+    let taken = take_in(Session::new(project, &mut store, &Cancel::default(), &mut |_| {}), &options).unwrap();
     assert_eq!((taken.merged.new, taken.notes, taken.sentences), (2, 1, 2));
     assert_eq!(store.texts(&[SentenceId(1)]).unwrap()[0].text, "She forgets names.");
     for store in [&mut hub.1, &mut other.1, &mut store, &mut ward.1] {
@@ -169,8 +170,9 @@ fn notes_cut_otherwise_are_told_from_notes_that_are_missing() {
         sentences: vec![Span { start: 0, end: 30 }],
     };
     let options = Taking { file, ..Taking::default() };
-    let merged =
-        |store: &mut Store| take_in(&project, store, &options, &Cancel::default(), &mut |_| {}).unwrap().merged;
+    let merged = |store: &mut Store| {
+        take_in(Session::new(&project, store, &Cancel::default(), &mut |_| {}), &options).unwrap().merged
+    };
     assert_eq!((merged(&mut store).without_note, merged(&mut store).cut_otherwise), (2, 0));
     store.insert_documents(&[whole], Origin::Real, &project.file.split).unwrap();
     assert_eq!((merged(&mut store).without_note, merged(&mut store).cut_otherwise), (0, 2));
@@ -190,7 +192,7 @@ fn what_is_new_is_new_since_the_last_bundle_of_its_kind() {
             annotator: annotator.map(|name| Annotator(name.into())),
             ..Options::default()
         };
-        write(&ward.0, &mut ward.1, &options, &Cancel::default(), &mut |_| {}).unwrap().events
+        write(Session::new(&ward.0, &mut ward.1, &Cancel::default(), &mut |_| {}), &options).unwrap().events
     };
     assert_eq!(new(&mut ward, "1", None), 2);
     assert_eq!(new(&mut ward, "2", None), 0);

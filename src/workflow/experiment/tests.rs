@@ -11,6 +11,7 @@ use crate::domain::split::{Split, Tier};
 use crate::domain::text::Span;
 use crate::store::NewBronze;
 use crate::workflow::label_index::LabelIndex;
+use crate::workflow::session::Session;
 use crate::workflow::{new_event_id, project};
 
 struct Study {
@@ -128,15 +129,18 @@ fn cells_of(
     stop_after: usize,
 ) -> (Vec<Cell>, ExperimentResult) {
     let mut trained = Vec::new();
-    let finished = experiment(&study.project, &mut study.store, options, cancel, &mut |event| {
-        if let ExperimentEvent::Cell { cell, report, .. } = event {
-            trained.push(cell);
-            assert!(report.finished >= trained.len());
-            if trained.len() == stop_after {
-                cancel.cancel();
+    let finished = experiment(
+        Session::new(&study.project, &mut study.store, cancel, &mut |event| {
+            if let ExperimentEvent::Cell { cell, report, .. } = event {
+                trained.push(cell);
+                assert!(report.finished >= trained.len());
+                if trained.len() == stop_after {
+                    cancel.cancel();
+                }
             }
-        }
-    })
+        }),
+        options,
+    )
     .unwrap();
     (trained, finished)
 }
@@ -287,6 +291,7 @@ fn what_cannot_be_trained_is_said_and_the_rest_goes_on() {
     let said = finished.report.warnings.iter().filter(|w| w.contains("could not be trained")).count();
     assert_eq!(said, 2, "{:?}", finished.report.warnings);
     let only = ExperimentOptions { sets: vec!["bronze".parse().unwrap()], ..options };
-    let error = experiment(&study.project, &mut study.store, &only, &Cancel::default(), &mut |_| {}).unwrap_err();
+    let error =
+        experiment(Session::new(&study.project, &mut study.store, &Cancel::default(), &mut |_| {}), &only).unwrap_err();
     assert!(error.to_string().contains("a classifier needs two kinds"), "{error}");
 }

@@ -13,6 +13,7 @@ use crate::domain::text::Span;
 use crate::store::SeekDirection;
 use crate::workflow::project::init;
 use crate::workflow::review::{self, Worklist};
+use crate::workflow::session::Session;
 
 const KINDS: [(&str, &str); 4] = [
     ("She forgets names and dates again", "cognitive_impairment"),
@@ -77,7 +78,7 @@ fn decide(store: &mut Store, id: SentenceId, key: &str) {
 }
 
 fn planned(project: &Project, store: &mut Store) -> QueuePlan {
-    plan(project, store, &Cancel::default(), &mut |_| {}).unwrap().unwrap()
+    plan(Session::new(project, store, &Cancel::default(), &mut |_| {})).unwrap().unwrap()
 }
 
 #[test]
@@ -206,6 +207,6 @@ fn a_stopped_plan_leaves_the_one_before_it() {
     let before = planned(&project, &mut store).rows;
     let cancel = Cancel::default();
     cancel.cancel();
-    assert_eq!(plan(&project, &mut store, &cancel, &mut |_| {}).unwrap(), None);
+    assert_eq!(plan(Session::new(&project, &mut store, &cancel, &mut |_| {})).unwrap(), None);
     assert_eq!(store.ranking().unwrap(), before);
 }
