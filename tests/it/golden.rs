@@ -145,7 +145,7 @@ const TABLES: [&str; 11] = [
 
 const UNSETTLED: &str = "203700dbd777bb9970671e86a2244d15dcbac967b16a314cc928f6dee328751d";
 
-const KNOWN: [Known; 6] = [
+const KNOWN: [Known; 7] = [
     Known {
         version: 1,
         events: 190,
@@ -212,6 +212,17 @@ const KNOWN: [Known; 6] = [
         bronze: 23,
         rows: [45, 42, 1, 2, 218, 50, 0, 13, 322, 96, 1],
     },
+    Known {
+        version: 7,
+        events: 296,
+        link: "fa0ea2350b7884960c02a71952450ed843696d88a4fd82ddcf396512099ba3b0",
+        gold: 63,
+        disputed: 8,
+        settled: 3,
+        silver: 130,
+        bronze: 23,
+        rows: [45, 42, 1, 2, 218, 50, 0, 13, 322, 90, 1],
+    },
 ];
 
 #[test]
@@ -223,7 +234,7 @@ fn a_store_of_every_version_opens_and_means_the_same() {
         assert_eq!(before, of);
         // Exit code 0 says that the log is intact.
         let audit = study.json(&["audit", "--json", "--expect", known.link]);
-        assert!(version() >= 6, "version {of} was migrated");
+        assert!(version() >= 7, "version {of} was migrated");
         assert_eq!(audit["events"], known.events, "version {of}");
         assert_eq!(audit["last_link"], known.link, "version {of}");
         let status = study.json(&["status", "--json"]);
@@ -296,6 +307,43 @@ fn what_goes_out_is_written_as_it_was() {
         lost.retain(|key| !now.contains(key));
         assert!(lost.is_empty(), "{name} has lost {lost:?}");
     }
+}
+
+/// Entries of every kind, of both sites, with what had been in sight.
+#[test]
+fn a_log_with_what_had_been_in_sight_is_read_and_bundled_as_it_was() {
+    let study = Study::of_version(7);
+    assert_same("log", &study.prints(&["audit", "--log", "--json"]), &text("exports/7/log-v7.jsonl"));
+    let kinds =
+        "SELECT DISTINCT kind || ' ' || (site IS NULL) || ' ' || coalesce(in_sight, '?') FROM events ORDER BY 1";
+    let found = study.rows(kinds);
+    for expected in ["decide 1 ", "decide 1 machine,colleague,doubt", "decide 0 classifier", "settle 1 colleague"] {
+        assert!(found.iter().any(|kind| kind == expected), "{expected} is not in {found:?}");
+    }
+    for kind in ["undo 1 ?", "undo 0 ?", "redo 1 ?", "redo 0 ?", "recast 1 ?", "recast 0 ?"] {
+        assert!(found.iter().any(|found| found == kind), "{kind} is not in {found:?}");
+    }
+    let out = format!("{}/out.jsonl", study.root);
+    study.says(&["bundle", &out, "--comments", "--with-text", "--plain"]);
+    let made = fs::read_to_string(&out).unwrap();
+    assert_same("bundle", &without_its_time(&made), &without_its_time(&text("bundles/study-7.jsonl")));
+    // The store of version 6 was the other site's beginning, and this one's.
+    let before = Study::of_version(6);
+    let ward = format!("{}/ward-2.jsonl", before.root);
+    fs::write(&ward, text("bundles/ward-2.jsonl")).unwrap();
+    let said = before.says(&["merge", &ward]);
+    assert!(said.contains("11 new events, 206 were there already"), "{said}");
+    let from_there = "SELECT id || ' ' || kind || ' ' || coalesce(in_sight, '?') FROM events WHERE site LIKE 'ward-2%'";
+    assert_eq!(before.rows(from_there), study.rows(from_there));
+}
+
+/// A bundle without when it was made, and the sum over that.
+fn without_its_time(text: &str) -> String {
+    let (head, rest) = text.split_once('\n').unwrap();
+    let (lines, end) = rest.trim_end().rsplit_once('\n').unwrap();
+    let (mut head, mut end): (Value, Value) = (serde_json::from_str(head).unwrap(), serde_json::from_str(end).unwrap());
+    assert!(head["made"].take().is_i64() && end["end"]["sha256"].take().is_string());
+    format!("{head}\n{lines}\n{end}\n")
 }
 
 /// The keys of an object, and of those in it.
@@ -380,16 +428,8 @@ fn a_bundle_is_written_as_it_was() {
     let study = Study::of_version(6);
     let out = format!("{}/out.jsonl", study.root);
     study.says(&["bundle", &out, "--comments", "--with-text", "--plain"]);
-    // All but when it was made, and the sum over that.
-    let stripped = |text: &str| -> String {
-        let (head, rest) = text.split_once('\n').unwrap();
-        let (lines, end) = rest.trim_end().rsplit_once('\n').unwrap();
-        let (mut head, mut end): (Value, Value) =
-            (serde_json::from_str(head).unwrap(), serde_json::from_str(end).unwrap());
-        assert!(head["made"].take().is_i64() && end["end"]["sha256"].take().is_string());
-        format!("{head}\n{lines}\n{end}\n")
-    };
-    assert_same("bundle", &stripped(&fs::read_to_string(&out).unwrap()), &stripped(&text("bundles/study.jsonl")));
+    let made = fs::read_to_string(&out).unwrap();
+    assert_same("bundle", &without_its_time(&made), &without_its_time(&text("bundles/study.jsonl")));
 }
 
 /// A run is known by its whole configuration, the prompt among it: one that was begun goes on only if none of that changes.
