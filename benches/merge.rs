@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use goldsmith::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use goldsmith::domain::label::{
-    Annotator, Decision, Event, EventId, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Timestamp,
+    Annotator, Decision, EventId, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Timestamp,
 };
 use goldsmith::domain::sight::{Cue, InSight};
 use goldsmith::domain::text::Span;
@@ -78,13 +78,13 @@ fn decide(project: &Project, store: &mut Store, site: &str, expert: &str, decisi
             })
             .collect();
         store.propose(&run.id, Source::Llm, &proposals).expect("proposes");
-        let events: Vec<Event> = chunk
+        let decisions: Vec<Decision> = chunk
             .iter()
             .map(|n| {
                 let visible = n % 2 == 0;
                 let shift = i64::from(expert == "ben" && n % 10 == 0);
                 let label = Some(labels[((n * 7 + shift) % 10) as usize].clone());
-                Event::Decide(Decision {
+                Decision {
                     id: EventId(format!("{site}-{n:020}")),
                     at: Timestamp(1_760_000_000_000 + n),
                     annotator: Annotator(expert.into()),
@@ -95,10 +95,10 @@ fn decide(project: &Project, store: &mut Store, site: &str, expert: &str, decisi
                     proposal: visible.then(|| store.proposals(SentenceId(*n)).expect("reads")[0].id),
                     taxonomy: taxonomy.clone(),
                     supersedes: None,
-                })
+                }
             })
             .collect();
-        store.append(&events).expect("appends");
+        store.append_decisions(&decisions).expect("appends");
     }
     assert!(
         store.seek(&Default::default(), &project.annotator, None, SeekDirection::Forward).expect("seeks").is_some()

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use goldsmith::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use goldsmith::domain::label::{
-    Annotator, Decision, Event, EventId, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Timestamp,
+    Annotator, Decision, EventId, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Timestamp,
 };
 use goldsmith::domain::statistics::Bootstrap;
 use goldsmith::domain::text::Span;
@@ -131,24 +131,22 @@ fn fill(project: &Project, sentences: u64) {
     store.put_run(&run).expect("writes");
     let decisions = sentences / 10;
     for chunk in (1..=decisions as i64).collect::<Vec<_>>().chunks(5_000) {
-        let events: Vec<Event> = chunk
+        let made: Vec<Decision> = chunk
             .iter()
-            .map(|n| {
-                Event::Decide(Decision {
-                    id: EventId(format!("{n:020}")),
-                    at: Timestamp(*n),
-                    annotator: Annotator(if n % 2 == 0 { "ann" } else { "ben" }.into()),
-                    sentence: SentenceId(*n),
-                    stand: Judgement { label: Some(keys[(n * 7 % 10) as usize].clone()), ..Judgement::default() },
-                    took: Some(4_000),
-                    in_sight: Some(goldsmith::domain::sight::InSight::NOTHING),
-                    proposal: None,
-                    taxonomy: String::new(),
-                    supersedes: None,
-                })
+            .map(|n| Decision {
+                id: EventId(format!("{n:020}")),
+                at: Timestamp(*n),
+                annotator: Annotator(if n % 2 == 0 { "ann" } else { "ben" }.into()),
+                sentence: SentenceId(*n),
+                stand: Judgement { label: Some(keys[(n * 7 % 10) as usize].clone()), ..Judgement::default() },
+                took: Some(4_000),
+                in_sight: Some(goldsmith::domain::sight::InSight::NOTHING),
+                proposal: None,
+                taxonomy: String::new(),
+                supersedes: None,
             })
             .collect();
-        store.append(&events).expect("appends");
+        store.append_decisions(&made).expect("appends");
         let proposals: Vec<NewProposal> = chunk
             .iter()
             .map(|n| {
@@ -207,7 +205,7 @@ fn workbench(folder: &Path, sentences: u64) {
     let run = index.latest(Source::Llm).cloned().expect("a run");
     let mut times: Vec<Duration> = (0..30)
         .map(|i| {
-            let event = Event::Decide(Decision {
+            let decision = Decision {
                 id: EventId(format!("9{i:019}")),
                 at: Timestamp(0),
                 annotator: Annotator("cid".into()),
@@ -218,8 +216,8 @@ fn workbench(folder: &Path, sentences: u64) {
                 proposal: None,
                 taxonomy: String::new(),
                 supersedes: None,
-            });
-            store.append(&[event]).expect("appends");
+            };
+            store.append_decisions(&[decision]).expect("appends");
             let start = Instant::now();
             index.refresh(&project, &store).expect("reads");
             scores::score(&project, &index, &run, Bootstrap::default()).expect("scores");

@@ -1,25 +1,26 @@
 //! The SQLite store: one file, every SQL statement of the program.
 //!
-//! Events are append-only (triggers refuse anything else); `standing`, `undone` and `tally` are folds of them, written in
-//! the same transaction, that [`Store::rebuild`] can make anew. Several processes may have the file open: readers never
+//! The log is append-only (triggers refuse anything else); `standing`, `settled`, `undone` and `tally` are its projection,
+//! written in the same transaction, that [`Store::rebuild`] can make anew. Several processes may have the file open: readers never
 //! wait (WAL), writers hold the lock for milliseconds, and a busy lock is waited for.
 
 mod bronze;
-mod chain;
 mod convert;
 mod corpus;
 mod doubts;
 mod embeddings;
+mod guideline;
+mod key_map;
 mod label_changes;
-mod ledger;
-mod lineage;
 mod log;
 mod merge;
+mod migration;
 mod predictions;
 mod protocol;
 mod queue;
 mod ranking;
 mod requests;
+mod runs;
 mod schema;
 mod selection;
 
@@ -33,13 +34,11 @@ use crate::domain::label::EventId;
 use crate::domain::lineage::KeyMap;
 
 pub use bronze::{BronzeRow, NewBronze};
-pub use chain::{ChainAudit, Tampering};
 pub use corpus::{Insert, TextRow};
 pub use embeddings::TextHash;
+pub use key_map::LabelGiver;
 pub use label_changes::{CurrentLabelRow, ProposalRow, ReadMark, SettlementRow};
-pub use ledger::{ProgressCount, Said, UndoneDecision};
-pub use lineage::LabelGiver;
-pub use log::{LogFilter, LogRow, PersonTotals};
+pub use log::{ChainAudit, LogFilter, LogRow, PersonTotals, ProgressCount, Said, Tampering, UndoneDecision, Veiled};
 pub use merge::{Merged, Seen};
 pub use protocol::Given;
 pub use queue::SeekDirection;
@@ -94,6 +93,14 @@ pub enum StoreError {
         /// Why not.
         #[source]
         cause: Cause,
+    },
+    /// The log has an entry of a kind that this program does not know.
+    #[error("the log in {path} has an entry of the kind `{kind}`: a newer goldsmith wrote it, or the file is damaged")]
+    UnknownEntry {
+        /// The file.
+        path: PathBuf,
+        /// The kind, as it stands there.
+        kind: String,
     },
     /// Anything else that SQLite says.
     #[error("the store {0} failed")]
@@ -258,7 +265,10 @@ fn explain(path: &Path, error: rusqlite::Error) -> StoreError {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(path.into(), BUSY.as_secs()),
         _ => match error {
             rusqlite::Error::FromSqlConversionFailure(_, _, detail) => {
-                StoreError::Unreadable { what: "value", cause: detail }
+                match detail.downcast_ref::<convert::UnknownKind>() {
+                    Some(unknown) => StoreError::UnknownEntry { path: path.into(), kind: unknown.0.clone() },
+                    None => StoreError::Unreadable { what: "value", cause: detail },
+                }
             }
             other => StoreError::Sqlite(path.into(), other),
         },

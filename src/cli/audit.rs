@@ -7,9 +7,9 @@ use super::arguments::AuditArgs;
 use super::{Exit, Failure, print, say};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::SentenceId;
+use crate::domain::entry::{Body, Judged};
 use crate::domain::label::{Annotator, EventId};
 use crate::domain::lineage::TaxonomyMigration;
-use crate::domain::record::EventKind;
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::visible;
 use crate::formats::tables::{counted, csv_rows};
@@ -120,13 +120,15 @@ fn json(verdict: &AuditReport) -> serde_json::Value {
     })
 }
 
-fn json_of(entry: &LoggedText) -> serde_json::Value {
-    let row = &entry.row;
+fn json_of(LoggedText { row, text }: &LoggedText) -> serde_json::Value {
     let mut all = serde_json::json!({
         "position": row.position, "id": row.id, "note": row.note, "place": row.place, "sentence": row.sentence,
-        "model": row.model, "event": row.record, "link": row.link,
+        "model": row.model, "event": row.entry, "link": row.link,
     });
-    if let (Some(text), Some(map)) = (&entry.text, all.as_object_mut()) {
+    if let Some(event) = all["event"].as_object_mut().filter(|_| row.veiled.judgement) {
+        event.remove("stand");
+    }
+    if let (Some(text), Some(map)) = (text, all.as_object_mut()) {
         map.insert("text".into(), text.as_str().into());
     }
     all
@@ -181,48 +183,48 @@ fn table(
     Ok(events)
 }
 
-fn cells(entry: &LoggedText) -> Vec<String> {
-    let row = &entry.row;
-    let record = row.record.as_ref();
-    let stand = record.and_then(|record| record.stand.as_ref());
-    let seen = record.and_then(|record| record.proposal.as_ref());
+fn cells(LoggedText { row, text }: &LoggedText) -> Vec<String> {
+    let entry = row.entry.as_ref();
+    let judged = entry.and_then(|entry| entry.body.judged());
+    let seen = judged.and_then(|judged| judged.proposal.as_ref());
     let id = |id: &EventId| id.0.clone();
-    let label = stand.map_or_else(String::new, |stand| match &stand.label {
-        _ if stand.rejected => "(rejected)".into(),
+    let label = judged.map_or_else(String::new, |judged| match &judged.judgement.label {
+        _ if judged.judgement.rejected => "(rejected)".into(),
         Some(label) if label.is_none() => "None".into(),
         Some(label) => label.join(),
         None => String::new(),
     });
+    let (said, target) = match entry.map(|entry| &entry.body) {
+        Some(Body::Decide(judged) | Body::Settle(judged)) => (judged.judgement.comment.clone(), None),
+        Some(Body::Migration(migration)) => (recast(migration), None),
+        Some(Body::Undo { target } | Body::Redo { target }) => (String::new(), Some(target)),
+        None => (String::new(), None),
+    };
     vec![
         row.position.map_or_else(String::new, |position| position.to_string()),
         row.id.0.clone(),
-        record.map_or("unreadable", |record| record.kind.word()).into(),
-        record.map_or_else(String::new, |record| iso(record.at)),
-        record.map_or_else(String::new, |record| record.annotator.0.clone()),
-        record.and_then(|record| record.site.clone()).unwrap_or_default(),
+        entry.map_or("unreadable", |entry| entry.body.kind().word()).into(),
+        entry.map_or_else(String::new, |entry| iso(entry.at)),
+        entry.map_or_else(String::new, |entry| entry.author.0.clone()),
+        entry.and_then(|entry| entry.site.clone()).unwrap_or_default(),
         row.note.clone().unwrap_or_default(),
         row.sentence.map_or_else(String::new, |id| id.0.to_string()),
         row.place.map_or_else(String::new, |at| format!("{}..{}", at.start, at.end)),
         label,
-        match record.and_then(|record| record.detail.as_deref()) {
-            Some(detail) => recast(detail),
-            None => stand.map_or_else(String::new, |stand| stand.comment.clone()),
-        },
-        record.and_then(|record| record.took).map_or_else(String::new, |ms| format!("{:.1}", f64::from(ms) / 1e3)),
-        record.and_then(|record| record.proposal_visible).map_or("", |saw| if saw { "yes" } else { "no" }).into(),
-        record
-            .filter(|record| record.proposal_visible.is_some())
-            .map_or_else(String::new, |record| record.sight().map_or_else(|| "unknown".into(), words)),
+        said,
+        judged.and_then(|judged| judged.took).map_or_else(String::new, |ms| format!("{:.1}", f64::from(ms) / 1e3)),
+        judged.map_or("", |judged| if judged.sight.machine() { "yes" } else { "no" }).into(),
+        judged.map_or_else(String::new, |judged| judged.sight.in_sight().map_or_else(|| "unknown".into(), words)),
         seen.map_or_else(String::new, |seen| seen.run.0.clone()),
         row.model.clone().unwrap_or_default(),
         seen.map_or_else(String::new, |seen| if seen.label.is_none() { "None".into() } else { seen.label.join() }),
-        record.and_then(|record| record.taxonomy.as_deref()).unwrap_or_default().chars().take(12).collect(),
-        record
-            .and_then(|record| record.supersedes.as_ref())
+        judged.map(|judged| judged.taxonomy.as_str()).unwrap_or_default().chars().take(12).collect(),
+        judged
+            .and_then(|judged| judged.supersedes.as_ref())
             .map_or_else(String::new, |ids| ids.iter().map(id).collect::<Vec<_>>().join(" ")),
-        record.and_then(|record| record.target.as_ref()).map_or_else(String::new, id),
+        target.map_or_else(String::new, id),
         row.link.clone(),
-        entry.text.clone().unwrap_or_default(),
+        text.clone().unwrap_or_default(),
     ]
 }
 
@@ -242,11 +244,42 @@ fn recast(TaxonomyMigration { lineage, after, .. }: &TaxonomyMigration) -> Strin
     format!("changes categories: from here on {became} (guideline {})", after.get(..12).unwrap_or(after))
 }
 
+/// What a decision or a settlement says, and having seen what.
+fn spoken(project: &Project, judged: &Judged, model: Option<&str>) -> String {
+    let judgement = &judged.judgement;
+    let mut said = match &judgement.label {
+        _ if judgement.rejected => ": rejected".into(),
+        Some(label) => format!(": {}", project.taxonomy.describe(label)),
+        None if judgement.skipped => ": put off".into(),
+        None => ": no label".into(),
+    };
+    if judgement.flagged {
+        said += ", flagged";
+    }
+    if !judgement.comment.is_empty() {
+        said += &format!(", \"{}\"", judgement.comment);
+    }
+    said += &match (judged.sight.in_sight(), &judged.proposal) {
+        (Some(cues), _) if cues.is_nothing() => "; blind".to_owned(),
+        (Some(cues), Some(seen)) => format!(
+            "; in sight: {} ({} from {})",
+            words(cues),
+            project.taxonomy.describe(&seen.label),
+            model.unwrap_or("a model")
+        ),
+        (Some(cues), None) => format!("; in sight: {}", words(cues)),
+        (None, _) => "; what was in sight is not known".into(),
+    };
+    if let Some(took) = judged.took {
+        said += &format!("; {:.1} s", f64::from(took) / 1e3);
+    }
+    said
+}
+
 /// An event in a line, for people.
-fn line(project: &Project, entry: &LoggedText) -> String {
-    let row = &entry.row;
+fn line(project: &Project, LoggedText { row, text }: &LoggedText) -> String {
     let position = row.position.map_or_else(|| "-".into(), |position| position.to_string());
-    let Some(record) = &row.record else {
+    let Some(entry) = &row.entry else {
         return format!("{position:>6}  event {} cannot be read\n", visible(&row.id.0).text);
     };
     let at = match (&row.note, row.place, row.sentence) {
@@ -255,50 +288,24 @@ fn line(project: &Project, entry: &LoggedText) -> String {
         }
         _ => "a sentence that is not here".into(),
     };
-    let mut said = match record.kind {
-        EventKind::Recast => record.detail.as_deref().map_or_else(|| "changes categories".into(), recast),
-        EventKind::Decide => format!("decides on {at}"),
-        EventKind::Settle => format!("settles {at}"),
-        EventKind::Undo => format!("takes back what was said on {at}"),
-        EventKind::Redo => format!("restores what was said on {at}"),
+    let mut said = match &entry.body {
+        Body::Migration(migration) => recast(migration),
+        Body::Decide(_) => format!("decides on {at}"),
+        Body::Settle(_) => format!("settles {at}"),
+        Body::Undo { .. } => format!("takes back what was said on {at}"),
+        Body::Redo { .. } => format!("restores what was said on {at}"),
     };
-    if row.veiled {
+    if row.veiled.judgement || row.veiled.proposal {
         said += " (what it says is shown once you have decided)";
     }
-    if let Some(stand) = &record.stand {
-        let label = match &stand.label {
-            _ if stand.rejected => "rejected".into(),
-            Some(label) => project.taxonomy.describe(label),
-            None if stand.skipped => "put off".into(),
-            None => "no label".into(),
-        };
-        said += &format!(": {label}");
-        if stand.flagged {
-            said += ", flagged";
-        }
-        if !stand.comment.is_empty() {
-            said += &format!(", \"{}\"", stand.comment);
-        }
-        said += &match (record.sight(), &record.proposal) {
-            (Some(cues), _) if cues.is_nothing() => "; blind".to_owned(),
-            (Some(cues), Some(seen)) => format!(
-                "; in sight: {} ({} from {})",
-                words(cues),
-                project.taxonomy.describe(&seen.label),
-                row.model.as_deref().unwrap_or("a model")
-            ),
-            (Some(cues), None) => format!("; in sight: {}", words(cues)),
-            (None, _) => "; what was in sight is not known".into(),
-        };
-        if let Some(took) = record.took {
-            said += &format!("; {:.1} s", f64::from(took) / 1e3);
-        }
+    if let Some(judged) = entry.body.judged().filter(|_| !row.veiled.judgement) {
+        said += &spoken(project, judged, row.model.as_deref());
     }
-    if let Some(site) = &record.site {
+    if let Some(site) = &entry.site {
         said += &format!("; from {site}");
     }
-    let mut out = format!("{position:>6}  {}  {} {said}\n", iso(record.at), record.annotator);
-    if let Some(text) = &entry.text {
+    let mut out = format!("{position:>6}  {}  {} {said}\n", iso(entry.at), entry.author);
+    if let Some(text) = text {
         out += &format!("        {text}\n");
     }
     out.lines().map(|line| visible(line).text + "\n").collect()

@@ -375,7 +375,8 @@ pub struct Judgement {
     pub comment: String,
 }
 
-/// A decision: who took which stand on which sentence, having seen what.
+/// A decision or a settlement, by this store's numbers: who said what of which sentence, having seen what. The log has it as an
+/// [`Entry`](super::entry::Entry).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// Time-ordered unique id.
@@ -396,41 +397,9 @@ pub struct Decision {
     pub proposal: Option<ProposalId>,
     /// The taxonomy's hash at the time.
     pub taxonomy: String,
-    /// The decisions that this one was made in the knowledge of and takes the place of; see [`super::heads`]. `None` where
+    /// The decisions that this one was made in the knowledge of and takes the place of; see [`super::projection`]. `None` where
     /// that is not known: then it takes the place of all before it.
     pub supersedes: Option<Vec<EventId>>,
-}
-
-/// What the append-only log holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A stand taken.
-    Decide(Decision),
-    /// An adjudicator's word on a sentence, which overrides the experts' and leaves theirs as they are. The comment of its
-    /// stand is the reason.
-    Settle(Decision),
-    /// A decision withdrawn.
-    Undo {
-        /// This event's id.
-        id: EventId,
-        /// When.
-        at: Timestamp,
-        /// Who.
-        annotator: Annotator,
-        /// The decision withdrawn.
-        target: EventId,
-    },
-    /// A withdrawn decision restored.
-    Redo {
-        /// This event's id.
-        id: EventId,
-        /// When.
-        at: Timestamp,
-        /// Who.
-        annotator: Annotator,
-        /// The decision restored.
-        target: EventId,
-    },
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::corpus::insert_documents;
-use super::ledger::propose;
+use super::runs::propose;
 use super::{Store, StoreError};
 use crate::domain::corpus::{NewDocument, Origin, SentenceId};
 use crate::domain::label::{Judgement, Label, NewProposal, RunId, Source};

@@ -5,11 +5,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::corpus::{DocumentId, DocumentUid, Origin, PatientKey, SentenceId};
+use crate::domain::entry::EntryKind;
 use crate::domain::label::{
     Annotator, ConfidenceKind, EventId, Judgement, Label, Outcome, ProposalId, RunId, RunKind, Source, Timestamp,
 };
 use crate::domain::lineage::TaxonomyMigration;
-use crate::domain::record::EventKind;
 use crate::domain::sight::InSight;
 use crate::domain::split::{Split, Tier};
 
@@ -78,7 +78,7 @@ macro_rules! json {
 
 number!(DocumentId, SentenceId, ProposalId, Timestamp);
 name!(PatientKey, Annotator, RunId, EventId);
-word!(Origin, Source, RunKind, Outcome, ConfidenceKind, Split, Tier, EventKind);
+word!(Origin, Source, RunKind, Outcome, ConfidenceKind, Split, Tier);
 json!(Judgement, TaxonomyMigration);
 
 fn to_word<T: Serialize>(value: &T) -> rusqlite::Result<ToSqlOutput<'static>> {
@@ -109,6 +109,25 @@ impl ToSql for Label {
 impl FromSql for Label {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         Self::parse(value.as_str()?).map_err(|e| FromSqlError::Other(e.into()))
+    }
+}
+
+/// A kind of entry that this program does not know.
+#[derive(Debug, thiserror::Error)]
+#[error("an entry of the kind `{0}`")]
+pub(super) struct UnknownKind(pub String);
+
+impl ToSql for EntryKind {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.word().into())
+    }
+}
+
+impl FromSql for EntryKind {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let word = value.as_str()?;
+        let known = Self::ALL.into_iter().find(|kind| kind.word() == word);
+        known.ok_or_else(|| FromSqlError::Other(Box::new(UnknownKind(word.to_owned()))))
     }
 }
 
@@ -190,10 +209,7 @@ mod tests {
         );
         all(&Split::ALL, &["train", "validation", "test"]);
         all(&[Tier::Gold, Tier::Silver, Tier::Bronze], &["gold", "silver", "bronze"]);
-        all(
-            &[EventKind::Decide, EventKind::Settle, EventKind::Undo, EventKind::Redo, EventKind::Recast],
-            &["decide", "settle", "undo", "redo", "recast"],
-        );
+        all(&EntryKind::ALL, &["decide", "settle", "undo", "redo", "recast"]);
         assert_eq!(column(&Label::parse("mood,memory").unwrap()), "memory,mood");
         assert_eq!(column(&Label::none()), "");
         assert_eq!(

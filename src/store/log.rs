@@ -1,163 +1,292 @@
-//! SQL for reading the log: who decided what, when, having seen what, in an order for people.
+//! SQL for the log: what people do is appended to it and read from it. Each entry is linked to those before it, and what it
+//! changes of the projection is written in the same transaction.
 
-use rusqlite::{OptionalExtension, params};
+mod audit;
+mod chain;
+mod entries;
+mod projection;
+mod read;
 
-use super::{Store, StoreError, chain};
-use crate::domain::corpus::SentenceId;
-use crate::domain::label::{Annotator, EventId, Timestamp};
-use crate::domain::record::{Record, SentenceRef};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-/// Which events to show, and in which order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogFilter {
-    /// Of one annotator alone.
-    pub annotator: Option<Annotator>,
-    /// On one sentence alone.
-    pub sentence: Option<SentenceId>,
-    /// Not before this moment.
-    pub since: Option<Timestamp>,
-    /// By sentence, then by time.
-    pub by_sentence: bool,
+use self::entries::{is_known, parse_ids, proposal_ref, sentence_ref};
+use self::projection::decisions_on;
+use super::key_map::{in_force, key_map};
+use super::{Store, StoreError};
+use crate::domain::corpus::{Origin, SentenceId};
+use crate::domain::entry::{Body, Entry, EntryKind, Judged, RecordedSight};
+use crate::domain::label::{Annotator, Decision, EventId, Judgement, ProposalId, Timestamp};
+use crate::domain::lineage::KeyMap;
+use crate::domain::projection::current;
+use crate::domain::sight::InSight;
+
+pub use audit::{ChainAudit, Tampering};
+pub(super) use chain::link_all;
+pub(super) use entries::{ENTRY, SEQ, entry, is_known as has_entry};
+pub(super) use projection::{rebuild, rebuild_key};
+pub use read::{LogFilter, LogRow, PersonTotals, Veiled};
+
+/// What undo or redo changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UndoneDecision {
+    /// The decision withdrawn or restored.
+    pub target: EventId,
+    /// The sentence to show.
+    pub sentence: SentenceId,
+    /// Whether it settled a dispute.
+    pub settlement: bool,
 }
 
-/// An event with its place in the chain, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogRow {
-    /// The event.
-    pub id: EventId,
-    /// Its place in the chain, from 1; none if it was put in without a link.
-    pub position: Option<u64>,
-    /// Its link, in hexadecimal.
-    pub link: String,
-    /// What it says; none if it cannot be read, which is no work of this program.
-    pub record: Option<Record>,
-    /// The sentence, also of what is withdrawn or restored.
-    pub sentence: Option<SentenceId>,
-    /// The note's id in its source.
-    pub note: Option<String>,
-    /// The place in the note, in bytes.
-    pub place: Option<SentenceRef>,
-    /// The model whose label was seen, where the event names it.
-    pub model: Option<String>,
-    /// Whether something was taken out of it for whoever asks; never by the store.
-    pub veiled: bool,
+/// What somebody has ever said of a sentence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// They gave it a label.
+    pub decided: bool,
+    /// They settled it.
+    pub settled: bool,
 }
 
-/// What one annotator did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PersonTotals {
-    /// Who.
-    pub annotator: Annotator,
-    /// Decisions, also those that were replaced or withdrawn later.
-    pub decisions: u64,
-    /// Of these, made with nothing in sight.
-    pub blind: u64,
-    /// Of these, of which that is not known.
-    pub blind_unknown: u64,
-    /// Disputes settled.
-    pub settlements: u64,
-    /// Withdrawals and restorations.
-    pub turns: u64,
-    /// Times that categories were renamed, merged or split.
-    pub recasts: u64,
-    /// Events that came from other sites.
-    pub from_elsewhere: u64,
-    /// The first event.
-    pub first: Timestamp,
-    /// The last one.
-    pub last: Timestamp,
+/// How far an annotator has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProgressCount {
+    /// Sentences with a label or verdict of this annotator.
+    pub decided: u64,
+    /// All sentences of the origin.
+    pub total: u64,
 }
 
 impl Store {
-    /// The numbers of the events that pass, in the order asked for.
-    pub fn log_order(&self, filter: &LogFilter) -> Result<Vec<i64>, StoreError> {
-        let order = if filter.by_sentence { "2, e.at, e.id" } else { "e.at, e.id" };
-        let sql = format!(
-            "SELECT e.seq, coalesce(e.sentence, t.sentence) FROM events e LEFT JOIN events t ON t.id = e.target
-             WHERE (?1 IS NULL OR e.annotator = ?1) AND (?2 IS NULL OR coalesce(e.sentence, t.sentence) = ?2)
-               AND (?3 IS NULL OR e.at >= ?3) ORDER BY {order}"
-        );
-        self.with(|c| {
-            c.prepare(&sql)?
-                .query_map(params![filter.annotator, filter.sentence, filter.since], |row| row.get(0))?
-                .collect()
+    /// Appends decisions of experts, in one transaction. One that is there already is skipped, so taking in the same twice
+    /// changes nothing. Whoever does not know that categories were changed meanwhile is refused: the screen before them shows
+    /// categories that are no more.
+    pub fn append_decisions(&mut self, decisions: &[Decision]) -> Result<(), StoreError> {
+        self.write_knowing(|c| {
+            decisions.iter().try_for_each(|decision| append_decision(c, EntryKind::Decide, decision))
         })
     }
 
-    /// One event by its number.
-    pub fn log_row(&self, seq: i64) -> Result<LogRow, StoreError> {
-        self.with(|c| {
-            let read = format!("{} WHERE e.seq = ?", chain::RECORD);
-            let record = c.prepare_cached(&read)?.query_row([seq], |row| Ok(chain::record(row).ok()))?;
-            c.prepare_cached(
-                "SELECT e.id, c.position, c.hash, s.id, d.external_id, d.uid, s.start, s.end, r.model
-                 FROM events e LEFT JOIN chain c ON c.event = e.id LEFT JOIN events t ON t.id = e.target
-                 LEFT JOIN sentences s ON s.id = coalesce(e.sentence, t.sentence)
-                 LEFT JOIN documents d ON d.id = s.document
-                 LEFT JOIN proposals p ON p.id = e.proposal LEFT JOIN runs r ON r.id = p.run WHERE e.seq = ?",
-            )?
-            .query_row([seq], |row| {
-                let link: Option<Vec<u8>> = row.get(2)?;
-                let document: Option<[u8; 16]> = row.get(5)?;
-                let place = match document {
-                    Some(uid) => Some(SentenceRef {
-                        document: crate::domain::corpus::DocumentUid(uid),
-                        start: row.get(6)?,
-                        end: row.get(7)?,
-                    }),
-                    None => None,
-                };
-                Ok(LogRow {
-                    id: row.get(0)?,
-                    position: row.get(1)?,
-                    link: link.as_deref().map(hex::encode).unwrap_or_default(),
-                    record,
-                    sentence: row.get(3)?,
-                    note: row.get(4)?,
-                    place,
-                    model: row.get(8)?,
-                    veiled: false,
-                })
-            })
+    /// Appends settlements of adjudicators, likewise.
+    pub fn append_settlements(&mut self, settlements: &[Decision]) -> Result<(), StoreError> {
+        self.write_knowing(|c| {
+            settlements.iter().try_for_each(|settled| append_decision(c, EntryKind::Settle, settled))
         })
     }
 
-    /// What each annotator did, by name.
-    pub fn people(&self) -> Result<Vec<PersonTotals>, StoreError> {
+    /// Writes what somebody says who knows the categories of today.
+    fn write_knowing<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let known = self.recast.clone();
+        let written = self.write(|c| if in_force(c)? == known { work(c).map(Some) } else { Ok(None) })?;
+        written.ok_or(StoreError::Recast)
+    }
+
+    /// Withdraws the annotator's latest decision that is not withdrawn; `None` when there is none.
+    pub fn undo(
+        &mut self,
+        annotator: &Annotator,
+        id: EventId,
+        at: Timestamp,
+    ) -> Result<Option<UndoneDecision>, StoreError> {
+        self.write_knowing(|c| {
+            let target = c
+                .prepare_cached(
+                    "SELECT id, sentence, kind = 'settle' FROM events e WHERE annotator = ?1 AND kind IN ('decide', 'settle')
+                       AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator) ORDER BY seq DESC LIMIT 1",
+                )?
+                .query_row([annotator], undone)
+                .optional()?;
+            if let Some(UndoneDecision { target, .. }) = &target {
+                let body = Body::Undo { target: target.clone() };
+                append(c, &Entry { id, at, author: annotator.clone(), site: None, body }, None, None)?;
+            }
+            Ok(target)
+        })
+    }
+
+    /// Restores the decision that was withdrawn last, unless the annotator has decided something since.
+    pub fn redo(
+        &mut self,
+        annotator: &Annotator,
+        id: EventId,
+        at: Timestamp,
+    ) -> Result<Option<UndoneDecision>, StoreError> {
+        self.write_knowing(|c| {
+            let target = c
+                .prepare_cached(
+                    "SELECT e.id, e.sentence, e.kind = 'settle' FROM undone u JOIN events e ON e.id = u.target WHERE u.annotator = ?1
+                       AND u.seq > (SELECT coalesce(max(seq), 0) FROM events
+                           WHERE annotator = ?1 AND kind IN ('decide', 'settle'))
+                     ORDER BY u.seq DESC LIMIT 1",
+                )?
+                .query_row([annotator], undone)
+                .optional()?;
+            if let Some(UndoneDecision { target, .. }) = &target {
+                let body = Body::Redo { target: target.clone() };
+                append(c, &Entry { id, at, author: annotator.clone(), site: None, body }, None, None)?;
+            }
+            Ok(target)
+        })
+    }
+
+    /// Every annotator's standing decision on a sentence, by name.
+    pub fn decisions(&self, sentence: SentenceId) -> Result<Vec<Decision>, StoreError> {
         self.with(|c| {
-            c.prepare(
-                "SELECT annotator, sum(kind = 'decide'), sum(kind = 'decide' AND in_sight IS ''),
-                     sum(kind = 'decide' AND in_sight IS NULL AND NOT coalesce(proposal_visible, 1)),
-                     sum(kind = 'settle'), sum(kind IN ('undo', 'redo')), sum(kind = 'recast'),
-                     sum(site IS NOT NULL), min(at), max(at)
-                 FROM events GROUP BY annotator ORDER BY annotator",
-            )?
-            .query_map([], |row| {
-                Ok(PersonTotals {
-                    annotator: row.get(0)?,
-                    decisions: row.get(1)?,
-                    blind: row.get(2)?,
-                    blind_unknown: row.get(3)?,
-                    settlements: row.get(4)?,
-                    turns: row.get(5)?,
-                    recasts: row.get(6)?,
-                    from_elsewhere: row.get(7)?,
-                    first: row.get(8)?,
-                    last: row.get(9)?,
-                })
-            })?
+            c.prepare_cached(&format!(
+                "SELECT {DECISION} FROM standing s JOIN events e ON e.seq = s.seq WHERE s.sentence = ? ORDER BY s.annotator"
+            ))?
+            .query_map([sentence], |row| decision(row, &self.lineage))?
             .collect()
         })
     }
 
-    /// A sentence by its number, with the note's id in its source; none if there is no such sentence.
-    pub fn place_of(&self, sentence: SentenceId) -> Result<Option<String>, StoreError> {
+    /// The annotator's standing decision on a sentence.
+    pub fn decision(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Option<Decision>, StoreError> {
         self.with(|c| {
-            c.prepare_cached(
-                "SELECT d.external_id FROM sentences s JOIN documents d ON d.id = s.document WHERE s.id = ?",
-            )?
-            .query_row([sentence], |row| row.get(0))
+            c.prepare_cached(&format!(
+                "SELECT {DECISION} FROM standing s JOIN events e ON e.seq = s.seq WHERE s.sentence = ? AND s.annotator = ?"
+            ))?
+            .query_row(params![sentence, annotator], |row| decision(row, &self.lineage))
             .optional()
         })
     }
+
+    /// The annotator's latest decisions that are not withdrawn, newest first.
+    pub fn latest_decisions(&self, annotator: &Annotator, limit: usize) -> Result<Vec<Decision>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(&format!(
+                "SELECT {DECISION} FROM events e WHERE e.annotator = ? AND e.kind = 'decide'
+                   AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator) ORDER BY e.seq DESC LIMIT ?"
+            ))?
+            .query_map(params![annotator, limit as i64], |row| decision(row, &self.lineage))?
+            .collect()
+        })
+    }
+
+    /// All decisions with a label that are not withdrawn, by annotator, sentence and time, with labels as they are read today.
+    pub fn all_decisions(&self) -> Result<Vec<Decision>, StoreError> {
+        self.with(|c| {
+            let mut read = c.prepare(&format!(
+                "SELECT {DECISION} FROM events e WHERE e.kind = 'decide'
+                   AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator)
+                 ORDER BY e.annotator, e.sentence, e.at, e.id"
+            ))?;
+            let all = read.query_map([], |row| decision(row, &self.lineage))?;
+            all.filter(|read| !matches!(read, Ok(Decision { stand: Judgement { label: None, .. }, .. }))).collect()
+        })
+    }
+
+    /// Whether this person has ever decided or settled a sentence, also where they took it back.
+    pub fn has_said(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Said, StoreError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT coalesce(max(kind = 'decide'), 0), coalesce(max(kind = 'settle'), 0) FROM events
+                 WHERE sentence = ? AND annotator = ? AND json_extract(stand, '$.label') IS NOT NULL",
+            )?
+            .query_row(params![sentence, annotator], |row| Ok(Said { decided: row.get(0)?, settled: row.get(1)? }))
+        })
+    }
+
+    /// Decided and all sentences of an origin.
+    pub fn progression(&self, annotator: &Annotator, origin: Origin) -> Result<ProgressCount, StoreError> {
+        let total = self.sentence_count(origin)?;
+        let decided = self.with(|c| {
+            c.prepare_cached("SELECT decided FROM tally WHERE annotator = ? AND origin = ?")?
+                .query_row(params![annotator, origin], |row| row.get(0))
+                .optional()
+        })?;
+        Ok(ProgressCount { decided: decided.unwrap_or(0), total })
+    }
+
+    /// Everyone who has decided, with the number of sentences decided.
+    pub fn annotators(&self) -> Result<Vec<(Annotator, u64)>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached("SELECT annotator, sum(decided) FROM tally GROUP BY annotator ORDER BY annotator")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+
+    /// What adjudicators say of a sentence, the latest last: one settlement, unless two contradict each other.
+    pub fn settlements(&self, sentence: SentenceId) -> Result<Vec<Decision>, StoreError> {
+        self.with(|c| {
+            let known = decisions_on(c, EntryKind::Settle, sentence, None, &key_map(c)?)?;
+            let mut read = c.prepare_cached(&format!("SELECT {DECISION} FROM events e WHERE e.seq = ?"))?;
+            let all = current(&known).into_iter().map(|d| read.query_row([d.seq], |row| decision(row, &self.lineage)));
+            all.filter(|read| !matches!(read, Ok(Decision { stand: Judgement { label: None, .. }, .. }))).collect()
+        })
+    }
+
+    /// How many sentences adjudicators have settled.
+    pub fn settled_count(&self) -> Result<u64, StoreError> {
+        self.with(|c| {
+            c.prepare_cached("SELECT count(*) FROM settled WHERE label IS NOT NULL")?.query_row([], |row| row.get(0))
+        })
+    }
+
+    /// Makes the projection anew: `standing`, `settled`, `undone` and `tally`.
+    pub fn rebuild(&mut self) -> Result<(), StoreError> {
+        self.write(rebuild)
+    }
+}
+
+/// Appends an entry, with this store's numbers for the sentence and the proposal that it names: writes its row, links it, and
+/// brings the projection up to date.
+pub(super) fn append(
+    c: &Connection,
+    entry: &Entry,
+    sentence: Option<SentenceId>,
+    proposal: Option<ProposalId>,
+) -> rusqlite::Result<()> {
+    entries::insert(c, entry, sentence, proposal)?;
+    chain::link(c, entry)?;
+    projection::project(c, entry, sentence)
+}
+
+/// Appends what somebody says here, unless it is there already.
+fn append_decision(c: &Connection, kind: EntryKind, decision: &Decision) -> rusqlite::Result<()> {
+    if is_known(c, &decision.id)? {
+        return Ok(());
+    }
+    let supersedes = match &decision.supersedes {
+        Some(known) => known.clone(),
+        // Whoever decides here knows what is current here.
+        None => {
+            let by = (kind == EntryKind::Decide).then_some(&decision.annotator);
+            let known = decisions_on(c, kind, decision.sentence, by, &KeyMap::default())?;
+            current(&known).into_iter().map(|known| known.id.clone()).collect()
+        }
+    };
+    let judged = Judged {
+        sentence: sentence_ref(c, decision.sentence)?,
+        judgement: decision.stand.clone(),
+        took: decision.took,
+        sight: RecordedSight::of(decision.in_sight),
+        proposal: decision.proposal.map(|id| proposal_ref(c, id)).transpose()?,
+        taxonomy: decision.taxonomy.clone(),
+        supersedes: Some(supersedes),
+    };
+    let (id, author) = (decision.id.clone(), decision.annotator.clone());
+    let body = if kind == EntryKind::Decide { Body::Decide(judged) } else { Body::Settle(judged) };
+    append(c, &Entry { id, at: decision.at, author, site: None, body }, Some(decision.sentence), decision.proposal)
+}
+
+/// The columns of a decision.
+const DECISION: &str = "e.id, e.at, e.annotator, e.sentence, e.stand, e.took, e.proposal_visible, e.proposal, e.taxonomy, e.supersedes, e.in_sight";
+
+fn undone(row: &Row<'_>) -> rusqlite::Result<UndoneDecision> {
+    Ok(UndoneDecision { target: row.get(0)?, sentence: row.get(1)?, settlement: row.get(2)? })
+}
+
+fn decision(row: &Row<'_>, lineage: &KeyMap) -> rusqlite::Result<Decision> {
+    Ok(Decision {
+        id: row.get(0)?,
+        at: row.get(1)?,
+        annotator: row.get(2)?,
+        sentence: row.get(3)?,
+        stand: lineage.read_stand(row.get(4)?),
+        took: row.get(5)?,
+        in_sight: InSight::recorded(row.get(6)?, row.get(10)?),
+        proposal: row.get(7)?,
+        taxonomy: row.get(8)?,
+        supersedes: row.get::<_, Option<String>>(9)?.as_deref().map(parse_ids),
+    })
 }

@@ -1,13 +1,17 @@
 //! Taking another store's events in. Merging is the union of events: what is here already is passed over, the order does not
 //! matter, and nothing is ever overwritten.
 
+use std::borrow::Cow;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use rustc_hash::FxHashMap;
 
-use super::{Store, StoreError, chain, ledger};
+use super::log::{append, has_entry};
+use super::runs::{proposal_without_words, propose, put_run};
+use super::{Store, StoreError};
 use crate::domain::corpus::{DocumentUid, SentenceId};
+use crate::domain::entry::{Body, Entry, ProposalRef, SentenceRef};
 use crate::domain::label::{NewProposal, Outcome, ProposalId, Run, RunId, Source};
-use crate::domain::record::{EventKind, ProposalRef, Record, SentenceRef};
 
 /// What came of taking events in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +45,7 @@ impl Store {
     }
 
     /// Takes events in, and the proposals that they name, in one transaction.
-    pub fn merge(&mut self, records: &[Record], seen: &[Seen]) -> Result<Merged, StoreError> {
+    pub fn merge(&mut self, entries: &[Entry], seen: &[Seen]) -> Result<Merged, StoreError> {
         let own = self.site()?;
         self.write(|c| {
             let places = Places::read(c)?;
@@ -49,8 +53,8 @@ impl Store {
                 take_run(c, run, proposals, &places)?;
             }
             let mut merged = Merged::default();
-            for record in records {
-                take(c, record, own.as_deref(), &places, &mut merged)?;
+            for entry in entries {
+                take(c, entry, own.as_deref(), &places, &mut merged)?;
             }
             Ok(merged)
         })
@@ -87,11 +91,11 @@ fn take_run(
 ) -> rusqlite::Result<()> {
     let known = c.prepare_cached("SELECT 1 FROM runs WHERE id = ?")?.exists([&run.id])?;
     if !known {
-        ledger::put_run(c, &Run { outcome: Outcome::Elsewhere, ..run.clone() })?;
+        put_run(c, &Run { outcome: Outcome::Elsewhere, ..run.clone() })?;
     }
     for (sentence, source, proposal) in proposals {
         if let Some(sentence) = places.find(c, sentence)? {
-            ledger::propose(c, &run.id, *source, &[NewProposal { sentence, ..proposal.clone() }])?;
+            propose(c, &run.id, *source, &[NewProposal { sentence, ..proposal.clone() }])?;
         }
     }
     Ok(())
@@ -99,16 +103,17 @@ fn take_run(
 
 fn take(
     c: &Connection,
-    record: &Record,
+    entry: &Entry,
     own: Option<&str>,
     places: &Places,
     merged: &mut Merged,
 ) -> rusqlite::Result<()> {
-    if c.prepare_cached("SELECT 1 FROM events WHERE id = ?")?.exists([&record.id])? {
+    if has_entry(c, &entry.id)? {
         merged.known += 1;
         return Ok(());
     }
-    let sentence = match &record.sentence {
+    let judged = entry.body.judged();
+    let sentence = match judged.map(|judged| &judged.sentence) {
         Some(sentence) => match places.find(c, sentence)? {
             Some(id) => Some(id),
             None if places.0.contains_key(&sentence.document) => {
@@ -122,39 +127,23 @@ fn take(
         },
         None => None,
     };
-    let proposal = match (&record.proposal, sentence) {
-        (Some(proposal), Some(sentence)) => find_proposal(c, proposal, sentence)?,
+    let named = judged.and_then(|judged| judged.proposal.as_ref());
+    let proposal = match (named, sentence) {
+        (Some(named), Some(sentence)) => find_proposal(c, named, sentence)?,
         _ => None,
     };
+    let mut entry = Cow::Borrowed(entry);
     // What left this store and comes back, its file having been lost meanwhile, is its own again. But how labels are read here
     // is for this store's guideline to say.
-    let its_own = |site: &&str| own == Some(*site) && record.kind != EventKind::Recast;
-    let site = record.site.as_deref().filter(|site| !its_own(site));
-    c.prepare_cached(
-        "INSERT INTO events (id, kind, at, annotator, sentence, stand, took, proposal_visible, proposal, taxonomy,
-             supersedes, target, detail, site, in_sight)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )?
-    .execute(params![
-        record.id,
-        record.kind,
-        record.at,
-        record.annotator,
-        sentence,
-        record.stand,
-        record.took,
-        record.proposal_visible,
-        proposal,
-        record.taxonomy,
-        record.supersedes.as_deref().map(ledger::join),
-        record.target,
-        record.detail,
-        site,
-        record.in_sight
-    ])?;
-    let seq = c.last_insert_rowid();
-    chain::link(c, seq)?;
-    ledger::fold(c, seq, record.kind.word(), &record.annotator, sentence, record.target.as_ref())?;
+    let is_migration = matches!(entry.body, Body::Migration(_));
+    if own.is_some() && entry.site.as_deref() == own && !is_migration {
+        entry.to_mut().site = None;
+    }
+    // What this store does not have, it does not name, nor chain.
+    if named.is_some() && proposal.is_none() {
+        entry.to_mut().body.judged_mut().map(|judged| judged.proposal.take());
+    }
+    append(c, &entry, sentence, proposal)?;
     merged.new += 1;
     Ok(())
 }
@@ -167,11 +156,11 @@ fn find_proposal(c: &Connection, named: &ProposalRef, sentence: SentenceId) -> r
 
 impl Store {
     /// The runs and proposals that this store's events name, without words of the notes: what was seen when it was decided.
-    pub fn seen(&self, records: &[Record]) -> Result<Vec<Seen>, StoreError> {
+    pub fn seen(&self, entries: &[Entry]) -> Result<Vec<Seen>, StoreError> {
         let mut wanted: FxHashMap<&RunId, Vec<SentenceRef>> = FxHashMap::default();
-        for record in records {
-            if let (Some(proposal), Some(sentence)) = (&record.proposal, record.sentence) {
-                wanted.entry(&proposal.run).or_default().push(sentence);
+        for judged in entries.iter().filter_map(|entry| entry.body.judged()) {
+            if let Some(proposal) = &judged.proposal {
+                wanted.entry(&proposal.run).or_default().push(judged.sentence);
             }
         }
         let mut runs: Vec<&RunId> = wanted.keys().copied().collect();
@@ -190,8 +179,9 @@ impl Store {
                         let Some(sentence) = places.find(c, at)? else {
                             continue;
                         };
-                        let found =
-                            read.query_row(params![id, sentence], |row| ledger::bare(row, sentence)).optional()?;
+                        let found = read
+                            .query_row(params![id, sentence], |row| proposal_without_words(row, sentence))
+                            .optional()?;
                         all.extend(found.map(|(source, proposal)| (*at, source, proposal)));
                     }
                     all.sort_by_key(|(at, ..)| (at.document.0, at.start));

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::ledger::put_run;
+use super::runs::put_run;
 use super::{Store, StoreError};
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Label, Run, RunId};

@@ -1,10 +1,11 @@
-//! SQL for the protocol: who is given which sentences, and which versions of the guideline there were.
+//! SQL for the protocol: who is given which sentences.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
-use super::{Store, StoreError, ledger};
+use super::runs::put_run;
+use super::{Store, StoreError};
 use crate::domain::corpus::{PatientKey, SentenceId};
-use crate::domain::label::{Annotator, Run, Timestamp};
+use crate::domain::label::{Annotator, Run};
 use crate::domain::protocol::Assignment;
 
 /// What an annotator has been given.
@@ -47,7 +48,7 @@ impl Store {
     /// Gives sentences out, as one run. What is given out already stays.
     pub fn give(&mut self, run: &Run, seats: &[Assignment]) -> Result<(), StoreError> {
         self.write(|c| {
-            ledger::put_run(c, run)?;
+            put_run(c, run)?;
             let mut insert = c.prepare_cached(
                 "INSERT INTO assignments (sentence, annotator, run, calibration) VALUES (?, ?, ?, ?)
                  ON CONFLICT (sentence, annotator) DO NOTHING",
@@ -97,91 +98,4 @@ impl Store {
             })
         })
     }
-
-    /// Keeps a version of the guideline, if it is new: its hash, and the text of its file.
-    pub fn put_taxonomy(&mut self, hash: &str, at: Timestamp, content: &str) -> Result<(), StoreError> {
-        let known = self.with(|c| c.prepare_cached("SELECT 1 FROM taxonomies WHERE hash = ?")?.exists([hash]))?;
-        if known {
-            return Ok(());
-        }
-        self.write(|c| {
-            c.prepare_cached("INSERT OR IGNORE INTO taxonomies (hash, at, content) VALUES (?, ?, ?)")?
-                .execute(params![hash, at, content])
-                .map(drop)
-        })
-    }
-
-    /// Keeps the version of the guideline that is in use.
-    pub fn use_taxonomy(&mut self, hash: &str, at: Timestamp, content: &str) -> Result<(), StoreError> {
-        if self.taxonomy_in_use()?.as_deref() == Some(hash) {
-            return Ok(());
-        }
-        self.write(|c| use_taxonomy(c, hash, at, content, false))
-    }
-
-    /// The version that this store's latest decision was made by.
-    pub fn taxonomy_of_latest_decision(&self) -> Result<Option<String>, StoreError> {
-        self.with(|c| {
-            let latest =
-                "SELECT taxonomy FROM events WHERE site IS NULL AND taxonomy IS NOT NULL ORDER BY seq DESC LIMIT 1";
-            c.query_row(latest, [], |row| row.get(0)).optional()
-        })
-    }
-
-    /// The version of the guideline that was in use when this store was last opened, if that is known.
-    pub fn taxonomy_in_use(&self) -> Result<Option<String>, StoreError> {
-        self.with(|c| {
-            c.prepare_cached("SELECT value FROM meta WHERE key = 'guideline'")?
-                .query_row([], |row| row.get(0))
-                .optional()
-        })
-    }
-
-    /// The text of a version of the guideline, by its hash or the beginning of it.
-    pub fn taxonomy(&self, hash: &str) -> Result<Option<(String, String)>, StoreError> {
-        let begins = format!("{}*", hash.chars().filter(char::is_ascii_hexdigit).collect::<String>());
-        self.with(|c| {
-            c.prepare_cached("SELECT hash, content FROM taxonomies WHERE hash GLOB ? ORDER BY at DESC LIMIT 1")?
-                .query_row([begins], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()
-        })
-    }
-
-    /// The hashes of all versions of the guideline, oldest first, and when each was first met.
-    pub fn taxonomy_hashes(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
-        self.with(|c| {
-            c.prepare_cached("SELECT hash, at FROM taxonomies ORDER BY at, hash")?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect()
-        })
-    }
-
-    /// How many standing decisions were made by each version of the guideline.
-    pub fn decisions_by_taxonomy(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        self.with(|c| {
-            c.prepare_cached(
-                "SELECT e.taxonomy, count(*) FROM standing s JOIN events e ON e.seq = s.seq
-                 WHERE s.label IS NOT NULL GROUP BY e.taxonomy",
-            )?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect()
-        })
-    }
-}
-
-/// Makes a version of the guideline the one in use; `anew` takes its text as it stands now, of which comments are no part of the
-/// hash.
-pub(super) fn use_taxonomy(
-    c: &rusqlite::Connection,
-    hash: &str,
-    at: Timestamp,
-    content: &str,
-    anew: bool,
-) -> rusqlite::Result<()> {
-    c.prepare_cached(
-        "INSERT INTO taxonomies (hash, at, content) VALUES (?1, ?2, ?3)
-         ON CONFLICT (hash) DO UPDATE SET content = excluded.content WHERE ?4",
-    )?
-    .execute(params![hash, at, content, anew])?;
-    c.execute("INSERT OR REPLACE INTO meta VALUES ('guideline', ?)", [hash]).map(drop)
 }

@@ -2,7 +2,8 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Store, StoreError, ledger};
+use super::runs::put_run;
+use super::{Store, StoreError};
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::Run;
 
@@ -35,7 +36,7 @@ impl Store {
     /// Writes a finished plan with its order, and forgets those before it: an order says nothing once there is a newer one.
     pub fn put_ranking(&mut self, run: &Run, ranked: &[RankingRow]) -> Result<(), StoreError> {
         self.write(|c| {
-            ledger::put_run(c, run)?;
+            put_run(c, run)?;
             let mut insert =
                 c.prepare_cached("INSERT INTO ranking (run, rank, sentence, why, veiled) VALUES (?, ?, ?, ?, ?)")?;
             for (at, ranked) in ranked.iter().enumerate() {

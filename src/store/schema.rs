@@ -213,10 +213,10 @@ pub(super) fn migrate(store: &mut Store) -> Result<(), StoreError> {
             c.pragma_update(None, "user_version", number as i64 + 1)?;
         }
         if version < CHAINED {
-            super::chain::link_all(c)?;
+            super::log::link_all(c)?;
         }
         if version < IN_SIGHT {
-            super::ledger::rebuild(c)?;
+            super::log::rebuild(c)?;
         }
         c.pragma_update(None, "application_id", APPLICATION_ID)
     })

@@ -1,12 +1,13 @@
 //! SQL for what leaves a store in a bundle: which events, the notes that they are on, and how far earlier bundles went.
 
+use rusqlite::OptionalExtension;
 use rusqlite::types::ToSql;
-use rusqlite::{OptionalExtension, Row};
 
-use super::{Store, StoreError, chain};
+use super::log::{ENTRY, SEQ, entry};
+use super::{Store, StoreError};
 use crate::domain::corpus::DocumentId;
+use crate::domain::entry::Entry;
 use crate::domain::label::{Annotator, EventId};
-use crate::domain::record::Record;
 
 /// Which events of the log are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,15 +36,6 @@ impl EntrySelection {
 }
 
 impl Store {
-    /// The number of the last event and its link in the chain; 0 and nothing where there is none.
-    pub fn log_end(&self) -> Result<(i64, String), StoreError> {
-        self.with(|c| {
-            let last = "SELECT e.seq, c.hash FROM events e JOIN chain c ON c.event = e.id ORDER BY e.seq DESC LIMIT 1";
-            let read = |row: &Row<'_>| Ok((row.get(0)?, hex::encode(row.get::<_, chain::ChainHash>(1)?)));
-            Ok(c.query_row(last, [], read).optional()?.unwrap_or_default())
-        })
-    }
-
     /// How many events are meant.
     pub fn count_selected(&self, selection: &EntrySelection) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) FROM events e WHERE {SELECTED}");
@@ -51,15 +43,15 @@ impl Store {
     }
 
     /// The first so many of them in the order of this store, with the number of the last: what to go on after.
-    pub fn selected(&self, selection: &EntrySelection, limit: usize) -> Result<(Vec<Record>, i64), StoreError> {
-        let sql = format!("{} WHERE {SELECTED} ORDER BY e.seq LIMIT {limit}", chain::RECORD);
+    pub fn selected(&self, selection: &EntrySelection, limit: usize) -> Result<(Vec<Entry>, i64), StoreError> {
+        let sql = format!("{} WHERE {SELECTED} ORDER BY e.seq LIMIT {limit}", ENTRY);
         self.with(|c| {
             let mut last = selection.after;
             let mut read = c.prepare_cached(&sql)?;
             let all = selection.values(|values| {
                 let rows = read.query_map(values, |row| {
-                    last = row.get(16)?;
-                    chain::record(row)
+                    last = row.get(SEQ)?;
+                    entry(row)
                 })?;
                 rows.collect::<Result<_, _>>()
             })?;

@@ -39,8 +39,8 @@ fn store_with(notes: &[NewDocument]) -> Store {
     store
 }
 
-fn decide(number: u32, annotator: &str, sentence: i64, label: Option<&str>) -> Event {
-    Event::Decide(Decision {
+fn decide(number: u32, annotator: &str, sentence: i64, label: Option<&str>) -> Decision {
+    Decision {
         id: EventId(format!("{number:08}")),
         at: Timestamp(i64::from(number)),
         annotator: Annotator(annotator.into()),
@@ -51,7 +51,7 @@ fn decide(number: u32, annotator: &str, sentence: i64, label: Option<&str>) -> E
         proposal: None,
         taxonomy: "t".into(),
         supersedes: None,
-    })
+    }
 }
 
 fn ids(store: &Store, filter: &SentenceFilter, annotator: &str) -> Vec<i64> {
@@ -78,7 +78,7 @@ fn a_note_comes_back_byte_for_byte_and_only_once() {
 #[test]
 fn the_log_refuses_change() {
     let mut store = store_with(&[note("p", "1", &["a b c"])]);
-    store.append(&[decide(1, "x", 1, Some("memory"))]).unwrap();
+    store.append_decisions(&[decide(1, "x", 1, Some("memory"))]).unwrap();
     for sql in ["UPDATE events SET annotator = 'y'", "DELETE FROM events"] {
         let error = store.connection.execute(sql, []).unwrap_err();
         assert!(error.to_string().contains("append-only"), "{error}");
@@ -92,7 +92,7 @@ fn filters_find_what_they_name() {
         note("p2", "2", &["Forgetting appointments.", "Walks daily."]),
     ]);
     store
-        .append(&[
+        .append_decisions(&[
             decide(1, "x", 1, Some("memory")),
             decide(2, "x", 2, Some("")),
             decide(3, "y", 2, Some("mood")),
@@ -156,7 +156,11 @@ fn undo_and_redo_walk_across_sentences() {
     let mut store = store_with(&[note("p", "1", &["a", "b"])]);
     let x = Annotator("x".into());
     store
-        .append(&[decide(1, "x", 1, Some("memory")), decide(2, "y", 1, Some("")), decide(3, "x", 2, Some("mood"))])
+        .append_decisions(&[
+            decide(1, "x", 1, Some("memory")),
+            decide(2, "y", 1, Some("")),
+            decide(3, "x", 2, Some("mood")),
+        ])
         .unwrap();
     let undo =
         |store: &mut Store, n| store.undo(&x, EventId(format!("{n:08}")), Timestamp(0)).unwrap().map(|u| u.sentence.0);
@@ -168,7 +172,7 @@ fn undo_and_redo_walk_across_sentences() {
     assert_eq!((redo(&mut store, 7), redo(&mut store, 8), redo(&mut store, 9)), (Some(1), Some(2), None));
     assert_eq!(store.progression(&x, Origin::Real).unwrap().decided, 2);
     assert_eq!(undo(&mut store, 10), Some(2));
-    store.append(&[decide(11, "x", 1, Some("care"))]).unwrap();
+    store.append_decisions(&[decide(11, "x", 1, Some("care"))]).unwrap();
     assert_eq!(redo(&mut store, 12), None, "a new decision ends what could be redone");
     assert_eq!(undo(&mut store, 13), Some(1));
     let standing = store.decision(SentenceId(1), &x).unwrap().unwrap();
@@ -178,7 +182,7 @@ fn undo_and_redo_walk_across_sentences() {
 #[test]
 fn a_reader_sees_only_what_changed() {
     let mut store = store_with(&[note("p", "1", &["a", "b"])]);
-    store.append(&[decide(1, "x", 1, Some("memory"))]).unwrap();
+    store.append_decisions(&[decide(1, "x", 1, Some("memory"))]).unwrap();
     let read = |store: &Store, since| {
         let mut rows = Vec::new();
         let mark =
@@ -187,7 +191,7 @@ fn a_reader_sees_only_what_changed() {
     };
     let (mark, rows) = read(&store, 0);
     assert_eq!(rows, [(1, Some("memory".into()))]);
-    store.append(&[decide(2, "x", 2, Some(""))]).unwrap();
+    store.append_decisions(&[decide(2, "x", 2, Some(""))]).unwrap();
     store.undo(&Annotator("x".into()), EventId("3".into()), Timestamp(0)).unwrap();
     let (mark, rows) = read(&store, mark);
     assert_eq!(rows, [(2, None)]);
@@ -198,7 +202,7 @@ fn a_reader_sees_only_what_changed() {
 fn labels_in_doubt_come_worst_first_and_are_open_until_decided_again() {
     use crate::domain::confident::Doubt;
     let mut store = store_with(&[note("p", "1", &["first", "second", "third", "fourth"])]);
-    store.append(&[decide(1, "x", 2, Some("memory")), decide(2, "x", 4, None)]).unwrap();
+    store.append_decisions(&[decide(1, "x", 2, Some("memory")), decide(2, "x", 4, None)]).unwrap();
     let search = |id: &str, at, outcome| Run {
         id: RunId(id.into()),
         kind: RunKind::Doubt,
@@ -240,7 +244,7 @@ fn labels_in_doubt_come_worst_first_and_are_open_until_decided_again() {
     assert_eq!(store.count(&all, &x, 100).unwrap(), 3);
     let open = SentenceFilter { progress: DecisionState::Open, ..all.clone() };
     assert_eq!(ids(&store, &open, "x"), [4, 2, 3], "what was decided before the search is open");
-    store.append(&[decide(6, "x", 2, Some("memory"))]).unwrap();
+    store.append_decisions(&[decide(6, "x", 2, Some("memory"))]).unwrap();
     assert_eq!(ids(&store, &open, "x"), [4, 3]);
     assert_eq!(ids(&store, &open, "y"), [4, 2, 3]);
     assert_eq!(store.doubt_about(SentenceId(2)).unwrap(), Some(doubt(2, Tier::Gold)));
@@ -293,8 +297,8 @@ proptest! {
             match what {
                 0 => drop(store.undo(&annotator, id, Timestamp(0)).unwrap()),
                 1 => drop(store.redo(&annotator, id, Timestamp(0)).unwrap()),
-                2 => store.append(&[decide(number as u32, name, sentence, None)]).unwrap(),
-                _ => store.append(&[decide(number as u32, name, sentence, Some("memory"))]).unwrap(),
+                2 => store.append_decisions(&[decide(number as u32, name, sentence, None)]).unwrap(),
+                _ => store.append_decisions(&[decide(number as u32, name, sentence, Some("memory"))]).unwrap(),
             }
         }
         let folds = |store: &Store| {
@@ -309,8 +313,8 @@ proptest! {
             ]
         };
         let before = folds(&store);
-        let log = store.events().unwrap();
-        store.append(&log).unwrap();
+        let (log, _) = store.entries(0).unwrap();
+        prop_assert_eq!(store.merge(&log, &[]).unwrap().new, 0);
         prop_assert_eq!(&folds(&store), &before);
         store.rebuild().unwrap();
         prop_assert_eq!(&folds(&store), &before);
@@ -424,10 +428,10 @@ fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
             let flagged = who == "ben" && sentence % 7 == 0;
             if label.is_some() || flagged {
                 number += 1;
-                let Event::Decide(mut d) = decide(number, who, sentence, label.copied()) else { unreachable!() };
+                let mut d = decide(number, who, sentence, label.copied());
                 d.taxonomy = version.into();
                 d.stand.flagged = flagged;
-                store.append(&[Event::Decide(d)]).unwrap();
+                store.append_decisions(&[d]).unwrap();
                 case.flags.extend(flagged.then(|| Annotator(who.into())));
             }
             if let Some(label) = label {
@@ -445,8 +449,8 @@ fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
         }
         if sentence % 11 == 0 {
             number += 1;
-            let Event::Decide(d) = decide(number, "eve", sentence, Some("care")) else { unreachable!() };
-            store.append(&[Event::Settle(d)]).unwrap();
+            let d = decide(number, "eve", sentence, Some("care"));
+            store.append_settlements(&[d]).unwrap();
             case.settlement = Some(Settlement { label: Some(Label::parse("care").unwrap()), in_sight: None });
         }
         cases.push((sentence, case, by_version));
@@ -524,7 +528,7 @@ fn desks_hold_what_is_given_and_planned() {
     assert_eq!(store.ranking().unwrap().len(), 3, "the older order is forgotten");
     assert_eq!(store.queue_reason(SentenceId(2)).unwrap(), Some(row(&2)));
     assert_eq!(store.queue_reason(SentenceId(4)).unwrap(), None);
-    store.append(&[decide(1, "x", 5, Some("memory"))]).unwrap();
+    store.append_decisions(&[decide(1, "x", 5, Some("memory"))]).unwrap();
     let given = store.given(&Annotator("x".into())).unwrap();
     assert_eq!((given.sentences, given.decided, given.calibration, given.calibrated), (3, 1, 1, 0));
     assert_eq!(store.take_back(&Annotator("x".into())).unwrap(), 2, "what is decided stays");

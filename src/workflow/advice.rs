@@ -60,6 +60,7 @@ fn of_store(error: &StoreError) -> &'static [&'static str] {
         StoreError::Corrupt(..) => &["restore a copy, or try `sqlite3 FILE .recover`"],
         StoreError::Unwritable(..) => &["make room or allow writing, then try again"],
         StoreError::Busy(..) => &["try again when it is done"],
+        StoreError::UnknownEntry { .. } => &["install a newer goldsmith, or see what `goldsmith audit` says"],
         StoreError::NotFound { .. } | StoreError::Unreadable { .. } | StoreError::Sqlite(..) => &[],
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::WorkflowError;
@@ -13,7 +13,7 @@ use crate::domain::agreement::{
 };
 use crate::domain::corpus::SentenceId;
 use crate::domain::gold::Vote;
-use crate::domain::label::{Annotator, Decision, Event, EventId, RunId, Source};
+use crate::domain::label::{Annotator, Decision, RunId, Source};
 use crate::domain::label_set::Assigned;
 use crate::domain::sight::InSight;
 use crate::domain::statistics::Proportion;
@@ -100,13 +100,7 @@ pub fn of(project: &Project, store: &Store, index: &LabelIndex) -> Result<Agreem
     let (categories, selection) = (project.taxonomy.categories().len(), project.taxonomy.selection());
     let set = |decision: &Decision| project.taxonomy.set(decision.stand.label.as_ref()?);
     let mut looks: BTreeMap<Annotator, Vec<RepeatedJudgement>> = BTreeMap::new();
-    let mut events = store.events()?;
-    for event in &mut events {
-        if let Event::Decide(Decision { stand, .. }) = event {
-            *stand = store.lineage().read_stand(std::mem::take(stand));
-        }
-    }
-    for (earlier, later) in looked_again(&events) {
+    for (earlier, later) in looked_again(&store.all_decisions()?) {
         let labels = set(earlier).zip(set(later));
         let Some((patient, (earlier, now))) = patients.get(&later.sentence).zip(labels) else {
             continue;
@@ -230,30 +224,9 @@ impl Independence {
     }
 }
 
-/// Decisions that their expert has not withdrawn, each with the one that the same expert made on the same sentence before.
-fn looked_again(events: &[Event]) -> Vec<(&Decision, &Decision)> {
-    // Of several turns of a decision the latest holds.
-    let mut turns: BTreeMap<(&EventId, &Annotator), (&EventId, bool)> = BTreeMap::new();
-    let mut turn = |id, annotator, target, withdrawn| {
-        let held = turns.entry((target, annotator)).or_insert((id, withdrawn));
-        if held.0 < id {
-            *held = (id, withdrawn);
-        }
-    };
-    let mut decisions: Vec<&Decision> = Vec::new();
-    for event in events {
-        match event {
-            Event::Decide(decision) if decision.stand.label.is_some() => decisions.push(decision),
-            Event::Undo { id, annotator, target, .. } => turn(id, annotator, target, true),
-            Event::Redo { id, annotator, target, .. } => turn(id, annotator, target, false),
-            Event::Decide(_) | Event::Settle(_) => {}
-        }
-    }
-    let withdrawn: FxHashSet<&EventId> =
-        turns.into_iter().filter(|(_, (_, withdrawn))| *withdrawn).map(|((target, _), _)| target).collect();
-    decisions.retain(|decision| !withdrawn.contains(&decision.id));
-    let order = |d: &Decision| (d.sentence, d.at, d.id.clone());
-    decisions.sort_by(|a, b| a.annotator.cmp(&b.annotator).then_with(|| order(a).cmp(&order(b))));
+/// Decisions, each with the one that the same expert made on the same sentence before; handed in by expert, sentence and time.
+fn looked_again(decisions: &[Decision]) -> Vec<(&Decision, &Decision)> {
+    let mut decisions: Vec<&Decision> = decisions.iter().collect();
     // A comment or a flag put to what was decided is no look at the label.
     let marks = |d: &Decision| (d.stand.flagged, d.stand.comment.clone());
     decisions.dedup_by(|later, earlier| {
@@ -274,7 +247,7 @@ mod tests {
     use crate::domain::agreement::AnchoringVerdict;
     use crate::domain::corpus::{NewDocument, Origin, PatientKey};
     use crate::domain::label::tests::run;
-    use crate::domain::label::{Judgement, Label, NewProposal, RunKind, Timestamp};
+    use crate::domain::label::{EventId, Judgement, Label, NewProposal, RunKind, Timestamp};
     use crate::domain::sight::Cue;
     use crate::domain::text::Span;
     use crate::workflow::project::init;
@@ -336,7 +309,7 @@ mod tests {
                 supersedes: None,
             };
             let id = decision.id.clone();
-            self.store.append(&[Event::Decide(decision)]).unwrap();
+            self.store.append_decisions(&[decision]).unwrap();
             id
         }
 
@@ -410,13 +383,8 @@ mod tests {
         // Withdrawn.
         study.decide("ann", 4, 0, false, "");
         let target = study.decide("ann", 4, 24 * HOUR, false, "coping_strategy");
-        let undo = Event::Undo {
-            id: EventId("99999999".into()),
-            at: Timestamp(25 * HOUR),
-            annotator: Annotator("ann".into()),
-            target,
-        };
-        study.store.append(&[undo]).unwrap();
+        let undone = study.store.undo(&Annotator("ann".into()), EventId("99999999".into()), Timestamp(25 * HOUR));
+        assert_eq!(undone.unwrap().map(|undone| undone.target), Some(target));
         // Another's.
         study.decide("bob", 5, 0, false, "");
         study.decide("ann", 5, 24 * HOUR, false, "coping_strategy");

@@ -2,7 +2,7 @@
 
 use super::WorkflowError;
 use super::project::Project;
-use crate::domain::label::{Annotator, Timestamp};
+use crate::domain::label::{Annotator, Judgement, Timestamp};
 use crate::domain::visibility::{Face, Shown};
 pub use crate::store::LogFilter;
 use crate::store::{ChainAudit, LogRow, PersonTotals, Store, StoreError, Tampering};
@@ -110,17 +110,22 @@ pub fn log(
     Ok(order.len() as u64)
 }
 
-/// Takes out of an event what whoever asks may not know yet. The links of the chain stay what they are.
+/// Takes out of an entry what whoever asks may not know yet. The links of the chain stay what they are.
 fn veil(row: &mut LogRow, asks: &Annotator, shown: Shown) {
-    let Some(record) = &mut row.record else {
+    let Some(entry) = &mut row.entry else {
         return;
     };
-    if !shown.colleagues && record.annotator != *asks && record.stand.take().is_some() {
-        row.veiled = true;
+    let is_own = entry.author == *asks;
+    let Some(judged) = entry.body.judged_mut() else {
+        return;
+    };
+    if !shown.colleagues && !is_own {
+        judged.judgement = Judgement::default();
+        row.veiled.judgement = true;
     }
-    if !shown.machines && record.proposal.take().is_some() {
+    if !shown.machines && judged.proposal.take().is_some() {
         row.model = None;
-        row.veiled = true;
+        row.veiled.proposal = true;
     }
 }
 

@@ -11,10 +11,10 @@ use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, import, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::egress::{EgressPolicy, Payload};
+use crate::domain::entry::Entry;
 use crate::domain::label::{Annotator, Outcome, Run, RunId, RunKind, Timestamp};
 use crate::domain::lineage::KeyMap;
 use crate::domain::queue::SentenceFilter;
-use crate::domain::record::Record;
 use crate::domain::taxonomy::Taxonomy;
 use crate::formats::bundle::seal::{Keys, Seal, Secret};
 use crate::formats::bundle::signature::{self, Signer};
@@ -253,13 +253,13 @@ impl Outgoing<'_> {
         let (mut rest, mut done) = (self.selection.clone(), 0);
         let mut runs: FxHashSet<RunId> = FxHashSet::default();
         loop {
-            let (records, last) = store.selected(&rest, EVENTS_AT_ONCE)?;
-            if records.is_empty() {
+            let (entries, last) = store.selected(&rest, EVENTS_AT_ONCE)?;
+            if entries.is_empty() {
                 break;
             }
             rest.after = last;
-            done += records.len() as u64;
-            for (run, proposals) in store.seen(&records)? {
+            done += entries.len() as u64;
+            for (run, proposals) in store.seen(&entries)? {
                 let id = run.id.clone();
                 if runs.insert(id.clone()) {
                     self.writer.put(&Item::Run(if with_text { run } else { without_words(run) }))?;
@@ -268,14 +268,14 @@ impl Outgoing<'_> {
                     self.writer.put(&Item::Proposal(Proposed::new(&id, at, source, content)))?;
                 }
             }
-            for mut record in records {
-                record.site.get_or_insert_with(|| self.written.site.clone());
+            for mut entry in entries {
+                entry.site.get_or_insert_with(|| self.written.site.clone());
                 let mut withheld = false;
-                if let Some(stand) = record.stand.as_mut().filter(|_| !with_comments) {
-                    withheld = !std::mem::take(&mut stand.comment).is_empty();
+                if let Some(judged) = entry.body.judged_mut().filter(|_| !with_comments) {
+                    withheld = !std::mem::take(&mut judged.judgement.comment).is_empty();
                 }
                 self.written.withheld += u64::from(withheld);
-                self.writer.put(&Item::Event { record, withheld })?;
+                self.writer.put(&Item::Event { entry, withheld })?;
             }
             watch(Progress::Advanced(done));
             stop_if(self.cancel)?;
@@ -427,19 +427,19 @@ fn survey(
     let lineage = KeyMap::of(taxonomy);
     let mut done = 0_u64;
     while let Some(item) = reader.next()? {
-        let Item::Event { record, withheld } = item else { continue };
+        let Item::Event { entry, withheld } = item else { continue };
         done += 1;
         if done.is_multiple_of(1 << 12) {
             watch(Progress::Advanced(done));
             stop_if(cancel)?;
         }
         taken.withheld += u64::from(withheld);
-        match taken.people.get_mut(&record.annotator) {
+        match taken.people.get_mut(&entry.author) {
             Some(events) => *events += 1,
-            None => drop(taken.people.insert(record.annotator.clone(), 1)),
+            None => drop(taken.people.insert(entry.author.clone(), 1)),
         }
-        if let Some(label) = record.stand.and_then(|stand| stand.label)
-            && lineage.read(&label).is_some_and(|label| taxonomy.check(&label).is_err())
+        if let Some(label) = entry.body.judged().and_then(|judged| judged.judgement.label.as_ref())
+            && lineage.read(label).is_some_and(|label| taxonomy.check(&label).is_err())
         {
             *taken.unknown_labels.entry(label.join()).or_default() += 1;
         }
@@ -458,7 +458,7 @@ struct Intake<'a> {
     runs: FxHashMap<RunId, Run>,
     seen: FxHashMap<RunId, Seen>,
     proposals: usize,
-    records: Vec<Record>,
+    entries: Vec<Entry>,
     done: u64,
 }
 
@@ -474,7 +474,7 @@ impl<'a> Intake<'a> {
             runs,
             seen,
             proposals: 0,
-            records: Vec::new(),
+            entries: Vec::new(),
             done: 0,
         }
     }
@@ -504,10 +504,10 @@ impl<'a> Intake<'a> {
                     self.proposals += 1;
                 }
             }
-            Item::Event { record, .. } => self.records.push(record),
+            Item::Event { entry, .. } => self.entries.push(entry),
         }
         let full =
-            self.records.len() >= EVENTS_AT_ONCE || self.proposals >= 4 * EVENTS_AT_ONCE || self.bytes >= BYTES_AT_ONCE;
+            self.entries.len() >= EVENTS_AT_ONCE || self.proposals >= 4 * EVENTS_AT_ONCE || self.bytes >= BYTES_AT_ONCE;
         if full {
             self.flush()?;
         }
@@ -535,9 +535,9 @@ impl<'a> Intake<'a> {
         }
         let seen: Vec<Seen> = self.seen.drain().map(|(_, seen)| seen).collect();
         self.proposals = 0;
-        let merged = self.store.merge(&self.records, &seen)?;
-        self.done += self.records.len() as u64;
-        self.records.clear();
+        let merged = self.store.merge(&self.entries, &seen)?;
+        self.done += self.entries.len() as u64;
+        self.entries.clear();
         let sum = &mut self.taken.merged;
         sum.new += merged.new;
         sum.known += merged.known;

@@ -14,8 +14,8 @@ use super::{Cancel, WorkflowError, import, new_event_id, new_run_id, now};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::label::{
-    Annotator, Confidence, ConfidenceKind, Decision, Event, Judgement, Label, NewProposal, Outcome, Run, RunId,
-    RunKind, Source,
+    Annotator, Confidence, ConfidenceKind, Decision, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind,
+    Source,
 };
 use crate::domain::quality::Verdict;
 use crate::domain::segment::segment;
@@ -194,33 +194,31 @@ fn fill(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
         first(note).filter(|(_, count)| position < *count).map(|(first, _)| SentenceId(first + position as i64))
     };
     let taxonomy = project.taxonomy.hash();
-    let decide = |annotator: &str, sentence: SentenceId, label: Label| {
-        Event::Decide(Decision {
-            id: new_event_id(),
-            at: now(),
-            annotator: Annotator(annotator.to_owned()),
-            sentence,
-            stand: Judgement { label: Some(label), ..Judgement::default() },
-            took: None,
-            in_sight: Some(InSight::NOTHING),
-            proposal: None,
-            taxonomy: taxonomy.clone(),
-            supersedes: None,
-        })
+    let decide = |annotator: &str, sentence: SentenceId, label: Label| Decision {
+        id: new_event_id(),
+        at: now(),
+        annotator: Annotator(annotator.to_owned()),
+        sentence,
+        stand: Judgement { label: Some(label), ..Judgement::default() },
+        took: None,
+        in_sight: Some(InSight::NOTHING),
+        proposal: None,
+        taxonomy: taxonomy.clone(),
+        supersedes: None,
     };
-    let mut events = Vec::new();
+    let mut decisions = Vec::new();
     for (note, insert) in notes.iter().zip(&inserts).filter(|(note, _)| !note.open) {
         for (position, label) in note.labels.iter().enumerate() {
             let id = SentenceId(insert.first_sentence().0 + position as i64);
-            events.push(decide(&note.annotator, id, label.clone()));
+            decisions.push(decide(&note.annotator, id, label.clone()));
         }
     }
     for line in lines(SECOND)? {
         if let DemoLine::Second { note, position, annotator, label } = line {
-            events.extend(sentence(&note, position).map(|id| decide(&annotator, id, label)));
+            decisions.extend(sentence(&note, position).map(|id| decide(&annotator, id, label)));
         }
     }
-    store.append(&events)?;
+    store.append_decisions(&decisions)?;
 
     let (silver_run, silver) = run_and_lines(SILVER)?;
     let proposals: Vec<NewProposal> = silver

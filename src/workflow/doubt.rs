@@ -302,7 +302,7 @@ mod tests {
     use super::*;
     use crate::domain::corpus::{NewDocument, Origin};
     use crate::domain::label::tests::run;
-    use crate::domain::label::{Annotator, Decision, Event, EventId, Judgement, NewProposal, Timestamp};
+    use crate::domain::label::{Annotator, Decision, EventId, Judgement, NewProposal, Timestamp};
     use crate::domain::text::Span;
     use crate::workflow::project::init;
 
@@ -356,7 +356,7 @@ mod tests {
                 (7, 1) => 2,
                 (patient, i) => usual(patient, i),
             };
-            Event::Decide(Decision {
+            Decision {
                 id: EventId(format!("{:08}", id.0)),
                 at: Timestamp(id.0),
                 annotator: Annotator("ann".into()),
@@ -367,9 +367,9 @@ mod tests {
                 proposal: None,
                 taxonomy: String::new(),
                 supersedes: None,
-            })
+            }
         });
-        store.append(&gold.collect::<Vec<_>>()).unwrap();
+        store.append_decisions(&gold.collect::<Vec<_>>()).unwrap();
         let run = run("0", RunKind::Label);
         store.put_run(&run).unwrap();
         let silver: Vec<NewProposal> = sentences

@@ -10,9 +10,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, new_event_id, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
-use crate::domain::label::{
-    Annotator, Decision, Event, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source,
-};
+use crate::domain::label::{Annotator, Decision, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source};
 use crate::domain::segment::segment;
 use crate::domain::sight::InSight;
 use crate::domain::taxonomy::{Taxonomy, TaxonomyError};
@@ -347,14 +345,14 @@ impl Importer<'_> {
 
     fn decide(&mut self, annotator: &Annotator, labelled: Vec<Labelled>) -> Result<(), WorkflowError> {
         let taxonomy = self.project.taxonomy.hash();
-        let mut events = Vec::with_capacity(labelled.len());
+        let mut decisions = Vec::with_capacity(labelled.len());
         for Labelled { sentence, label, in_sight, new } in labelled {
             let standing = if new { None } else { self.store.decision(sentence, annotator)? };
             if standing.is_some_and(|decision| decision.stand.label.as_ref() == Some(&label)) {
                 self.report.known_labels += 1;
                 continue;
             }
-            events.push(Event::Decide(Decision {
+            decisions.push(Decision {
                 id: new_event_id(),
                 at: now(),
                 annotator: annotator.clone(),
@@ -365,10 +363,10 @@ impl Importer<'_> {
                 proposal: None,
                 taxonomy: taxonomy.clone(),
                 supersedes: None,
-            }));
+            });
         }
-        self.report.labels += events.len() as u64;
-        Ok(self.store.append(&events)?)
+        self.report.labels += decisions.len() as u64;
+        Ok(self.store.append_decisions(&decisions)?)
     }
 
     fn propose(&mut self, model: &str, labelled: Vec<Labelled>) -> Result<(), WorkflowError> {

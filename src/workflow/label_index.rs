@@ -337,9 +337,9 @@ fn count(set: LabelSet, counts: &mut [usize]) {
 pub(super) mod tests {
     use super::*;
     use crate::domain::corpus::{DocumentUid, NewDocument};
+    use crate::domain::entry::SentenceRef;
     use crate::domain::label::tests::run;
-    use crate::domain::label::{Annotator, Decision, Event, EventId, Judgement, Label, NewProposal, Timestamp};
-    use crate::domain::record::SentenceRef;
+    use crate::domain::label::{Annotator, Decision, EventId, Judgement, Label, NewProposal, Timestamp};
     use crate::domain::sight::InSight;
     use crate::domain::statistics::Bootstrap;
     use crate::domain::text::Span;
@@ -388,7 +388,7 @@ pub(super) mod tests {
 
         pub fn decide(&mut self, who: &str, at: usize, label: &str) {
             let decision = self.decision(who, at, label);
-            self.store.append(&[Event::Decide(decision)]).unwrap();
+            self.store.append_decisions(&[decision]).unwrap();
         }
 
         /// Labels of the sentences in their order.
@@ -442,7 +442,7 @@ pub(super) mod tests {
         study.decide("bob", 0, "");
         assert_eq!(follow(&study), ["q "], "disputed");
         let settlement = study.decision("eve", 0, "requires_assistance");
-        study.store.append(&[Event::Settle(settlement)]).unwrap();
+        study.store.append_settlements(&[settlement]).unwrap();
         assert_eq!(follow(&study), ["p requires_assistance", "q "]);
         study.store.undo(&Annotator("ann".into()), EventId("9".into()), Timestamp(0)).unwrap();
         assert_eq!(follow(&study), ["p requires_assistance"]);

@@ -5,7 +5,7 @@ use super::project::Project;
 use super::{WorkflowError, guideline, new_event_id, now};
 use crate::domain::confident::Doubt;
 use crate::domain::corpus::{Document, Origin, Sentence, SentenceId};
-use crate::domain::label::{Decision, Event, Judgement, Proposal, Source};
+use crate::domain::label::{Decision, Judgement, Proposal, Source};
 use crate::domain::quality::Verdict;
 use crate::domain::queue::{AssignmentFilter, DecisionState, SentenceFilter};
 use crate::domain::sight::{Cue, InSight};
@@ -261,7 +261,7 @@ pub fn decide(project: &Project, store: &mut Store, item: &ReviewItem, taking: T
         supersedes: None,
         stand,
     };
-    Ok(store.append(&[Event::Decide(decision)])?)
+    Ok(store.append_decisions(&[decision])?)
 }
 
 /// What somebody has seen who had spoken before, and may have taken it back: all that is shown after a decision, and what a
@@ -315,7 +315,7 @@ pub fn settle(project: &Project, store: &mut Store, item: &ReviewItem, taking: T
         supersedes: None,
         stand,
     };
-    Ok(store.append(&[Event::Settle(settlement)])?)
+    Ok(store.append_settlements(&[settlement])?)
 }
 
 /// What is disputed is looked through as an adjudicator, all else as whoever decides.

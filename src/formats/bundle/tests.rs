@@ -8,8 +8,8 @@ use super::seal::Secret;
 use super::signature::Signer;
 use super::*;
 use crate::domain::corpus::{DocumentId, DocumentUid};
+use crate::domain::entry::{Body, Judged, RecordedSight};
 use crate::domain::label::{ConfidenceKind, EventId, Judgement, Outcome};
-use crate::domain::record::EventKind;
 use crate::formats::Needs;
 
 fn header(events: u64) -> Header {
@@ -31,22 +31,20 @@ fn event(n: u64, comment: &str) -> Item {
     let sentence = SentenceRef { document: DocumentUid([n as u8; 16]), start: 3, end: 9 };
     let label = Some(Label::parse(["", "memory", "memory,mood"][n as usize % 3]).unwrap());
     Item::Event {
-        record: Record {
+        entry: Entry {
             id: EventId(format!("{n:04}")),
-            kind: EventKind::Decide,
             at: Timestamp(n as i64),
-            annotator: Annotator("ann".into()),
+            author: Annotator("ann".into()),
             site: Some("ward".into()),
-            sentence: Some(sentence),
-            stand: Some(Judgement { label, comment: comment.into(), ..Judgement::default() }),
-            took: Some(n as u32),
-            proposal_visible: Some(n.is_multiple_of(2)),
-            in_sight: None,
-            proposal: None,
-            taxonomy: Some("t1".into()),
-            supersedes: Some(Vec::new()),
-            target: None,
-            detail: None,
+            body: Body::Decide(Judged {
+                sentence,
+                judgement: Judgement { label, comment: comment.into(), ..Judgement::default() },
+                took: Some(n as u32),
+                sight: RecordedSight::Machine(n.is_multiple_of(2)),
+                proposal: None,
+                taxonomy: "t1".into(),
+                supersedes: Some(Vec::new()),
+            }),
         },
         withheld: n.is_multiple_of(5),
     }
@@ -206,7 +204,7 @@ fn faults_are_named_by_place() {
             &|l| l[6] = l[6].replace("\"at\":1,", "\"at\":1,\"more\":2,"),
             "b:7:61: this is no line of a bundle: unknown field `more`",
         ),
-        (&|l| l[6] = l[6].replace("0001", "00,1"), "b:7:1: `00,1` is no id of an event"),
+        (&|l| l[6] = l[6].replace("0001", "00,1"), "b:7:336: this is no line of a bundle: `00,1` is no id of an event"),
         (&|l| l[6] = l[6].replace("\"site\":\"ward\",", ""), "b:7:1: the event does not say its site"),
         (&|l| l.swap(3, 4), "b:4:1: the run r1 of this proposal does not stand before it"),
         (&|l| l[2] = l[2].replace("[[0,12]]", "[[0,9]]"), "b:3:1: the note's sentences do not cover its text"),

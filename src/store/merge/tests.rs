@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
+use crate::domain::entry::Entry;
 use crate::domain::label::*;
 use crate::domain::lineage::TaxonomyMigration;
-use crate::domain::record::Record;
 use crate::domain::split::SplitPlan;
 use crate::domain::text::Span;
-use crate::store::{Store, StoreError, Tampering};
+use crate::store::{EntrySelection, Store, StoreError, Tampering};
 
 const NOTES: [&str; 3] = ["one", "two", "three"];
 
@@ -57,10 +57,10 @@ fn decision(id: &str, who: &str, sentence: SentenceId, label: &str) -> Decision 
 }
 
 /// What leaves a site: its own events under its name.
-fn bundle(store: &Store) -> Vec<Record> {
+fn bundle(store: &Store) -> Vec<Entry> {
     let own = store.site().unwrap();
-    let (records, _) = store.records(0).unwrap();
-    records.into_iter().map(|r| Record { site: r.site.clone().or_else(|| own.clone()), ..r }).collect()
+    let (entries, _) = store.entries(0).unwrap();
+    entries.into_iter().map(|e| Entry { site: e.site.clone().or_else(|| own.clone()), ..e }).collect()
 }
 
 /// What a site shows, in words that every site has.
@@ -162,8 +162,10 @@ proptest! {
                 Step::Decide { site, who, note, label } | Step::Settle { site, who, note, label } => {
                     let store = &mut sites[*site];
                     let d = decision(&id.0, people[*who], sentence(store, NOTES[*note]), labels[*label]);
-                    let event = if matches!(step, Step::Decide { .. }) { Event::Decide(d) } else { Event::Settle(d) };
-                    store.append(&[event]).unwrap();
+                    match step {
+                        Step::Decide { .. } => store.append_decisions(&[d]).unwrap(),
+                        _ => store.append_settlements(&[d]).unwrap(),
+                    }
                 }
                 Step::Undo { site, who } => {
                     sites[*site].undo(&Annotator(people[*who].into()), id, Timestamp(1)).unwrap();
@@ -178,7 +180,7 @@ proptest! {
                 Step::Recast { site, lineage } => change(&mut sites[*site], &id.0, *lineage),
             }
         }
-        let bundles: Vec<Vec<Record>> = sites.iter().map(bundle).collect();
+        let bundles: Vec<Vec<Entry>> = sites.iter().map(bundle).collect();
         let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
         // Each reads labels in the same way in the end, whether it was told so before the others' came or after.
         let merged = |order: [usize; 3], told: usize| {
@@ -226,12 +228,12 @@ proptest! {
 fn one_expert_at_two_desks_is_a_conflict_until_she_has_seen_both() {
     let (mut ward, mut laptop) = (site("ward", 0), site("laptop", 1));
     let (at_ward, at_laptop) = (sentence(&ward, "one"), sentence(&laptop, "one"));
-    ward.append(&[Event::Decide(decision("1", "ann", at_ward, "memory"))]).unwrap();
-    laptop.append(&[Event::Decide(decision("2", "ann", at_laptop, "mood"))]).unwrap();
+    ward.append_decisions(&[decision("1", "ann", at_ward, "memory")]).unwrap();
+    laptop.append_decisions(&[decision("2", "ann", at_laptop, "mood")]).unwrap();
     ward.merge(&bundle(&laptop), &[]).unwrap();
     let key = ("one".to_owned(), "ann".to_owned());
     assert!(shown(&ward)[&key].ends_with("true"), "{:?}", shown(&ward));
-    ward.append(&[Event::Decide(decision("3", "ann", at_ward, "care"))]).unwrap();
+    ward.append_decisions(&[decision("3", "ann", at_ward, "care")]).unwrap();
     assert!(shown(&ward)[&key].contains("care") && shown(&ward)[&key].ends_with("false"));
     laptop.merge(&bundle(&ward), &[]).unwrap();
     assert_eq!(shown(&laptop), shown(&ward));
@@ -241,7 +243,7 @@ fn one_expert_at_two_desks_is_a_conflict_until_she_has_seen_both() {
 fn events_on_notes_that_are_not_here_wait_for_them() {
     let mut ward = site("ward", 0);
     let id = sentence(&ward, "one");
-    ward.append(&[Event::Decide(decision("1", "ann", id, "memory"))]).unwrap();
+    ward.append_decisions(&[decision("1", "ann", id, "memory")]).unwrap();
     let mut empty = Store::in_memory().unwrap();
     let merged = empty.merge(&bundle(&ward), &[]).unwrap();
     assert_eq!((merged.new, merged.without_note), (0, 1));
@@ -288,7 +290,7 @@ fn whatever_is_changed_behind_the_programs_back_is_named() {
     for (sql, expected) in cases {
         let mut store = site("ward", 0);
         for (id, who, note, label) in [("1", "ann", 1, "memory"), ("2", "ann", 2, "mood"), ("3", "ben", 3, "")] {
-            store.append(&[Event::Decide(decision(id, who, SentenceId(note), label))]).unwrap();
+            store.append_decisions(&[decision(id, who, SentenceId(note), label)]).unwrap();
         }
         let head = store.chain_head().unwrap();
         tamper(&store, sql);
@@ -298,13 +300,28 @@ fn whatever_is_changed_behind_the_programs_back_is_named() {
     }
 }
 
+/// Nothing of the log is passed over: not even by making the projection anew.
+#[test]
+fn an_entry_of_a_kind_that_is_not_known_is_an_error() {
+    let mut store = site("ward", 0);
+    store.append_decisions(&[decision("1", "ann", SentenceId(1), "memory")]).unwrap();
+    tamper(&store, "UPDATE events SET kind = 'muse' WHERE id = '1'");
+    let unknown = |error: StoreError| assert!(matches!(error, StoreError::UnknownEntry { kind, .. } if kind == "muse"));
+    unknown(store.rebuild().unwrap_err());
+    unknown(store.entries(0).unwrap_err());
+    unknown(store.selected(&EntrySelection { upto: 9, ..EntrySelection::default() }, 9).unwrap_err());
+    let found = store.audit(None).unwrap().tampering;
+    assert_eq!(found, [Tampering::Changed { position: 1, event: EventId("1".into()) }]);
+    assert_eq!(store.log_row(1).unwrap().entry, None);
+}
+
 /// How labels are read is for each site to say: neither another's change nor one of its own that comes back holds.
 #[test]
 fn a_change_of_categories_that_comes_in_changes_nothing_here() {
     let mut ward = site("ward", 0);
     change(&mut ward, "2", 1);
     let mut lost = site("ward", 0);
-    lost.append(&[Event::Decide(decision("1", "ann", sentence(&lost, "one"), "memory"))]).unwrap();
+    lost.append_decisions(&[decision("1", "ann", sentence(&lost, "one"), "memory")]).unwrap();
     let before = shown(&lost);
     assert_eq!(lost.merge(&bundle(&ward), &[]).unwrap().new, 1);
     assert_eq!((lost.latest_recast().unwrap(), shown(&lost)), (None, before));
@@ -317,7 +334,7 @@ fn a_change_of_categories_that_comes_in_changes_nothing_here() {
 fn a_changed_change_of_categories_is_named() {
     for detail in ["x", r#"{"before":"","after":"","lineage":{"mood":["care"]}}"#] {
         let mut store = site("ward", 0);
-        store.append(&[Event::Decide(decision("1", "ann", SentenceId(1), "memory"))]).unwrap();
+        store.append_decisions(&[decision("1", "ann", SentenceId(1), "memory")]).unwrap();
         change(&mut store, "2", 1);
         tamper(&store, &format!("UPDATE events SET detail = '{detail}' WHERE id = '2'"));
         let found = store.audit(None).unwrap().tampering;

@@ -2,9 +2,7 @@
 
 use super::*;
 use crate::domain::corpus::{PatientKey, SentenceId};
-use crate::domain::label::{
-    Confidence, ConfidenceKind, Decision, Event, EventId, Judgement, Label, NewProposal, Source,
-};
+use crate::domain::label::{Confidence, ConfidenceKind, Decision, EventId, Judgement, Label, NewProposal, Source};
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::Span;
 use crate::workflow::project::init;
@@ -75,8 +73,7 @@ fn ward(folder: &Path) -> (Project, Store) {
     };
     let commented = Judgement { label: Some(memory), comment: "\"forgets\" says it".into(), ..Judgement::default() };
     let reworded = Judgement { label: Some(Label::none()), edited: Some("He forgets.".into()), ..Judgement::default() };
-    let events = [Event::Decide(decision("e1", 1, commented)), Event::Decide(decision("e2", 2, reworded))];
-    store.append(&events).unwrap();
+    store.append_decisions(&[decision("e1", 1, commented), decision("e2", 2, reworded)]).unwrap();
     (project, store)
 }
 

@@ -62,17 +62,17 @@ fn study(bronze: &[&str]) -> Study {
     let taxonomy = &project.taxonomy;
     let key = |at: usize| taxonomy.categories()[at].key.clone();
     let label = |at: usize| if at == 0 { Label::none() } else { Label::of(key(at - 1)) };
-    let (mut events, mut silver) = (Vec::new(), Vec::new());
+    let (mut gold, mut silver) = (Vec::new(), Vec::new());
     for p in 0..40usize {
         for s in 0..6usize {
             let sentence = SentenceId((p * 6 + s) as i64 + 1);
             match s {
                 5 => silver.push(NewProposal::bare(sentence, label((p + s) % 3))),
-                _ => events.push(decide(sentence, label((p + s) % 3))),
+                _ => gold.push(decide(sentence, label((p + s) % 3))),
             }
         }
     }
-    store.append(&events).unwrap();
+    store.append_decisions(&gold).unwrap();
     let run = |id: &str, kind| Run {
         id: RunId(id.into()),
         kind,
@@ -101,8 +101,8 @@ fn study(bronze: &[&str]) -> Study {
     Study { _folder: folder, project, store }
 }
 
-fn decide(sentence: SentenceId, label: Label) -> crate::domain::label::Event {
-    crate::domain::label::Event::Decide(Decision {
+fn decide(sentence: SentenceId, label: Label) -> Decision {
+    Decision {
         id: new_event_id(),
         at: now(),
         annotator: Annotator("ann".into()),
@@ -113,7 +113,7 @@ fn decide(sentence: SentenceId, label: Label) -> crate::domain::label::Event {
         proposal: None,
         taxonomy: String::new(),
         supersedes: None,
-    })
+    }
 }
 
 const BRONZE: [&str; 2] = ["He sat tearful and afraid in the hall.", "She was afraid of the night and tearful."];
@@ -255,11 +255,11 @@ fn a_decision_in_training_trains_anew_and_one_in_the_test_scores_anew() {
     let sentence = |p: Option<usize>| SentenceId(p.unwrap() as i64 * 6 + 1);
     let (tested, trained) = (sentence(in_part(Split::Test)), sentence(in_part(Split::Train)));
     let key: CategoryKey = study.project.taxonomy.categories()[4].key.clone();
-    study.store.append(&[decide(tested, Label::of(key.clone()))]).unwrap();
+    study.store.append_decisions(&[decide(tested, Label::of(key.clone()))]).unwrap();
     let (cells, after) = all_cells(&mut study, &options);
     assert!(cells.is_empty(), "the same predictions");
     assert_ne!(after.report.grids[1].sets[0].accuracy, before.report.grids[1].sets[0].accuracy);
-    study.store.append(&[decide(trained, Label::of(key))]).unwrap();
+    study.store.append_decisions(&[decide(trained, Label::of(key))]).unwrap();
     let (cells, _) = all_cells(&mut study, &options);
     assert!(cells.len() == 2 && cells.iter().all(|cell| cell.task == Task::MultiClass), "any category is as before");
 }

@@ -6,7 +6,7 @@ use crate::domain::corpus::PatientKey;
 use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::label::Annotator;
 use crate::domain::label::Source;
-use crate::domain::label::{Decision, Event, EventId, Judgement, NewProposal, Timestamp};
+use crate::domain::label::{Decision, EventId, Judgement, NewProposal, Timestamp};
 use crate::domain::queue::{DecisionState as State, SentenceFilter};
 use crate::domain::sight::Cue;
 use crate::domain::text::Span;
@@ -74,7 +74,7 @@ fn decide(store: &mut Store, id: SentenceId, key: &str) {
         taxonomy: "t".into(),
         supersedes: None,
     };
-    store.append(&[Event::Decide(decision)]).unwrap();
+    store.append_decisions(&[decision]).unwrap();
 }
 
 fn planned(project: &Project, store: &mut Store) -> QueuePlan {

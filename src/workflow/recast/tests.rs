@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::gold::Policy;
 use crate::domain::label::tests::run;
-use crate::domain::label::{Annotator, Decision, Event, Judgement, NewProposal, RunId, RunKind, Source};
+use crate::domain::label::{Annotator, Decision, Judgement, NewProposal, RunId, RunKind, Source};
 use crate::domain::queue::{DecisionState, LabelMatch, LabelOwner, SentenceFilter};
 use crate::domain::split::Tier;
 use crate::domain::text::Span;
@@ -91,12 +91,12 @@ impl Study {
 
     fn decide(&self, who: &str, sentence: i64, keys: &str) {
         let decision = decision(&self.project(), who, sentence, keys);
-        self.store().append(&[Event::Decide(decision)]).unwrap();
+        self.store().append_decisions(&[decision]).unwrap();
     }
 
     fn settle(&self, sentence: i64, keys: &str) {
         let decision = decision(&self.project(), "eve", sentence, keys);
-        self.store().append(&[Event::Settle(decision)]).unwrap();
+        self.store().append_settlements(&[decision]).unwrap();
     }
 
     fn change(&self, plan: impl FnOnce(&Project, &Store) -> Result<MigrationPlan, WorkflowError>) -> MigrationPlan {
@@ -180,8 +180,9 @@ fn a_renamed_category_keeps_all_that_was_said() {
     assert_eq!(page, [SentenceId(1), SentenceId(2), SentenceId(3)]);
     assert_eq!(guideline::outdated(&project, &store).unwrap(), [], "a new name is no new meaning");
     // What was said stands in the log as it was said.
-    let said: Vec<Event> = store.events().unwrap();
-    assert!(matches!(&said[0], Event::Decide(d) if d.stand.label == Some(Label::parse("anger").unwrap())));
+    let (said, _) = store.entries(0).unwrap();
+    let judged = said[0].body.judged().unwrap();
+    assert_eq!(judged.judgement.label, Some(Label::parse("anger").unwrap()));
     study.sound();
 }
 
@@ -229,7 +230,7 @@ fn what_was_split_is_asked_again() {
     let shown = review::item(&project, &store, review::Worklist::Review, SentenceId(2)).unwrap();
     assert_eq!(shown.why.as_deref(), Some("you said anger,pain, which was split since"));
     let answer = decision(&project, "ann", 1, "irritation");
-    store.append(&[Event::Decide(answer)]).unwrap();
+    store.append_decisions(&[answer]).unwrap();
     assert_eq!(study.gold(), ["1 irritation", "3 pain"]);
     let plan = study.change(undo);
     assert_eq!(plan.moves.iter().map(|m| m.adjudicators).sum::<u64>(), 1);
@@ -244,11 +245,11 @@ fn whoever_does_not_know_of_the_change_saves_nothing() {
     let (before, mut open) = (study.project(), study.store());
     study.change(|p, s| rename(p, s, "anger", "rage", None));
     let late = decision(&before, "ann", 1, "anger");
-    let refused = open.append(&[Event::Decide(late.clone())]).unwrap_err();
+    let refused = open.append_decisions(std::slice::from_ref(&late)).unwrap_err();
     assert!(matches!(refused, StoreError::Recast), "{refused}");
     assert!(matches!(open.undo(&late.annotator, new_event_id(), now()), Err(StoreError::Recast)));
     assert_eq!(study.shown(), Vec::<String>::new());
-    study.store().append(&[Event::Decide(late)]).unwrap();
+    study.store().append_decisions(&[late]).unwrap();
     assert_eq!(study.shown(), ["1 ann rage"]);
 }
 

@@ -1,18 +1,20 @@
 //! The chain over one entry of each kind.
 
 use super::*;
-use crate::domain::corpus::{NewDocument, Origin, PatientKey};
+use crate::domain::corpus::{DocumentUid, NewDocument, Origin, PatientKey, SentenceId};
+use crate::domain::entry::{Body, Judged, RecordedSight, SentenceRef};
 use crate::domain::label::tests::run;
-use crate::domain::label::{Decision, Event, Judgement, NewProposal, ProposalId, RunId, RunKind, Source, Timestamp};
-use crate::domain::lineage::KeyMap;
-use crate::domain::record::EventKind;
+use crate::domain::label::{
+    Annotator, Decision, EventId, Judgement, Label, NewProposal, ProposalId, RunId, RunKind, Source, Timestamp,
+};
+use crate::domain::lineage::{KeyMap, TaxonomyMigration};
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::split::SplitPlan;
 use crate::domain::text::Span;
 
 /// Entries as they are hashed, each behind the link over it and all before it. Both are on users' disks and in bundles,
 /// and never edited. Sentence and proposal stand by what every store calls them.
-const CHAINED: &str = include_str!("../../../tests/golden/chain.txt");
+const CHAINED: &str = include_str!("../../../../tests/golden/chain.txt");
 
 fn decision(id: &str, at: i64, annotator: &str, stand: Judgement) -> Decision {
     Decision {
@@ -52,41 +54,35 @@ fn one_of_each() -> Store {
     store.propose(&RunId("run-1".into()), Source::Llm, &[proposal]).unwrap();
 
     // An entry of before `in_sight` that says that a machine's label was seen: none is made any more, but they are read.
-    let seen: Record = serde_json::from_str(CHAINED.lines().next().unwrap().split_once(' ').unwrap().1).unwrap();
+    let seen: Entry = serde_json::from_str(CHAINED.lines().next().unwrap().split_once(' ').unwrap().1).unwrap();
     store.merge(&[seen], &[]).unwrap();
     let skipped = Judgement { skipped: true, ..Judgement::default() };
     let reworded = Judgement { rejected: true, edited: Some("She forgot.".into()), ..Judgement::default() };
     store
-        .append(&[
-            Event::Decide(decision("e-02", 2_000, "ann", said("", ""))),
-            Event::Decide(decision("e-03", 3_000, "ben", skipped)),
-            Event::Decide(decision("e-04", 4_000, "cay", reworded)),
-            Event::Settle(decision("e-05", 5_000, "eve", said("mood,memory", "Both."))),
+        .append_decisions(&[
+            decision("e-02", 2_000, "ann", said("", "")),
+            decision("e-03", 3_000, "ben", skipped),
+            decision("e-04", 4_000, "cay", reworded),
         ])
         .unwrap();
+    store.append_settlements(&[decision("e-05", 5_000, "eve", said("mood,memory", "Both."))]).unwrap();
     let ann = Annotator("ann".into());
     store.undo(&ann, EventId("e-06".into()), Timestamp(6_000)).unwrap();
     store.redo(&ann, EventId("e-07".into()), Timestamp(7_000)).unwrap();
-    let elsewhere = Record {
+    let elsewhere = Entry {
         id: EventId("e-08".into()),
-        kind: EventKind::Decide,
         at: Timestamp(8_000),
-        annotator: ann.clone(),
+        author: ann.clone(),
         site: Some("ward-1".into()),
-        sentence: Some(SentenceRef {
-            document: DocumentUid::of("p1", "n1", "She forgets names.\n"),
-            start: 0,
-            end: 18,
+        body: Body::Decide(Judged {
+            sentence: SentenceRef { document: DocumentUid::of("p1", "n1", "She forgets names.\n"), start: 0, end: 18 },
+            judgement: said("care", ""),
+            took: None,
+            sight: RecordedSight::Machine(false),
+            proposal: None,
+            taxonomy: "guide-2".into(),
+            supersedes: None,
         }),
-        stand: Some(said("care", "")),
-        took: None,
-        proposal_visible: Some(false),
-        in_sight: None,
-        proposal: None,
-        taxonomy: Some("guide-2".into()),
-        supersedes: None,
-        target: None,
-        detail: None,
     };
     store.merge(&[elsewhere], &[]).unwrap();
     let lineage: KeyMap = serde_json::from_str(r#"{"memory":["recall"],"mood":["affect","spirits"]}"#).unwrap();
@@ -106,7 +102,7 @@ fn one_of_each() -> Store {
 }
 
 /// An entry that says what had been in sight; never edited either.
-const IN_SIGHT: &str = include_str!("../../../tests/golden/chain-in-sight.txt");
+const IN_SIGHT: &str = include_str!("../../../../tests/golden/chain-in-sight.txt");
 
 #[test]
 fn what_had_been_in_sight_is_chained() {
@@ -115,17 +111,17 @@ fn what_had_been_in_sight_is_chained() {
     let in_sight = Some(InSight::NOTHING.with(Cue::Machine).with(Cue::Colleague));
     let seen = Decision { took: Some(900), in_sight, proposal: Some(ProposalId(1)), ..first };
     let blind = Decision { in_sight: Some(InSight::NOTHING), ..decision("e-12", 12_000, "ben", said("", "")) };
-    store.append(&[Event::Decide(seen), Event::Decide(blind)]).unwrap();
-    let (records, _) = store.records(10).unwrap();
+    store.append_decisions(&[seen, blind]).unwrap();
+    let (entries, _) = store.entries(10).unwrap();
     let links: Vec<ChainHash> = store
         .with(|c| {
             let mut read = c.prepare("SELECT hash FROM chain WHERE position > 10 ORDER BY position")?;
             read.query_map([], |row| row.get(0))?.collect()
         })
         .unwrap();
-    let text = |record: &Record| serde_json::to_string(record).unwrap();
+    let text = |entry: &Entry| serde_json::to_string(entry).unwrap();
     let made: Vec<String> =
-        links.iter().zip(&records).map(|(link, record)| format!("{} {}", hex::encode(link), text(record))).collect();
+        links.iter().zip(&entries).map(|(link, entry)| format!("{} {}", hex::encode(link), text(entry))).collect();
     assert_eq!(made, IN_SIGHT.lines().collect::<Vec<_>>());
 }
 
@@ -138,16 +134,16 @@ fn an_entry_of_each_kind_is_chained_as_it_always_was() {
             read.query_map([], |row| row.get(0))?.collect()
         })
         .unwrap();
-    let (records, _) = store.records(0).unwrap();
-    let text = |record: &Record| serde_json::to_string(record).unwrap();
+    let (entries, _) = store.entries(0).unwrap();
+    let text = |entry: &Entry| serde_json::to_string(entry).unwrap();
     let made: Vec<String> =
-        links.iter().zip(&records).map(|(link, record)| format!("{} {}", hex::encode(link), text(record))).collect();
+        links.iter().zip(&entries).map(|(link, entry)| format!("{} {}", hex::encode(link), text(entry))).collect();
     let chained: Vec<&str> = CHAINED.lines().collect();
     assert_eq!(made, chained);
     let link = |line: usize| chained[line].split_once(' ').unwrap().0;
-    for (line, record) in chained.iter().zip(&records) {
-        let read: Record = serde_json::from_str(line.split_once(' ').unwrap().1).unwrap();
-        assert_eq!((read.check(), &read), (Ok(()), record));
+    for (line, entry) in chained.iter().zip(&entries) {
+        let read: Entry = serde_json::from_str(line.split_once(' ').unwrap().1).unwrap();
+        assert_eq!(&read, entry);
     }
     let audited = store.audit(Some(link(4))).unwrap();
     assert_eq!((audited.events, audited.head.as_str(), audited.found), (10, link(9), true));

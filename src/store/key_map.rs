@@ -1,15 +1,12 @@
-//! SQL for categories that were renamed, merged or split: how labels are read, and what a change of that would touch.
+//! SQL for how labels are read after categories were renamed, merged or split, and what was said with which keys.
 
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::ledger::{settle, stand};
-use super::protocol::use_taxonomy;
-use super::{Store, StoreError, chain, explain};
-use crate::domain::category::CategoryKey;
+use super::{Store, StoreError};
 use crate::domain::corpus::SentenceId;
-use crate::domain::label::{Annotator, EventId, Judgement, Label, Source, Timestamp};
+use crate::domain::label::{Annotator, EventId, Judgement, Label, Source};
 use crate::domain::lineage::{KeyMap, TaxonomyMigration};
 
 /// Who said something.
@@ -29,7 +26,7 @@ pub enum LabelGiver {
 const IN_FORCE: &str = "SELECT id, detail FROM events WHERE kind = 'recast' AND site IS NULL ORDER BY seq DESC LIMIT 1";
 
 /// How labels are read in this store.
-pub(super) fn lineage(c: &Connection) -> rusqlite::Result<KeyMap> {
+pub(super) fn key_map(c: &Connection) -> rusqlite::Result<KeyMap> {
     Ok(latest(c)?.map(|recast| recast.lineage).unwrap_or_default())
 }
 
@@ -53,7 +50,7 @@ impl Store {
 
     /// Learns how labels are read, and teaches SQLite: `reads_as(label)` is [`KeyMap::read`].
     pub(super) fn read_lineage(&mut self) -> Result<(), StoreError> {
-        (self.recast, self.lineage) = self.with(|c| Ok((in_force(c)?, lineage(c)?)))?;
+        (self.recast, self.lineage) = self.with(|c| Ok((in_force(c)?, key_map(c)?)))?;
         let known = self.lineage.clone();
         self.with(|c| {
             let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
@@ -131,49 +128,9 @@ impl Store {
         })?;
         Ok(all)
     }
-
-    /// Changes how labels are read, from this event on, brings the folds up to date, and keeps the texts of versions of the
-    /// guideline, by their hashes; the last of them is in use from now on. No label is written anew. `publish` is called while
-    /// the store is held and before any of this is final: if it fails, nothing has happened.
-    pub fn recast<E: From<StoreError>>(
-        &mut self,
-        (id, at, annotator): (&EventId, Timestamp, &Annotator),
-        recast: &TaxonomyMigration,
-        versions: &[(&str, &str)],
-        publish: impl FnOnce() -> Result<(), E>,
-    ) -> Result<(), E> {
-        let path = self.path.clone();
-        let fail = |error| E::from(explain(&path, error));
-        let write = |c: &Connection| {
-            let before = lineage(c)?;
-            c.prepare_cached("INSERT INTO events (id, kind, at, annotator, detail) VALUES (?, 'recast', ?, ?, ?)")?
-                .execute(params![id, at, annotator, recast])?;
-            chain::link(c, c.last_insert_rowid())?;
-            before.earlier().chain(recast.lineage.earlier()).try_for_each(|key| refold(c, key))?;
-            versions.iter().try_for_each(|(hash, text)| use_taxonomy(c, hash, at, text, true))
-        };
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
-        write(&transaction).map_err(fail)?;
-        publish()?;
-        transaction.commit().map_err(fail)?;
-        Ok(self.read_lineage()?)
-    }
 }
 
 fn given_as(row: &Row<'_>) -> rusqlite::Result<Label> {
     let keys = row.get_ref(0)?.as_str()?;
     serde_json::from_str(keys).map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, e.into()))
-}
-
-/// Folds anew whatever was said with a key.
-fn refold(c: &Connection, key: &CategoryKey) -> rusqlite::Result<()> {
-    let named = "SELECT DISTINCT sentence, annotator, kind FROM events
-        WHERE kind IN ('decide', 'settle') AND instr(stand, '\"' || ? || '\"') > 0";
-    let mut read = c.prepare_cached(named)?;
-    let named: Vec<(SentenceId, Annotator, String)> =
-        read.query_map([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
-    named.into_iter().try_for_each(|(sentence, annotator, kind)| match kind.as_str() {
-        "settle" => settle(c, sentence),
-        _ => stand(c, sentence, &annotator),
-    })
 }

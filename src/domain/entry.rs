@@ -1,0 +1,426 @@
+//! An entry of the log as every store understands it: nothing in it is a number of one store. What is chained, audited and
+//! carried from site to site.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::corpus::DocumentUid;
+use super::label::{Annotator, EventId, Judgement, Label, RunId, Timestamp};
+use super::lineage::TaxonomyMigration;
+use super::sight::InSight;
+
+/// A sentence by its note and its place there, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SentenceRef {
+    /// The note.
+    pub document: DocumentUid,
+    /// Where it begins.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+}
+
+/// A proposal by its run; a run proposes once for a sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProposalRef {
+    /// The run.
+    pub run: RunId,
+    /// What it proposed.
+    pub label: Label,
+}
+
+/// One entry of the log. What is read from JSON is one that a store can have written: all else is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Time-ordered unique id.
+    pub id: EventId,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub author: Annotator,
+    /// The store that it came from; `None` for the store's own.
+    pub site: Option<String>,
+    /// What.
+    pub body: Body,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// An expert decided on a sentence.
+    Decide(Judged),
+    /// An adjudicator settled a sentence, which overrides the experts' decisions and leaves them as they are. The comment is
+    /// the reason.
+    Settle(Judged),
+    /// One of these was withdrawn.
+    Undo {
+        /// Which.
+        target: EventId,
+    },
+    /// And restored.
+    Redo {
+        /// Which.
+        target: EventId,
+    },
+    /// Categories were renamed, merged or split: how labels are read from here on, at the site that it comes from.
+    Migration(TaxonomyMigration),
+}
+
+/// A judgement of a sentence, with what it was made in the knowledge of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// The sentence.
+    pub sentence: SentenceRef,
+    /// What was said of it.
+    pub judgement: Judgement,
+    /// Milliseconds that the sentence was on the screen; `None` when not known (imported).
+    pub took: Option<u32>,
+    /// What is recorded of what had been in sight.
+    pub sight: RecordedSight,
+    /// The proposal that it accepts or corrects.
+    pub proposal: Option<ProposalRef>,
+    /// The taxonomy's hash at the time.
+    pub taxonomy: String,
+    /// What it takes the place of; see [`super::projection`]. `None` where that is not known.
+    pub supersedes: Option<Vec<EventId>>,
+}
+
+/// What an entry says of what had been in sight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordedSight {
+    /// Whether a machine's label could be seen, and no more: what versions before `in_sight` recorded. `false` stands where
+    /// nothing is known, as with imported labels.
+    Machine(bool),
+    /// All of it.
+    All(InSight),
+}
+
+impl RecordedSight {
+    /// What is recorded of what somebody knows, or does not.
+    pub fn of(in_sight: Option<InSight>) -> Self {
+        in_sight.map_or(Self::Machine(false), Self::All)
+    }
+
+    /// Whether a machine's label could be seen, as far as that was recorded.
+    pub fn machine(self) -> bool {
+        match self {
+            Self::Machine(seen) => seen,
+            Self::All(seen) => seen.of_machines(),
+        }
+    }
+
+    /// All that was recorded one by one, if it was.
+    pub fn cues(self) -> Option<InSight> {
+        match self {
+            Self::Machine(_) => None,
+            Self::All(seen) => Some(seen),
+        }
+    }
+
+    /// What had been in sight; `None` where that is not known.
+    pub fn in_sight(self) -> Option<InSight> {
+        InSight::recorded(self.machine(), self.cues())
+    }
+}
+
+impl Body {
+    /// Its kind.
+    pub fn kind(&self) -> EntryKind {
+        match self {
+            Self::Decide(_) => EntryKind::Decide,
+            Self::Settle(_) => EntryKind::Settle,
+            Self::Undo { .. } => EntryKind::Undo,
+            Self::Redo { .. } => EntryKind::Redo,
+            Self::Migration(_) => EntryKind::Migration,
+        }
+    }
+
+    /// The judgement of a decision or a settlement.
+    pub fn judged(&self) -> Option<&Judged> {
+        match self {
+            Self::Decide(judged) | Self::Settle(judged) => Some(judged),
+            Self::Undo { .. } | Self::Redo { .. } | Self::Migration(_) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn judged_mut(&mut self) -> Option<&mut Judged> {
+        match self {
+            Self::Decide(judged) | Self::Settle(judged) => Some(judged),
+            Self::Undo { .. } | Self::Redo { .. } | Self::Migration(_) => None,
+        }
+    }
+}
+
+/// The word for what an entry does: a column of the store, and a key in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryKind {
+    /// [`Body::Decide`].
+    Decide,
+    /// [`Body::Settle`].
+    Settle,
+    /// [`Body::Undo`].
+    Undo,
+    /// [`Body::Redo`].
+    Redo,
+    /// [`Body::Migration`].
+    #[serde(rename = "recast")]
+    Migration,
+}
+
+impl EntryKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Decide, Self::Settle, Self::Undo, Self::Redo, Self::Migration];
+
+    /// Its word on disk.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Decide => "decide",
+            Self::Settle => "settle",
+            Self::Undo => "undo",
+            Self::Redo => "redo",
+            Self::Migration => "recast",
+        }
+    }
+}
+
+/// An entry taken apart, a part for each key in JSON and each column of the store. What does not belong to its kind is absent.
+///
+/// Its JSON is hashed into the chain and written to bundles: names and order are never changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntryParts<'a> {
+    /// See [`Entry::id`].
+    pub id: Cow<'a, EventId>,
+    /// Which parts there are.
+    pub kind: EntryKind,
+    /// See [`Entry::at`].
+    pub at: Timestamp,
+    /// See [`Entry::author`].
+    #[serde(rename = "annotator")]
+    pub author: Cow<'a, Annotator>,
+    /// See [`Entry::site`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<Cow<'a, str>>,
+    /// See [`Judged::sentence`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentence: Option<SentenceRef>,
+    /// See [`Judged::judgement`].
+    #[serde(default, rename = "stand", skip_serializing_if = "Option::is_none")]
+    pub judgement: Option<Cow<'a, Judgement>>,
+    /// See [`Judged::took`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took: Option<u32>,
+    /// See [`RecordedSight::machine`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal_visible: Option<bool>,
+    /// See [`RecordedSight::cues`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_sight: Option<InSight>,
+    /// See [`Judged::proposal`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<Cow<'a, ProposalRef>>,
+    /// See [`Judged::taxonomy`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taxonomy: Option<Cow<'a, str>>,
+    /// See [`Judged::supersedes`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<Cow<'a, [EventId]>>,
+    /// What is withdrawn or restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Cow<'a, EventId>>,
+    /// See [`Body::Migration`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Cow<'a, TaxonomyMigration>>,
+}
+
+impl EntryParts<'_> {
+    /// Puts it together; refused where parts contradict each other, are missing, or belong to another kind.
+    pub fn entry(self) -> Result<Entry, String> {
+        let other_parts = || format!("an event of the kind `{}` has other parts", self.kind.word());
+        let rest = self.took.is_some()
+            || self.proposal.is_some()
+            || self.in_sight.is_some()
+            || self.supersedes.is_some()
+            || self.taxonomy.is_some();
+        let bare = self.sentence.is_none() && self.judgement.is_none() && self.proposal_visible.is_none() && !rest;
+        let body = match (self.kind, self.target, self.detail) {
+            (EntryKind::Decide | EntryKind::Settle, None, None) => {
+                let (Some(sentence), Some(judgement), Some(machine), Some(taxonomy)) =
+                    (self.sentence, self.judgement, self.proposal_visible, self.taxonomy)
+                else {
+                    return Err(other_parts());
+                };
+                let sight = self.in_sight.map_or(RecordedSight::Machine(machine), RecordedSight::All);
+                if sight.machine() != machine {
+                    return Err("it says two things of whether a machine's label was in sight".into());
+                }
+                let judged = Judged {
+                    sentence,
+                    judgement: judgement.into_owned(),
+                    took: self.took,
+                    sight,
+                    proposal: self.proposal.map(Cow::into_owned),
+                    taxonomy: taxonomy.into_owned(),
+                    supersedes: self.supersedes.map(Cow::into_owned),
+                };
+                if self.kind == EntryKind::Decide { Body::Decide(judged) } else { Body::Settle(judged) }
+            }
+            (EntryKind::Undo, Some(target), None) if bare => Body::Undo { target: target.into_owned() },
+            (EntryKind::Redo, Some(target), None) if bare => Body::Redo { target: target.into_owned() },
+            (EntryKind::Migration, None, Some(detail)) if bare => Body::Migration(detail.into_owned()),
+            _ => return Err(other_parts()),
+        };
+        let (id, author) = (self.id.into_owned(), self.author.into_owned());
+        Ok(Entry { id, at: self.at, author, site: self.site.map(Cow::into_owned), body })
+    }
+}
+
+/// The last moment of the year 9999.
+const LAST_MOMENT: i64 = 253_402_300_799_999;
+
+impl Entry {
+    /// Takes it apart.
+    pub fn parts(&self) -> EntryParts<'_> {
+        let judged = self.body.judged();
+        let (target, detail) = match &self.body {
+            Body::Decide(_) | Body::Settle(_) => (None, None),
+            Body::Undo { target } | Body::Redo { target } => (Some(target), None),
+            Body::Migration(detail) => (None, Some(detail)),
+        };
+        EntryParts {
+            id: Cow::Borrowed(&self.id),
+            kind: self.body.kind(),
+            at: self.at,
+            author: Cow::Borrowed(&self.author),
+            site: self.site.as_deref().map(Cow::Borrowed),
+            sentence: judged.map(|judged| judged.sentence),
+            judgement: judged.map(|judged| Cow::Borrowed(&judged.judgement)),
+            took: judged.and_then(|judged| judged.took),
+            proposal_visible: judged.map(|judged| judged.sight.machine()),
+            in_sight: judged.and_then(|judged| judged.sight.cues()),
+            proposal: judged.and_then(|judged| judged.proposal.as_ref()).map(Cow::Borrowed),
+            taxonomy: judged.map(|judged| Cow::Borrowed(judged.taxonomy.as_str())),
+            supersedes: judged.and_then(|judged| judged.supersedes.as_deref()).map(Cow::Borrowed),
+            target: target.map(Cow::Borrowed),
+            detail: detail.map(Cow::Borrowed),
+        }
+    }
+
+    /// What no store can have written, in words: an entry from elsewhere must not become a row that cannot be read.
+    fn check(&self) -> Result<(), String> {
+        let (judged, target) = (self.body.judged(), self.parts().target);
+        let supersedes = judged.and_then(|judged| judged.supersedes.as_deref()).unwrap_or_default();
+        for EventId(id) in [&self.id].into_iter().chain(target.as_deref()).chain(supersedes) {
+            let well = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            if id.is_empty() || id.len() > 64 || !well {
+                return Err(format!("`{id}` is no id of an event"));
+            }
+        }
+        let named = |name: &str| !name.trim().is_empty() && name.len() <= 400;
+        if !named(&self.author.0) || self.site.as_deref().is_some_and(|site| !named(site)) {
+            return Err("an event needs the name of who decided, and of the site that it comes from".into());
+        }
+        if !(0..=LAST_MOMENT).contains(&self.at.0) {
+            return Err(format!("{} is no time in milliseconds since 1970", self.at.0));
+        }
+        if judged.map(|judged| judged.sentence).is_some_and(|at| at.start >= at.end || i64::try_from(at.end).is_err()) {
+            return Err("its sentence ends before it begins".into());
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.parts().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entry = EntryParts::deserialize(deserializer)?.entry().map_err(de::Error::custom)?;
+        entry.check().map_err(de::Error::custom)?;
+        Ok(entry)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::domain::lineage::KeyMap;
+
+    /// A blind decision of one site, for tests.
+    pub(crate) fn decided() -> Entry {
+        let sentence = SentenceRef { document: DocumentUid([7; 16]), start: 0, end: 3 };
+        Entry {
+            id: EventId("0198-a".into()),
+            at: Timestamp(1),
+            author: Annotator("ann".into()),
+            site: Some("ward".into()),
+            body: Body::Decide(Judged {
+                sentence,
+                judgement: Judgement { label: Some(Label::none()), ..Judgement::default() },
+                took: Some(900),
+                sight: RecordedSight::All(InSight::NOTHING),
+                proposal: None,
+                taxonomy: "t".into(),
+                supersedes: Some(vec![EventId("0197-b".into())]),
+            }),
+        }
+    }
+
+    fn read(parts: &EntryParts<'_>) -> Result<Entry, serde_json::Error> {
+        serde_json::from_str(&serde_json::to_string(parts).unwrap())
+    }
+
+    #[test]
+    fn only_what_a_store_can_have_written_is_read() {
+        let decided = decided();
+        assert_eq!(read(&decided.parts()).unwrap(), decided);
+        let undo = Entry { body: Body::Undo { target: EventId("0198-a".into()) }, ..decided.clone() };
+        assert_eq!(read(&undo.parts()).unwrap(), undo);
+        type Spoil = fn(&mut EntryParts<'_>);
+        let spoil: [(Spoil, &str); 13] = [
+            (|r| r.proposal_visible = Some(true), "says two things"),
+            (|r| r.id = Cow::Owned(EventId("a,b".into())), "`a,b` is no id"),
+            (|r| r.id = Cow::Owned(EventId(String::new())), "`` is no id"),
+            (|r| r.supersedes = Some(vec![EventId("x'".into())].into()), "`x'` is no id"),
+            (|r| r.author = Cow::Owned(Annotator("  ".into())), "needs the name"),
+            (|r| r.site = Some("".into()), "needs the name"),
+            (|r| r.at = Timestamp(-1), "-1 is no time"),
+            (|r| r.at = Timestamp(i64::MAX), "is no time"),
+            (|r| r.judgement = None, "`decide` has other parts"),
+            (|r| r.sentence = r.sentence.map(|at| SentenceRef { end: 0, ..at }), "ends before it begins"),
+            (|r| r.taxonomy = None, "has other parts"),
+            (|r| r.target = Some(Cow::Owned(EventId("z".into()))), "has other parts"),
+            (|r| r.kind = EntryKind::Redo, "`redo` has other parts"),
+        ];
+        for (spoil, expected) in spoil {
+            let mut parts = decided.parts();
+            spoil(&mut parts);
+            let error = read(&parts).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        assert!(read(&EntryParts { took: Some(1), ..undo.parts() }).is_err());
+        let detail =
+            TaxonomyMigration { before: "t".into(), after: "u".into(), lineage: KeyMap::default(), undoes: None };
+        let migration = Entry { body: Body::Migration(detail.clone()), ..undo.clone() };
+        assert_eq!(read(&migration.parts()).unwrap(), migration);
+        assert!(read(&EntryParts { detail: None, ..migration.parts() }).is_err());
+        for entry in [&undo, &decided] {
+            assert!(read(&EntryParts { detail: Some(Cow::Borrowed(&detail)), ..entry.parts() }).is_err());
+        }
+    }
+
+    #[test]
+    fn kinds_have_the_words_that_are_on_disk() {
+        for kind in EntryKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.word());
+        }
+    }
+}
