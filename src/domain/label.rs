@@ -19,7 +19,6 @@ use super::sight::InSight;
 #[serde(from = "Vec<CategoryKey>")]
 pub struct Label(Content);
 
-/// Ordered and compared as what is written of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Content {
     /// Sorted, each key once.
@@ -117,6 +116,7 @@ impl PartialOrd for Label {
     }
 }
 
+/// In the order of what is written.
 impl Ord for Label {
     fn cmp(&self, other: &Self) -> Ordering {
         self.words().cmp(other.words())

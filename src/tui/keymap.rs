@@ -91,7 +91,7 @@ const ACTIONS: &[KeyBinding] = &[
     KeyBinding(Action::Palette, "palette", &[":", "ctrl-p"], "find an action by name"),
     KeyBinding(Action::NextScreen, "next_screen", &["tab"], "next screen"),
     KeyBinding(Action::PreviousScreen, "previous_screen", &["shift-tab"], "previous screen"),
-    KeyBinding(Action::Toggle, "toggle", &["v"], "next view: silver, classifier, experts; runs, experiment"),
+    KeyBinding(Action::Toggle, "toggle", &["v"], "next view: silver, binary, classifier, experts; runs, experiment"),
     KeyBinding(Action::Start, "start", &["S"], "Train, Jobs: start"),
     KeyBinding(Action::Stop, "stop", &["K"], "Train, Jobs: stop, keep what is done"),
     KeyBinding(Action::Pause, "pause", &["P"], "Jobs: pause or resume"),
