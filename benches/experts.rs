@@ -118,9 +118,9 @@ fn expert(folder: &str, who: &str, time: Duration) {
         };
         let item = review::item(&project, &store, Worklist::Review, id).expect("a sentence");
         let category = &project.taxonomy.categories()[commits.len() % 9];
-        let stand = Judgement { label: Some(Label::of(category.key.clone())), ..Judgement::default() };
+        let judgement = Judgement { label: Some(Label::of(category.key.clone())), ..Judgement::default() };
         let begun = Instant::now();
-        let taking = review::Taking { stand, took: Some(1_000), besides: Default::default() };
+        let taking = review::Taking { judgement, took: Some(1_000), besides: Default::default() };
         review::decide(&project, &mut store, &item, taking).expect("a decision");
         commits.push(begun.elapsed().as_micros());
         from = Some(id);

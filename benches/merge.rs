@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use goldsmith::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use goldsmith::domain::label::{
-    Annotator, Decision, EventId, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Timestamp,
+    Annotator, Decision, EntryId, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Timestamp,
 };
 use goldsmith::domain::sight::{Cue, InSight};
 use goldsmith::domain::text::Span;
@@ -85,11 +85,11 @@ fn decide(project: &Project, store: &mut Store, site: &str, expert: &str, decisi
                 let shift = i64::from(expert == "ben" && n % 10 == 0);
                 let label = Some(labels[((n * 7 + shift) % 10) as usize].clone());
                 Decision {
-                    id: EventId(format!("{site}-{n:020}")),
+                    id: EntryId(format!("{site}-{n:020}")),
                     at: Timestamp(1_760_000_000_000 + n),
                     annotator: Annotator(expert.into()),
                     sentence: SentenceId(*n),
-                    stand: Judgement { label, ..Judgement::default() },
+                    judgement: Judgement { label, ..Judgement::default() },
                     took: Some(4_000),
                     in_sight: Some(InSight::NOTHING.with_if(Cue::Machine, visible)),
                     proposal: visible.then(|| store.proposals(SentenceId(*n)).expect("reads")[0].id),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use goldsmith::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use goldsmith::domain::label::{
-    Annotator, Decision, EventId, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Timestamp,
+    Annotator, Decision, EntryId, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source, Timestamp,
 };
 use goldsmith::domain::statistics::Bootstrap;
 use goldsmith::domain::text::Span;
@@ -134,11 +134,11 @@ fn fill(project: &Project, sentences: u64) {
         let made: Vec<Decision> = chunk
             .iter()
             .map(|n| Decision {
-                id: EventId(format!("{n:020}")),
+                id: EntryId(format!("{n:020}")),
                 at: Timestamp(*n),
                 annotator: Annotator(if n % 2 == 0 { "ann" } else { "ben" }.into()),
                 sentence: SentenceId(*n),
-                stand: Judgement { label: Some(keys[(n * 7 % 10) as usize].clone()), ..Judgement::default() },
+                judgement: Judgement { label: Some(keys[(n * 7 % 10) as usize].clone()), ..Judgement::default() },
                 took: Some(4_000),
                 in_sight: Some(goldsmith::domain::sight::InSight::NOTHING),
                 proposal: None,
@@ -206,11 +206,11 @@ fn workbench(folder: &Path, sentences: u64) {
     let mut times: Vec<Duration> = (0..30)
         .map(|i| {
             let decision = Decision {
-                id: EventId(format!("9{i:019}")),
+                id: EntryId(format!("9{i:019}")),
                 at: Timestamp(0),
                 annotator: Annotator("cid".into()),
                 sentence: SentenceId(i + 1),
-                stand: Judgement { label: Some(Label::none()), ..Judgement::default() },
+                judgement: Judgement { label: Some(Label::none()), ..Judgement::default() },
                 took: None,
                 in_sight: Some(goldsmith::domain::sight::InSight::NOTHING),
                 proposal: None,

@@ -10,9 +10,9 @@ mod experiment;
 mod guideline;
 mod language;
 mod log;
+mod migration;
 mod protocol;
 mod queue;
-mod recast;
 mod simulate;
 
 use std::io::{self, IsTerminal, Write};
@@ -40,8 +40,8 @@ use crate::tui;
 use crate::workflow::import::{self, LabelsBy, Options, Unit};
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::metrics::NewestScores;
+use crate::workflow::migration::MigrationRequest;
 use crate::workflow::project::{self, Project};
-use crate::workflow::recast::MigrationRequest;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::scores::Scored;
 use crate::workflow::session::Session;
@@ -156,16 +156,18 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
         }
         Some(Verb::Taxonomy(TaxonomyVerb::Versions)) => guideline::versions(&here()?),
         Some(Verb::Taxonomy(TaxonomyVerb::Rename { category, key, name, how })) => {
-            recast::run(&here()?, how, &MigrationRequest::Rename { category, key, name })
+            migration::run(&here()?, how, &MigrationRequest::Rename { category, key, name })
         }
         Some(Verb::Taxonomy(TaxonomyVerb::Merge { categories, into, name, how })) => {
-            recast::run(&here()?, how, &MigrationRequest::Merge { categories, into, name })
+            migration::run(&here()?, how, &MigrationRequest::Merge { categories, into, name })
         }
         Some(Verb::Taxonomy(TaxonomyVerb::Split { category, into, how })) => {
-            recast::run(&here()?, how, &MigrationRequest::Split { category, into })
+            migration::run(&here()?, how, &MigrationRequest::Split { category, into })
         }
-        Some(Verb::Taxonomy(TaxonomyVerb::Undo { how })) => recast::run(&here()?, how, &MigrationRequest::Undo),
-        Some(Verb::Taxonomy(TaxonomyVerb::Migrate { how })) => recast::run(&here()?, how, &MigrationRequest::ByHand),
+        Some(Verb::Taxonomy(TaxonomyVerb::Undo { how })) => migration::run(&here()?, how, &MigrationRequest::Undo),
+        Some(Verb::Taxonomy(TaxonomyVerb::Migrate { how })) => {
+            migration::run(&here()?, how, &MigrationRequest::FromFile)
+        }
         Some(Verb::Taxonomy(TaxonomyVerb::Diff { before, after, json })) => {
             guideline::diff(&here()?, before.as_deref(), after.as_deref(), json)
         }

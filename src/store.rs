@@ -30,8 +30,8 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustc_hash::FxHashMap;
 
-use crate::domain::label::EventId;
-use crate::domain::lineage::KeyMap;
+use crate::domain::key_map::KeyMap;
+use crate::domain::label::EntryId;
 
 pub use bronze::{BronzeRow, NewBronze};
 pub use corpus::{Insert, TextRow};
@@ -54,7 +54,7 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 pub enum StoreError {
     /// Categories were renamed, merged or split since this store was opened.
     #[error("the guideline's categories have changed in the meantime; nothing was saved")]
-    Recast,
+    TaxonomyChanged,
     /// The file is not there.
     #[error("there is no store at {0}")]
     Missing(PathBuf),
@@ -126,9 +126,9 @@ pub struct Store {
     /// Numbers of patients met lately; a number never changes, so an import need not ask for it with every row.
     patients: FxHashMap<String, i64>,
     /// The change of categories that was in force when the store was opened.
-    recast: Option<EventId>,
+    migration: Option<EntryId>,
     /// How labels are read since.
-    lineage: KeyMap,
+    key_map: KeyMap,
 }
 
 impl Store {
@@ -159,8 +159,8 @@ impl Store {
             connection,
             path: path.into(),
             patients: FxHashMap::default(),
-            recast: None,
-            lineage: KeyMap::default(),
+            migration: None,
+            key_map: KeyMap::default(),
         };
         store.with(|c| {
             c.busy_timeout(BUSY)?;
@@ -174,7 +174,7 @@ impl Store {
             Ok(())
         })?;
         schema::migrate(&mut store)?;
-        store.read_lineage()?;
+        store.read_key_map()?;
         Ok(store)
     }
 

@@ -19,12 +19,12 @@ pub mod import;
 pub mod label;
 pub mod label_index;
 pub mod metrics;
+pub mod migration;
 pub mod models;
 pub mod predict;
 pub mod project;
 pub mod protocol;
 pub mod queue;
-pub mod recast;
 pub mod refusal;
 pub mod review;
 pub mod runs;
@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::classifier::ClassifierError;
-use crate::domain::label::{EventId, RunId, Timestamp};
+use crate::domain::label::{EntryId, RunId, Timestamp};
 use crate::domain::spending::Spending;
 use crate::domain::taxonomy::TaxonomyError;
 use crate::domain::text::with_causes;
@@ -187,8 +187,8 @@ pub fn now() -> Timestamp {
 }
 
 /// A new time-ordered id.
-pub fn new_event_id() -> EventId {
-    EventId(uuid::Uuid::now_v7().to_string())
+pub fn new_entry_id() -> EntryId {
+    EntryId(uuid::Uuid::now_v7().to_string())
 }
 
 /// A new time-ordered id.

@@ -8,8 +8,8 @@ use super::{Exit, Failure, print, say};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::SentenceId;
 use crate::domain::entry::{Body, Judged};
-use crate::domain::label::{Annotator, EventId};
-use crate::domain::lineage::TaxonomyMigration;
+use crate::domain::key_map::TaxonomyMigration;
+use crate::domain::label::{Annotator, EntryId};
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::visible;
 use crate::formats::tables::{counted, csv_rows};
@@ -71,11 +71,11 @@ fn text(verdict: &AuditReport) -> String {
         if person.settlements > 0 {
             did.push(counted(person.settlements as usize, "settlement"));
         }
-        if person.recasts > 0 {
-            did.push(counted(person.recasts as usize, "change") + " of categories");
+        if person.migrations > 0 {
+            did.push(counted(person.migrations as usize, "change") + " of categories");
         }
-        if person.turns > 0 {
-            did.push(format!("{} undone or redone", person.turns));
+        if person.undos > 0 {
+            did.push(format!("{} undone or redone", person.undos));
         }
         if person.from_elsewhere > 0 {
             did.push(format!("{} from other sites", person.from_elsewhere));
@@ -90,10 +90,10 @@ fn text(verdict: &AuditReport) -> String {
         out += &format!("and {} more; --json has all\n", verdict.wrong.len() - FAULTS_SHOWN);
     }
     let events = counted(verdict.audited.events as usize, "event");
-    if verdict.audited.head.is_empty() && verdict.wrong.is_empty() {
+    if verdict.audited.last_link.is_empty() && verdict.wrong.is_empty() {
         return out + "the log is empty\n";
     }
-    let head = &verdict.audited.head;
+    let head = &verdict.audited.last_link;
     out + &if verdict.wrong.is_empty() {
         format!(
             "intact: {events}, each as it was written, and nothing is missing\nlast link: {head}\nkeep it where no one who can write the store can change it; `goldsmith audit --expect` with it proves later that the log up to here is still the same\n"
@@ -110,12 +110,12 @@ fn json(verdict: &AuditReport) -> serde_json::Value {
     let people = verdict.people.iter().map(|person| {
         serde_json::json!({
             "annotator": person.annotator, "decisions": person.decisions, "blind": person.blind, "blind_unknown": person.blind_unknown,
-            "settlements": person.settlements, "taken_back_or_restored": person.turns, "changes_of_categories": person.recasts,
+            "settlements": person.settlements, "taken_back_or_restored": person.undos, "changes_of_categories": person.migrations,
             "from_other_sites": person.from_elsewhere, "first": iso(person.first), "last": iso(person.last),
         })
     });
     serde_json::json!({
-        "well": verdict.wrong.is_empty(), "events": verdict.audited.events, "last_link": verdict.audited.head,
+        "well": verdict.wrong.is_empty(), "events": verdict.audited.events, "last_link": verdict.audited.last_link,
         "wrong": verdict.wrong, "what_to_do": verdict.advice, "annotators": people.collect::<Vec<_>>(),
     })
 }
@@ -187,7 +187,7 @@ fn cells(LoggedText { row, text }: &LoggedText) -> Vec<String> {
     let entry = row.entry.as_ref();
     let judged = entry.and_then(|entry| entry.body.judged());
     let seen = judged.and_then(|judged| judged.proposal.as_ref());
-    let id = |id: &EventId| id.0.clone();
+    let id = |id: &EntryId| id.0.clone();
     let label = judged.map_or_else(String::new, |judged| match &judged.judgement.label {
         _ if judged.judgement.rejected => "(rejected)".into(),
         Some(label) if label.is_none() => "None".into(),
@@ -196,7 +196,7 @@ fn cells(LoggedText { row, text }: &LoggedText) -> Vec<String> {
     });
     let (said, target) = match entry.map(|entry| &entry.body) {
         Some(Body::Decide(judged) | Body::Settle(judged)) => (judged.judgement.comment.clone(), None),
-        Some(Body::Migration(migration)) => (recast(migration), None),
+        Some(Body::Migration(migration)) => (key_changes(migration), None),
         Some(Body::Undo { target } | Body::Redo { target }) => (String::new(), Some(target)),
         None => (String::new(), None),
     };
@@ -234,9 +234,9 @@ fn words(cues: InSight) -> String {
 }
 
 /// How categories were changed, in words.
-fn recast(TaxonomyMigration { lineage, after, .. }: &TaxonomyMigration) -> String {
-    let became = lineage.earlier().map(|key| {
-        let now: Vec<&str> = lineage.became(key).map(CategoryKey::as_str).collect();
+fn key_changes(TaxonomyMigration { key_map, after, .. }: &TaxonomyMigration) -> String {
+    let became = key_map.earlier_keys().map(|key| {
+        let now: Vec<&str> = key_map.replacements(key).map(CategoryKey::as_str).collect();
         format!("{key} is {}", now.join(" or "))
     });
     let became: Vec<String> = became.collect();
@@ -289,7 +289,7 @@ fn line(project: &Project, LoggedText { row, text }: &LoggedText) -> String {
         _ => "a sentence that is not here".into(),
     };
     let mut said = match &entry.body {
-        Body::Migration(migration) => recast(migration),
+        Body::Migration(migration) => key_changes(migration),
         Body::Decide(_) => format!("decides on {at}"),
         Body::Settle(_) => format!("settles {at}"),
         Body::Undo { .. } => format!("takes back what was said on {at}"),

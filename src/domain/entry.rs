@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::corpus::DocumentUid;
-use super::label::{Annotator, EventId, Judgement, Label, RunId, Timestamp};
-use super::lineage::TaxonomyMigration;
+use super::key_map::TaxonomyMigration;
+use super::label::{Annotator, EntryId, Judgement, Label, RunId, Timestamp};
 use super::sight::InSight;
 
 /// A sentence by its note and its place there, in bytes.
@@ -36,7 +36,7 @@ pub struct ProposalRef {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Time-ordered unique id.
-    pub id: EventId,
+    pub id: EntryId,
     /// When.
     pub at: Timestamp,
     /// Who.
@@ -58,12 +58,12 @@ pub enum Body {
     /// One of these was withdrawn.
     Undo {
         /// Which.
-        target: EventId,
+        target: EntryId,
     },
     /// And restored.
     Redo {
         /// Which.
-        target: EventId,
+        target: EntryId,
     },
     /// Categories were renamed, merged or split: how labels are read from here on, at the site that it comes from.
     Migration(TaxonomyMigration),
@@ -85,7 +85,7 @@ pub struct Judged {
     /// The taxonomy's hash at the time.
     pub taxonomy: String,
     /// What it takes the place of; see [`super::projection`]. `None` where that is not known.
-    pub supersedes: Option<Vec<EventId>>,
+    pub supersedes: Option<Vec<EntryId>>,
 }
 
 /// What an entry says of what had been in sight.
@@ -195,7 +195,7 @@ impl EntryKind {
 #[serde(deny_unknown_fields)]
 pub struct EntryParts<'a> {
     /// See [`Entry::id`].
-    pub id: Cow<'a, EventId>,
+    pub id: Cow<'a, EntryId>,
     /// Which parts there are.
     pub kind: EntryKind,
     /// See [`Entry::at`].
@@ -229,10 +229,10 @@ pub struct EntryParts<'a> {
     pub taxonomy: Option<Cow<'a, str>>,
     /// See [`Judged::supersedes`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub supersedes: Option<Cow<'a, [EventId]>>,
+    pub supersedes: Option<Cow<'a, [EntryId]>>,
     /// What is withdrawn or restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<Cow<'a, EventId>>,
+    pub target: Option<Cow<'a, EntryId>>,
     /// See [`Body::Migration`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Cow<'a, TaxonomyMigration>>,
@@ -315,7 +315,7 @@ impl Entry {
     fn check(&self) -> Result<(), String> {
         let (judged, target) = (self.body.judged(), self.parts().target);
         let supersedes = judged.and_then(|judged| judged.supersedes.as_deref()).unwrap_or_default();
-        for EventId(id) in [&self.id].into_iter().chain(target.as_deref()).chain(supersedes) {
+        for EntryId(id) in [&self.id].into_iter().chain(target.as_deref()).chain(supersedes) {
             let well = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
             if id.is_empty() || id.len() > 64 || !well {
                 return Err(format!("`{id}` is no id of an event"));
@@ -352,13 +352,13 @@ impl<'de> Deserialize<'de> for Entry {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::domain::lineage::KeyMap;
+    use crate::domain::key_map::KeyMap;
 
     /// A blind decision of one site, for tests.
     pub(crate) fn decided() -> Entry {
         let sentence = SentenceRef { document: DocumentUid([7; 16]), start: 0, end: 3 };
         Entry {
-            id: EventId("0198-a".into()),
+            id: EntryId("0198-a".into()),
             at: Timestamp(1),
             author: Annotator("ann".into()),
             site: Some("ward".into()),
@@ -369,7 +369,7 @@ pub(crate) mod tests {
                 sight: RecordedSight::All(InSight::NOTHING),
                 proposal: None,
                 taxonomy: "t".into(),
-                supersedes: Some(vec![EventId("0197-b".into())]),
+                supersedes: Some(vec![EntryId("0197-b".into())]),
             }),
         }
     }
@@ -382,14 +382,14 @@ pub(crate) mod tests {
     fn only_what_a_store_can_have_written_is_read() {
         let decided = decided();
         assert_eq!(read(&decided.parts()).unwrap(), decided);
-        let undo = Entry { body: Body::Undo { target: EventId("0198-a".into()) }, ..decided.clone() };
+        let undo = Entry { body: Body::Undo { target: EntryId("0198-a".into()) }, ..decided.clone() };
         assert_eq!(read(&undo.parts()).unwrap(), undo);
         type Spoil = fn(&mut EntryParts<'_>);
         let spoil: [(Spoil, &str); 13] = [
             (|r| r.proposal_visible = Some(true), "says two things"),
-            (|r| r.id = Cow::Owned(EventId("a,b".into())), "`a,b` is no id"),
-            (|r| r.id = Cow::Owned(EventId(String::new())), "`` is no id"),
-            (|r| r.supersedes = Some(vec![EventId("x'".into())].into()), "`x'` is no id"),
+            (|r| r.id = Cow::Owned(EntryId("a,b".into())), "`a,b` is no id"),
+            (|r| r.id = Cow::Owned(EntryId(String::new())), "`` is no id"),
+            (|r| r.supersedes = Some(vec![EntryId("x'".into())].into()), "`x'` is no id"),
             (|r| r.author = Cow::Owned(Annotator("  ".into())), "needs the name"),
             (|r| r.site = Some("".into()), "needs the name"),
             (|r| r.at = Timestamp(-1), "-1 is no time"),
@@ -397,7 +397,7 @@ pub(crate) mod tests {
             (|r| r.judgement = None, "`decide` has other parts"),
             (|r| r.sentence = r.sentence.map(|at| SentenceRef { end: 0, ..at }), "ends before it begins"),
             (|r| r.taxonomy = None, "has other parts"),
-            (|r| r.target = Some(Cow::Owned(EventId("z".into()))), "has other parts"),
+            (|r| r.target = Some(Cow::Owned(EntryId("z".into()))), "has other parts"),
             (|r| r.kind = EntryKind::Redo, "`redo` has other parts"),
         ];
         for (spoil, expected) in spoil {
@@ -408,7 +408,7 @@ pub(crate) mod tests {
         }
         assert!(read(&EntryParts { took: Some(1), ..undo.parts() }).is_err());
         let detail =
-            TaxonomyMigration { before: "t".into(), after: "u".into(), lineage: KeyMap::default(), undoes: None };
+            TaxonomyMigration { before: "t".into(), after: "u".into(), key_map: KeyMap::default(), undoes: None };
         let migration = Entry { body: Body::Migration(detail.clone()), ..undo.clone() };
         assert_eq!(read(&migration.parts()).unwrap(), migration);
         assert!(read(&EntryParts { detail: None, ..migration.parts() }).is_err());

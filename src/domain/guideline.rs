@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::category::CategoryKey;
+use super::key_map::KeyMap;
 use super::label::Label;
-use super::lineage::KeyMap;
 use super::taxonomy::{Category, Taxonomy};
 
 /// A part of a guideline.
@@ -99,11 +99,11 @@ pub enum Change {
 /// has now is none.
 pub fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
     let mut changes = Vec::new();
-    let lineage = KeyMap::of(after);
+    let key_map = KeyMap::of(after);
     let told = |category: &Category| {
-        let all = |lines: &[String]| lines.iter().map(|line| lineage.retell(line)).collect();
+        let all = |lines: &[String]| lines.iter().map(|line| key_map.rewrite_keys(line)).collect();
         Category {
-            definition: lineage.retell(&category.definition),
+            definition: key_map.rewrite_keys(&category.definition),
             includes: all(&category.includes),
             excludes: all(&category.excludes),
             ..category.clone()
@@ -112,7 +112,7 @@ pub fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
     if before.selection() != after.selection() {
         changes.push(Change::Selection);
     }
-    let split = |key: &CategoryKey| lineage.became(key).nth(1).is_some();
+    let split = |key: &CategoryKey| key_map.replacements(key).nth(1).is_some();
     for category in after.categories() {
         let key = &category.key;
         let names = |earlier: &Category| earlier.key == *key || category.was.contains(&earlier.key);
@@ -139,7 +139,7 @@ pub fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
         }
     }
     for category in before.categories().iter().filter(|category| after.get(&category.key).is_none()) {
-        let into: Vec<CategoryKey> = lineage.became(&category.key).cloned().collect();
+        let into: Vec<CategoryKey> = key_map.replacements(&category.key).cloned().collect();
         match into.len() {
             0 => changes.push(Change::Removed(category.key.clone())),
             1 => {}
@@ -148,12 +148,12 @@ pub fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
     }
     let one = |text: &str| vec![text.to_owned()];
     let none = [
-        (Part::Definition, one(&lineage.retell(&before.none().definition)), one(&after.none().definition)),
+        (Part::Definition, one(&key_map.rewrite_keys(&before.none().definition)), one(&after.none().definition)),
         (Part::Examples, before.none().examples.clone(), after.none().examples.clone()),
     ];
     changes.extend(none.into_iter().filter_map(|(part, before, after)| changed(None, part, before, after)));
     if let Some((before, after)) =
-        lines(before.rules().iter().map(|rule| lineage.retell(rule)).collect(), after.rules().to_vec())
+        lines(before.rules().iter().map(|rule| key_map.rewrite_keys(rule)).collect(), after.rules().to_vec())
     {
         changes.push(Change::Rules { before, after });
     }

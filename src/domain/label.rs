@@ -349,7 +349,7 @@ pub struct Proposal {
 
 /// The id of an event: a time-ordered UUID in text form.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct EventId(pub String);
+pub struct EntryId(pub String);
 
 /// A person's whole stand on one sentence, as one key press leaves it.
 ///
@@ -380,7 +380,7 @@ pub struct Judgement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// Time-ordered unique id.
-    pub id: EventId,
+    pub id: EntryId,
     /// When.
     pub at: Timestamp,
     /// Who.
@@ -388,7 +388,7 @@ pub struct Decision {
     /// On which sentence.
     pub sentence: SentenceId,
     /// What.
-    pub stand: Judgement,
+    pub judgement: Judgement,
     /// Milliseconds that the sentence was on the screen; `None` when not known (imported).
     pub took: Option<u32>,
     /// What had been in sight; `None` where that is not known (imported, or decided by a version that did not record it).
@@ -399,7 +399,7 @@ pub struct Decision {
     pub taxonomy: String,
     /// The decisions that this one was made in the knowledge of and takes the place of; see [`super::projection`]. `None` where
     /// that is not known: then it takes the place of all before it.
-    pub supersedes: Option<Vec<EventId>>,
+    pub supersedes: Option<Vec<EntryId>>,
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::entry::Body;
-use super::label::{Annotator, EventId, Judgement, Label};
+use super::label::{Annotator, EntryId, Judgement, Label};
 use super::sight::InSight;
 
 /// What of the projection an entry changes.
@@ -20,7 +20,7 @@ pub enum Change<'a> {
     /// The settlement of a sentence.
     Settlement,
     /// Whether this entry of the same author is withdrawn, and with it what it is itself.
-    Withdrawal(&'a EventId),
+    Withdrawal(&'a EntryId),
     /// How labels are read. Of all migrations only the latest that was made here holds, so whoever makes one projects anew what
     /// it touches; one of another site changes nothing.
     KeyMap,
@@ -39,7 +39,7 @@ impl<'a> Change<'a> {
 }
 
 /// The one of several undos and redos of an entry by its author that holds: the latest by id, not the latest to arrive.
-pub fn latest_turn<T>(turns: impl IntoIterator<Item = (EventId, T)>) -> Option<T> {
+pub fn latest_turn<T>(turns: impl IntoIterator<Item = (EntryId, T)>) -> Option<T> {
     turns.into_iter().max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, turn)| turn)
 }
 
@@ -49,7 +49,7 @@ pub struct LoggedDecision {
     /// Its number in the store.
     pub seq: i64,
     /// Its id.
-    pub id: EventId,
+    pub id: EntryId,
     /// Who.
     pub author: Annotator,
     /// What, with its label as it is read today.
@@ -57,7 +57,7 @@ pub struct LoggedDecision {
     /// What had been in sight; `None` where that is not known.
     pub in_sight: Option<InSight>,
     /// What it takes the place of; see [`Revision::supersedes`].
-    pub supersedes: Option<Vec<EventId>>,
+    pub supersedes: Option<Vec<EntryId>>,
     /// Whether it was withdrawn.
     pub withdrawn: bool,
 }
@@ -101,9 +101,9 @@ pub fn current_settlement(all: &[LoggedDecision]) -> Option<(&LoggedDecision, Op
 #[derive(Clone, Copy, Debug)]
 pub struct Revision<'a> {
     /// Its id.
-    pub id: &'a EventId,
+    pub id: &'a EntryId,
     /// What it takes the place of; `None` where that is not known: all with smaller ids.
-    pub supersedes: Option<&'a [EventId]>,
+    pub supersedes: Option<&'a [EntryId]>,
     /// Whether it was withdrawn. A withdrawn event takes no one's place, but what was made in its knowledge was made in the
     /// knowledge of all that it knew.
     pub withdrawn: bool,
@@ -111,7 +111,7 @@ pub struct Revision<'a> {
 
 /// Positions of the heads, in order of id.
 pub fn heads(claims: &[Revision<'_>]) -> Vec<usize> {
-    let place: FxHashMap<&EventId, usize> = claims.iter().enumerate().map(|(at, claim)| (claim.id, at)).collect();
+    let place: FxHashMap<&EntryId, usize> = claims.iter().enumerate().map(|(at, claim)| (claim.id, at)).collect();
     let mut known: FxHashSet<usize> = FxHashSet::default();
     for at in (0..claims.len()).filter(|at| !claims[*at].withdrawn) {
         // A decision may be known through others that it knew of.
@@ -141,9 +141,9 @@ mod tests {
     use super::*;
 
     fn of(rows: &[(&str, Option<&[&str]>, bool)]) -> Vec<String> {
-        let ids: Vec<EventId> = rows.iter().map(|row| EventId(row.0.into())).collect();
-        let known: Vec<Option<Vec<EventId>>> =
-            rows.iter().map(|row| row.1.map(|ids| ids.iter().map(|id| EventId((*id).into())).collect())).collect();
+        let ids: Vec<EntryId> = rows.iter().map(|row| EntryId(row.0.into())).collect();
+        let known: Vec<Option<Vec<EntryId>>> =
+            rows.iter().map(|row| row.1.map(|ids| ids.iter().map(|id| EntryId((*id).into())).collect())).collect();
         let claims: Vec<Revision<'_>> = rows
             .iter()
             .enumerate()
@@ -179,11 +179,11 @@ mod tests {
     fn said(id: &str, label: Option<&str>, supersedes: &[&str]) -> LoggedDecision {
         LoggedDecision {
             seq: 1,
-            id: EventId(id.into()),
+            id: EntryId(id.into()),
             author: Annotator("ann".into()),
             judgement: Judgement { label: label.map(|l| Label::parse(l).unwrap()), ..Judgement::default() },
             in_sight: None,
-            supersedes: Some(supersedes.iter().map(|id| EventId((*id).into())).collect()),
+            supersedes: Some(supersedes.iter().map(|id| EntryId((*id).into())).collect()),
             withdrawn: false,
         }
     }
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn of_several_turns_the_latest_by_id_holds() {
-        let turns = [("2", true), ("3", false), ("1", true)].map(|(id, undo)| (EventId(id.into()), undo));
+        let turns = [("2", true), ("3", false), ("1", true)].map(|(id, undo)| (EntryId(id.into()), undo));
         assert_eq!(latest_turn(turns), Some(false));
     }
 
@@ -222,8 +222,8 @@ mod tests {
             knows in proptest::collection::vec((proptest::option::of(0u32..64), any::<bool>()), 1..7),
             turn in 0usize..7,
         ) {
-            let ids: Vec<EventId> = (0..knows.len()).map(|n| EventId(format!("{n:02}"))).collect();
-            let lists: Vec<Option<Vec<EventId>>> = knows
+            let ids: Vec<EntryId> = (0..knows.len()).map(|n| EntryId(format!("{n:02}"))).collect();
+            let lists: Vec<Option<Vec<EntryId>>> = knows
                 .iter()
                 .enumerate()
                 .map(|(n, (mask, _))| mask.map(|mask| (0..n).filter(|i| mask >> i & 1 == 1).map(|i| ids[i].clone()).collect()))

@@ -46,7 +46,7 @@ pub struct Category {
     /// Example sentences, written for the guideline.
     pub examples: Vec<String>,
     /// Keys that it took the place of: its own earlier one, or those of categories that were merged into it. A key that several
-    /// categories name was split between them. See [`super::lineage`].
+    /// categories name was split between them. See [`super::key_map`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub was: Vec<CategoryKey>,
 }

@@ -98,13 +98,13 @@ impl Store {
             )?;
             let mut rows = statement.query([run])?;
             while let Some(row) = rows.next()? {
-                let Some(target) = self.lineage.read(&row.get(1)?) else {
+                let Some(target) = self.key_map.map_label(&row.get(1)?) else {
                     continue;
                 };
                 let mut verdict: Option<Judgement> = row.get(6)?;
-                if let Some(label) = verdict.as_mut().and_then(|stand| stand.label.as_mut()) {
+                if let Some(label) = verdict.as_mut().and_then(|judgement| judgement.label.as_mut()) {
                     // What an expert made of it is open again: neither theirs nor the model's word holds.
-                    let Some(read) = self.lineage.read(label) else {
+                    let Some(read) = self.key_map.map_label(label) else {
                         continue;
                     };
                     *label = read;

@@ -6,10 +6,10 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::corpus::{DocumentId, DocumentUid, Origin, PatientKey, SentenceId};
 use crate::domain::entry::EntryKind;
+use crate::domain::key_map::TaxonomyMigration;
 use crate::domain::label::{
-    Annotator, ConfidenceKind, EventId, Judgement, Label, Outcome, ProposalId, RunId, RunKind, Source, Timestamp,
+    Annotator, ConfidenceKind, EntryId, Judgement, Label, Outcome, ProposalId, RunId, RunKind, Source, Timestamp,
 };
-use crate::domain::lineage::TaxonomyMigration;
 use crate::domain::sight::InSight;
 use crate::domain::split::{Split, Tier};
 
@@ -77,7 +77,7 @@ macro_rules! json {
 }
 
 number!(DocumentId, SentenceId, ProposalId, Timestamp);
-name!(PatientKey, Annotator, RunId, EventId);
+name!(PatientKey, Annotator, RunId, EntryId);
 word!(Origin, Source, RunKind, Outcome, ConfidenceKind, Split, Tier);
 json!(Judgement, TaxonomyMigration);
 

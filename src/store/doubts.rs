@@ -70,7 +70,7 @@ impl Store {
 
     /// A doubt with labels as they are read today; none where a category in it was split.
     fn doubt(&self, row: &Row<'_>) -> rusqlite::Result<Option<Doubt>> {
-        let labels = self.lineage.read(&row.get(2)?).zip(self.lineage.read(&row.get(3)?));
+        let labels = self.key_map.map_label(&row.get(2)?).zip(self.key_map.map_label(&row.get(3)?));
         let Some((given, suggested)) = labels else {
             return Ok(None);
         };

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Store, StoreError};
 use crate::domain::corpus::SentenceId;
-use crate::domain::label::{Annotator, EventId, Judgement, Label, Source};
-use crate::domain::lineage::{KeyMap, TaxonomyMigration};
+use crate::domain::key_map::{KeyMap, TaxonomyMigration};
+use crate::domain::label::{Annotator, EntryId, Judgement, Label, Source};
 
 /// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +19,7 @@ pub enum LabelGiver {
     /// A machine, of a sentence of a note.
     Machine,
     /// A language model that wrote the sentence for the label.
-    Writer,
+    Generator,
 }
 
 /// The change that holds here: the latest that was made here. What other sites did to their categories does not count.
@@ -27,7 +27,7 @@ const IN_FORCE: &str = "SELECT id, detail FROM events WHERE kind = 'recast' AND 
 
 /// How labels are read in this store.
 pub(super) fn key_map(c: &Connection) -> rusqlite::Result<KeyMap> {
-    Ok(latest(c)?.map(|recast| recast.lineage).unwrap_or_default())
+    Ok(latest(c)?.map(|migration| migration.key_map).unwrap_or_default())
 }
 
 /// None also where it cannot be read: then it was changed behind the program's back. The audit names it, and whoever holds the
@@ -38,56 +38,52 @@ fn latest(c: &Connection) -> rusqlite::Result<Option<TaxonomyMigration>> {
 }
 
 /// The event that says how labels are read.
-pub(super) fn in_force(c: &Connection) -> rusqlite::Result<Option<EventId>> {
+pub(super) fn current_migration(c: &Connection) -> rusqlite::Result<Option<EntryId>> {
     c.prepare_cached(IN_FORCE)?.query_row([], |row| row.get(0)).optional()
 }
 
 impl Store {
     /// How labels are read in this store, as it was when it was opened.
-    pub fn lineage(&self) -> &KeyMap {
-        &self.lineage
+    pub fn key_map(&self) -> &KeyMap {
+        &self.key_map
     }
 
-    /// Learns how labels are read, and teaches SQLite: `reads_as(label)` is [`KeyMap::read`].
-    pub(super) fn read_lineage(&mut self) -> Result<(), StoreError> {
-        (self.recast, self.lineage) = self.with(|c| Ok((in_force(c)?, key_map(c)?)))?;
-        let known = self.lineage.clone();
+    /// Learns how labels are read, and teaches SQLite: `reads_as(label)` is [`KeyMap::map_label`].
+    pub(super) fn read_key_map(&mut self) -> Result<(), StoreError> {
+        (self.migration, self.key_map) = self.with(|c| Ok((current_migration(c)?, key_map(c)?)))?;
+        let known = self.key_map.clone();
         self.with(|c| {
             let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
             c.create_scalar_function("reads_as", 1, flags, move |context| {
-                Ok(context.get::<Option<Label>>(0)?.and_then(|label| known.read(&label)))
+                Ok(context.get::<Option<Label>>(0)?.and_then(|label| known.map_label(&label)))
             })
         })
     }
 
     /// The latest change of categories that was made here.
-    pub fn latest_recast(&self) -> Result<Option<TaxonomyMigration>, StoreError> {
+    pub fn latest_migration(&self) -> Result<Option<TaxonomyMigration>, StoreError> {
         self.with(latest)
     }
 
     /// The latest change of categories that was made here and has not been undone.
-    pub fn recast_to_undo(&self) -> Result<Option<(EventId, TaxonomyMigration)>, StoreError> {
-        let all: Vec<(EventId, TaxonomyMigration)> = self.with(|c| {
+    pub fn migration_to_undo(&self) -> Result<Option<(EntryId, TaxonomyMigration)>, StoreError> {
+        let all: Vec<(EntryId, TaxonomyMigration)> = self.with(|c| {
             c.prepare("SELECT id, detail FROM events WHERE kind = 'recast' AND site IS NULL ORDER BY seq")?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
         })?;
-        let mut standing: Vec<(EventId, TaxonomyMigration)> = Vec::new();
-        for (id, recast) in all {
-            match &recast.undoes {
+        let mut standing: Vec<(EntryId, TaxonomyMigration)> = Vec::new();
+        for (id, migration) in all {
+            match &migration.undoes {
                 Some(undone) => standing.retain(|(id, _)| id != undone),
-                None => standing.push((id, recast)),
+                None => standing.push((id, migration)),
             }
         }
         Ok(standing.pop())
     }
 
     /// What an annotator said of a sentence, where that is open again because a category was split.
-    pub fn said_before_a_split(
-        &self,
-        sentence: SentenceId,
-        annotator: &Annotator,
-    ) -> Result<Option<Label>, StoreError> {
+    pub fn label_before_split(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Option<Label>, StoreError> {
         let said: Option<Judgement> = self.with(|c| {
             c.prepare_cached(
                 "SELECT e.stand FROM standing t JOIN events e ON e.seq = t.seq WHERE t.sentence = ? AND t.annotator = ?",
@@ -95,11 +91,11 @@ impl Store {
             .query_row(params![sentence, annotator], |row| row.get(0))
             .optional()
         })?;
-        Ok(said.and_then(|stand| stand.label).filter(|label| self.lineage.read(label).is_none()))
+        Ok(said.and_then(|judgement| judgement.label).filter(|label| self.key_map.map_label(label).is_none()))
     }
 
     /// Every label that stands, as it was given.
-    pub fn labels_given(&self) -> Result<Vec<(LabelGiver, Label, u64)>, StoreError> {
+    pub fn original_labels(&self) -> Result<Vec<(LabelGiver, Label, u64)>, StoreError> {
         let mut all = Vec::new();
         // A settlement whose category was split is no row of the fold.
         let settled = "(SELECT max(seq) AS seq FROM events e WHERE kind = 'settle' AND NOT EXISTS
@@ -111,7 +107,7 @@ impl Store {
                     "SELECT {given}, count(*) FROM {latest} t JOIN events e ON e.seq = t.seq WHERE {given} IS NOT NULL GROUP BY 1"
                 );
                 let mut read = c.prepare(&sql)?;
-                let mut rows = read.query_map([], |row| Ok((speaker, given_as(row)?, row.get(1)?)))?;
+                let mut rows = read.query_map([], |row| Ok((speaker, original_label(row)?, row.get(1)?)))?;
                 rows.try_for_each(|row| row.map(|row| all.push(row)))
             })?;
         }
@@ -122,7 +118,7 @@ impl Store {
             let mut read = c.prepare(sql)?;
             let mut rows = read.query_map([], |row| {
                 let written = row.get::<_, Source>(2)? == Source::Llm && row.get(3)?;
-                Ok((if written { LabelGiver::Writer } else { LabelGiver::Machine }, row.get(0)?, row.get(1)?))
+                Ok((if written { LabelGiver::Generator } else { LabelGiver::Machine }, row.get(0)?, row.get(1)?))
             })?;
             rows.try_for_each(|row| row.map(|row| all.push(row)))
         })?;
@@ -130,7 +126,7 @@ impl Store {
     }
 }
 
-fn given_as(row: &Row<'_>) -> rusqlite::Result<Label> {
+fn original_label(row: &Row<'_>) -> rusqlite::Result<Label> {
     let keys = row.get_ref(0)?.as_str()?;
     serde_json::from_str(keys).map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, e.into()))
 }

@@ -151,7 +151,7 @@ impl Store {
             let mut upto = since;
             while let Some(row) = rows.next()? {
                 upto = row.get(0)?;
-                let Some(label) = self.lineage.read(&row.get(6)?) else {
+                let Some(label) = self.key_map.map_label(&row.get(6)?) else {
                     continue;
                 };
                 take(ProposalRow {

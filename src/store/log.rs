@@ -11,12 +11,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use self::entries::{is_known, parse_ids, proposal_ref, sentence_ref};
 use self::projection::decisions_on;
-use super::key_map::{in_force, key_map};
+use super::key_map::{current_migration, key_map};
 use super::{Store, StoreError};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::entry::{Body, Entry, EntryKind, Judged, RecordedSight};
-use crate::domain::label::{Annotator, Decision, EventId, Judgement, ProposalId, Timestamp};
-use crate::domain::lineage::KeyMap;
+use crate::domain::key_map::KeyMap;
+use crate::domain::label::{Annotator, Decision, EntryId, Judgement, ProposalId, Timestamp};
 use crate::domain::projection::current;
 use crate::domain::sight::InSight;
 
@@ -30,7 +30,7 @@ pub use read::{LogFilter, LogRow, PersonTotals, Veiled};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UndoneDecision {
     /// The decision withdrawn or restored.
-    pub target: EventId,
+    pub target: EntryId,
     /// The sentence to show.
     pub sentence: SentenceId,
     /// Whether it settled a dispute.
@@ -60,33 +60,36 @@ impl Store {
     /// changes nothing. Whoever does not know that categories were changed meanwhile is refused: the screen before them shows
     /// categories that are no more.
     pub fn append_decisions(&mut self, decisions: &[Decision]) -> Result<(), StoreError> {
-        self.write_knowing(|c| {
+        self.write_unless_migrated(|c| {
             decisions.iter().try_for_each(|decision| append_decision(c, EntryKind::Decide, decision))
         })
     }
 
     /// Appends settlements of adjudicators, likewise.
     pub fn append_settlements(&mut self, settlements: &[Decision]) -> Result<(), StoreError> {
-        self.write_knowing(|c| {
+        self.write_unless_migrated(|c| {
             settlements.iter().try_for_each(|settled| append_decision(c, EntryKind::Settle, settled))
         })
     }
 
     /// Writes what somebody says who knows the categories of today.
-    fn write_knowing<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let known = self.recast.clone();
-        let written = self.write(|c| if in_force(c)? == known { work(c).map(Some) } else { Ok(None) })?;
-        written.ok_or(StoreError::Recast)
+    fn write_unless_migrated<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let known = self.migration.clone();
+        let written = self.write(|c| if current_migration(c)? == known { work(c).map(Some) } else { Ok(None) })?;
+        written.ok_or(StoreError::TaxonomyChanged)
     }
 
     /// Withdraws the annotator's latest decision that is not withdrawn; `None` when there is none.
     pub fn undo(
         &mut self,
         annotator: &Annotator,
-        id: EventId,
+        id: EntryId,
         at: Timestamp,
     ) -> Result<Option<UndoneDecision>, StoreError> {
-        self.write_knowing(|c| {
+        self.write_unless_migrated(|c| {
             let target = c
                 .prepare_cached(
                     "SELECT id, sentence, kind = 'settle' FROM events e WHERE annotator = ?1 AND kind IN ('decide', 'settle')
@@ -106,10 +109,10 @@ impl Store {
     pub fn redo(
         &mut self,
         annotator: &Annotator,
-        id: EventId,
+        id: EntryId,
         at: Timestamp,
     ) -> Result<Option<UndoneDecision>, StoreError> {
-        self.write_knowing(|c| {
+        self.write_unless_migrated(|c| {
             let target = c
                 .prepare_cached(
                     "SELECT e.id, e.sentence, e.kind = 'settle' FROM undone u JOIN events e ON e.id = u.target WHERE u.annotator = ?1
@@ -133,7 +136,7 @@ impl Store {
             c.prepare_cached(&format!(
                 "SELECT {DECISION} FROM standing s JOIN events e ON e.seq = s.seq WHERE s.sentence = ? ORDER BY s.annotator"
             ))?
-            .query_map([sentence], |row| decision(row, &self.lineage))?
+            .query_map([sentence], |row| decision(row, &self.key_map))?
             .collect()
         })
     }
@@ -144,7 +147,7 @@ impl Store {
             c.prepare_cached(&format!(
                 "SELECT {DECISION} FROM standing s JOIN events e ON e.seq = s.seq WHERE s.sentence = ? AND s.annotator = ?"
             ))?
-            .query_row(params![sentence, annotator], |row| decision(row, &self.lineage))
+            .query_row(params![sentence, annotator], |row| decision(row, &self.key_map))
             .optional()
         })
     }
@@ -156,7 +159,7 @@ impl Store {
                 "SELECT {DECISION} FROM events e WHERE e.annotator = ? AND e.kind = 'decide'
                    AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator) ORDER BY e.seq DESC LIMIT ?"
             ))?
-            .query_map(params![annotator, limit as i64], |row| decision(row, &self.lineage))?
+            .query_map(params![annotator, limit as i64], |row| decision(row, &self.key_map))?
             .collect()
         })
     }
@@ -169,8 +172,8 @@ impl Store {
                    AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator)
                  ORDER BY e.annotator, e.sentence, e.at, e.id"
             ))?;
-            let all = read.query_map([], |row| decision(row, &self.lineage))?;
-            all.filter(|read| !matches!(read, Ok(Decision { stand: Judgement { label: None, .. }, .. }))).collect()
+            let all = read.query_map([], |row| decision(row, &self.key_map))?;
+            all.filter(|read| !matches!(read, Ok(Decision { judgement: Judgement { label: None, .. }, .. }))).collect()
         })
     }
 
@@ -210,8 +213,8 @@ impl Store {
         self.with(|c| {
             let known = decisions_on(c, EntryKind::Settle, sentence, None, &key_map(c)?)?;
             let mut read = c.prepare_cached(&format!("SELECT {DECISION} FROM events e WHERE e.seq = ?"))?;
-            let all = current(&known).into_iter().map(|d| read.query_row([d.seq], |row| decision(row, &self.lineage)));
-            all.filter(|read| !matches!(read, Ok(Decision { stand: Judgement { label: None, .. }, .. }))).collect()
+            let all = current(&known).into_iter().map(|d| read.query_row([d.seq], |row| decision(row, &self.key_map)));
+            all.filter(|read| !matches!(read, Ok(Decision { judgement: Judgement { label: None, .. }, .. }))).collect()
         })
     }
 
@@ -257,7 +260,7 @@ fn append_decision(c: &Connection, kind: EntryKind, decision: &Decision) -> rusq
     };
     let judged = Judged {
         sentence: sentence_ref(c, decision.sentence)?,
-        judgement: decision.stand.clone(),
+        judgement: decision.judgement.clone(),
         took: decision.took,
         sight: RecordedSight::of(decision.in_sight),
         proposal: decision.proposal.map(|id| proposal_ref(c, id)).transpose()?,
@@ -276,13 +279,13 @@ fn undone(row: &Row<'_>) -> rusqlite::Result<UndoneDecision> {
     Ok(UndoneDecision { target: row.get(0)?, sentence: row.get(1)?, settlement: row.get(2)? })
 }
 
-fn decision(row: &Row<'_>, lineage: &KeyMap) -> rusqlite::Result<Decision> {
+fn decision(row: &Row<'_>, key_map: &KeyMap) -> rusqlite::Result<Decision> {
     Ok(Decision {
         id: row.get(0)?,
         at: row.get(1)?,
         annotator: row.get(2)?,
         sentence: row.get(3)?,
-        stand: lineage.read_stand(row.get(4)?),
+        judgement: key_map.map_judgement(row.get(4)?),
         took: row.get(5)?,
         in_sight: InSight::recorded(row.get(6)?, row.get(10)?),
         proposal: row.get(7)?,

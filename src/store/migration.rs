@@ -7,34 +7,34 @@ use super::key_map::key_map;
 use super::log::{append, rebuild_key};
 use super::{Store, StoreError, explain};
 use crate::domain::entry::{Body, Entry};
-use crate::domain::label::{Annotator, EventId, Timestamp};
-use crate::domain::lineage::TaxonomyMigration;
+use crate::domain::key_map::TaxonomyMigration;
+use crate::domain::label::{Annotator, EntryId, Timestamp};
 
 impl Store {
     /// Changes how labels are read, from this entry on, brings the projection up to date, and keeps the texts of versions of the
     /// guideline, by their hashes; the last of them is in use from now on. No label is written anew. `publish` is called while
     /// the store is held and before any of this is final: if it fails, nothing has happened.
-    pub fn recast<E: From<StoreError>>(
+    pub fn migrate_taxonomy<E: From<StoreError>>(
         &mut self,
-        (id, at, annotator): (&EventId, Timestamp, &Annotator),
-        recast: &TaxonomyMigration,
+        (id, at, annotator): (&EntryId, Timestamp, &Annotator),
+        migration: &TaxonomyMigration,
         versions: &[(&str, &str)],
         publish: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
         let path = self.path.clone();
-        let (id, author, body) = (id.clone(), annotator.clone(), Body::Migration(recast.clone()));
+        let (id, author, body) = (id.clone(), annotator.clone(), Body::Migration(migration.clone()));
         let entry = Entry { id, at, author, site: None, body };
         let fail = |error| E::from(explain(&path, error));
         let write = |c: &Connection| {
             let before = key_map(c)?;
             append(c, &entry, None, None)?;
-            before.earlier().chain(recast.lineage.earlier()).try_for_each(|key| rebuild_key(c, key))?;
+            before.earlier_keys().chain(migration.key_map.earlier_keys()).try_for_each(|key| rebuild_key(c, key))?;
             versions.iter().try_for_each(|(hash, text)| use_taxonomy(c, hash, at, text, true))
         };
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
         write(&transaction).map_err(fail)?;
         publish()?;
         transaction.commit().map_err(fail)?;
-        Ok(self.read_lineage()?)
+        Ok(self.read_key_map()?)
     }
 }

@@ -70,7 +70,7 @@ impl Store {
 
     /// A proposal as it is read today; none where its category was split.
     fn read_proposal(&self, mut proposal: Proposal) -> Option<Proposal> {
-        proposal.content.label = self.lineage.read(&proposal.content.label)?;
+        proposal.content.label = self.key_map.map_label(&proposal.content.label)?;
         Some(proposal)
     }
 }

@@ -7,7 +7,7 @@ use super::log::{ENTRY, SEQ, entry};
 use super::{Store, StoreError};
 use crate::domain::corpus::DocumentId;
 use crate::domain::entry::Entry;
-use crate::domain::label::{Annotator, EventId};
+use crate::domain::label::{Annotator, EntryId};
 
 /// Which events of the log are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Store {
     /// Notes how far a bundle went. The event's id is kept, not its number.
     pub fn mark_bundled(&mut self, kind: &str, upto: i64) -> Result<(), StoreError> {
         self.write(|c| {
-            let id: EventId = c.query_row("SELECT id FROM events WHERE seq = ?", [upto], |row| row.get(0))?;
+            let id: EntryId = c.query_row("SELECT id FROM events WHERE seq = ?", [upto], |row| row.get(0))?;
             c.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [mark(kind), id.0]).map(drop)
         })
     }

@@ -41,11 +41,11 @@ fn store_with(notes: &[NewDocument]) -> Store {
 
 fn decide(number: u32, annotator: &str, sentence: i64, label: Option<&str>) -> Decision {
     Decision {
-        id: EventId(format!("{number:08}")),
+        id: EntryId(format!("{number:08}")),
         at: Timestamp(i64::from(number)),
         annotator: Annotator(annotator.into()),
         sentence: SentenceId(sentence),
-        stand: Judgement { label: label.map(|l| Label::parse(l).unwrap()), ..Judgement::default() },
+        judgement: Judgement { label: label.map(|l| Label::parse(l).unwrap()), ..Judgement::default() },
         took: Some(900),
         in_sight: Some(InSight::NOTHING),
         proposal: None,
@@ -163,9 +163,9 @@ fn undo_and_redo_walk_across_sentences() {
         ])
         .unwrap();
     let undo =
-        |store: &mut Store, n| store.undo(&x, EventId(format!("{n:08}")), Timestamp(0)).unwrap().map(|u| u.sentence.0);
+        |store: &mut Store, n| store.undo(&x, EntryId(format!("{n:08}")), Timestamp(0)).unwrap().map(|u| u.sentence.0);
     let redo =
-        |store: &mut Store, n| store.redo(&x, EventId(format!("{n:08}")), Timestamp(0)).unwrap().map(|u| u.sentence.0);
+        |store: &mut Store, n| store.redo(&x, EntryId(format!("{n:08}")), Timestamp(0)).unwrap().map(|u| u.sentence.0);
     assert_eq!((undo(&mut store, 4), undo(&mut store, 5), undo(&mut store, 6)), (Some(2), Some(1), None));
     assert_eq!(store.decisions(SentenceId(1)).unwrap().len(), 1, "the other annotator's decision stands");
     assert_eq!(store.progression(&x, Origin::Real).unwrap(), ProgressCount { decided: 0, total: 2 });
@@ -176,7 +176,7 @@ fn undo_and_redo_walk_across_sentences() {
     assert_eq!(redo(&mut store, 12), None, "a new decision ends what could be redone");
     assert_eq!(undo(&mut store, 13), Some(1));
     let standing = store.decision(SentenceId(1), &x).unwrap().unwrap();
-    assert_eq!(standing.stand.label, Some(Label::parse("memory").unwrap()), "the decision before it stands again");
+    assert_eq!(standing.judgement.label, Some(Label::parse("memory").unwrap()), "the decision before it stands again");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn a_reader_sees_only_what_changed() {
     let (mark, rows) = read(&store, 0);
     assert_eq!(rows, [(1, Some("memory".into()))]);
     store.append_decisions(&[decide(2, "x", 2, Some(""))]).unwrap();
-    store.undo(&Annotator("x".into()), EventId("3".into()), Timestamp(0)).unwrap();
+    store.undo(&Annotator("x".into()), EntryId("3".into()), Timestamp(0)).unwrap();
     let (mark, rows) = read(&store, mark);
     assert_eq!(rows, [(2, None)]);
     assert_eq!(read(&store, mark), (mark, vec![]));
@@ -293,7 +293,7 @@ proptest! {
         for (number, (what, who, sentence)) in steps.into_iter().enumerate() {
             let name = if who == 0 { "x" } else { "y" };
             let annotator = Annotator(name.into());
-            let id = EventId(format!("{number:08}"));
+            let id = EntryId(format!("{number:08}"));
             match what {
                 0 => drop(store.undo(&annotator, id, Timestamp(0)).unwrap()),
                 1 => drop(store.redo(&annotator, id, Timestamp(0)).unwrap()),
@@ -430,7 +430,7 @@ fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
                 number += 1;
                 let mut d = decide(number, who, sentence, label.copied());
                 d.taxonomy = version.into();
-                d.stand.flagged = flagged;
+                d.judgement.flagged = flagged;
                 store.append_decisions(&[d]).unwrap();
                 case.flags.extend(flagged.then(|| Annotator(who.into())));
             }

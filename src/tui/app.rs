@@ -313,7 +313,7 @@ impl App {
             },
             Action::Search => self.overlay = Some(input(Prompt::Search, state.query.clone())),
             Action::Comment if state.item.is_some() => {
-                let text = state.item.as_ref().map_or_else(String::new, |item| item.stand().comment);
+                let text = state.item.as_ref().map_or_else(String::new, |item| item.judgement().comment);
                 self.overlay = Some(input(Prompt::Comment, text));
             }
             Action::Edit => match &state.item {

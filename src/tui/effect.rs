@@ -138,10 +138,10 @@ impl EffectContext {
     pub fn fulfil(&mut self, effect: Effect) -> Vec<Message> {
         let done = match effect {
             Effect::Fetch { worklist, target, filter, show } => self.fetch(worklist, target, &filter, show),
-            Effect::Decide { worklist, item, stand, took, then, filter } => {
-                self.decide(worklist, &item, stand, took, then, &filter)
+            Effect::Decide { worklist, item, judgement, took, then, filter } => {
+                self.decide(worklist, &item, judgement, took, then, &filter)
             }
-            Effect::Settle { item, stand, took, filter } => self.settle(&item, stand, took, &filter),
+            Effect::Settle { item, judgement, took, filter } => self.settle(&item, judgement, took, &filter),
             Effect::Example { case, label, text } => {
                 guideline::add_example(&self.project, &self.store, case, &label, &text).map(|()| {
                     let what = self.project.taxonomy.describe(&label);
@@ -205,14 +205,14 @@ impl EffectContext {
         &mut self,
         worklist: Worklist,
         item: &ReviewItem,
-        stand: Judgement,
+        judgement: Judgement,
         took: Option<u32>,
         then: Target,
         filter: &SentenceFilter,
     ) -> Result<Vec<Message>, WorkflowError> {
-        let taking = self.taking(item, stand.clone(), took);
+        let taking = self.taking(item, judgement.clone(), took);
         review::decide(&self.project, &mut self.store, item, taking)?;
-        let line = self.saved_line(worklist, item, &stand);
+        let line = self.saved_line(worklist, item, &judgement);
         self.refresh();
         self.plan_if_due();
         // Committed: from here on nothing may claim that the decision failed.
@@ -225,13 +225,13 @@ impl EffectContext {
     fn settle(
         &mut self,
         item: &ReviewItem,
-        stand: Judgement,
+        judgement: Judgement,
         took: Option<u32>,
         filter: &SentenceFilter,
     ) -> Result<Vec<Message>, WorkflowError> {
-        let taking = self.taking(item, stand.clone(), took);
+        let taking = self.taking(item, judgement.clone(), took);
         review::settle(&self.project, &mut self.store, item, taking)?;
-        let what = stand.label.map(|label| self.project.taxonomy.describe(&label)).unwrap_or_default();
+        let what = judgement.label.map(|label| self.project.taxonomy.describe(&label)).unwrap_or_default();
         self.refresh();
         let then = Target::OpenAfter(item.sentence.id);
         let mut messages = self
@@ -246,16 +246,16 @@ impl EffectContext {
         *before = before.and(seen);
     }
 
-    fn taking(&self, item: &ReviewItem, stand: Judgement, took: Option<u32>) -> Taking {
-        Taking { stand, took, besides: self.seen.get(&item.sentence.id).copied().unwrap_or_default() }
+    fn taking(&self, item: &ReviewItem, judgement: Judgement, took: Option<u32>) -> Taking {
+        Taking { judgement, took, besides: self.seen.get(&item.sentence.id).copied().unwrap_or_default() }
     }
 
-    fn saved_line(&self, worklist: Worklist, item: &ReviewItem, stand: &Judgement) -> String {
+    fn saved_line(&self, worklist: Worklist, item: &ReviewItem, judgement: &Judgement) -> String {
         let taxonomy = &self.project.taxonomy;
-        let what = match &stand.label {
-            _ if stand.rejected => "rejected".to_owned(),
+        let what = match &judgement.label {
+            _ if judgement.rejected => "rejected".to_owned(),
             Some(label) => taxonomy.describe(label),
-            None if stand.skipped => "skipped".to_owned(),
+            None if judgement.skipped => "skipped".to_owned(),
             None => "noted".to_owned(),
         };
         // After a blind decision the proposal may be shown; reading it here, once committed, is the reveal.
@@ -263,7 +263,7 @@ impl EffectContext {
             sentence: item.sentence.id,
             origin: item.document.origin,
             split: item.split,
-            decided: stand.label.is_some(),
+            decided: judgement.label.is_some(),
         };
         let reveal = !item.shown.machines && self.project.viewer(worklist.face()).shown(after).machines;
         let revealed = if reveal { self.store.proposals(item.sentence.id).ok() } else { None };

@@ -123,7 +123,7 @@ pub enum Effect {
         /// On what.
         item: Box<ReviewItem>,
         /// What.
-        stand: Judgement,
+        judgement: Judgement,
         /// Milliseconds on the screen.
         took: Option<u32>,
         /// What to show next.
@@ -136,7 +136,7 @@ pub enum Effect {
         /// What is disputed.
         item: Box<ReviewItem>,
         /// The label, with the reason as its comment.
-        stand: Judgement,
+        judgement: Judgement,
         /// Milliseconds on the screen.
         took: Option<u32>,
         /// Among which.

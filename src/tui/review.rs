@@ -108,7 +108,7 @@ impl WorklistState {
         let stands = || {
             let item = self.item.as_ref()?;
             let decision = if self.worklist == Worklist::Adjudicate { item.settled.last() } else { item.mine.as_ref() };
-            decision?.stand.label.clone()
+            decision?.judgement.label.clone()
         };
         self.draft.clone().or_else(stands)
     }
@@ -156,20 +156,20 @@ impl WorklistState {
                 return Err("this screen settles disputes: press a category's key, or 0 for None");
             }
             Action::Reject if self.worklist == Worklist::Bronze => {
-                let stand = Judgement { label: None, rejected: true, skipped: false, ..item.stand() };
-                self.commit(stand, Target::OpenAfter(id), now)
+                let judgement = Judgement { label: None, rejected: true, skipped: false, ..item.judgement() };
+                self.commit(judgement, Target::OpenAfter(id), now)
             }
             Action::Reject => return Err("only synthetic sentences can be discarded"),
             Action::Next => vec![self.fetch(Target::After(id))],
             Action::Previous => vec![self.fetch(Target::Before(id))],
             Action::NextOpen => vec![self.fetch(Target::OpenAfter(id))],
             Action::Skip => {
-                let stand = Judgement { skipped: true, ..item.stand() };
-                self.commit(stand, Target::OpenAfter(id), now)
+                let judgement = Judgement { skipped: true, ..item.judgement() };
+                self.commit(judgement, Target::OpenAfter(id), now)
             }
             Action::Flag => {
-                let stand = item.stand();
-                self.commit(Judgement { flagged: !stand.flagged, ..stand }, Target::Exactly(id), now)
+                let judgement = item.judgement();
+                self.commit(Judgement { flagged: !judgement.flagged, ..judgement }, Target::Exactly(id), now)
             }
             _ => Vec::new(),
         })
@@ -199,7 +199,7 @@ impl WorklistState {
             return Vec::new();
         };
         let id = item.sentence.id;
-        self.commit(Judgement { comment, ..item.stand() }, Target::Exactly(id), now)
+        self.commit(Judgement { comment, ..item.judgement() }, Target::Exactly(id), now)
     }
 
     /// The label that most experts gave; the draft, if there is one.
@@ -208,7 +208,7 @@ impl WorklistState {
             return Ok(draft.clone());
         }
         let item = self.item.as_ref().ok_or("nothing is disputed here")?;
-        let labels = || item.others.iter().chain(&item.mine).filter_map(|d| d.stand.label.as_ref());
+        let labels = || item.others.iter().chain(&item.mine).filter_map(|d| d.judgement.label.as_ref());
         let count = |label: &Label| labels().filter(|other| *other == label).count();
         let most = labels().map(count).max().unwrap_or(0);
         let mut leading: Vec<&Label> = labels().filter(|label| count(label) == most).collect();
@@ -228,8 +228,8 @@ impl WorklistState {
         };
         self.draft = None;
         self.settled = Some((item.sentence.id, item.text().to_owned(), label.clone()));
-        let stand = Judgement { label: Some(label), comment: reason.trim().to_owned(), ..Judgement::default() };
-        vec![Effect::Settle { item, stand, took, filter: self.filter.clone() }]
+        let judgement = Judgement { label: Some(label), comment: reason.trim().to_owned(), ..Judgement::default() };
+        vec![Effect::Settle { item, judgement, took, filter: self.filter.clone() }]
     }
 
     /// Sets a new wording and accepts it under the target label.
@@ -242,32 +242,32 @@ impl WorklistState {
             return Vec::new();
         }
         let edited = (text != item.text()).then(|| text.to_owned());
-        let label = item.stand().label.or_else(|| item.proposal().map(|p| p.content.label.clone()));
-        let stand = Judgement { label, edited, rejected: false, skipped: false, ..item.stand() };
+        let label = item.judgement().label.or_else(|| item.proposal().map(|p| p.content.label.clone()));
+        let judgement = Judgement { label, edited, rejected: false, skipped: false, ..item.judgement() };
         let id = item.sentence.id;
-        self.commit(stand, Target::OpenAfter(id), now)
+        self.commit(judgement, Target::OpenAfter(id), now)
     }
 
     fn decide(&mut self, label: Label, now: u64) -> Vec<Effect> {
         let Some(item) = &self.item else {
             return Vec::new();
         };
-        let stand = Judgement { label: Some(label), rejected: false, skipped: false, ..item.stand() };
+        let judgement = Judgement { label: Some(label), rejected: false, skipped: false, ..item.judgement() };
         let id = item.sentence.id;
-        self.commit(stand, Target::OpenAfter(id), now)
+        self.commit(judgement, Target::OpenAfter(id), now)
     }
 
-    fn commit(&mut self, stand: Judgement, then: Target, now: u64) -> Vec<Effect> {
+    fn commit(&mut self, judgement: Judgement, then: Target, now: u64) -> Vec<Effect> {
         let Some(item) = &self.item else {
             return Vec::new();
         };
-        let decided = stand.label.is_some() || stand.rejected;
+        let decided = judgement.label.is_some() || judgement.rejected;
         let took = self.took(now).filter(|_| decided);
         let item = item.clone();
         if decided {
             self.draft = None;
         }
-        vec![Effect::Decide { worklist: self.worklist, item, stand, took, then, filter: self.filter.clone() }]
+        vec![Effect::Decide { worklist: self.worklist, item, judgement, took, then, filter: self.filter.clone() }]
     }
 
     fn took(&self, now: u64) -> Option<u32> {

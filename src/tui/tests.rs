@@ -432,8 +432,9 @@ fn labelled() -> (tempfile::TempDir, Project) {
             added[0].first_sentence(),
         )
         .unwrap();
-        let stand = crate::domain::label::Judgement { label: Some(Label::parse(label).unwrap()), ..Default::default() };
-        let taking = crate::workflow::review::Taking { stand, took: None, besides: Default::default() };
+        let judgement =
+            crate::domain::label::Judgement { label: Some(Label::parse(label).unwrap()), ..Default::default() };
+        let taking = crate::workflow::review::Taking { judgement, took: None, besides: Default::default() };
         crate::workflow::review::decide(&project, &mut store, &item, taking).unwrap();
     }
     (folder, project)

@@ -54,7 +54,7 @@ fn of_format(error: &FormatError) -> Vec<String> {
 
 fn of_store(error: &StoreError) -> &'static [&'static str] {
     match error {
-        StoreError::Recast => &["quit and start again to use the new ones"],
+        StoreError::TaxonomyChanged => &["quit and start again to use the new ones"],
         StoreError::Missing(_) => &["`goldsmith init` makes one"],
         StoreError::Newer { .. } => &["install a newer goldsmith"],
         StoreError::Corrupt(..) => &["restore a copy, or try `sqlite3 FILE .recover`"],

@@ -98,7 +98,7 @@ pub fn of(project: &Project, store: &Store, index: &LabelIndex) -> Result<Agreem
     let patients: FxHashMap<SentenceId, u32> =
         index.votes().into_iter().map(|(id, patient, _)| (id, patient)).collect();
     let (categories, selection) = (project.taxonomy.categories().len(), project.taxonomy.selection());
-    let set = |decision: &Decision| project.taxonomy.set(decision.stand.label.as_ref()?);
+    let set = |decision: &Decision| project.taxonomy.set(decision.judgement.label.as_ref()?);
     let mut looks: BTreeMap<Annotator, Vec<RepeatedJudgement>> = BTreeMap::new();
     for (earlier, later) in looked_again(&store.all_decisions()?) {
         let labels = set(earlier).zip(set(later));
@@ -228,10 +228,10 @@ impl Independence {
 fn looked_again(decisions: &[Decision]) -> Vec<(&Decision, &Decision)> {
     let mut decisions: Vec<&Decision> = decisions.iter().collect();
     // A comment or a flag put to what was decided is no look at the label.
-    let marks = |d: &Decision| (d.stand.flagged, d.stand.comment.clone());
+    let marks = |d: &Decision| (d.judgement.flagged, d.judgement.comment.clone());
     decisions.dedup_by(|later, earlier| {
         let one = (&later.annotator, later.sentence) == (&earlier.annotator, earlier.sentence);
-        one && later.stand.label == earlier.stand.label && marks(later) != marks(earlier)
+        one && later.judgement.label == earlier.judgement.label && marks(later) != marks(earlier)
     });
     let both = decisions.windows(2).map(|two| (two[0], two[1]));
     both.filter(|(earlier, later)| {
@@ -247,7 +247,7 @@ mod tests {
     use crate::domain::agreement::AnchoringVerdict;
     use crate::domain::corpus::{NewDocument, Origin, PatientKey};
     use crate::domain::label::tests::run;
-    use crate::domain::label::{EventId, Judgement, Label, NewProposal, RunKind, Timestamp};
+    use crate::domain::label::{EntryId, Judgement, Label, NewProposal, RunKind, Timestamp};
     use crate::domain::sight::Cue;
     use crate::domain::text::Span;
     use crate::workflow::project::init;
@@ -294,14 +294,14 @@ mod tests {
             Self { _folder: folder, project, store, sentences, events: 0 }
         }
 
-        fn stand(&mut self, who: &str, sentence: usize, at: i64, seen: bool, stand: Judgement) -> EventId {
+        fn judgement(&mut self, who: &str, sentence: usize, at: i64, seen: bool, judgement: Judgement) -> EntryId {
             self.events += 1;
             let decision = Decision {
-                id: EventId(format!("{:08}", self.events)),
+                id: EntryId(format!("{:08}", self.events)),
                 at: Timestamp(at),
                 annotator: Annotator(who.into()),
                 sentence: self.sentences[sentence],
-                stand,
+                judgement,
                 took: None,
                 in_sight: Some(InSight::NOTHING.with_if(Cue::Machine, seen)),
                 proposal: None,
@@ -313,9 +313,9 @@ mod tests {
             id
         }
 
-        fn decide(&mut self, who: &str, sentence: usize, at: i64, seen: bool, label: &str) -> EventId {
+        fn decide(&mut self, who: &str, sentence: usize, at: i64, seen: bool, label: &str) -> EntryId {
             let label = Some(Label::parse(label).unwrap());
-            self.stand(who, sentence, at, seen, Judgement { label, ..Judgement::default() })
+            self.judgement(who, sentence, at, seen, Judgement { label, ..Judgement::default() })
         }
 
         fn report(&self) -> AgreementReport {
@@ -379,11 +379,11 @@ mod tests {
         // Flagged a day later.
         study.decide("ann", 3, 0, false, "");
         let flagged = Judgement { label: Some(Label::none()), flagged: true, ..Judgement::default() };
-        study.stand("ann", 3, 24 * HOUR, false, flagged);
+        study.judgement("ann", 3, 24 * HOUR, false, flagged);
         // Withdrawn.
         study.decide("ann", 4, 0, false, "");
         let target = study.decide("ann", 4, 24 * HOUR, false, "coping_strategy");
-        let undone = study.store.undo(&Annotator("ann".into()), EventId("99999999".into()), Timestamp(25 * HOUR));
+        let undone = study.store.undo(&Annotator("ann".into()), EntryId("99999999".into()), Timestamp(25 * HOUR));
         assert_eq!(undone.unwrap().map(|undone| undone.target), Some(target));
         // Another's.
         study.decide("bob", 5, 0, false, "");

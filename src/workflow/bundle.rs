@@ -12,8 +12,8 @@ use super::{Cancel, Progress, Watch, WorkflowError, import, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::egress::{EgressPolicy, Payload};
 use crate::domain::entry::Entry;
+use crate::domain::key_map::KeyMap;
 use crate::domain::label::{Annotator, Outcome, Run, RunId, RunKind, Timestamp};
-use crate::domain::lineage::KeyMap;
 use crate::domain::queue::SentenceFilter;
 use crate::domain::taxonomy::Taxonomy;
 use crate::formats::bundle::seal::{Keys, Seal, Secret};
@@ -424,7 +424,7 @@ fn survey(
 ) -> Result<(), WorkflowError> {
     let total = Some(taken.header.events);
     watch(Progress::Started { what: "checking the bundle".into(), total, unit: "events" });
-    let lineage = KeyMap::of(taxonomy);
+    let key_map = KeyMap::of(taxonomy);
     let mut done = 0_u64;
     while let Some(item) = reader.next()? {
         let Item::Event { entry, withheld } = item else { continue };
@@ -439,7 +439,7 @@ fn survey(
             None => drop(taken.people.insert(entry.author.clone(), 1)),
         }
         if let Some(label) = entry.body.judged().and_then(|judged| judged.judgement.label.as_ref())
-            && lineage.read(label).is_some_and(|label| taxonomy.check(&label).is_err())
+            && key_map.map_label(label).is_some_and(|label| taxonomy.check(&label).is_err())
         {
             *taken.unknown_labels.entry(label.join()).or_default() += 1;
         }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::project::{self, Project};
 use super::train::{self, Trained};
-use super::{Cancel, WorkflowError, import, new_event_id, new_run_id, now};
+use super::{Cancel, WorkflowError, import, new_entry_id, new_run_id, now};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::label::{
@@ -195,11 +195,11 @@ fn fill(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
     };
     let taxonomy = project.taxonomy.hash();
     let decide = |annotator: &str, sentence: SentenceId, label: Label| Decision {
-        id: new_event_id(),
+        id: new_entry_id(),
         at: now(),
         annotator: Annotator(annotator.to_owned()),
         sentence,
-        stand: Judgement { label: Some(label), ..Judgement::default() },
+        judgement: Judgement { label: Some(label), ..Judgement::default() },
         took: None,
         in_sight: Some(InSight::NOTHING),
         proposal: None,

@@ -302,7 +302,7 @@ mod tests {
     use super::*;
     use crate::domain::corpus::{NewDocument, Origin};
     use crate::domain::label::tests::run;
-    use crate::domain::label::{Annotator, Decision, EventId, Judgement, NewProposal, Timestamp};
+    use crate::domain::label::{Annotator, Decision, EntryId, Judgement, NewProposal, Timestamp};
     use crate::domain::text::Span;
     use crate::workflow::project::init;
 
@@ -357,11 +357,11 @@ mod tests {
                 (patient, i) => usual(patient, i),
             };
             Decision {
-                id: EventId(format!("{:08}", id.0)),
+                id: EntryId(format!("{:08}", id.0)),
                 at: Timestamp(id.0),
                 annotator: Annotator("ann".into()),
                 sentence: *id,
-                stand: Judgement { label: Some(label(kind)), ..Judgement::default() },
+                judgement: Judgement { label: Some(label(kind)), ..Judgement::default() },
                 took: None,
                 in_sight: Some(crate::domain::sight::InSight::NOTHING),
                 proposal: None,

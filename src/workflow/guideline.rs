@@ -119,7 +119,7 @@ pub(super) fn has_same_categories(project: &Project, store: &Store, hash: &str) 
     let Some((_, then)) = version(store, hash)? else {
         return Ok(false);
     };
-    let read = then.categories().iter().map(|category| store.lineage().read(&Label::of(category.key.clone())));
+    let read = then.categories().iter().map(|category| store.key_map().map_label(&Label::of(category.key.clone())));
     Ok(read.eq(project.taxonomy.categories().iter().map(|category| Some(Label::of(category.key.clone())))))
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::project::Project;
-use super::{Cancel, Progress, Watch, WorkflowError, new_event_id, new_run_id, now};
+use super::{Cancel, Progress, Watch, WorkflowError, new_entry_id, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::label::{Annotator, Decision, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source};
 use crate::domain::segment::segment;
@@ -348,16 +348,16 @@ impl Importer<'_> {
         let mut decisions = Vec::with_capacity(labelled.len());
         for Labelled { sentence, label, in_sight, new } in labelled {
             let standing = if new { None } else { self.store.decision(sentence, annotator)? };
-            if standing.is_some_and(|decision| decision.stand.label.as_ref() == Some(&label)) {
+            if standing.is_some_and(|decision| decision.judgement.label.as_ref() == Some(&label)) {
                 self.report.known_labels += 1;
                 continue;
             }
             decisions.push(Decision {
-                id: new_event_id(),
+                id: new_entry_id(),
                 at: now(),
                 annotator: annotator.clone(),
                 sentence,
-                stand: Judgement { label: Some(label), ..Judgement::default() },
+                judgement: Judgement { label: Some(label), ..Judgement::default() },
                 took: None,
                 in_sight,
                 proposal: None,

@@ -339,7 +339,7 @@ pub(super) mod tests {
     use crate::domain::corpus::{DocumentUid, NewDocument};
     use crate::domain::entry::SentenceRef;
     use crate::domain::label::tests::run;
-    use crate::domain::label::{Annotator, Decision, EventId, Judgement, Label, NewProposal, Timestamp};
+    use crate::domain::label::{Annotator, Decision, EntryId, Judgement, Label, NewProposal, Timestamp};
     use crate::domain::sight::InSight;
     use crate::domain::statistics::Bootstrap;
     use crate::domain::text::Span;
@@ -373,11 +373,11 @@ pub(super) mod tests {
         fn decision(&mut self, who: &str, at: usize, label: &str) -> Decision {
             self.events += 1;
             Decision {
-                id: EventId(format!("{:08}", self.events)),
+                id: EntryId(format!("{:08}", self.events)),
                 at: Timestamp(0),
                 annotator: Annotator(who.into()),
                 sentence: self.sentences[at],
-                stand: Judgement { label: Some(Label::parse(label).unwrap()), ..Judgement::default() },
+                judgement: Judgement { label: Some(Label::parse(label).unwrap()), ..Judgement::default() },
                 took: None,
                 in_sight: Some(InSight::NOTHING),
                 proposal: None,
@@ -444,7 +444,7 @@ pub(super) mod tests {
         let settlement = study.decision("eve", 0, "requires_assistance");
         study.store.append_settlements(&[settlement]).unwrap();
         assert_eq!(follow(&study), ["p requires_assistance", "q "]);
-        study.store.undo(&Annotator("ann".into()), EventId("9".into()), Timestamp(0)).unwrap();
+        study.store.undo(&Annotator("ann".into()), EntryId("9".into()), Timestamp(0)).unwrap();
         assert_eq!(follow(&study), ["p requires_assistance"]);
         study.decide("bob", 5, "strange");
         assert_eq!(follow(&study), ["p requires_assistance"], "of no category here");

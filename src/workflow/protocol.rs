@@ -6,7 +6,7 @@ use serde_json::json;
 use super::agreement;
 use super::label_index::LabelIndex;
 use super::project::Project;
-use super::{WorkflowError, new_run_id, now, recast};
+use super::{WorkflowError, migration, new_run_id, now};
 use crate::domain::agreement::SelfAgreement;
 use crate::domain::corpus::Origin;
 use crate::domain::label::{Annotator, Label, Outcome, Run, RunKind, Timestamp};
@@ -56,7 +56,7 @@ pub fn assign(project: &Project, store: &mut Store, plan: bool) -> Result<Assign
         let mut kept = Vec::new();
         for seat in given {
             let stays = !gone.contains(&seat.annotator)
-                || store.decision(seat.sentence, &seat.annotator)?.is_some_and(|d| d.stand.label.is_some());
+                || store.decision(seat.sentence, &seat.annotator)?.is_some_and(|d| d.judgement.label.is_some());
             kept.extend(stays.then_some(seat));
         }
         given = kept;
@@ -184,6 +184,6 @@ pub fn status(project: &Project, store: &Store) -> Result<ProjectStatus, Workflo
         gold: counts.settled,
         disputed: counts.disputed as u64,
         settled: store.settled_count()?,
-        unknown: recast::unknown(project, store)?,
+        unknown: migration::unknown_labels(project, store)?,
     })
 }

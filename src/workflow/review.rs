@@ -2,7 +2,7 @@
 //! sentence is fetched.
 
 use super::project::Project;
-use super::{WorkflowError, guideline, new_event_id, now};
+use super::{WorkflowError, guideline, new_entry_id, now};
 use crate::domain::confident::Doubt;
 use crate::domain::corpus::{Document, Origin, Sentence, SentenceId};
 use crate::domain::label::{Decision, Judgement, Proposal, Source};
@@ -104,7 +104,7 @@ impl ReviewItem {
 
     /// The wording that stands: the annotator's, or the text.
     pub fn wording(&self) -> &str {
-        self.mine.as_ref().and_then(|d| d.stand.edited.as_deref()).unwrap_or_else(|| self.text())
+        self.mine.as_ref().and_then(|d| d.judgement.edited.as_deref()).unwrap_or_else(|| self.text())
     }
 
     /// What of it sways whoever decides on it now.
@@ -122,8 +122,8 @@ impl ReviewItem {
     }
 
     /// The annotator's stand, or an empty one.
-    pub fn stand(&self) -> Judgement {
-        self.mine.as_ref().map_or_else(Judgement::default, |decision| decision.stand.clone())
+    pub fn judgement(&self) -> Judgement {
+        self.mine.as_ref().map_or_else(Judgement::default, |decision| decision.judgement.clone())
     }
 }
 
@@ -135,7 +135,7 @@ pub fn item(project: &Project, store: &Store, worklist: Worklist, id: SentenceId
     let context = store.sentences(sentence.document)?;
     let mut others = store.decisions(id)?;
     let mine = others.iter().position(|d| d.annotator == project.annotator).map(|at| others.remove(at));
-    let decided = mine.as_ref().is_some_and(|d| d.stand.label.is_some() || d.stand.rejected);
+    let decided = mine.as_ref().is_some_and(|d| d.judgement.label.is_some() || d.judgement.rejected);
     let split = project.file.split.split(&document.patient);
     let facts = Facts { sentence: id, origin: document.origin, split, decided };
     let shown = project.viewer(worklist.face()).shown(facts);
@@ -166,7 +166,7 @@ pub fn item(project: &Project, store: &Store, worklist: Worklist, id: SentenceId
     let verdicts = if document.origin == Origin::Synthetic { store.verdicts(id)? } else { Vec::new() };
     let doubted = store.is_doubted(id)?;
     let split_since = match &mine {
-        Some(mine) if mine.stand.label.is_none() => store.said_before_a_split(id, &project.annotator)?,
+        Some(mine) if mine.judgement.label.is_none() => store.label_before_split(id, &project.annotator)?,
         _ => None,
     };
     let (why, why_of_machines) = match (split_since, worklist) {
@@ -219,7 +219,7 @@ fn without_foreign_probabilities(
 #[derive(Clone, Debug, PartialEq)]
 pub struct Taking {
     /// The stand.
-    pub stand: Judgement,
+    pub judgement: Judgement,
     /// Milliseconds that the sentence has been on the screen.
     pub took: Option<u32>,
     /// What had been in sight besides what is on the screen: a search or a list by a label, another screen.
@@ -228,8 +228,8 @@ pub struct Taking {
 
 /// Takes a stand on a sentence, and commits it.
 pub fn decide(project: &Project, store: &mut Store, item: &ReviewItem, taking: Taking) -> Result<(), WorkflowError> {
-    let Taking { stand, took, besides } = taking;
-    if let Some(label) = &stand.label {
+    let Taking { judgement, took, besides } = taking;
+    if let Some(label) = &judgement.label {
         project.taxonomy.check(label)?;
     }
     let (protocol, annotator) = (&project.file.protocol, &project.annotator);
@@ -244,22 +244,23 @@ pub fn decide(project: &Project, store: &mut Store, item: &ReviewItem, taking: T
         }
     }
     // A decision stays what it was when its comment or flag is changed after the reveal.
-    let unchanged = item.mine.as_ref().filter(|mine| mine.stand.label == stand.label && stand.label.is_some());
+    let unchanged =
+        item.mine.as_ref().filter(|mine| mine.judgement.label == judgement.label && judgement.label.is_some());
     let in_sight = match unchanged {
         Some(mine) => mine.in_sight,
         None => Some(item.in_sight().and(besides).and(revealed_before(project, store, item)?)),
     };
     let decision = Decision {
-        id: new_event_id(),
+        id: new_entry_id(),
         at: now(),
         annotator: project.annotator.clone(),
         sentence: item.sentence.id,
         took,
         in_sight,
-        proposal: item.proposal().filter(|_| stand.label.is_some()).map(|proposal| proposal.id),
+        proposal: item.proposal().filter(|_| judgement.label.is_some()).map(|proposal| proposal.id),
         taxonomy: project.taxonomy.hash(),
         supersedes: None,
-        stand,
+        judgement,
     };
     Ok(store.append_decisions(&[decision])?)
 }
@@ -288,7 +289,7 @@ fn revealed_before(project: &Project, store: &Store, item: &ReviewItem) -> Resul
 /// Settles a sentence as an adjudicator, over whatever the experts say; theirs stays as it is. The reason is the comment of the
 /// stand.
 pub fn settle(project: &Project, store: &mut Store, item: &ReviewItem, taking: Taking) -> Result<(), WorkflowError> {
-    let Taking { stand, took, besides } = taking;
+    let Taking { judgement, took, besides } = taking;
     let annotator = &project.annotator;
     if !project.file.protocol.adjudicates(annotator) {
         let said = format!("{annotator} is not among the `adjudicators` of [protocol] in goldsmith.toml");
@@ -298,12 +299,12 @@ pub fn settle(project: &Project, store: &mut Store, item: &ReviewItem, taking: T
         let said = format!("{annotator} has not decided this sentence yet; nothing was saved");
         return Err(Refusal::not_allowed(annotator, said).hint("decide it in Review first").into());
     }
-    let Some(label) = &stand.label else {
+    let Some(label) = &judgement.label else {
         return Err(Refusal::invalid("label", "a settlement needs a label: a category, or None").into());
     };
     project.taxonomy.check(label)?;
     let settlement = Decision {
-        id: new_event_id(),
+        id: new_entry_id(),
         at: now(),
         annotator: annotator.clone(),
         sentence: item.sentence.id,
@@ -313,7 +314,7 @@ pub fn settle(project: &Project, store: &mut Store, item: &ReviewItem, taking: T
         proposal: item.proposal().map(|proposal| proposal.id),
         taxonomy: project.taxonomy.hash(),
         supersedes: None,
-        stand,
+        judgement,
     };
     Ok(store.append_settlements(&[settlement])?)
 }
@@ -351,12 +352,12 @@ pub fn seek(
 
 /// Takes back the annotator's last decision, wherever it was.
 pub fn undo(project: &Project, store: &mut Store) -> Result<Option<UndoneDecision>, WorkflowError> {
-    Ok(store.undo(&project.annotator, new_event_id(), now())?)
+    Ok(store.undo(&project.annotator, new_entry_id(), now())?)
 }
 
 /// Restores the decision taken back last.
 pub fn redo(project: &Project, store: &mut Store) -> Result<Option<UndoneDecision>, WorkflowError> {
-    Ok(store.redo(&project.annotator, new_event_id(), now())?)
+    Ok(store.redo(&project.annotator, new_entry_id(), now())?)
 }
 
 /// Where to go on: the nearest sentence after `from` that is open among those of the filter, from the start again if there is

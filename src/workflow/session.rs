@@ -1,7 +1,7 @@
 //! A session: a project opened for work, and what a long use case works on.
 
 use super::project::Project;
-use super::{Cancel, Progress, WorkflowError, now, recast};
+use super::{Cancel, Progress, WorkflowError, migration, now};
 use crate::store::Store;
 
 /// What a long use case works on and with. `E` is what it reports on its way.
@@ -33,7 +33,7 @@ impl Project {
     /// where the guideline reads the labels that there are otherwise than the store: that is to be looked at first.
     pub fn store(&self) -> Result<Store, WorkflowError> {
         let mut store = self.store_as_it_is()?;
-        recast::agree(self, &mut store)?;
+        migration::ensure_migrated(self, &mut store)?;
         store.use_taxonomy(&self.taxonomy.hash(), now(), &self.guideline)?;
         Ok(store)
     }

@@ -9,7 +9,7 @@ use super::signature::Signer;
 use super::*;
 use crate::domain::corpus::{DocumentId, DocumentUid};
 use crate::domain::entry::{Body, Judged, RecordedSight};
-use crate::domain::label::{ConfidenceKind, EventId, Judgement, Outcome};
+use crate::domain::label::{ConfidenceKind, EntryId, Judgement, Outcome};
 use crate::formats::Needs;
 
 fn header(events: u64) -> Header {
@@ -32,7 +32,7 @@ fn event(n: u64, comment: &str) -> Item {
     let label = Some(Label::parse(["", "memory", "memory,mood"][n as usize % 3]).unwrap());
     Item::Event {
         entry: Entry {
-            id: EventId(format!("{n:04}")),
+            id: EntryId(format!("{n:04}")),
             at: Timestamp(n as i64),
             author: Annotator("ann".into()),
             site: Some("ward".into()),

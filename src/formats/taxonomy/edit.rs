@@ -6,7 +6,7 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike, Value
 
 use super::parse;
 use crate::domain::category::CategoryKey;
-use crate::domain::lineage::KeyMap;
+use crate::domain::key_map::KeyMap;
 use crate::domain::taxonomy::{Category, Taxonomy};
 use crate::formats::FormatError;
 
@@ -40,7 +40,7 @@ pub fn renamed(
         }
         add(table, "was", &[old.as_str()])?;
         take_out(table, "was", std::slice::from_ref(new));
-        retell(document);
+        rewrite_keys(document);
         Ok(())
     })
 }
@@ -79,7 +79,7 @@ pub fn merged(
         let earlier = all.iter().flat_map(|category| category.was.iter().chain([&category.key]));
         add(table, "was", &earlier.map(CategoryKey::as_str).collect::<Vec<_>>())?;
         take_out(table, "was", std::slice::from_ref(into));
-        retell(document);
+        rewrite_keys(document);
         Ok(())
     })
 }
@@ -128,7 +128,7 @@ pub fn split(path: &Path, text: &str, old: &CategoryKey, into: &[CategoryKey]) -
 pub fn restored(path: &Path, before: &str, now: &Taxonomy) -> Result<String, FormatError> {
     let taxonomy = parse(path, before)?;
     let (then, since) = (KeyMap::of(&taxonomy), KeyMap::of(now));
-    let is_known = |key: &CategoryKey| taxonomy.get(key).is_some() || then.became(key).next().is_some();
+    let is_known = |key: &CategoryKey| taxonomy.get(key).is_some() || then.replacements(key).next().is_some();
     let came_from = |key: &CategoryKey| -> Vec<CategoryKey> {
         match taxonomy.get(key) {
             Some(category) => vec![category.key.clone()],
@@ -139,7 +139,7 @@ pub fn restored(path: &Path, before: &str, now: &Taxonomy) -> Result<String, For
         }
     };
     let new = now.categories().iter().map(|category| (&category.key, came_from(&category.key)));
-    let earlier = since.earlier().map(|key| (key, since.became(key).flat_map(came_from).collect()));
+    let earlier = since.earlier_keys().map(|key| (key, since.replacements(key).flat_map(came_from).collect()));
     let back: Vec<(&CategoryKey, Vec<CategoryKey>)> = new.chain(earlier).filter(|(key, _)| !is_known(key)).collect();
     TaxonomyEditor { path, text: before }.edit(|document| {
         let tables = tables(document)?;
@@ -233,14 +233,14 @@ fn take_out(table: &mut Table, list: &str, keys: &[CategoryKey]) {
 }
 
 /// Names categories by their keys of today wherever the guideline speaks of them.
-fn retell(document: &mut DocumentMut) {
+fn rewrite_keys(document: &mut DocumentMut) {
     let Ok(taxonomy) = parse(Path::new(""), &document.to_string()) else {
         // What is wrong is said when the change is done.
         return;
     };
-    let lineage = KeyMap::of(&taxonomy);
+    let key_map = KeyMap::of(&taxonomy);
     let tell = |value: &mut Value| {
-        let told = value.as_str().map(|text| lineage.retell(text)).filter(|told| value.as_str() != Some(told));
+        let told = value.as_str().map(|text| key_map.rewrite_keys(text)).filter(|told| value.as_str() != Some(told));
         if let Some(told) = told {
             rewrite(value, &told);
         }
@@ -402,10 +402,11 @@ excludes = ["Tears without pain (sad)"] # hard to tell
     #[test]
     fn what_is_undone_reads_new_labels_as_what_they_came_from() {
         let x = Path::new("x");
-        let lineage = |text: &str| {
-            let lineage = KeyMap::of(&read(text));
-            let became = |key: &CategoryKey| lineage.became(key).map(CategoryKey::as_str).collect::<Vec<_>>().join("|");
-            lineage.earlier().map(|key| format!("{key}>{}", became(key))).collect::<Vec<_>>().join(" ")
+        let key_map = |text: &str| {
+            let key_map = KeyMap::of(&read(text));
+            let became =
+                |key: &CategoryKey| key_map.replacements(key).map(CategoryKey::as_str).collect::<Vec<_>>().join("|");
+            key_map.earlier_keys().map(|key| format!("{key}>{}", became(key))).collect::<Vec<_>>().join(" ")
         };
         let changed = [
             (renamed(x, THREE, &key("sad"), &key("grief"), None).unwrap(), "grief>sad low>sad"),
@@ -415,7 +416,7 @@ excludes = ["Tears without pain (sad)"] # hard to tell
         ];
         for (text, expected) in changed {
             let back = restored(x, THREE, &read(&text)).unwrap();
-            assert_eq!(lineage(&back), expected, "{text}");
+            assert_eq!(key_map(&back), expected, "{text}");
             let rest = |text: &str| text.lines().filter(|line| !line.starts_with("was")).collect::<Vec<_>>().join("\n");
             assert_eq!(rest(&back), rest(THREE));
         }

@@ -7,7 +7,7 @@ use super::chain::{ChainHash, next};
 use super::entries::{self, ENTRY};
 use super::projection;
 use crate::domain::corpus::{DocumentUid, SentenceId};
-use crate::domain::label::{Annotator, EventId, Label};
+use crate::domain::label::{Annotator, EntryId, Label};
 use crate::store::{Store, StoreError, explain};
 
 /// Something that the program cannot have written.
@@ -18,14 +18,14 @@ pub enum Tampering {
         /// Its place in the chain, from 1.
         position: u64,
         /// The event.
-        event: EventId,
+        event: EntryId,
     },
     /// An event is gone.
     Removed {
         /// Its place in the chain, from 1.
         position: u64,
         /// The event, if its link is still there.
-        event: Option<EventId>,
+        event: Option<EntryId>,
     },
     /// Events were cut off the end.
     CutOff {
@@ -35,7 +35,7 @@ pub enum Tampering {
     /// An event was put in without a link.
     Unlinked {
         /// The event.
-        event: EventId,
+        event: EntryId,
     },
     /// What is shown as an expert's label is not what the events come to.
     Standing {
@@ -57,7 +57,7 @@ pub struct ChainAudit {
     /// Events looked at.
     pub events: u64,
     /// The last link, in hexadecimal; empty where there is no event.
-    pub head: String,
+    pub last_link: String,
     /// Whether a link asked for is in the chain.
     pub found: bool,
     /// Everything that is wrong, in the order of the chain.
@@ -90,13 +90,14 @@ impl Store {
 }
 
 fn walk(c: &Connection, expect: Option<&str>) -> rusqlite::Result<ChainAudit> {
-    let mut audited = ChainAudit { events: 0, head: String::new(), found: expect.is_none(), tampering: Vec::new() };
+    let mut audited =
+        ChainAudit { events: 0, last_link: String::new(), found: expect.is_none(), tampering: Vec::new() };
     let mut read = c.prepare(&format!("{ENTRY} WHERE e.id = ?"))?;
     let mut links = c.prepare("SELECT position, event, hash FROM chain ORDER BY position")?;
     let mut rows = links.query([])?;
     let (mut before, mut expected): (Option<ChainHash>, u64) = (Some([0; 32]), 1);
     while let Some(row) = rows.next()? {
-        let (position, event, hash): (u64, EventId, ChainHash) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (position, event, hash): (u64, EntryId, ChainHash) = (row.get(0)?, row.get(1)?, row.get(2)?);
         for gone in expected..position {
             audited.tampering.push(Tampering::Removed { position: gone, event: None });
             before = None;
@@ -113,8 +114,8 @@ fn walk(c: &Connection, expect: Option<&str>) -> rusqlite::Result<ChainAudit> {
             _ => {}
         }
         audited.events += 1;
-        audited.head = hex::encode(hash);
-        audited.found |= expect == Some(&audited.head);
+        audited.last_link = hex::encode(hash);
+        audited.found |= expect == Some(&audited.last_link);
         (before, expected) = (Some(hash), position + 1);
     }
     let unlinked = "SELECT id FROM events e WHERE NOT EXISTS (SELECT 1 FROM chain WHERE event = e.id) ORDER BY seq";

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::domain::corpus::{DocumentUid, SentenceId};
 use crate::domain::entry::{Entry, EntryParts, ProposalRef, SentenceRef};
-use crate::domain::label::{Annotator, EventId, Judgement, ProposalId};
-use crate::domain::lineage::TaxonomyMigration;
+use crate::domain::key_map::TaxonomyMigration;
+use crate::domain::label::{Annotator, EntryId, Judgement, ProposalId};
 use crate::store::{Store, StoreError};
 
 /// The rows that [`entry`] reads; the last column is the row's number.
@@ -24,7 +24,7 @@ pub(in crate::store) const SEQ: usize = 18;
 /// Reads an entry. A row that no program can have written is an error.
 pub(in crate::store) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let parts = EntryParts {
-        id: Cow::Owned(row.get::<_, EventId>(0)?),
+        id: Cow::Owned(row.get::<_, EntryId>(0)?),
         kind: row.get(1)?,
         at: row.get(2)?,
         author: Cow::Owned(row.get::<_, Annotator>(3)?),
@@ -40,7 +40,7 @@ pub(in crate::store) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         },
         taxonomy: row.get::<_, Option<String>>(13)?.map(Cow::Owned),
         supersedes: row.get::<_, Option<String>>(14)?.as_deref().map(|ids| Cow::Owned(parse_ids(ids))),
-        target: row.get::<_, Option<EventId>>(15)?.map(Cow::Owned),
+        target: row.get::<_, Option<EntryId>>(15)?.map(Cow::Owned),
         detail: row.get::<_, Option<TaxonomyMigration>>(16)?.map(Cow::Owned),
     };
     parts.entry().map_err(|fault| rusqlite::Error::FromSqlConversionFailure(1, Type::Text, fault.into()))
@@ -90,7 +90,7 @@ pub(in crate::store) fn insert(
 }
 
 /// Whether the log has an entry of this id.
-pub(in crate::store) fn is_known(c: &Connection, id: &EventId) -> rusqlite::Result<bool> {
+pub(in crate::store) fn is_known(c: &Connection, id: &EntryId) -> rusqlite::Result<bool> {
     c.prepare_cached("SELECT 1 FROM events WHERE id = ?")?.exists([id])
 }
 
@@ -107,13 +107,13 @@ pub(super) fn proposal_ref(c: &Connection, proposal: ProposalId) -> rusqlite::Re
 }
 
 /// Ids in one column.
-fn join_ids(ids: &[EventId]) -> String {
+fn join_ids(ids: &[EntryId]) -> String {
     ids.iter().map(|id| id.0.as_str()).collect::<Vec<_>>().join(",")
 }
 
 /// Reads what [`join_ids`] writes.
-pub(super) fn parse_ids(joined: &str) -> Vec<EventId> {
-    joined.split(',').filter(|id| !id.is_empty()).map(|id| EventId(id.to_owned())).collect()
+pub(super) fn parse_ids(joined: &str) -> Vec<EntryId> {
+    joined.split(',').filter(|id| !id.is_empty()).map(|id| EntryId(id.to_owned())).collect()
 }
 
 impl Store {

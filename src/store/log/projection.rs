@@ -7,8 +7,8 @@ use super::entries::parse_ids;
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::SentenceId;
 use crate::domain::entry::{Entry, EntryKind};
-use crate::domain::label::{Annotator, EventId};
-use crate::domain::lineage::KeyMap;
+use crate::domain::key_map::KeyMap;
+use crate::domain::label::{Annotator, EntryId};
 use crate::domain::projection::{Change, LoggedDecision, current_decision, current_settlement, latest_turn};
 use crate::domain::sight::{Blindness, InSight};
 use crate::store::key_map::key_map;
@@ -88,8 +88,8 @@ impl Projected {
 }
 
 /// Writes whether an entry is withdrawn. Only what is one's own can be.
-fn write_withdrawal(c: &Connection, target: &EventId, author: &Annotator) -> rusqlite::Result<()> {
-    let turns: Vec<(EventId, (i64, EntryKind))> = c
+fn write_withdrawal(c: &Connection, target: &EntryId, author: &Annotator) -> rusqlite::Result<()> {
+    let turns: Vec<(EntryId, (i64, EntryKind))> = c
         .prepare_cached("SELECT id, seq, kind FROM events WHERE target = ? AND annotator = ?")?
         .query_map(params![target, author], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?
         .collect::<Result<_, _>>()?;
@@ -122,7 +122,7 @@ pub(super) fn decisions_on(
             seq: row.get(0)?,
             id: row.get(1)?,
             author: row.get(2)?,
-            judgement: key_map.read_stand(row.get(3)?),
+            judgement: key_map.map_judgement(row.get(3)?),
             in_sight: InSight::recorded(row.get(4)?, row.get(5)?),
             supersedes: row.get::<_, Option<String>>(6)?.as_deref().map(parse_ids),
             withdrawn: row.get(7)?,

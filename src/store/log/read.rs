@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::entries::{self, ENTRY};
 use crate::domain::corpus::SentenceId;
 use crate::domain::entry::{Entry, SentenceRef};
-use crate::domain::label::{Annotator, EventId, Timestamp};
+use crate::domain::label::{Annotator, EntryId, Timestamp};
 use crate::store::{Store, StoreError};
 
 /// Which events to show, and in which order.
@@ -25,7 +25,7 @@ pub struct LogFilter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRow {
     /// The event.
-    pub id: EventId,
+    pub id: EntryId,
     /// Its place in the chain, from 1; none if it was put in without a link.
     pub position: Option<u64>,
     /// Its link, in hexadecimal.
@@ -67,9 +67,9 @@ pub struct PersonTotals {
     /// Disputes settled.
     pub settlements: u64,
     /// Withdrawals and restorations.
-    pub turns: u64,
+    pub undos: u64,
     /// Times that categories were renamed, merged or split.
-    pub recasts: u64,
+    pub migrations: u64,
     /// Events that came from other sites.
     pub from_elsewhere: u64,
     /// The first event.
@@ -140,8 +140,8 @@ impl Store {
                     blind: row.get(2)?,
                     blind_unknown: row.get(3)?,
                     settlements: row.get(4)?,
-                    turns: row.get(5)?,
-                    recasts: row.get(6)?,
+                    undos: row.get(5)?,
+                    migrations: row.get(6)?,
                     from_elsewhere: row.get(7)?,
                     first: row.get(8)?,
                     last: row.get(9)?,

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::entry::Entry;
+use crate::domain::key_map::TaxonomyMigration;
 use crate::domain::label::*;
-use crate::domain::lineage::TaxonomyMigration;
 use crate::domain::split::SplitPlan;
 use crate::domain::text::Span;
 use crate::store::{EntrySelection, Store, StoreError, Tampering};
@@ -43,11 +43,11 @@ fn sentence(store: &Store, text: &str) -> SentenceId {
 
 fn decision(id: &str, who: &str, sentence: SentenceId, label: &str) -> Decision {
     Decision {
-        id: EventId(id.into()),
+        id: EntryId(id.into()),
         at: Timestamp(1),
         annotator: Annotator(who.into()),
         sentence,
-        stand: Judgement { label: Some(Label::parse(label).unwrap()), ..Judgement::default() },
+        judgement: Judgement { label: Some(Label::parse(label).unwrap()), ..Judgement::default() },
         took: None,
         in_sight: Some(crate::domain::sight::InSight::NOTHING),
         proposal: None,
@@ -114,22 +114,22 @@ enum Step {
         to: usize,
     },
     /// One site renames, splits or restores categories.
-    Recast {
+    Migrate {
         site: usize,
-        lineage: usize,
+        key_map: usize,
     },
 }
 
 /// Nothing; `memory` renamed to `care`; `mood` split into the two others.
-fn recast(lineage: usize) -> TaxonomyMigration {
-    let lineage = ["{}", r#"{"memory":["care"]}"#, r#"{"mood":["care","memory"]}"#][lineage];
-    let lineage = serde_json::from_str(lineage).unwrap();
-    TaxonomyMigration { before: String::new(), after: String::new(), lineage, undoes: None }
+fn migration(key_map: usize) -> TaxonomyMigration {
+    let key_map = ["{}", r#"{"memory":["care"]}"#, r#"{"mood":["care","memory"]}"#][key_map];
+    let key_map = serde_json::from_str(key_map).unwrap();
+    TaxonomyMigration { before: String::new(), after: String::new(), key_map, undoes: None }
 }
 
-fn change(store: &mut Store, id: &str, lineage: usize) {
-    let (id, ann) = (EventId(id.into()), Annotator("ann".into()));
-    store.recast::<StoreError>((&id, Timestamp(1), &ann), &recast(lineage), &[], || Ok(())).unwrap();
+fn change(store: &mut Store, id: &str, key_map: usize) {
+    let (id, ann) = (EntryId(id.into()), Annotator("ann".into()));
+    store.migrate_taxonomy::<StoreError>((&id, Timestamp(1), &ann), &migration(key_map), &[], || Ok(())).unwrap();
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -141,7 +141,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (site.clone(), who.clone()).prop_map(|(site, who)| Step::Undo { site, who }),
         1 => (site.clone(), who).prop_map(|(site, who)| Step::Redo { site, who }),
         1 => (site.clone(), site.clone()).prop_map(|(from, to)| Step::Carry { from, to }),
-        1 => (site, 0usize..3).prop_map(|(site, lineage)| Step::Recast { site, lineage }),
+        1 => (site, 0usize..3).prop_map(|(site, key_map)| Step::Migrate { site, key_map }),
     ]
 }
 
@@ -152,12 +152,12 @@ proptest! {
     fn every_order_of_merging_shows_the_same(
         steps in proptest::collection::vec(step(), 1..40),
         turn in 0usize..6,
-        lineage in 0usize..3,
+        key_map in 0usize..3,
     ) {
         let mut sites = [site("a", 0), site("b", 1), site("c", 2)];
         let (people, labels) = (["ann", "ben"], ["", "memory", "mood"]);
         for (n, step) in steps.iter().enumerate() {
-            let id = EventId(format!("{n:04}"));
+            let id = EntryId(format!("{n:04}"));
             match step {
                 Step::Decide { site, who, note, label } | Step::Settle { site, who, note, label } => {
                     let store = &mut sites[*site];
@@ -177,7 +177,7 @@ proptest! {
                     let records = bundle(&sites[*from]);
                     sites[*to].merge(&records, &[]).unwrap();
                 }
-                Step::Recast { site, lineage } => change(&mut sites[*site], &id.0, *lineage),
+                Step::Migrate { site, key_map } => change(&mut sites[*site], &id.0, *key_map),
             }
         }
         let bundles: Vec<Vec<Entry>> = sites.iter().map(bundle).collect();
@@ -187,7 +187,7 @@ proptest! {
             let mut hub = site("hub", turn);
             for (n, at) in order.into_iter().enumerate() {
                 if n == told {
-                    change(&mut hub, "9999", lineage);
+                    change(&mut hub, "9999", key_map);
                 }
                 hub.merge(&bundles[at], &[]).unwrap();
             }
@@ -201,7 +201,7 @@ proptest! {
             for bundle in bundles.iter().rev() {
                 store.merge(bundle, &[]).unwrap();
             }
-            change(&mut store, "9999", lineage);
+            change(&mut store, "9999", key_map);
             prop_assert_eq!(&shown(&store), &wanted, "at {}", at);
         }
         // Idempotent.
@@ -211,7 +211,7 @@ proptest! {
         prop_assert_eq!(&shown(&first), &wanted);
         // Event by event, backwards: an undo may come before what it withdraws.
         let mut backwards = site("hub", 0);
-        change(&mut backwards, "9999", lineage);
+        change(&mut backwards, "9999", key_map);
         for record in bundles.iter().flatten().rev() {
             backwards.merge(std::slice::from_ref(record), &[]).unwrap();
         }
@@ -259,8 +259,8 @@ fn tamper(store: &Store, sql: &str) {
 
 #[test]
 fn whatever_is_changed_behind_the_programs_back_is_named() {
-    let changed = |position, id: &str| Tampering::Changed { position, event: EventId(id.into()) };
-    let removed = |position, id: Option<&str>| Tampering::Removed { position, event: id.map(|id| EventId(id.into())) };
+    let changed = |position, id: &str| Tampering::Changed { position, event: EntryId(id.into()) };
+    let removed = |position, id: Option<&str>| Tampering::Removed { position, event: id.map(|id| EntryId(id.into())) };
     let standing = |sentence, who: &str| Tampering::Standing {
         sentence: SentenceId(sentence),
         annotator: Some(Annotator(who.into())),
@@ -285,7 +285,7 @@ fn whatever_is_changed_behind_the_programs_back_is_named() {
         ("UPDATE documents SET text = 'tow' WHERE text = 'two'", vec![Tampering::Text { document: "two".into() }]),
         ("INSERT INTO events (id, kind, at, annotator, sentence, stand, proposal_visible)
               SELECT '9', kind, at, 'eve', sentence, stand, 0 FROM events WHERE id = '1'",
-            vec![Tampering::Unlinked { event: EventId("9".into()) }, standing(1, "eve")]),
+            vec![Tampering::Unlinked { event: EntryId("9".into()) }, standing(1, "eve")]),
     ];
     for (sql, expected) in cases {
         let mut store = site("ward", 0);
@@ -311,7 +311,7 @@ fn an_entry_of_a_kind_that_is_not_known_is_an_error() {
     unknown(store.entries(0).unwrap_err());
     unknown(store.selected(&EntrySelection { upto: 9, ..EntrySelection::default() }, 9).unwrap_err());
     let found = store.audit(None).unwrap().tampering;
-    assert_eq!(found, [Tampering::Changed { position: 1, event: EventId("1".into()) }]);
+    assert_eq!(found, [Tampering::Changed { position: 1, event: EntryId("1".into()) }]);
     assert_eq!(store.log_row(1).unwrap().entry, None);
 }
 
@@ -324,7 +324,7 @@ fn a_change_of_categories_that_comes_in_changes_nothing_here() {
     lost.append_decisions(&[decision("1", "ann", sentence(&lost, "one"), "memory")]).unwrap();
     let before = shown(&lost);
     assert_eq!(lost.merge(&bundle(&ward), &[]).unwrap().new, 1);
-    assert_eq!((lost.latest_recast().unwrap(), shown(&lost)), (None, before));
+    assert_eq!((lost.latest_migration().unwrap(), shown(&lost)), (None, before));
     assert_eq!(lost.merge(&bundle(&ward), &[]).unwrap().new, 0);
     assert_eq!(lost.audit(None).unwrap().tampering, vec![]);
 }
@@ -338,7 +338,7 @@ fn a_changed_change_of_categories_is_named() {
         change(&mut store, "2", 1);
         tamper(&store, &format!("UPDATE events SET detail = '{detail}' WHERE id = '2'"));
         let found = store.audit(None).unwrap().tampering;
-        assert_eq!(found[0], Tampering::Changed { position: 2, event: EventId("2".into()) }, "{detail}");
-        store.read_lineage().unwrap();
+        assert_eq!(found[0], Tampering::Changed { position: 2, event: EntryId("2".into()) }, "{detail}");
+        store.read_key_map().unwrap();
     }
 }

@@ -79,8 +79,8 @@ fn experts(app: &App, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
     let shared = &app.shared;
     let mut lines = Vec::new();
     let mut say = |who: &str, decision: &Decision| {
-        let flagged = if decision.stand.flagged { " flagged" } else { "" };
-        match &decision.stand.label {
+        let flagged = if decision.judgement.flagged { " flagged" } else { "" };
+        match &decision.judgement.label {
             Some(label) => {
                 let took = decision.took.map_or_else(String::new, |ms| format!(" {:.0} s", f64::from(ms) / 1000.0));
                 let saw = match decision.in_sight {
@@ -90,12 +90,12 @@ fn experts(app: &App, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
                 };
                 lines.push(labelled(shared, who, label, &format!("{took}{saw}{flagged}"), StyleRole::Gold, width));
             }
-            None if decision.stand.flagged => {
+            None if decision.judgement.flagged => {
                 lines.push(Line::styled(format!(" {who:<11} no label,{flagged}"), shared.theme.style(StyleRole::Dim)));
             }
             None => return,
         }
-        let remark = &decision.stand.comment;
+        let remark = &decision.judgement.comment;
         if !remark.is_empty() {
             lines.extend(paragraph(shared, "   \u{201c} ", remark, StyleRole::Text, width).into_iter().take(3));
         }
@@ -119,7 +119,7 @@ fn experts(app: &App, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
 fn disputed(app: &App, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
     let shared = &app.shared;
     let decisions = item.others.iter().chain(&item.mine).chain(&item.settled);
-    let labels: Vec<&Label> = decisions.filter_map(|decision| decision.stand.label.as_ref()).collect();
+    let labels: Vec<&Label> = decisions.filter_map(|decision| decision.judgement.label.as_ref()).collect();
     let mut lines = Vec::new();
     if labels.iter().any(|label| label.is_none()) {
         let none = &shared.taxonomy.none().definition;

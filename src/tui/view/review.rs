@@ -226,7 +226,7 @@ pub(super) fn labelled(
 /// project, before the decision, only that it is.
 fn doubt_lines(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
     let style = shared.theme.style(StyleRole::Warn);
-    let why = item.why.as_ref().filter(|_| item.stand().label.is_none());
+    let why = item.why.as_ref().filter(|_| item.judgement().label.is_none());
     let mut lines = why.map_or_else(Vec::new, |why| paragraph(shared, " here: ", why, StyleRole::Dim, width));
     lines.truncate(3);
     if !item.doubted {
@@ -304,16 +304,17 @@ fn gold_lines(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'sta
     let theme = &shared.theme;
     let mut lines = Vec::new();
     let mut line = |who: &str, decision: &Decision| {
-        let stand = &decision.stand;
+        let judgement = &decision.judgement;
         let blind = if Blindness::of(decision.in_sight) == Blindness::Blind { " blind" } else { "" };
-        match &stand.label {
-            _ if stand.rejected => {
+        match &judgement.label {
+            _ if judgement.rejected => {
                 lines.push(Line::styled(format!(" {:<11} rejected", fit(who, 11)), theme.style(StyleRole::Bad)))
             }
             Some(label) => lines.push(labelled(shared, who, label, blind, StyleRole::Gold, width)),
             None => {}
         }
-        let marks = [(stand.skipped, "skipped"), (stand.flagged, "flagged"), (stand.edited.is_some(), "reworded")];
+        let marks =
+            [(judgement.skipped, "skipped"), (judgement.flagged, "flagged"), (judgement.edited.is_some(), "reworded")];
         let marks: Vec<&str> = marks.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
         if !marks.is_empty() {
             lines.push(Line::styled(
@@ -321,8 +322,8 @@ fn gold_lines(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'sta
                 theme.style(StyleRole::Warn),
             ));
         }
-        if !stand.comment.is_empty() {
-            let remark = format!("   \u{201c}{}\u{201d}", visible(&stand.comment).text);
+        if !judgement.comment.is_empty() {
+            let remark = format!("   \u{201c}{}\u{201d}", visible(&judgement.comment).text);
             lines.push(Line::styled(fit(&remark, width.saturating_sub(1)), theme.style(StyleRole::Text)));
         }
     };

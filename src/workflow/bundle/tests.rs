@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::corpus::{PatientKey, SentenceId};
-use crate::domain::label::{Confidence, ConfidenceKind, Decision, EventId, Judgement, Label, NewProposal, Source};
+use crate::domain::label::{Confidence, ConfidenceKind, Decision, EntryId, Judgement, Label, NewProposal, Source};
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::Span;
 use crate::workflow::project::init;
@@ -59,12 +59,12 @@ fn ward(folder: &Path) -> (Project, Store) {
         ..NewProposal::bare(SentenceId(1), memory.clone())
     };
     store.propose(&run.id, Source::Llm, &[proposal]).unwrap();
-    let decision = |id: &str, sentence, stand| Decision {
-        id: EventId(id.into()),
+    let decision = |id: &str, sentence, judgement| Decision {
+        id: EntryId(id.into()),
         at: Timestamp(5),
         annotator: Annotator("ann".into()),
         sentence: SentenceId(sentence),
-        stand,
+        judgement,
         took: Some(1_200),
         in_sight: Some(InSight::NOTHING.with(Cue::Machine)),
         proposal: (sentence == 1).then(|| store.proposals(SentenceId(1)).unwrap()[0].id),
@@ -89,7 +89,7 @@ fn merge(site: &mut (Project, Store), file: &Path) -> Taken {
 }
 
 fn comment(store: &Store) -> String {
-    store.decisions(SentenceId(1)).unwrap()[0].stand.comment.clone()
+    store.decisions(SentenceId(1)).unwrap()[0].judgement.comment.clone()
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn what_is_new_is_new_since_the_last_bundle_of_its_kind() {
     assert_eq!(new(&mut ward, "1", None), 2);
     assert_eq!(new(&mut ward, "2", None), 0);
     assert_eq!(new(&mut ward, "3", Some("ann")), 2);
-    ward.1.undo(&Annotator("ann".into()), EventId("e3".into()), Timestamp(9)).unwrap();
+    ward.1.undo(&Annotator("ann".into()), EntryId("e3".into()), Timestamp(9)).unwrap();
     assert_eq!(new(&mut ward, "4", None), 1);
     assert_eq!(new(&mut ward, "5", Some("ben")), 0);
 }

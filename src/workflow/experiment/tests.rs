@@ -12,7 +12,7 @@ use crate::domain::text::Span;
 use crate::store::NewBronze;
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::session::Session;
-use crate::workflow::{new_event_id, project};
+use crate::workflow::{new_entry_id, project};
 
 struct Study {
     _folder: tempfile::TempDir,
@@ -103,11 +103,11 @@ fn study(bronze: &[&str]) -> Study {
 
 fn decide(sentence: SentenceId, label: Label) -> Decision {
     Decision {
-        id: new_event_id(),
+        id: new_entry_id(),
         at: now(),
         annotator: Annotator("ann".into()),
         sentence,
-        stand: Judgement { label: Some(label), ..Judgement::default() },
+        judgement: Judgement { label: Some(label), ..Judgement::default() },
         took: None,
         in_sight: Some(crate::domain::sight::InSight::NOTHING),
         proposal: None,

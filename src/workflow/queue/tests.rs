@@ -6,7 +6,7 @@ use crate::domain::corpus::PatientKey;
 use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::label::Annotator;
 use crate::domain::label::Source;
-use crate::domain::label::{Decision, EventId, Judgement, NewProposal, Timestamp};
+use crate::domain::label::{Decision, EntryId, Judgement, NewProposal, Timestamp};
 use crate::domain::queue::{DecisionState as State, SentenceFilter};
 use crate::domain::sight::Cue;
 use crate::domain::text::Span;
@@ -63,11 +63,11 @@ fn study(settings: &str) -> (tempfile::TempDir, Project, Store, Vec<(SentenceId,
 fn decide(store: &mut Store, id: SentenceId, key: &str) {
     let label: Label = CategoryKey::new(key).into_iter().collect();
     let decision = Decision {
-        id: EventId(format!("e{}", id.0)),
+        id: EntryId(format!("e{}", id.0)),
         at: Timestamp(id.0),
         annotator: Annotator("ann".into()),
         sentence: id,
-        stand: Judgement { label: Some(label), ..Judgement::default() },
+        judgement: Judgement { label: Some(label), ..Judgement::default() },
         took: None,
         in_sight: None,
         proposal: None,

@@ -3,11 +3,11 @@
 use super::*;
 use crate::domain::corpus::{DocumentUid, NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::entry::{Body, Judged, RecordedSight, SentenceRef};
+use crate::domain::key_map::{KeyMap, TaxonomyMigration};
 use crate::domain::label::tests::run;
 use crate::domain::label::{
-    Annotator, Decision, EventId, Judgement, Label, NewProposal, ProposalId, RunId, RunKind, Source, Timestamp,
+    Annotator, Decision, EntryId, Judgement, Label, NewProposal, ProposalId, RunId, RunKind, Source, Timestamp,
 };
-use crate::domain::lineage::{KeyMap, TaxonomyMigration};
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::split::SplitPlan;
 use crate::domain::text::Span;
@@ -16,13 +16,13 @@ use crate::domain::text::Span;
 /// and never edited. Sentence and proposal stand by what every store calls them.
 const CHAINED: &str = include_str!("../../../../tests/golden/chain.txt");
 
-fn decision(id: &str, at: i64, annotator: &str, stand: Judgement) -> Decision {
+fn decision(id: &str, at: i64, annotator: &str, judgement: Judgement) -> Decision {
     Decision {
-        id: EventId(id.into()),
+        id: EntryId(id.into()),
         at: Timestamp(at),
         annotator: Annotator(annotator.into()),
         sentence: SentenceId(1),
-        stand,
+        judgement,
         took: None,
         in_sight: None,
         proposal: None,
@@ -67,10 +67,10 @@ fn one_of_each() -> Store {
         .unwrap();
     store.append_settlements(&[decision("e-05", 5_000, "eve", said("mood,memory", "Both."))]).unwrap();
     let ann = Annotator("ann".into());
-    store.undo(&ann, EventId("e-06".into()), Timestamp(6_000)).unwrap();
-    store.redo(&ann, EventId("e-07".into()), Timestamp(7_000)).unwrap();
+    store.undo(&ann, EntryId("e-06".into()), Timestamp(6_000)).unwrap();
+    store.redo(&ann, EntryId("e-07".into()), Timestamp(7_000)).unwrap();
     let elsewhere = Entry {
-        id: EventId("e-08".into()),
+        id: EntryId("e-08".into()),
         at: Timestamp(8_000),
         author: ann.clone(),
         site: Some("ward-1".into()),
@@ -85,17 +85,17 @@ fn one_of_each() -> Store {
         }),
     };
     store.merge(&[elsewhere], &[]).unwrap();
-    let lineage: KeyMap = serde_json::from_str(r#"{"memory":["recall"],"mood":["affect","spirits"]}"#).unwrap();
-    let renamed = TaxonomyMigration { before: "guide-1".into(), after: "guide-2".into(), lineage, undoes: None };
+    let key_map: KeyMap = serde_json::from_str(r#"{"memory":["recall"],"mood":["affect","spirits"]}"#).unwrap();
+    let renamed = TaxonomyMigration { before: "guide-1".into(), after: "guide-2".into(), key_map, undoes: None };
     let undone = TaxonomyMigration {
         before: "guide-2".into(),
         after: "guide-1".into(),
-        lineage: KeyMap::default(),
-        undoes: Some(EventId("e-09".into())),
+        key_map: KeyMap::default(),
+        undoes: Some(EntryId("e-09".into())),
     };
-    for (id, at, recast) in [("e-09", 9_000, renamed), ("e-10", 10_000, undone)] {
+    for (id, at, migration) in [("e-09", 9_000, renamed), ("e-10", 10_000, undone)] {
         let done: Result<(), StoreError> =
-            store.recast((&EventId(id.into()), Timestamp(at), &ann), &recast, &[], || Ok(()));
+            store.migrate_taxonomy((&EntryId(id.into()), Timestamp(at), &ann), &migration, &[], || Ok(()));
         done.unwrap();
     }
     store
@@ -146,6 +146,6 @@ fn an_entry_of_each_kind_is_chained_as_it_always_was() {
         assert_eq!(&read, entry);
     }
     let audited = store.audit(Some(link(4))).unwrap();
-    assert_eq!((audited.events, audited.head.as_str(), audited.found), (10, link(9), true));
+    assert_eq!((audited.events, audited.last_link.as_str(), audited.found), (10, link(9), true));
     assert_eq!(audited.tampering, []);
 }

@@ -7,14 +7,14 @@ use crate::domain::guideline::Change;
 use crate::domain::taxonomy::Taxonomy;
 use crate::domain::text::{listed, visible};
 use crate::formats::tables::counted;
+use crate::workflow::migration::{self, LabelReading, MigrationPlan, MigrationRequest};
 use crate::workflow::project::Project;
-use crate::workflow::recast::{self, LabelReading, MigrationPlan, MigrationRequest};
 
 /// Shows a change, and makes it if that is asked for.
 pub(super) fn run(project: &Project, how: MigrationArgs, request: &MigrationRequest) -> Result<Exit, Failure> {
-    let plan = recast::plan(project, request)?;
+    let plan = migration::plan(project, request)?;
     if how.yes {
-        recast::apply(project, &plan)?;
+        migration::apply(project, &plan)?;
     }
     if how.json {
         print(&format!("{:#}\n", serde_json::json!({ "plan": plan, "done": how.yes })))?;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::category::{CategoryKey, names, words};
-use super::label::{EventId, Judgement, Label};
+use super::label::{EntryId, Judgement, Label};
 use super::taxonomy::Taxonomy;
 
 /// The keys that a taxonomy no longer has, each with those that took its place: one where it was renamed or merged, several
@@ -16,7 +16,7 @@ use super::taxonomy::Taxonomy;
 pub struct KeyMap(BTreeMap<CategoryKey, BTreeSet<CategoryKey>>);
 
 impl KeyMap {
-    /// The lineage that the `was` of a taxonomy's categories tells.
+    /// The map that the `was` of a taxonomy's categories tells.
     pub fn of(taxonomy: &Taxonomy) -> Self {
         let mut became: BTreeMap<CategoryKey, BTreeSet<CategoryKey>> = BTreeMap::new();
         for category in taxonomy.categories() {
@@ -28,7 +28,7 @@ impl KeyMap {
     }
 
     /// A label as it is read today. `None` where one of its categories was split: which part holds, only people can say.
-    pub fn read(&self, label: &Label) -> Option<Label> {
+    pub fn map_label(&self, label: &Label) -> Option<Label> {
         if self.0.is_empty() || label.is_any() {
             return Some(label.clone());
         }
@@ -41,12 +41,12 @@ impl KeyMap {
     }
 
     /// A stand with its label as it is read today.
-    pub fn read_stand(&self, stand: Judgement) -> Judgement {
-        Judgement { label: stand.label.and_then(|label| self.read(&label)), ..stand }
+    pub fn map_judgement(&self, judgement: Judgement) -> Judgement {
+        Judgement { label: judgement.label.and_then(|label| self.map_label(&label)), ..judgement }
     }
 
     /// A text of the guideline with today's keys: wherever it names one that became another, that other one stands.
-    pub fn retell(&self, text: &str) -> String {
+    pub fn rewrite_keys(&self, text: &str) -> String {
         if self.0.is_empty() {
             return text.to_owned();
         }
@@ -62,17 +62,17 @@ impl KeyMap {
     }
 
     /// The keys that were given up and that a text of the guideline names all the same.
-    pub fn named_in(&self, text: &str) -> Vec<&CategoryKey> {
-        self.earlier().filter(|key| names(text, key)).collect()
+    pub fn earlier_keys_in(&self, text: &str) -> Vec<&CategoryKey> {
+        self.earlier_keys().filter(|key| names(text, key)).collect()
     }
 
     /// What became of a key; nothing if it is not one that was given up.
-    pub fn became(&self, key: &CategoryKey) -> impl Iterator<Item = &CategoryKey> {
+    pub fn replacements(&self, key: &CategoryKey) -> impl Iterator<Item = &CategoryKey> {
         self.0.get(key).into_iter().flatten()
     }
 
     /// The keys that were given up.
-    pub fn earlier(&self) -> impl Iterator<Item = &CategoryKey> {
+    pub fn earlier_keys(&self) -> impl Iterator<Item = &CategoryKey> {
         self.0.keys()
     }
 }
@@ -86,10 +86,11 @@ pub struct TaxonomyMigration {
     /// And after.
     pub after: String,
     /// How labels are read from here on.
-    pub lineage: KeyMap,
+    #[serde(rename = "lineage")]
+    pub key_map: KeyMap,
     /// The change that it undoes, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub undoes: Option<EventId>,
+    pub undoes: Option<EntryId>,
 }
 
 #[cfg(test)]
@@ -103,7 +104,7 @@ mod tests {
     }
 
     /// `memory`, `mood` and `care`, with what each was before.
-    fn lineage(was: [&[&str]; 3]) -> KeyMap {
+    fn key_map(was: [&[&str]; 3]) -> KeyMap {
         let base = small(Selection::Multiple);
         let mut categories = base.categories().to_vec();
         for (category, was) in categories.iter_mut().zip(was) {
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_guideline_speaks_of_categories_by_their_keys_of_today() {
-        let lineage = lineage([&["recall", "cognition"], &["anger", "grief", "low_mood"], &["cognition"]]);
+        let key_map = key_map([&["recall", "cognition"], &["anger", "grief", "low_mood"], &["cognition"]]);
         for (text, told) in [
             ("Tears (grief), not `recall`", "Tears (mood), not `memory`"),
             // Plain English.
@@ -124,9 +125,9 @@ mod tests {
             ("", ""),
             ("\u{201e}(anger)", "\u{201e}(mood)"),
         ] {
-            assert_eq!(lineage.retell(text), told);
+            assert_eq!(key_map.rewrite_keys(text), told);
         }
-        assert_eq!(lineage.named_in("(cognition), (grief) and recall"), [&key("cognition"), &key("grief")]);
+        assert_eq!(key_map.earlier_keys_in("(cognition), (grief) and recall"), [&key("cognition"), &key("grief")]);
     }
 
     #[test]
@@ -149,7 +150,7 @@ mod tests {
             ([&["cognition"], &[], &["cognition"]], "mood", Some("mood")),
         ];
         for (was, given, expected) in cases {
-            let read = lineage(was).read(&Label::parse(given).unwrap());
+            let read = key_map(was).map_label(&Label::parse(given).unwrap());
             assert_eq!(read, expected.map(|label| Label::parse(label).unwrap()), "{given} under {was:?}");
         }
     }

@@ -112,7 +112,7 @@ impl Study {
         let mut all = Vec::new();
         for sentence in 1..=SENTENCES as i64 {
             for decision in store.decisions(SentenceId(sentence)).unwrap() {
-                let label = decision.stand.label.map_or("open".into(), |label| label.join());
+                let label = decision.judgement.label.map_or("open".into(), |label| label.join());
                 all.push(format!("{sentence} {} {label}", decision.annotator));
             }
         }
@@ -134,11 +134,11 @@ impl Study {
 
 fn decision(project: &Project, who: &str, sentence: i64, keys: &str) -> Decision {
     Decision {
-        id: new_event_id(),
+        id: new_entry_id(),
         at: now(),
         annotator: Annotator(who.into()),
         sentence: SentenceId(sentence),
-        stand: Judgement { label: Some(Label::parse(keys).unwrap()), ..Judgement::default() },
+        judgement: Judgement { label: Some(Label::parse(keys).unwrap()), ..Judgement::default() },
         took: None,
         in_sight: Some(crate::domain::sight::InSight::NOTHING),
         proposal: None,
@@ -246,8 +246,8 @@ fn whoever_does_not_know_of_the_change_saves_nothing() {
     study.change(|p, s| rename(p, s, "anger", "rage", None));
     let late = decision(&before, "ann", 1, "anger");
     let refused = open.append_decisions(std::slice::from_ref(&late)).unwrap_err();
-    assert!(matches!(refused, StoreError::Recast), "{refused}");
-    assert!(matches!(open.undo(&late.annotator, new_event_id(), now()), Err(StoreError::Recast)));
+    assert!(matches!(refused, StoreError::TaxonomyChanged), "{refused}");
+    assert!(matches!(open.undo(&late.annotator, new_entry_id(), now()), Err(StoreError::TaxonomyChanged)));
     assert_eq!(study.shown(), Vec::<String>::new());
     study.store().append_decisions(&[late]).unwrap();
     assert_eq!(study.shown(), ["1 ann rage"]);
@@ -264,7 +264,7 @@ fn a_change_by_hand_is_looked_at_first() {
     assert!(refused.to_string().contains("3 labels"), "{refused}");
     assert!(refused.hints[0].contains("goldsmith taxonomy migrate"), "{:?}", refused.hints);
     let project = study.project();
-    let plan = plan(&project, &MigrationRequest::ByHand).unwrap();
+    let plan = plan(&project, &MigrationRequest::FromFile).unwrap();
     assert_eq!(
         plan.changes[0],
         Change::Renamed { from: CategoryKey::new("anger").unwrap(), to: CategoryKey::new("rage").unwrap() }
@@ -352,7 +352,7 @@ fn a_change_that_cannot_be_written_is_none() {
     std::fs::write(&project.file.taxonomy, format!("{TAXONOMY}# meanwhile\n")).unwrap();
     let refused = refusal(apply(&project, &plan).unwrap_err());
     assert_eq!(refused.kind, RefusalKind::OutOfDate { path: project.file.taxonomy.clone() });
-    assert_eq!(study.store().latest_recast().unwrap(), None);
+    assert_eq!(study.store().latest_migration().unwrap(), None);
     study.sound();
 }
 
@@ -367,7 +367,7 @@ fn a_category_that_nobody_here_knows_is_counted_and_no_gold() {
     index.refresh(&project, &project.store().unwrap()).unwrap();
     let counts = index.gold_counts(&project.taxonomy);
     assert_eq!((counts.settled, counts.by_category[0]), (1, 1));
-    assert_eq!(unknown(&project, &study.store()).unwrap(), [(Label::parse("grief").unwrap(), 1)]);
+    assert_eq!(unknown_labels(&project, &study.store()).unwrap(), [(Label::parse("grief").unwrap(), 1)]);
     assert_eq!(study.gold(), ["2 "]);
 }
 

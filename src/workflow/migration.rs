@@ -7,11 +7,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::project::Project;
-use super::{WorkflowError, guideline, new_event_id, now};
+use super::{WorkflowError, guideline, new_entry_id, now};
 use crate::domain::category::CategoryKey;
 use crate::domain::guideline::{Change, Outdated, diff};
+use crate::domain::key_map::{KeyMap, TaxonomyMigration};
 use crate::domain::label::Label;
-use crate::domain::lineage::{KeyMap, TaxonomyMigration};
 use crate::domain::taxonomy::{Taxonomy, TaxonomyError};
 use crate::formats::{read_text, replace, taxonomy};
 use crate::store::{LabelGiver, Store};
@@ -49,13 +49,13 @@ pub enum MigrationRequest {
     /// category came from.
     Undo,
     /// What somebody wrote into the taxonomy file is taken over.
-    ByHand,
+    FromFile,
 }
 
 /// Says what a request would do, and does nothing.
 pub fn plan(project: &Project, request: &MigrationRequest) -> Result<MigrationPlan, WorkflowError> {
     let store = match request {
-        MigrationRequest::ByHand => project.store_as_it_is()?,
+        MigrationRequest::FromFile => project.store_as_it_is()?,
         _ => project.store()?,
     };
     match request {
@@ -63,7 +63,7 @@ pub fn plan(project: &Project, request: &MigrationRequest) -> Result<MigrationPl
         MigrationRequest::Merge { categories, into, name } => merge(project, &store, categories, into, name.as_deref()),
         MigrationRequest::Split { category, into } => split(project, &store, category, into),
         MigrationRequest::Undo => undo(project, &store),
-        MigrationRequest::ByHand => by_hand(project, &store),
+        MigrationRequest::FromFile => by_hand(project, &store),
     }
 }
 
@@ -71,7 +71,7 @@ pub fn plan(project: &Project, request: &MigrationRequest) -> Result<MigrationPl
 /// `goldsmith taxonomy migrate` ends it.
 pub fn apply(project: &Project, plan: &MigrationPlan) -> Result<(), WorkflowError> {
     let _span = tracing::info_span!("migrate_taxonomy").entered();
-    make(project, &mut project.store_as_it_is()?, plan)
+    write(project, &mut project.store_as_it_is()?, plan)
 }
 
 /// How a label is read.
@@ -87,8 +87,8 @@ pub enum LabelReading {
 }
 
 impl LabelReading {
-    fn of(given: &Label, lineage: &KeyMap, taxonomy: &Taxonomy) -> Self {
-        match lineage.read(given) {
+    fn of(given: &Label, key_map: &KeyMap, taxonomy: &Taxonomy) -> Self {
+        match key_map.map_label(given) {
             None => Self::Open,
             Some(label) if label.is_any() || taxonomy.knows(&label) => Self::Label(label),
             Some(label) => Self::Unknown(label),
@@ -120,7 +120,7 @@ pub struct MigrationPlan {
     #[serde(skip)]
     text: String,
     #[serde(skip)]
-    recast: TaxonomyMigration,
+    migration: TaxonomyMigration,
     /// What would be different in the guideline.
     pub changes: Vec<Change>,
     /// What would be read otherwise, in the order of how it is read now.
@@ -152,9 +152,9 @@ fn rename(
     name: Option<&str>,
 ) -> Result<MigrationPlan, WorkflowError> {
     let old = project.taxonomy.find(old)?;
-    let new = unused(project, new, std::slice::from_ref(&old))?;
+    let new = new_key(project, new, std::slice::from_ref(&old))?;
     let path = &project.file.taxonomy;
-    planned(project, store, taxonomy::renamed(path, &project.guideline, &old, &new, name)?)
+    plan_for(project, store, taxonomy::renamed(path, &project.guideline, &old, &new, name)?)
 }
 
 fn merge(
@@ -170,7 +170,7 @@ fn merge(
             keys.push(key.clone());
             key
         }
-        None => unused(project, into, &keys)?,
+        None => new_key(project, into, &keys)?,
     };
     keys.sort();
     keys.dedup();
@@ -180,7 +180,7 @@ fn merge(
             .into());
     }
     let path = &project.file.taxonomy;
-    planned(project, store, taxonomy::merged(path, &project.guideline, &keys, &into, name)?)
+    plan_for(project, store, taxonomy::merged(path, &project.guideline, &keys, &into, name)?)
 }
 
 fn split(project: &Project, store: &Store, old: &str, into: &[String]) -> Result<MigrationPlan, WorkflowError> {
@@ -189,7 +189,7 @@ fn split(project: &Project, store: &Store, old: &str, into: &[String]) -> Result
     for word in into {
         let part = match in_the_guideline(project, word).filter(|key| *key != old) {
             Some(key) => key,
-            None => unused(project, word, std::slice::from_ref(&old))?,
+            None => new_key(project, word, std::slice::from_ref(&old))?,
         };
         if !parts.contains(&part) {
             parts.push(part);
@@ -201,11 +201,11 @@ fn split(project: &Project, store: &Store, old: &str, into: &[String]) -> Result
             .into());
     }
     let path = &project.file.taxonomy;
-    planned(project, store, taxonomy::split(path, &project.guideline, &old, &parts)?)
+    plan_for(project, store, taxonomy::split(path, &project.guideline, &old, &parts)?)
 }
 
 fn undo(project: &Project, store: &Store) -> Result<MigrationPlan, WorkflowError> {
-    let Some((undone, latest)) = store.recast_to_undo()? else {
+    let Some((undone, latest)) = store.migration_to_undo()? else {
         let said = "every rename, merge and split of categories here is undone already; there is nothing to undo";
         return Err(Refusal::new(RefusalKind::NothingToDo, said).into());
     };
@@ -218,9 +218,9 @@ fn undo(project: &Project, store: &Store) -> Result<MigrationPlan, WorkflowError
     let path = &project.file.taxonomy;
     // The text as it was may have faults only if somebody wrote into the store.
     taxonomy::parse(Path::new(&hash), &before)?;
-    let mut plan = planned(project, store, taxonomy::restored(path, &before, &project.taxonomy)?)?;
-    plan.recast.undoes = Some(undone);
-    let now = store.latest_recast()?.map(|recast| recast.after).unwrap_or_default();
+    let mut plan = plan_for(project, store, taxonomy::restored(path, &before, &project.taxonomy)?)?;
+    plan.migration.undoes = Some(undone);
+    let now = store.latest_migration()?.map(|migration| migration.after).unwrap_or_default();
     if let Some((_, then)) = store.taxonomy(&now)?.filter(|_| !now.is_empty()) {
         let then: BTreeSet<&str> = then.lines().collect();
         let since = project.guideline.lines().filter(|line| !line.trim().is_empty() && !then.contains(line));
@@ -238,7 +238,7 @@ fn undo(project: &Project, store: &Store) -> Result<MigrationPlan, WorkflowError
 }
 
 fn by_hand(project: &Project, store: &Store) -> Result<MigrationPlan, WorkflowError> {
-    if KeyMap::of(&project.taxonomy) == *store.lineage() {
+    if KeyMap::of(&project.taxonomy) == *store.key_map() {
         let said = format!(
             "{} says nothing of categories that were renamed, merged or split that is not done already",
             project.file.taxonomy.display()
@@ -247,19 +247,19 @@ fn by_hand(project: &Project, store: &Store) -> Result<MigrationPlan, WorkflowEr
             .hint("`was = [\"earlier_key\"]` in a [[category]] says what a category was before")
             .into());
     }
-    planned(project, store, project.guideline.clone())
+    plan_for(project, store, project.guideline.clone())
 }
 
-fn make(project: &Project, store: &mut Store, plan: &MigrationPlan) -> Result<(), WorkflowError> {
+fn write(project: &Project, store: &mut Store, plan: &MigrationPlan) -> Result<(), WorkflowError> {
     let path = &project.file.taxonomy;
-    let MigrationPlan { text, recast, .. } = plan;
-    let mut versions = vec![(recast.after.as_str(), text.as_str())];
-    if project.taxonomy.hash() == recast.before {
+    let MigrationPlan { text, migration, .. } = plan;
+    let mut versions = vec![(migration.after.as_str(), text.as_str())];
+    if project.taxonomy.hash() == migration.before {
         // With its comments as they stand, for whoever undoes this.
-        versions.insert(0, (&recast.before, &project.guideline));
+        versions.insert(0, (&migration.before, &project.guideline));
     }
     // The file changes while the store is held, and nothing has happened if one of them cannot be written.
-    store.recast((&new_event_id(), now(), &project.annotator), recast, &versions, || {
+    store.migrate_taxonomy((&new_entry_id(), now(), &project.annotator), migration, &versions, || {
         if read_text(path)? != project.guideline {
             let said = format!("{} has changed in the meantime; nothing was changed", path.display());
             return Err(Refusal::new(RefusalKind::OutOfDate { path: path.clone() }, said)
@@ -275,13 +275,13 @@ fn make(project: &Project, store: &mut Store, plan: &MigrationPlan) -> Result<()
 
 /// Sees to it that labels are read as the taxonomy file says. Where that changes no label that there is, nobody needs to be
 /// asked.
-pub(super) fn agree(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
-    if KeyMap::of(&project.taxonomy) == *store.lineage() {
+pub(super) fn ensure_migrated(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
+    if KeyMap::of(&project.taxonomy) == *store.key_map() {
         return Ok(());
     }
-    let plan = planned(project, store, project.guideline.clone())?;
+    let plan = plan_for(project, store, project.guideline.clone())?;
     if plan.moves.is_empty() {
-        return make(project, store, &plan);
+        return write(project, store, &plan);
     }
     let touched: u64 = plan.moves.iter().map(|m| m.experts + m.adjudicators + m.machines + m.written).sum();
     let path = project.file.taxonomy.clone();
@@ -297,12 +297,12 @@ pub(super) fn agree(project: &Project, store: &mut Store) -> Result<(), Workflow
 
 /// Experts' and adjudicators' labels that name a category which the guideline does not have: another site's, or one that was
 /// taken out. They are no gold.
-pub fn unknown(project: &Project, store: &Store) -> Result<Vec<(Label, u64)>, WorkflowError> {
+pub fn unknown_labels(project: &Project, store: &Store) -> Result<Vec<(Label, u64)>, WorkflowError> {
     let mut all: BTreeMap<Label, u64> = BTreeMap::new();
-    for (speaker, given, count) in store.labels_given()? {
+    for (speaker, given, count) in store.original_labels()? {
         let people = matches!(speaker, LabelGiver::Expert | LabelGiver::Adjudicator);
         if let (true, LabelReading::Unknown(label)) =
-            (people, LabelReading::of(&given, store.lineage(), &project.taxonomy))
+            (people, LabelReading::of(&given, store.key_map(), &project.taxonomy))
         {
             *all.entry(label).or_default() += count;
         }
@@ -310,15 +310,15 @@ pub fn unknown(project: &Project, store: &Store) -> Result<Vec<(Label, u64)>, Wo
     Ok(all.into_iter().collect())
 }
 
-fn planned(project: &Project, store: &Store, text: String) -> Result<MigrationPlan, WorkflowError> {
+fn plan_for(project: &Project, store: &Store, text: String) -> Result<MigrationPlan, WorkflowError> {
     let taxonomy = taxonomy::parse(&project.file.taxonomy, &text)?;
     let after = taxonomy.hash();
     let (before, current) = in_use(store, &after)?.unwrap_or_else(|| (String::new(), project.taxonomy.clone()));
-    let lineage = KeyMap::of(&taxonomy);
+    let key_map = KeyMap::of(&taxonomy);
     let mut moves: BTreeMap<(LabelReading, LabelReading), RelabelCount> = BTreeMap::new();
-    for (speaker, given, count) in store.labels_given()? {
-        let from = LabelReading::of(&given, store.lineage(), &current);
-        let to = LabelReading::of(&given, &lineage, &taxonomy);
+    for (speaker, given, count) in store.original_labels()? {
+        let from = LabelReading::of(&given, store.key_map(), &current);
+        let to = LabelReading::of(&given, &key_map, &taxonomy);
         if from == to {
             continue;
         }
@@ -329,26 +329,26 @@ fn planned(project: &Project, store: &Store, text: String) -> Result<MigrationPl
             LabelGiver::Expert => &mut one.experts,
             LabelGiver::Adjudicator => &mut one.adjudicators,
             LabelGiver::Machine => &mut one.machines,
-            LabelGiver::Writer => &mut one.written,
+            LabelGiver::Generator => &mut one.written,
         } += count;
     }
     Ok(MigrationPlan {
         changes: diff(&current, &taxonomy),
         moves: moves.into_values().collect(),
-        stale: stale(&taxonomy, &lineage),
+        stale: lines_with_earlier_keys(&taxonomy, &key_map),
         lost: Vec::new(),
         unsure: 0,
-        recast: TaxonomyMigration { before, after, lineage, undoes: None },
+        migration: TaxonomyMigration { before, after, key_map, undoes: None },
         taxonomy,
         text,
     })
 }
 
-fn stale(taxonomy: &Taxonomy, lineage: &KeyMap) -> Vec<String> {
+fn lines_with_earlier_keys(taxonomy: &Taxonomy, key_map: &KeyMap) -> Vec<String> {
     let of_all = taxonomy.rules().iter().chain([&taxonomy.none().definition]);
     let of_each =
         taxonomy.categories().iter().flat_map(|c| [&c.definition].into_iter().chain(&c.includes).chain(&c.excludes));
-    of_all.chain(of_each).filter(|line| !lineage.named_in(line).is_empty()).cloned().collect()
+    of_all.chain(of_each).filter(|line| !key_map.earlier_keys_in(line).is_empty()).cloned().collect()
 }
 
 /// The version before `after`: the one in use, or where that is not known the one that this store's latest decision was made by.
@@ -372,7 +372,7 @@ fn in_the_guideline(project: &Project, word: &str) -> Option<CategoryKey> {
 }
 
 /// A key that no category has, nor had, but those that it takes the place of.
-fn unused(project: &Project, word: &str, replaced: &[CategoryKey]) -> Result<CategoryKey, WorkflowError> {
+fn new_key(project: &Project, word: &str, replaced: &[CategoryKey]) -> Result<CategoryKey, WorkflowError> {
     let key = CategoryKey::new(word.trim()).map_err(TaxonomyError::from)?;
     for category in project.taxonomy.categories() {
         if category.key == key {
