@@ -6,27 +6,34 @@
 
 mod artifact;
 mod calibrate;
+mod config;
+#[cfg(feature = "encoders")]
 mod encoder;
+#[cfg(feature = "encoders")]
 mod frozen;
 mod loss;
 mod ngram;
 mod targets;
+mod tensors;
+#[cfg(feature = "encoders")]
 mod tune;
 mod vote;
+#[cfg(not(feature = "encoders"))]
+mod without_encoders;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use artifact::Kind;
-pub use encoder::{Architecture, Encoder, Family, Threads};
-pub use frozen::{FrozenModel, HeadConfig};
+pub use config::{ClassWeights, FitConfig, HeadConfig, TrainingConfig, TuneConfig, VotingConfig};
+pub use encoder::{Encoder, Threads};
 pub use ngram::{NgramModel, fit};
-pub use tune::{TuneConfig, TunedModel};
 pub use vote::VotingModel;
+#[cfg(not(feature = "encoders"))]
+use without_encoders::{encoder, frozen, tune};
 
 /// What is behind an error: another crate's error, or words.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -76,8 +83,13 @@ pub enum ClassifierError {
         cause: Cause,
     },
     /// An operation on tensors failed.
+    #[cfg(feature = "encoders")]
     #[error("the classifier failed")]
     Tensor(#[from] candle_core::Error),
+    /// This needs an encoder.
+    #[cfg(not(feature = "encoders"))]
+    #[error("this goldsmith was built without encoders")]
+    LeftOut,
 }
 
 /// How outputs relate.
@@ -90,18 +102,6 @@ pub enum Mode {
     Multiple,
 }
 
-/// How rare outputs are weighed up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ClassWeights {
-    /// Every example alike.
-    None,
-    /// scikit-learn's `balanced`: n / (outputs * count).
-    Balanced,
-    /// The square root of balanced.
-    Sqrt,
-}
-
 /// One text with its outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example<'a> {
@@ -111,42 +111,6 @@ pub struct Example<'a> {
     pub outputs: Vec<usize>,
     /// How much the example counts.
     pub weight: f32,
-}
-
-/// How to train.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FitConfig {
-    /// At most this many passes.
-    pub epochs: usize,
-    /// Step size of Adagrad.
-    pub learning_rate: f64,
-    /// Weight of the squared weights in the loss.
-    pub l2: f64,
-    /// Examples in one step.
-    pub batch: usize,
-    /// Epochs without a lower loss on validation before it stops.
-    pub patience: usize,
-    /// Weights of outputs.
-    pub class_weights: ClassWeights,
-    /// n-grams in fewer training texts than this are left out.
-    pub min_df: u32,
-    /// Seed of the order of examples.
-    pub seed: u64,
-}
-
-impl Default for FitConfig {
-    fn default() -> Self {
-        Self {
-            epochs: 40,
-            learning_rate: 0.07,
-            l2: 1e-4,
-            batch: 16,
-            patience: 6,
-            class_weights: ClassWeights::Balanced,
-            min_df: 2,
-            seed: 1,
-        }
-    }
 }
 
 /// What one pass over the training set came to.
@@ -206,25 +170,14 @@ pub trait Classifier: Send + Sync {
     fn describe(&self) -> serde_json::Value;
 }
 
-/// A way to train.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "method", rename_all = "lowercase")]
-pub enum TrainingConfig {
-    /// A linear model over n-grams.
-    Ngram(FitConfig),
-    /// A head on an encoder that stays as it is.
-    Frozen(HeadConfig),
-    /// An encoder trained together with its head.
-    FineTune(TuneConfig),
-    /// Several of them, whose probabilities are averaged.
-    Vote(VotingConfig),
-}
-
-/// The recipes that vote.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct VotingConfig {
-    /// Each with the same say.
-    pub parts: Vec<TrainingConfig>,
+/// What is to be learnt.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    outputs: &'a [String],
+    mode: Mode,
+    train: &'a [Example<'a>],
+    validation: &'a [Example<'a>],
+    seed: u64,
 }
 
 /// How it trains, with the encoder where one is needed.
@@ -333,23 +286,16 @@ impl Trainer {
         listen: &mut TrainingCallback<'_>,
     ) -> Result<Box<dyn Classifier>, ClassifierError> {
         targets::check(outputs, mode, train)?;
+        let task = Task { outputs, mode, train, validation, seed };
         match &self.means {
             Means::Ngram(config) => {
+                let Task { outputs, mode, train, validation, seed } = task;
                 let config = FitConfig { seed, ..config.clone() };
                 let mut epoch = |epoch: &Epoch| listen(&TrainingEvent::Epoch(epoch.clone()));
                 Ok(Box::new(fit(outputs, mode, train, validation, &config, &mut epoch)?))
             }
-            Means::Frozen(encoder, config) => {
-                Ok(Box::new(frozen::fit(encoder, outputs, mode, train, validation, config, listen)?))
-            }
-            Means::FineTune(encoder, config) => {
-                let fingerprint = tune::fingerprint(encoder, outputs, mode, train, validation, config, seed);
-                let file = self.states.as_ref().map(|folder| tune::state_file(folder, &fingerprint));
-                let every = Duration::from_secs(180);
-                let keep = file.as_ref().map(|file| tune::Keep { file, fingerprint, every });
-                let of = tune::Task { outputs, mode, train, validation, seed };
-                Ok(Box::new(tune::fit(encoder, &of, config, keep.as_ref(), listen)?))
-            }
+            Means::Frozen(encoder, config) => frozen::train(encoder, &task, config, listen),
+            Means::FineTune(encoder, config) => tune::train(encoder, &task, config, self.states.as_deref(), listen),
             Means::Vote(parts) => {
                 // Whoever breaks in one part stops them all, each with its best so far.
                 let mut broken = false;
@@ -373,8 +319,8 @@ pub fn load(folder: &Path) -> Result<(Box<dyn Classifier>, serde_json::Value), C
     let card = description.card.clone();
     let model: Box<dyn Classifier> = match description.kind {
         Kind::Ngram => Box::new(NgramModel::restore(folder, description)?),
-        Kind::Frozen => Box::new(FrozenModel::restore(folder, description)?),
-        Kind::Tuned => Box::new(TunedModel::restore(folder, description)?),
+        Kind::Frozen => frozen::restore(folder, description)?,
+        Kind::Tuned => tune::restore(folder, description)?,
         Kind::Vote => Box::new(VotingModel::restore(folder, description)?),
     };
     Ok((model, card))

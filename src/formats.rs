@@ -138,6 +138,8 @@ pub enum Needs {
     SignPassword,
     /// A signature from whoever sent it.
     Signature,
+    /// A feature of this crate that the program was built without.
+    Feature(&'static str),
 }
 
 impl FormatError {

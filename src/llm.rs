@@ -2,7 +2,9 @@
 
 pub mod chat;
 pub mod egress;
+#[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(feature = "servers")]
 pub mod hub;
 pub mod prompt;
 pub mod reply;

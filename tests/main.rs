@@ -1,5 +1,9 @@
-//! Everything that looks at the program from outside, in one binary: candle is linked once.
+//! Everything that looks at the program from outside, in one binary: candle is linked once. The program is the whole one;
+//! what is left of it without its features, `without_features.sh` looks at.
 
+#![cfg(all(feature = "embedded", feature = "encoders", feature = "sealed-bundles", feature = "servers"))]
+
+#[cfg(test)]
 mod it {
     mod bundle;
     mod cli;

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::tensors::{self, StoredTensor};
 use super::{ClassifierError, Mode};
 use crate::classifier::{Cause, InFile};
 
@@ -19,10 +19,10 @@ pub(super) enum Kind {
     /// See [`super::NgramModel`].
     #[serde(rename = "word and character n-grams, linear")]
     Ngram,
-    /// See [`super::FrozenModel`].
+    /// A head on an encoder that stays as it is.
     #[serde(rename = "frozen encoder, linear")]
     Frozen,
-    /// See [`super::TunedModel`].
+    /// An encoder trained together with its head.
     #[serde(rename = "fine-tuned encoder")]
     Tuned,
     /// See [`super::VotingModel`].
@@ -92,10 +92,12 @@ pub(super) fn fingerprint(folder: &Path) -> Result<String, ClassifierError> {
 }
 
 /// The tensors of a saved model, if they are those that it was described with.
-pub(super) fn tensors(folder: &Path, description: &Description) -> Result<HashMap<String, Tensor>, ClassifierError> {
+pub(super) fn tensors(
+    folder: &Path,
+    description: &Description,
+) -> Result<HashMap<String, StoredTensor>, ClassifierError> {
     let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
-    let bytes = weights(folder, description)?;
-    candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| fail(e.into()))
+    tensors::read(&weights(folder, description)?).map_err(|e| fail(InFile::cause(WEIGHTS, e)))
 }
 
 /// The bytes of a saved model's weights, if they are those that it was described with.

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::ClassifierError;
 use crate::classifier::{Cause, InFile};
-pub use architecture::{Architecture, Family};
+use architecture::Architecture;
 pub(super) use attention::Queries;
 pub(super) use network::{Network, Pass, means};
 pub use numbers::{Dropout, Threads};

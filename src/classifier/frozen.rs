@@ -3,43 +3,24 @@
 
 mod lbfgs;
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::artifact::{self, Description, Kind};
 use super::encoder::{Encoder, Matrix, Threads, multiply};
 use super::loss::Weighing;
 use super::targets::{class_weights, f1, probabilities};
+use super::tensors::{self, StoredTensor};
 use super::{
-    Cause, ClassWeights, Classifier, ClassifierError, Epoch, Example, Mode, TrainingCallback, TrainingEvent, calibrate,
-    targets,
+    Cause, Classifier, ClassifierError, Epoch, Example, HeadConfig, Mode, Task, TrainingCallback, TrainingEvent,
+    calibrate, targets,
 };
 
-/// How to train a head.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HeadConfig {
-    /// One over the weight of the squared weights, as scikit-learn's `C`.
-    pub c: f64,
-    /// At most this many steps of L-BFGS.
-    pub steps: usize,
-    /// Weights of outputs.
-    pub class_weights: ClassWeights,
-}
-
-impl Default for HeadConfig {
-    fn default() -> Self {
-        Self { c: 20.0, steps: 200, class_weights: ClassWeights::Balanced }
-    }
-}
-
 /// A frozen encoder with its head.
-pub struct FrozenModel {
+struct FrozenModel {
     encoder: Arc<Encoder>,
     outputs: Vec<String>,
     mode: Mode,
@@ -49,17 +30,30 @@ pub struct FrozenModel {
     thresholds: Vec<f32>,
 }
 
+/// See [`super::Trainer::fit`].
+pub(super) fn train(
+    encoder: &Arc<Encoder>,
+    task: &Task<'_>,
+    config: &HeadConfig,
+    listen: &mut TrainingCallback<'_>,
+) -> Result<Box<dyn Classifier>, ClassifierError> {
+    Ok(Box::new(fit(encoder, task, config, listen)?))
+}
+
+/// See [`super::load`].
+pub(super) fn restore(folder: &Path, description: Description) -> Result<Box<dyn Classifier>, ClassifierError> {
+    Ok(Box::new(FrozenModel::restore(folder, description)?))
+}
+
 /// Trains a head: the minimum of the weighted loss plus the squared weights over `2 C`, the bias left out, as scikit-learn's
 /// `LogisticRegression` has it. The minimum is one, so a seed would change nothing.
-pub(super) fn fit(
+fn fit(
     encoder: &Arc<Encoder>,
-    outputs: &[String],
-    mode: Mode,
-    train: &[Example<'_>],
-    validation: &[Example<'_>],
+    task: &Task<'_>,
     config: &HeadConfig,
     listen: &mut TrainingCallback<'_>,
 ) -> Result<FrozenModel, ClassifierError> {
+    let Task { outputs, mode, train, validation, .. } = *task;
     let embed =
         |examples: &[Example<'_>]| encoder.embed(&examples.iter().map(|example| example.text).collect::<Vec<_>>());
     let (rows, validation_rows) = (embed(train)?, embed(validation)?);
@@ -96,7 +90,7 @@ pub(super) fn fit(
         heard = Some(loss);
         if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    let logits: Vec<Vec<f32>> = validation_rows.iter().map(|row| self::logits(row, width, &weights, k)).collect();
+    let logits: Vec<Vec<f32>> = validation_rows.iter().map(|row| logits(row, width, &weights, k)).collect();
     let (temperature, thresholds) = calibrate::on_validation(mode, k, &logits, validation);
     let scored = (!validation.is_empty()).then(|| f1(mode, k, &logits, validation));
     // There is one epoch only: the minimum.
@@ -124,7 +118,7 @@ fn logits(x: &[f32], width: usize, weights: &[f32], outputs: usize) -> Vec<f32> 
 
 impl FrozenModel {
     /// The model that a folder and its description make; its encoder must be where it was and be the same.
-    pub(super) fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
+    fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
         let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
         let mut tensors = artifact::tensors(folder, &description)?;
         let details = &description.details;
@@ -135,7 +129,7 @@ impl FrozenModel {
             return Err(fail(format!("the encoder in {place} is not the one that it was trained on").into()));
         }
         let weights = tensors.remove("head").ok_or_else(|| fail("it lacks the tensor `head`".into()))?;
-        let weights = weights.flatten_all().and_then(|all| all.to_vec1::<f32>()).map_err(|e| fail(e.into()))?;
+        let weights: Vec<f32> = weights.numbers().map_err(fail)?;
         if weights.len() != description.outputs.len() * (encoder.architecture().hidden + 1) {
             return Err(fail("its head does not fit its encoder".into()));
         }
@@ -177,10 +171,9 @@ impl Classifier for FrozenModel {
         description.details = json!({
             "encoder": place, "encoder_fingerprint": self.encoder.fingerprint(), "max_tokens": self.encoder.most(),
         });
-        let shape = (self.outputs.len(), self.weights.len() / self.outputs.len().max(1));
-        let head = Tensor::from_slice(&self.weights, shape, &Device::Cpu)?;
-        let tensors = HashMap::from([("head".to_owned(), head)]);
-        artifact::save(folder, description, |_, file| Ok(candle_core::safetensors::save(&tensors, file)?))
+        let shape = [self.outputs.len(), self.weights.len() / self.outputs.len().max(1)];
+        let head = StoredTensor::of(&self.weights, &shape);
+        artifact::save(folder, description, |_, file| tensors::write(file, &[("head", head)]))
     }
 
     fn describe(&self) -> Value {

@@ -12,17 +12,6 @@ pub(super) struct Weighing {
 }
 
 impl Weighing {
-    /// What an example adds to the divisor of its step's loss.
-    ///
-    /// Softmax: its weight times that of its class, as PyTorch's `CrossEntropyLoss(weight)` divides. Sigmoid: its weight
-    /// times the number of outputs, as the mean of `BCEWithLogitsLoss` divides.
-    pub fn divisor(&self, outputs: &[usize], weight: f32) -> f32 {
-        match self.mode {
-            Mode::Single => weight * outputs.first().map_or(1.0, |output| self.outputs[*output][1]),
-            Mode::Multiple => weight * self.outputs.len() as f32,
-        }
-    }
-
     /// An example's loss before division; its gradient by the logits is written to `by`, multiplied by `scale`.
     ///
     /// Softmax with smoothing e: `(1 - e) w[y] (-ln p[y]) + e / K sum_k w[k] (-ln p[k])`, which is PyTorch's. Sigmoid: the

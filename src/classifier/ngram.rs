@@ -5,11 +5,9 @@
 
 mod features;
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -18,6 +16,7 @@ use self::features::{Features, Row};
 use super::artifact::{self, Description, Kind};
 use super::loss::{Weighing, mean_loss};
 use super::targets::{self, class_weights, f1};
+use super::tensors::{self, StoredTensor};
 use super::{Classifier, ClassifierError, Epoch, Example, FitConfig, Mode, calibrate};
 use crate::classifier::Cause;
 
@@ -45,18 +44,17 @@ impl NgramModel {
         let mut tensors = artifact::tensors(folder, &description)?;
         let mut take =
             |name: &str| tensors.remove(name).ok_or_else(|| fail(format!("it lacks the tensor `{name}`").into()));
-        let hashes: Vec<u64> =
-            take("ngrams")?.to_vec1::<i64>().map_err(|e| fail(e.into()))?.into_iter().map(|h| h as u64).collect();
-        let idf = take("idf")?.to_vec1::<f32>().map_err(|e| fail(e.into()))?;
+        let hashes: Vec<u64> = take("ngrams")?.numbers::<i64>().map_err(fail)?.into_iter().map(|h| h as u64).collect();
+        let idf: Vec<f32> = take("idf")?.numbers().map_err(fail)?;
         let weights = take("weights")?;
-        let shape = weights.dims2().map_err(|e| fail(e.into()))?;
-        if idf.len() != hashes.len() || shape != (hashes.len() + 1, description.outputs.len()) {
+        let shape = weights.shape();
+        if idf.len() != hashes.len() || shape != [hashes.len() + 1, description.outputs.len()] {
             return Err(fail(
                 format!("its tensors do not fit: {} n-grams, {} weights, weights {shape:?}", hashes.len(), idf.len())
                     .into(),
             ));
         }
-        let weights = weights.flatten_all().and_then(|all| all.to_vec1()).map_err(|e| fail(e.into()))?;
+        let weights = weights.numbers().map_err(fail)?;
         Ok(Self {
             outputs: description.outputs,
             mode: description.mode,
@@ -89,15 +87,14 @@ impl Classifier for NgramModel {
 
     fn save(&self, folder: &Path, card: &serde_json::Value) -> Result<String, ClassifierError> {
         let hashes: Vec<i64> = self.features.hashes().iter().map(|h| *h as i64).collect();
-        let shape = (self.features.len() + 1, self.outputs.len());
-        let tensors = HashMap::from([
-            ("ngrams".to_owned(), Tensor::from_vec(hashes, self.features.len(), &Device::Cpu)?),
-            ("idf".to_owned(), Tensor::from_vec(self.features.idf().to_vec(), self.features.len(), &Device::Cpu)?),
-            ("weights".to_owned(), Tensor::from_slice(&self.weights, shape, &Device::Cpu)?),
-        ]);
+        let tensors = [
+            ("ngrams", StoredTensor::of(&hashes, &[hashes.len()])),
+            ("idf", StoredTensor::of(self.features.idf(), &[self.features.len()])),
+            ("weights", StoredTensor::of(&self.weights, &[self.features.len() + 1, self.outputs.len()])),
+        ];
         let description = Description::new(Kind::Ngram, &self.outputs, self.mode, card)
             .calibrated(self.temperature, &self.thresholds);
-        artifact::save(folder, description, |_, staged| Ok(candle_core::safetensors::save(&tensors, staged)?))
+        artifact::save(folder, description, |_, staged| tensors::write(staged, &tensors))
     }
 
     fn describe(&self) -> serde_json::Value {

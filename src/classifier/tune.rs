@@ -7,87 +7,21 @@ mod plan;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use self::adamw::AdamW;
 use self::checkpoint::State;
-pub use self::model::TunedModel;
+use self::model::TunedModel;
+use super::artifact::Description;
 use super::encoder::{Dropout, Encoder, Network, PackedBatch, Parameters, Pass, Rows, reading_order};
 use super::loss::{Weighing, mean_loss};
 use super::targets::{class_weights, f1};
 use super::{
-    ClassWeights, ClassifierError, Epoch, Example, IndexedTokens, Mode, TrainingCallback, TrainingEvent, calibrate,
+    Classifier, ClassifierError, Epoch, Example, IndexedTokens, Mode, Task, TrainingCallback, TrainingEvent,
+    TuneConfig, calibrate,
 };
-
-/// How to fine-tune.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TuneConfig {
-    /// At most this many passes.
-    pub epochs: usize,
-    /// The largest step size of AdamW.
-    pub learning_rate: f64,
-    /// The share of all steps in which the step size grows.
-    pub warmup: f64,
-    /// Decoupled decay of matrices.
-    pub weight_decay: f64,
-    /// The largest norm of all gradients together.
-    pub clip: f64,
-    /// Dropout everywhere, in place of what the encoder's configuration says.
-    pub dropout: Option<f32>,
-    /// The share of a label that is spread over all outputs.
-    pub label_smoothing: f32,
-    /// Weights of outputs.
-    pub class_weights: ClassWeights,
-    /// How far rare outputs are drawn more often: 0 not at all, 1 until all are equally frequent.
-    pub oversample: f64,
-    /// Examples in a batch, at most.
-    pub batch: usize,
-    /// Padded tokens in a batch, at most.
-    pub batch_tokens: usize,
-    /// Batches in a step.
-    pub accumulate: usize,
-    /// Whether the outputs are computed from the mean of all positions and not from the first one. Encoders that were trained
-    /// to make sentence embeddings learn better so, and transformers has no class that loads the result.
-    pub mean_pooling: bool,
-    /// How many of the encoder's last layers are trained; all, and the embeddings, if not said.
-    pub last_layers: Option<usize>,
-    /// Epochs without a better macro-F1 on validation before it stops.
-    pub patience: usize,
-}
-
-impl Default for TuneConfig {
-    fn default() -> Self {
-        Self {
-            epochs: 8,
-            learning_rate: 1e-4,
-            warmup: 0.1,
-            weight_decay: 0.01,
-            clip: 1.0,
-            dropout: None,
-            label_smoothing: 0.0,
-            class_weights: ClassWeights::Sqrt,
-            oversample: 0.0,
-            batch: 16,
-            batch_tokens: 4_096,
-            accumulate: 1,
-            mean_pooling: false,
-            last_layers: None,
-            patience: 3,
-        }
-    }
-}
-
-/// What is to be learnt.
-#[derive(Clone, Copy)]
-pub(super) struct Task<'a> {
-    pub outputs: &'a [String],
-    pub mode: Mode,
-    pub train: &'a [Example<'a>],
-    pub validation: &'a [Example<'a>],
-    pub seed: u64,
-}
 
 /// The same in numbers.
 struct Data<'a> {
@@ -99,19 +33,38 @@ struct Data<'a> {
     validation: &'a [Example<'a>],
 }
 
+/// See [`super::Trainer::fit`]. With a folder for states, a run that was broken off is taken up.
+pub(super) fn train(
+    encoder: &Arc<Encoder>,
+    task: &Task<'_>,
+    config: &TuneConfig,
+    states: Option<&Path>,
+    listen: &mut TrainingCallback<'_>,
+) -> Result<Box<dyn Classifier>, ClassifierError> {
+    let fingerprint = fingerprint(encoder, task, config);
+    let file = states.map(|folder| state_file(folder, &fingerprint));
+    let keep = file.as_ref().map(|file| Keep { file, fingerprint, every: Duration::from_secs(180) });
+    Ok(Box::new(fit(encoder, task, config, keep.as_ref(), listen)?))
+}
+
+/// See [`super::load`].
+pub(super) fn restore(folder: &Path, description: Description) -> Result<Box<dyn Classifier>, ClassifierError> {
+    Ok(Box::new(TunedModel::restore(folder, description)?))
+}
+
 /// Where a run that was broken off left its state, and how to know it again.
-pub(super) struct Keep<'a> {
+struct Keep<'a> {
     /// The file.
-    pub file: &'a Path,
+    file: &'a Path,
     /// Of configuration and data; another one is not taken up.
-    pub fingerprint: String,
+    fingerprint: String,
     /// How often, beside the end of each epoch.
-    pub every: std::time::Duration,
+    every: Duration,
 }
 
 /// Fine-tunes a copy of an encoder. Of the epochs, the one with the best macro-F1 on validation is kept (the lower loss
 /// where two are equal); without validation examples it is the last.
-pub(super) fn fit(
+fn fit(
     encoder: &Arc<Encoder>,
     task: &Task<'_>,
     config: &TuneConfig,
@@ -332,6 +285,19 @@ impl Fit<'_> {
     }
 }
 
+impl Weighing {
+    /// What an example adds to the divisor of its step's loss.
+    ///
+    /// Softmax: its weight times that of its class, as PyTorch's `CrossEntropyLoss(weight)` divides. Sigmoid: its weight
+    /// times the number of outputs, as the mean of `BCEWithLogitsLoss` divides.
+    fn divisor(&self, outputs: &[usize], weight: f32) -> f32 {
+        match self.mode {
+            Mode::Single => weight * outputs.first().map_or(1.0, |output| self.outputs[*output][1]),
+            Mode::Multiple => weight * self.outputs.len() as f32,
+        }
+    }
+}
+
 /// See [`super::Trainer::batches`].
 pub(super) fn batches(
     encoder: &Encoder,
@@ -347,15 +313,8 @@ pub(super) fn batches(
 }
 
 /// SHA-256 of everything that a run depends on.
-pub(super) fn fingerprint(
-    encoder: &Encoder,
-    outputs: &[String],
-    mode: Mode,
-    train: &[Example<'_>],
-    validation: &[Example<'_>],
-    config: &TuneConfig,
-    seed: u64,
-) -> String {
+fn fingerprint(encoder: &Encoder, task: &Task<'_>, config: &TuneConfig) -> String {
+    let Task { outputs, mode, train, validation, seed } = *task;
     let mut hasher = Sha256::new();
     let head = serde_json::json!([encoder.fingerprint(), outputs, mode, config, seed, train.len()]);
     hasher.update(head.to_string());
@@ -368,7 +327,7 @@ pub(super) fn fingerprint(
 }
 
 /// Where the state of a run under way is kept: beside the models, known by its fingerprint.
-pub(super) fn state_file(folder: &Path, fingerprint: &str) -> PathBuf {
+fn state_file(folder: &Path, fingerprint: &str) -> PathBuf {
     folder.join(format!(".training-{}.safetensors", &fingerprint[..fingerprint.len().min(16)]))
 }
 

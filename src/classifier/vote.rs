@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::artifact::{self, Description, Kind};
+use super::tensors::{self, StoredTensor};
 use super::{Classifier, ClassifierError, Example, Mode, calibrate, load, targets};
 use crate::classifier::Cause;
 
@@ -91,8 +92,7 @@ impl Classifier for VotingModel {
             }
             description.details = json!({ "parts": parts });
             // The weights are the parts'; this file only names them.
-            let names = candle_core::Tensor::new(parts.len() as u32, &candle_core::Device::Cpu)?;
-            Ok(candle_core::safetensors::save(&[("parts", names)].into(), weights)?)
+            tensors::write(weights, &[("parts", StoredTensor::of(&[parts.len() as u32], &[]))])
         })
     }
 

@@ -11,9 +11,14 @@
 //! receiver's row then simply has no comment, and keeps having none: an event that is known is passed over, so the same event
 //! with its comment, merged later, changes nothing and contradicts nothing.
 
+#[cfg(feature = "sealed-bundles")]
 pub mod seal;
+#[cfg(feature = "sealed-bundles")]
 pub mod signature;
+#[cfg(not(feature = "sealed-bundles"))]
+mod without_seals;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -31,6 +36,8 @@ use crate::domain::entry::{Entry, SentenceRef};
 use crate::domain::label::{Annotator, Confidence, Label, NewProposal, Run, RunId, RunKind, Source, Timestamp};
 use crate::domain::text::Span;
 use seal::{Keys, Seal, Sealed};
+#[cfg(not(feature = "sealed-bundles"))]
+pub use without_seals::{seal, signature};
 
 /// The version that this program writes, and the newest that it reads.
 const VERSION: u64 = 1;
@@ -265,6 +272,13 @@ fn unwritable(path: &Path, cause: io::Error) -> FormatError {
     FormatError::Io { doing: "write", path: path.into(), cause }
 }
 
+/// Where the signature of a file stands.
+pub fn signature_of(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".minisig");
+    name.into()
+}
+
 /// A bundle's file, held open: what is checked is what is then read, whatever comes to stand under its name.
 pub struct Bundle {
     file: File,
@@ -390,7 +404,10 @@ impl Reader {
     }
 
     /// The next line, checked; nothing when the end has come and the sum is right.
-    #[allow(clippy::should_implement_trait)]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a fault must end the reading, and an iterator could be asked on"
+    )]
     pub fn next(&mut self) -> Result<Option<Item>, FormatError> {
         if !self.fill()? {
             self.lines += 1;
@@ -492,4 +509,5 @@ impl Reader {
 }
 
 #[cfg(test)]
+#[cfg(feature = "sealed-bundles")]
 mod tests;

@@ -41,6 +41,7 @@ fn of_format(error: &FormatError) -> Vec<String> {
             Needs::Passphrase => "pass --passphrase-env VARIABLE".into(),
             Needs::SignPassword => "if it has a password, pass --sign-password-env VARIABLE".into(),
             Needs::Signature => "ask the sender for it".into(),
+            Needs::Feature(name) => format!("build it again with `--features {name}`"),
         },
         FormatError::Io { .. }
         | FormatError::Faulty { .. }
@@ -72,7 +73,11 @@ fn of_classifier(error: &ClassifierError) -> &'static [&'static str] {
             "it must be a Hugging Face folder of a BERT, DistilBERT or ModernBERT with config.json, tokenizer.json and \
              model.safetensors (or pytorch_model.bin)",
         ],
-        ClassifierError::TooLittle(_) | ClassifierError::Unwritable { .. } | ClassifierError::Tensor(_) => &[],
+        #[cfg(not(feature = "encoders"))]
+        ClassifierError::LeftOut => &["build it again with `--features encoders`"],
+        #[cfg(feature = "encoders")]
+        ClassifierError::Tensor(_) => &[],
+        ClassifierError::TooLittle(_) | ClassifierError::Unwritable { .. } => &[],
     }
 }
 

@@ -18,7 +18,7 @@ use crate::domain::queue::SentenceFilter;
 use crate::domain::taxonomy::Taxonomy;
 use crate::formats::bundle::seal::{Keys, Seal, Secret};
 use crate::formats::bundle::signature::{self, Signer};
-use crate::formats::bundle::{Bundle, Header, Item, Note, Proposed, Reader, Writer, without_words};
+use crate::formats::bundle::{Bundle, Header, Item, Note, Proposed, Reader, Writer, signature_of, without_words};
 use crate::formats::{FormatError, taxonomy};
 use crate::store::{EntrySelection, Insert, Merged, SeekDirection, Seen, Store};
 use crate::workflow::refusal::{Refusal, RefusalKind};
@@ -123,7 +123,7 @@ pub fn write(session: Session<'_>, options: &Options) -> Result<Written, Workflo
     }
     let password = secret(&options.sign_password_env)?;
     let signer = options.sign.as_deref().map(|path| Signer::read(path, password.as_ref())).transpose()?;
-    for path in [out.to_path_buf(), signature::beside(out)] {
+    for path in [out.to_path_buf(), signature_of(out)] {
         if path.exists() {
             let said = format!("{} already exists; nothing was written", path.display());
             return Err(Refusal::exists(path.display().to_string(), said).into());

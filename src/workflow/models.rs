@@ -1,28 +1,27 @@
 //! The project's language models: settings to a model that can be asked, and the gate before every one.
 
+#[cfg(feature = "servers")]
+mod server;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::WorkflowError;
 use super::dispatch::RateLimits;
 use super::project::Project;
-use super::{WorkflowError, now};
-use crate::domain::egress::{EgressPolicy, Payload};
+use crate::domain::egress::EgressPolicy;
 use crate::domain::spending::Prices;
-use crate::domain::text::with_causes;
 use crate::formats::project::language::{ModelSettings, Provider};
-use crate::llm::chat::Chat;
+use crate::llm::LanguageModel;
+#[cfg(feature = "servers")]
 use crate::llm::egress::Endpoint;
+#[cfg(feature = "embedded")]
 use crate::llm::embedded::{self, Embedded};
-use crate::llm::{LanguageModel, LlmError};
 use crate::store::Store;
-use crate::workflow::refusal::{Refusal, RefusalKind};
+use crate::workflow::refusal::Refusal;
 
 /// The wait before a second attempt.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// A server that is busy when it is looked at is looked at so often, and waited for no longer than this each time: whoever
-/// typed the command is waiting too.
-const PROBES: u32 = 3;
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// The project's rules about where text may go, with what the store holds.
 pub fn gate(project: &Project, store: &Store) -> Result<EgressPolicy, WorkflowError> {
@@ -59,23 +58,9 @@ pub fn settings<'a>(project: &'a Project, name: &str) -> Result<(&'a str, &'a Mo
     }
 }
 
-/// The server's address, for a model that has one.
-pub fn endpoint(settings: &ModelSettings) -> Option<Endpoint> {
-    match &settings.provider {
-        Provider::Embedded { .. } => None,
-        Provider::Chat { url, model, key_env, key_header, query, timeout } => Some(Endpoint {
-            url: url.clone(),
-            model: model.clone(),
-            key_env: key_env.clone(),
-            key_header: key_header.clone(),
-            query: query.clone(),
-            timeout: *timeout,
-        }),
-    }
-}
-
-/// Opens a model: loads the file, or finds out what the server can do. The gate is asked first, whether `note_text` may go
-/// there; a refusal is written down. What is sent to find out carries no word of a note.
+/// Opens a model: loads the file, or finds out what the server can do. Of a server the gate is asked first, whether
+/// `note_text` may go there; a refusal is written down. What is sent to find out carries no word of a note.
+#[cfg_attr(not(feature = "servers"), expect(unused_variables, reason = "only a server has a gate before it"))]
 pub fn open(
     project: &Project,
     store: &mut Store,
@@ -83,41 +68,29 @@ pub fn open(
     note_text: bool,
 ) -> Result<Arc<dyn LanguageModel>, WorkflowError> {
     let _span = tracing::info_span!("open_model").entered();
-    let Some(endpoint) = endpoint(settings) else {
-        let Provider::Embedded { file, threads, context } = &settings.provider else {
-            return Err(Refusal::unset("models", "a model is neither a file nor a server").into());
-        };
-        let settings = embedded::Settings { threads: *threads, context: *context, ..embedded::Settings::default() };
-        return Ok(Arc::new(Embedded::load(file, settings)?));
-    };
-    let gate = gate(project, store)?;
-    let host = endpoint.host()?;
-    if let Err(refusal) = gate.check(&host, note_text) {
-        store.record_refusal(None, now(), &host, "label", &[], &refusal)?;
-        return Err(LlmError::Refused(refusal).into());
+    match &settings.provider {
+        #[cfg(feature = "embedded")]
+        Provider::Embedded { file, threads, context } => {
+            let settings = embedded::Settings { threads: *threads, context: *context, ..embedded::Settings::default() };
+            Ok(Arc::new(Embedded::load(file, settings)?))
+        }
+        #[cfg(not(feature = "embedded"))]
+        Provider::Embedded { .. } => Err(Refusal::left_out("embedded", "language models in its own process").into()),
+        #[cfg(feature = "servers")]
+        Provider::Chat { url, model, key_env, key_header, query, timeout } => {
+            let endpoint = Endpoint {
+                url: url.clone(),
+                model: model.clone(),
+                key_env: key_env.clone(),
+                key_header: key_header.clone(),
+                query: query.clone(),
+                timeout: *timeout,
+            };
+            server::open(project, store, &endpoint, settings.attempts, note_text)
+        }
+        #[cfg(not(feature = "servers"))]
+        Provider::Chat { .. } => Err(Refusal::left_out("servers", "language models behind HTTP").into()),
     }
-    let cargo = Payload { purpose: "probe", sentences: Vec::new(), bytes: 0 };
-    let cleared = gate.clear(&host, cargo).map_err(LlmError::Refused)?;
-    let departure = store.record_departures(None, now(), vec![cleared])?.pop();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|cause| {
-        Refusal::new(RefusalKind::Unavailable { what: "threads" }, "no thread for requests can be had").because(cause)
-    })?;
-    let Some(departure) = departure else {
-        return Err(LlmError::Fatal("the store gave no number to a request".into()).into());
-    };
-    let (mut capabilities, mut wait) = (runtime.block_on(Chat::probe(&endpoint, &departure)), FIRST_WAIT);
-    for _ in 1..settings.attempts.min(PROBES) {
-        let Err(LlmError::Later { after, .. }) = &capabilities else {
-            break;
-        };
-        std::thread::sleep(after.unwrap_or(wait).min(LONGEST_WAIT));
-        wait *= 2;
-        capabilities = runtime.block_on(Chat::probe(&endpoint, &departure));
-    }
-    let outcome =
-        capabilities.as_ref().map_or_else(|error| format!("failed: {}", with_causes(error)), |_| "answered".to_owned());
-    store.end_departure(&departure, &outcome)?;
-    Ok(Arc::new(Chat::new(&endpoint, capabilities?)?))
 }
 
 /// How hard a model may be asked.

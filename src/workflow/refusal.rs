@@ -129,6 +129,12 @@ impl Refusal {
         Self::new(RefusalKind::TooEarly { missing }, message)
     }
 
+    /// A feature of this crate that the program was built without; `what` it then cannot do is a noun.
+    pub fn left_out(feature: &'static str, what: &str) -> Self {
+        Self::new(RefusalKind::Unavailable { what: feature }, format!("this goldsmith was built without {what}"))
+            .hint(format!("build it again with `--features {feature}`"))
+    }
+
     /// Adds what to try next.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());

@@ -21,7 +21,8 @@ fn the_head_is_scikit_learns() {
         steps += usize::from(matches!(heard, TrainingEvent::Step { .. }));
         ControlFlow::Continue(())
     };
-    let model = fit(&encoder, &names, Mode::Single, &examples, &[], &config, &mut listen).unwrap();
+    let task = Task { outputs: &names, mode: Mode::Single, train: &examples, validation: &[], seed: 0 };
+    let model = fit(&encoder, &task, &config, &mut listen).unwrap();
     assert!(steps > 3);
     let wanted: Vec<Vec<f32>> = serde_json::from_value(expected["probabilities"].clone()).unwrap();
     let texts: Vec<&str> = rows.iter().map(|(text, _)| text.as_str()).collect();

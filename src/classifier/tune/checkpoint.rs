@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Keep;
@@ -11,6 +10,7 @@ use super::adamw::AdamW;
 use crate::classifier::Cause;
 use crate::classifier::artifact::make_private_folder;
 use crate::classifier::encoder::Parameters;
+use crate::classifier::tensors::{self, StoredTensor};
 use crate::classifier::{ClassifierError, Epoch};
 
 /// Where a run stands.
@@ -94,10 +94,10 @@ impl State {
         let Some(header) = header.filter(|header| header.fingerprint == keep.fingerprint) else {
             return Ok(None);
         };
-        let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?;
+        let tensors = tensors::read(&bytes).map_err(candle_core::Error::msg)?;
         let take = |kind: &str, i: usize, size: usize| -> Result<Option<Vec<f32>>, ClassifierError> {
-            let tensor: Option<&Tensor> = tensors.get(&format!("{kind}.{i}"));
-            let values = tensor.map(Tensor::to_vec1::<f32>).transpose()?;
+            let tensor = tensors.get(&format!("{kind}.{i}"));
+            let values = tensor.map(StoredTensor::numbers::<f32>).transpose().map_err(candle_core::Error::msg)?;
             Ok(values.filter(|values| values.len() == size))
         };
         let mut state = header.state;

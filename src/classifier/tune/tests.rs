@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::*;
-use crate::classifier::{Classifier as _, load};
+use crate::classifier::load;
 use crate::domain::text::with_causes;
 
 fn data(name: &str) -> PathBuf {
@@ -259,9 +259,9 @@ fn a_run_repeats_itself_and_one_that_was_broken_off_goes_on_bit_for_bit() {
     let other = fit(&encoder, &Task { seed: 5, ..task }, &config, None, &mut go_on).unwrap();
     assert!(wanted != saved(&other, &folder.path().join("c")));
 
-    let fingerprint = fingerprint(&encoder, &names, Mode::Single, task.train, task.validation, &config, 4);
+    let fingerprint = fingerprint(&encoder, &task, &config);
     let file = state_file(folder.path(), &fingerprint);
-    let keep = Keep { file: &file, fingerprint, every: std::time::Duration::ZERO };
+    let keep = Keep { file: &file, fingerprint, every: Duration::ZERO };
     // Broken off in the middle of an epoch, twice.
     for stop in [4, 11] {
         let mut listen = |heard: &TrainingEvent| match heard {

@@ -112,6 +112,11 @@ impl Seal {
     }
 }
 
+/// Whether a word is a public key.
+pub fn is_public_key(word: &str) -> bool {
+    word.parse::<x25519::Recipient>().is_ok()
+}
+
 fn recipients_of(path: &Path) -> Result<Vec<x25519::Recipient>, FormatError> {
     let text = read_text(path)?;
     let mut all = Vec::new();

@@ -1,26 +1,18 @@
 //! Signatures beside a bundle, in the form of minisign (<https://jedisct1.github.io/minisign/>), which checks them too.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use minisign::{PublicKey, SecretKey, SecretKeyBox, SignatureBox};
 
-use super::Bundle;
 use super::seal::Secret;
+use super::{Bundle, signature_of};
 use crate::domain::label::Timestamp;
 use crate::formats::{FormatError, Needs, create_private, read_text};
 
 /// Letters of a signature of 64 bytes: minisign's reader takes shorter ones, and its arithmetic does not.
 const SIGNATURE_LETTERS: usize = 88;
-
-/// Where the signature of a file stands.
-pub fn beside(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(".minisig");
-    name.into()
-}
 
 /// A secret key, ready to sign. It has no form that could be printed.
 pub struct Signer(SecretKey);
@@ -56,7 +48,7 @@ impl Signer {
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let name: String = name.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         let trusted = format!("timestamp:{}\tfile:{name}\thashed", at.0 / 1000);
-        let out = beside(path);
+        let out = signature_of(path);
         let fail = |cause| FormatError::Io { doing: "write", path: out.clone(), cause };
         let signed = minisign::sign(None, &self.0, file, Some(&trusted), Some("signature of a goldsmith bundle"));
         let signed = signed.map_err(|error| fail(std::io::Error::other(error.to_string())))?;
@@ -82,10 +74,15 @@ pub fn public_key(word: &str) -> Result<PublicKey, FormatError> {
     text.lines().find_map(parse).ok_or_else(no_key)
 }
 
+/// Whether a word is a public key.
+pub fn is_public_key(word: &str) -> bool {
+    PublicKey::from_base64(word.trim()).is_ok()
+}
+
 /// Checks the signature beside a bundle against keys, of which one must have made it. Gives that key's id. Nothing of the
 /// bundle has been read by then.
 pub fn verify(bundle: &Bundle, keys: &[PublicKey]) -> Result<String, FormatError> {
-    let path = beside(bundle.path());
+    let path = signature_of(bundle.path());
     if !path.is_file() {
         let said =
             format!("{} is not signed: there is no {}; nothing was taken in", bundle.path().display(), path.display());

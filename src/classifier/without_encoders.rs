@@ -1,0 +1,109 @@
+//! Stands for the rooms of encoders where the feature `encoders` is off: their names, and no value that could be made of them.
+
+#![expect(missing_docs, reason = "the names are those of what is left out, and documented there")]
+
+use super::ClassifierError;
+
+pub(super) mod encoder {
+    use std::path::Path;
+
+    use sha2::{Digest, Sha256};
+
+    use super::ClassifierError;
+
+    /// There is none.
+    #[derive(Debug)]
+    pub enum Encoder {}
+
+    impl Encoder {
+        pub fn open(_: &Path, _: usize, _: usize) -> Result<Self, ClassifierError> {
+            Err(ClassifierError::LeftOut)
+        }
+
+        pub fn name(&self) -> String {
+            match *self {}
+        }
+
+        pub fn fingerprint(&self) -> &str {
+            match *self {}
+        }
+
+        pub fn hash(text: &str) -> [u8; 32] {
+            Sha256::digest(text).into()
+        }
+
+        pub fn unknown<'a>(&self, _: &[&'a str]) -> Vec<&'a str> {
+            match *self {}
+        }
+
+        pub fn remember(&self, _: Vec<([u8; 32], Vec<f32>)>) {
+            match *self {}
+        }
+
+        pub fn embed(&self, _: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
+            match *self {}
+        }
+    }
+
+    /// Of a computation that is not there.
+    pub struct Threads;
+
+    impl Threads {
+        pub fn available() -> usize {
+            1
+        }
+    }
+}
+
+pub(super) mod frozen {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::ClassifierError;
+    use super::encoder::Encoder;
+    use crate::classifier::artifact::Description;
+    use crate::classifier::{Classifier, HeadConfig, Task, TrainingCallback};
+
+    pub fn train(
+        encoder: &Arc<Encoder>,
+        _: &Task<'_>,
+        _: &HeadConfig,
+        _: &mut TrainingCallback<'_>,
+    ) -> Result<Box<dyn Classifier>, ClassifierError> {
+        match **encoder {}
+    }
+
+    pub fn restore(_: &Path, _: Description) -> Result<Box<dyn Classifier>, ClassifierError> {
+        Err(ClassifierError::LeftOut)
+    }
+}
+
+pub(super) mod tune {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    pub use super::frozen::restore;
+
+    use super::ClassifierError;
+    use super::encoder::Encoder;
+    use crate::classifier::{Classifier, Example, IndexedTokens, Task, TrainingCallback, TuneConfig};
+
+    pub fn train(
+        encoder: &Arc<Encoder>,
+        _: &Task<'_>,
+        _: &TuneConfig,
+        _: Option<&Path>,
+        _: &mut TrainingCallback<'_>,
+    ) -> Result<Box<dyn Classifier>, ClassifierError> {
+        match **encoder {}
+    }
+
+    pub fn batches(
+        encoder: &Encoder,
+        _: &[Example<'_>],
+        _: &TuneConfig,
+        _: u64,
+    ) -> Result<Vec<IndexedTokens>, ClassifierError> {
+        match *encoder {}
+    }
+}

@@ -1,0 +1,26 @@
+//! Stands for the client where the feature `servers` is off: a type without a value, so that nothing can be sent.
+
+#![expect(missing_docs, reason = "the names are those of what is left out, and documented there")]
+
+use std::future::Ready;
+
+use super::{Answer, Endpoint};
+use crate::domain::egress::{EgressRecord, Host};
+use crate::llm::LlmError;
+
+/// There is none.
+pub enum Client {}
+
+impl Client {
+    pub fn new(_: &Endpoint) -> Result<Self, LlmError> {
+        Err(LlmError::Fatal("this goldsmith was built without HTTP; build it again with `--features servers`".into()))
+    }
+
+    pub fn host(&self) -> &Host {
+        match *self {}
+    }
+
+    pub fn post(&self, _: &str, _: Vec<u8>, _: Option<&EgressRecord>) -> Ready<Result<Answer, LlmError>> {
+        match *self {}
+    }
+}

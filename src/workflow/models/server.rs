@@ -1,0 +1,58 @@
+//! Finding out what a server can do, past the gate and on record like every request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{FIRST_WAIT, gate};
+use crate::domain::egress::Payload;
+use crate::domain::text::with_causes;
+use crate::llm::chat::Chat;
+use crate::llm::egress::Endpoint;
+use crate::llm::{LanguageModel, LlmError};
+use crate::store::Store;
+use crate::workflow::project::Project;
+use crate::workflow::refusal::{Refusal, RefusalKind};
+use crate::workflow::{WorkflowError, now};
+
+/// A server that is busy when it is looked at is looked at so often, and waited for no longer than this each time: whoever
+/// typed the command is waiting too.
+const PROBES: u32 = 3;
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// See [`super::open`].
+pub(super) fn open(
+    project: &Project,
+    store: &mut Store,
+    endpoint: &Endpoint,
+    attempts: u32,
+    note_text: bool,
+) -> Result<Arc<dyn LanguageModel>, WorkflowError> {
+    let gate = gate(project, store)?;
+    let host = endpoint.host()?;
+    if let Err(refusal) = gate.check(&host, note_text) {
+        store.record_refusal(None, now(), &host, "label", &[], &refusal)?;
+        return Err(LlmError::Refused(refusal).into());
+    }
+    let cargo = Payload { purpose: "probe", sentences: Vec::new(), bytes: 0 };
+    let cleared = gate.clear(&host, cargo).map_err(LlmError::Refused)?;
+    let departure = store.record_departures(None, now(), vec![cleared])?.pop();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|cause| {
+        Refusal::new(RefusalKind::Unavailable { what: "threads" }, "no thread for requests can be had").because(cause)
+    })?;
+    let Some(departure) = departure else {
+        return Err(LlmError::Fatal("the store gave no number to a request".into()).into());
+    };
+    let (mut capabilities, mut wait) = (runtime.block_on(Chat::probe(endpoint, &departure)), FIRST_WAIT);
+    for _ in 1..attempts.min(PROBES) {
+        let Err(LlmError::Later { after, .. }) = &capabilities else {
+            break;
+        };
+        std::thread::sleep(after.unwrap_or(wait).min(LONGEST_WAIT));
+        wait *= 2;
+        capabilities = runtime.block_on(Chat::probe(endpoint, &departure));
+    }
+    let outcome =
+        capabilities.as_ref().map_or_else(|error| format!("failed: {}", with_causes(error)), |_| "answered".to_owned());
+    store.end_departure(&departure, &outcome)?;
+    Ok(Arc::new(Chat::new(endpoint, capabilities?)?))
+}
