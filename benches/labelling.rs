@@ -4,7 +4,7 @@
 //! (`GOLDSMITH_BENCH_SENTENCES` makes it smaller). With `GOLDSMITH_REQUESTS=100000`: the memory that the program holds while it
 //! makes so many requests to a server that answers at once, in each quarter of them.
 
-#[allow(dead_code)]
+#[expect(dead_code, reason = "the tests need more of it")]
 #[path = "../tests/it/model_server.rs"]
 mod model_server;
 

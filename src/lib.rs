@@ -4,7 +4,23 @@
 //! [`classifier`] trains on what they decided; [`domain`] arithmetic scores it; [`formats`] write it out. The [`workflow`]
 //! layer holds one file for each use case; [`cli`] and [`tui`] are two faces of it and hold no rule of the domain.
 
-#![deny(missing_docs, unsafe_code)]
+#![deny(missing_docs)]
+// No input makes the program panic, and it prints through the writers of `cli` alone, which know whether anybody reads.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::dbg_macro,
+        clippy::exit,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 pub mod classifier;
 pub mod cli;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 /// candle makes its pool of threads once, as large as this variable says, and has no other way to be told.
 const CANDLE_THREADS: &str = "CANDLE_NUM_THREADS";
 
+#[expect(unsafe_code, reason = "the environment is set before any thread is there that could read it")]
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let (Some(threads), None) = (threads(&cli), std::env::var_os(CANDLE_THREADS)) {

@@ -17,6 +17,7 @@ mod it {
     mod labelling;
     mod layers;
     mod log;
+    #[expect(dead_code, reason = "benches/labelling.rs needs more of it")]
     mod model_server;
     mod models;
     mod support;

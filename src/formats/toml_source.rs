@@ -106,7 +106,7 @@ impl<'a, 't> Table<'a, 't> {
             return source.wrong_type(key, value, "a list of texts");
         };
         let mut texts = Vec::new();
-        for item in array.iter() {
+        for item in array {
             match item.get_ref().as_str() {
                 Some(text) => texts.push((text.to_owned(), item.span())),
                 None => return source.wrong_type(key, item, "a list of texts"),
@@ -144,7 +144,7 @@ impl<'a, 't> Table<'a, 't> {
         limits: std::ops::RangeInclusive<f64>,
     ) -> Vec<(String, f64, Range<usize>)> {
         let mut all = Vec::new();
-        for (key, value) in self.table.iter() {
+        for (key, value) in self.table {
             let found = number(source, key.get_ref(), value, &limits);
             all.extend(found.map(|number| (key.get_ref().to_string(), number, key.span())));
         }
@@ -203,7 +203,7 @@ impl<'a, 't> Table<'a, 't> {
             return Vec::new();
         };
         let mut tables = Vec::new();
-        for item in array.iter() {
+        for item in array {
             match item.get_ref().as_table() {
                 Some(table) => tables.push(Table::new(table, item.span())),
                 None => drop(source.wrong_type::<()>(key, item, &wanted)),
@@ -215,7 +215,7 @@ impl<'a, 't> Table<'a, 't> {
     /// Every key with the table that it holds; for tables whose keys are the user's.
     pub(super) fn named_tables(self, source: &mut Source<'t>) -> Vec<(String, Table<'a, 't>)> {
         let mut all = Vec::new();
-        for (key, value) in self.table.iter() {
+        for (key, value) in self.table {
             match value.get_ref().as_table() {
                 Some(table) => all.push((key.get_ref().to_string(), Table::new(table, value.span()))),
                 None => drop(source.wrong_type::<()>(key.get_ref(), value, "a table")),
@@ -227,7 +227,7 @@ impl<'a, 't> Table<'a, 't> {
     /// Every key with a list of texts or one text; for tables whose keys are the user's.
     pub(super) fn open(self, source: &mut Source<'t>) -> Vec<(String, Vec<String>, Range<usize>)> {
         let mut all = Vec::new();
-        for (key, value) in self.table.iter() {
+        for (key, value) in self.table {
             let texts = match value.get_ref() {
                 DeValue::String(one) => Some(vec![one.to_string()]),
                 DeValue::Array(many) => many.iter().map(|v| v.get_ref().as_str().map(str::to_owned)).collect(),
@@ -243,7 +243,7 @@ impl<'a, 't> Table<'a, 't> {
 
     /// Says which keys are unknown, and which known one each may have meant.
     pub(super) fn close(self, source: &mut Source<'t>) {
-        for (key, _) in self.table.iter() {
+        for (key, _) in self.table {
             let key_text: &str = key.get_ref();
             if self.taken.contains(&key_text) {
                 continue;

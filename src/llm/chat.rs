@@ -213,11 +213,10 @@ fn read(host: &Host, answer: &Answer) -> Result<Reply, LlmError> {
     let choice = choice.ok_or_else(|| garbled(host, "no choice in it"))?;
     let text = choice.message.content.unwrap_or_default();
     let tokens = choice.logprobs.and_then(|l| l.content).unwrap_or_default();
-    let usage = completion.usage.map(UsageJson::read).unwrap_or_else(|| Usage {
-        completion: text.len() as u64 / 4 + 1,
-        estimated: true,
-        ..Usage::default()
-    });
+    let usage = completion.usage.map_or_else(
+        || Usage { completion: text.len() as u64 / 4 + 1, estimated: true, ..Usage::default() },
+        UsageJson::read,
+    );
     Ok(Reply {
         complete: choice.finish_reason.as_deref() != Some("length"),
         tokens: tokens.into_iter().map(|t| WrittenToken { text: t.token, logprob: t.logprob as f32 }).collect(),

@@ -122,11 +122,6 @@ fn no_room_below_the_use_cases_says_what_to_type() {
 }
 
 #[test]
-fn nothing_panics_prints_or_ends_the_process() {
-    assert_eq!(rules::calls_that_no_program_makes(&PROGRAM), NOTHING);
-}
-
-#[test]
 fn nothing_in_the_code_knows_a_disease() {
     assert_eq!(rules::diseases(&PROGRAM, &["workflow/demo.rs"]), NOTHING);
 }

@@ -158,7 +158,6 @@ impl Server {
     }
 
     /// A server that costs next to nothing, for the benchmark.
-    #[allow(dead_code)]
     pub fn light(latency: Duration) -> Self {
         Self::listen(FLUENT, 0, Box::new(|_| Act::Ok), Some(latency))
     }
@@ -223,7 +222,6 @@ impl Server {
     }
 
     /// How many requests a light server has answered.
-    #[allow(dead_code)]
     pub fn served(&self) -> u64 {
         self.shared.served.load(Ordering::Relaxed)
     }

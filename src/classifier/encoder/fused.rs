@@ -522,7 +522,7 @@ fn add_columns(threads: &Threads, sums: &mut [f32], work: impl Fn(&mut [f32], us
 }
 
 /// `sums = dropout(sums + b) + residual`.
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "the shapes and buffers of one step, which nothing else holds together")]
 fn add_residual(
     threads: &Threads,
     parameters: &Parameters,

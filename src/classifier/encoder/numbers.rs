@@ -142,7 +142,7 @@ impl<'a> Matrix<'a> {
 ///
 /// # Panics
 /// Where shapes do not fit: that is a mistake in this program.
-#[allow(unsafe_code)]
+#[expect(unsafe_code, reason = "gemm takes pointers and strides; the assertions hold them inside their slices")]
 pub(in crate::classifier) fn multiply(
     destination: (&mut [f32], usize),
     a: Matrix<'_>,

@@ -132,7 +132,7 @@ fn likest(nearest: &Nearest, id: SentenceId, text: &str) -> Vec<(SentenceId, Sho
 }
 
 impl<'a> LabelJob<'a> {
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "everything that a job is made of, once")]
     pub(super) fn new(
         project: &'a Project,
         run: &'a RunId,
@@ -315,7 +315,7 @@ impl<'a> LabelJob<'a> {
                     again.push(errand);
                 }
                 Err(fault) if tries < self.settings.retries => {
-                    again.push(retry(item, request, &fault, reply, tries, sample))
+                    again.push(retry(item, request, &fault, reply, tries, sample));
                 }
                 Err(fault) if self.settings.samples > 1 => self.sampled(&item, Err(fault.to_string())),
                 Err(fault) => self.fail(&item, fault.to_string(), shortened(&reply.text)),

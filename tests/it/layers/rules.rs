@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proc_macro2::{TokenStream, TokenTree};
-
 use super::sources::{Module, Reference, Sources, Target, below};
 
 /// A layer: what it may use of ours, and of other crates, with spaces between.
@@ -134,24 +132,8 @@ pub fn said(sources: &Sources) -> Vec<String> {
                 wrong.push(format!("{} has {mark}", file.path));
             }
         }
-        for (line, call) in calls(&file.source) {
-            if ["dbg!", "todo!", "unimplemented!"].contains(&call.as_str()) {
-                wrong.push(format!("{}:{line} has {call}", file.path));
-            }
-        }
     }
     wrong
-}
-
-/// Program code that panics on what it did not expect, prints past the faces, or ends the process.
-pub fn calls_that_no_program_makes(sources: &Sources) -> Vec<String> {
-    const NEVER: &[&str] = &["println!", "eprintln!", "print!", "eprint!", ".unwrap()", ".expect()", "process::exit()"];
-    let files = sources.files.iter().filter(|file| !file.is_test);
-    files
-        .flat_map(|file| calls(&file.program).into_iter().map(move |(line, call)| (file, line, call)))
-        .filter(|(_, _, call)| NEVER.contains(&call.as_str()))
-        .map(|(file, line, call)| format!("{}:{line} has {call}", file.path))
-        .collect()
 }
 
 /// Program code that speaks of a disease: categories are a file.
@@ -164,33 +146,4 @@ pub fn diseases(sources: &Sources, except: &[&str]) -> Vec<String> {
             words.filter(move |word| text.contains(word)).map(|word| format!("{} speaks of {word}", file.path))
         })
         .collect()
-}
-
-/// Macros that are called (`name!`), methods (`.name()`) and functions with the word before them (`process::exit()`),
-/// each with its line, also inside other macros' calls.
-fn calls(source: &str) -> Vec<(usize, String)> {
-    fn collect(tokens: TokenStream, found: &mut Vec<(usize, String)>) {
-        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
-        let is = |at: usize, mark: char| matches!(tokens.get(at), Some(TokenTree::Punct(p)) if p.as_char() == mark);
-        for (at, token) in tokens.iter().enumerate() {
-            match token {
-                TokenTree::Group(group) => collect(group.stream(), found),
-                TokenTree::Ident(name) => {
-                    let line = name.span().start().line;
-                    let called = matches!(tokens.get(at + 1), Some(TokenTree::Group(_)));
-                    if is(at + 1, '!') && matches!(tokens.get(at + 2), Some(TokenTree::Group(_))) {
-                        found.push((line, format!("{name}!")));
-                    } else if called && at >= 1 && is(at - 1, '.') {
-                        found.push((line, format!(".{name}()")));
-                    } else if called && at >= 3 && is(at - 1, ':') {
-                        found.push((line, format!("{}::{name}()", tokens[at - 3])));
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-    let mut found = Vec::new();
-    collect(source.parse().unwrap(), &mut found);
-    found
 }
