@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use artifact::Kind;
+use artifact::ModelKind;
 pub use config::{ClassWeights, FitConfig, HeadConfig, TrainingConfig, TuneConfig, VotingConfig};
 pub use encoder::{Encoder, Threads};
 pub use ngram::{NgramModel, fit};
@@ -182,7 +182,7 @@ pub(super) struct Task<'a> {
 
 /// How it trains, with the encoder where one is needed.
 #[derive(Clone, Debug)]
-enum Means {
+enum Method {
     Ngram(FitConfig),
     Frozen(Arc<Encoder>, HeadConfig),
     FineTune(Arc<Encoder>, TuneConfig),
@@ -195,7 +195,7 @@ pub type IndexedTokens = Vec<(usize, Vec<u32>)>;
 /// Trains models by one recipe. Threads may share it.
 #[derive(Clone, Debug)]
 pub struct Trainer {
-    means: Means,
+    method: Method,
     /// Where fine-tuning keeps its state.
     states: Option<PathBuf>,
 }
@@ -203,50 +203,50 @@ pub struct Trainer {
 impl Trainer {
     /// A learner of n-gram models.
     pub fn ngram(config: FitConfig) -> Self {
-        Self { means: Means::Ngram(config), states: None }
+        Self { method: Method::Ngram(config), states: None }
     }
 
     /// A learner of heads on a frozen encoder.
     pub fn frozen(encoder: Arc<Encoder>, config: HeadConfig) -> Self {
-        Self { means: Means::Frozen(encoder, config), states: None }
+        Self { method: Method::Frozen(encoder, config), states: None }
     }
 
     /// A learner that fine-tunes an encoder. With a folder it keeps the state of a run there, after every epoch and every
     /// few minutes, and takes up what a run with the same configuration and data has left.
     pub fn fine_tune(encoder: Arc<Encoder>, config: TuneConfig, states: Option<PathBuf>) -> Self {
-        Self { means: Means::FineTune(encoder, config), states }
+        Self { method: Method::FineTune(encoder, config), states }
     }
 
     /// A learner of several models that vote.
     pub fn vote(parts: Vec<Self>) -> Self {
-        Self { means: Means::Vote(parts), states: None }
+        Self { method: Method::Vote(parts), states: None }
     }
 
     /// The encoder, where there is one.
     pub fn encoder(&self) -> Option<&Arc<Encoder>> {
-        match &self.means {
-            Means::Ngram(_) => None,
-            Means::Frozen(encoder, _) | Means::FineTune(encoder, _) => Some(encoder),
-            Means::Vote(parts) => parts.iter().find_map(Self::encoder),
+        match &self.method {
+            Method::Ngram(_) => None,
+            Method::Frozen(encoder, _) | Method::FineTune(encoder, _) => Some(encoder),
+            Method::Vote(parts) => parts.iter().find_map(Self::encoder),
         }
     }
 
     /// The encoder, where it stays as it is and its embeddings can be kept.
     pub fn frozen_encoder(&self) -> Option<&Arc<Encoder>> {
-        match &self.means {
-            Means::Frozen(encoder, _) => Some(encoder),
-            Means::Ngram(_) | Means::FineTune(..) => None,
-            Means::Vote(parts) => parts.iter().find_map(Self::frozen_encoder),
+        match &self.method {
+            Method::Frozen(encoder, _) => Some(encoder),
+            Method::Ngram(_) | Method::FineTune(..) => None,
+            Method::Vote(parts) => parts.iter().find_map(Self::frozen_encoder),
         }
     }
 
     /// A short name for lists of runs.
     pub fn name(&self) -> String {
-        match &self.means {
-            Means::Ngram(_) => "n-gram linear".into(),
-            Means::Frozen(encoder, _) => format!("{} frozen", encoder.name()),
-            Means::FineTune(encoder, _) => format!("{} fine-tuned", encoder.name()),
-            Means::Vote(parts) => {
+        match &self.method {
+            Method::Ngram(_) => "n-gram linear".into(),
+            Method::Frozen(encoder, _) => format!("{} frozen", encoder.name()),
+            Method::FineTune(encoder, _) => format!("{} fine-tuned", encoder.name()),
+            Method::Vote(parts) => {
                 let names: Vec<String> = parts.iter().map(Self::name).collect();
                 format!("vote of {}", names.join(", "))
             }
@@ -255,11 +255,11 @@ impl Trainer {
 
     /// What it trains by; part of a run's configuration.
     pub fn recipe(&self) -> TrainingConfig {
-        match &self.means {
-            Means::Ngram(config) => TrainingConfig::Ngram(config.clone()),
-            Means::Frozen(_, config) => TrainingConfig::Frozen(config.clone()),
-            Means::FineTune(_, config) => TrainingConfig::FineTune(config.clone()),
-            Means::Vote(parts) => {
+        match &self.method {
+            Method::Ngram(config) => TrainingConfig::Ngram(config.clone()),
+            Method::Frozen(_, config) => TrainingConfig::Frozen(config.clone()),
+            Method::FineTune(_, config) => TrainingConfig::FineTune(config.clone()),
+            Method::Vote(parts) => {
                 TrainingConfig::Vote(VotingConfig { parts: parts.iter().map(Self::recipe).collect() })
             }
         }
@@ -268,9 +268,9 @@ impl Trainer {
     /// The token ids of every batch that fine-tuning would see in its first epoch, in their order, each text with its
     /// example's number; none for other recipes. A reference program can be given the same.
     pub fn batches(&self, train: &[Example<'_>], seed: u64) -> Result<Vec<IndexedTokens>, ClassifierError> {
-        match &self.means {
-            Means::FineTune(encoder, config) => tune::batches(encoder, train, config, seed),
-            Means::Ngram(_) | Means::Frozen(..) | Means::Vote(_) => Ok(Vec::new()),
+        match &self.method {
+            Method::FineTune(encoder, config) => tune::batches(encoder, train, config, seed),
+            Method::Ngram(_) | Method::Frozen(..) | Method::Vote(_) => Ok(Vec::new()),
         }
     }
 
@@ -283,29 +283,29 @@ impl Trainer {
         train: &[Example<'_>],
         validation: &[Example<'_>],
         seed: u64,
-        listen: &mut TrainingCallback<'_>,
+        on_event: &mut TrainingCallback<'_>,
     ) -> Result<Box<dyn Classifier>, ClassifierError> {
         targets::check(outputs, mode, train)?;
         let task = Task { outputs, mode, train, validation, seed };
-        match &self.means {
-            Means::Ngram(config) => {
+        match &self.method {
+            Method::Ngram(config) => {
                 let Task { outputs, mode, train, validation, seed } = task;
                 let config = FitConfig { seed, ..config.clone() };
-                let mut epoch = |epoch: &Epoch| listen(&TrainingEvent::Epoch(epoch.clone()));
+                let mut epoch = |epoch: &Epoch| on_event(&TrainingEvent::Epoch(epoch.clone()));
                 Ok(Box::new(fit(outputs, mode, train, validation, &config, &mut epoch)?))
             }
-            Means::Frozen(encoder, config) => frozen::train(encoder, &task, config, listen),
-            Means::FineTune(encoder, config) => tune::train(encoder, &task, config, self.states.as_deref(), listen),
-            Means::Vote(parts) => {
+            Method::Frozen(encoder, config) => frozen::train(encoder, &task, config, on_event),
+            Method::FineTune(encoder, config) => tune::train(encoder, &task, config, self.states.as_deref(), on_event),
+            Method::Vote(parts) => {
                 // Whoever breaks in one part stops them all, each with its best so far.
                 let mut broken = false;
                 let mut models = Vec::with_capacity(parts.len());
                 for part in parts {
-                    let mut listen = |heard: &TrainingEvent| {
-                        broken |= listen(heard).is_break();
+                    let mut on_event = |heard: &TrainingEvent| {
+                        broken |= on_event(heard).is_break();
                         if broken { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                     };
-                    models.push(part.fit(outputs, mode, train, validation, seed, &mut listen)?);
+                    models.push(part.fit(outputs, mode, train, validation, seed, &mut on_event)?);
                 }
                 Ok(Box::new(VotingModel::new(models, validation)?))
             }
@@ -315,13 +315,13 @@ impl Trainer {
 
 /// Loads a saved model and its card.
 pub fn load(folder: &Path) -> Result<(Box<dyn Classifier>, serde_json::Value), ClassifierError> {
-    let description = artifact::described(folder)?;
+    let description = artifact::read_manifest(folder)?;
     let card = description.card.clone();
     let model: Box<dyn Classifier> = match description.kind {
-        Kind::Ngram => Box::new(NgramModel::restore(folder, description)?),
-        Kind::Frozen => frozen::restore(folder, description)?,
-        Kind::Tuned => tune::restore(folder, description)?,
-        Kind::Vote => Box::new(VotingModel::restore(folder, description)?),
+        ModelKind::Ngram => Box::new(NgramModel::restore(folder, description)?),
+        ModelKind::Frozen => frozen::restore(folder, description)?,
+        ModelKind::Tuned => tune::restore(folder, description)?,
+        ModelKind::Vote => Box::new(VotingModel::restore(folder, description)?),
     };
     Ok((model, card))
 }

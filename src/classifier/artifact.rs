@@ -15,7 +15,7 @@ pub(super) const WEIGHTS: &str = "model.safetensors";
 
 /// What a model is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Kind {
+pub(super) enum ModelKind {
     /// See [`super::NgramModel`].
     #[serde(rename = "word and character n-grams, linear")]
     Ngram,
@@ -32,10 +32,10 @@ pub(super) enum Kind {
 
 /// What `model.json` says.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Description {
+pub(super) struct ModelManifest {
     format: u32,
     /// What it is.
-    pub kind: Kind,
+    pub kind: ModelKind,
     /// The outputs' names.
     pub outputs: Vec<String>,
     /// Softmax or sigmoids.
@@ -53,9 +53,9 @@ pub(super) struct Description {
     pub card: serde_json::Value,
 }
 
-impl Description {
+impl ModelManifest {
     /// A description without calibration or details.
-    pub fn new(kind: Kind, outputs: &[String], mode: Mode, card: &serde_json::Value) -> Self {
+    pub fn new(kind: ModelKind, outputs: &[String], mode: Mode, card: &serde_json::Value) -> Self {
         Self {
             format: 1,
             kind,
@@ -76,10 +76,10 @@ impl Description {
 }
 
 /// What a saved model's `model.json` says.
-pub(super) fn described(folder: &Path) -> Result<Description, ClassifierError> {
+pub(super) fn read_manifest(folder: &Path) -> Result<ModelManifest, ClassifierError> {
     let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
     let text = std::fs::read_to_string(folder.join("model.json")).map_err(|e| fail(InFile::cause("model.json", e)))?;
-    let description: Description = serde_json::from_str(&text).map_err(|e| fail(InFile::cause("model.json", e)))?;
+    let description: ModelManifest = serde_json::from_str(&text).map_err(|e| fail(InFile::cause("model.json", e)))?;
     if description.format != 1 {
         return Err(fail(format!("it is of format {}, this goldsmith reads 1", description.format).into()));
     }
@@ -88,20 +88,20 @@ pub(super) fn described(folder: &Path) -> Result<Description, ClassifierError> {
 
 /// The SHA-256 of the weights that a saved model says of itself.
 pub(super) fn fingerprint(folder: &Path) -> Result<String, ClassifierError> {
-    Ok(described(folder)?.weights)
+    Ok(read_manifest(folder)?.weights)
 }
 
 /// The tensors of a saved model, if they are those that it was described with.
 pub(super) fn tensors(
     folder: &Path,
-    description: &Description,
+    description: &ModelManifest,
 ) -> Result<HashMap<String, StoredTensor>, ClassifierError> {
     let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
     tensors::read(&weights(folder, description)?).map_err(|e| fail(InFile::cause(WEIGHTS, e)))
 }
 
 /// The bytes of a saved model's weights, if they are those that it was described with.
-pub(super) fn weights(folder: &Path, description: &Description) -> Result<Vec<u8>, ClassifierError> {
+pub(super) fn weights(folder: &Path, description: &ModelManifest) -> Result<Vec<u8>, ClassifierError> {
     let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
     let bytes = std::fs::read(folder.join(WEIGHTS)).map_err(|e| fail(InFile::cause(WEIGHTS, e)))?;
     if hex::encode(Sha256::digest(&bytes)) != description.weights {
@@ -114,8 +114,8 @@ pub(super) fn weights(folder: &Path, description: &Description) -> Result<Vec<u8
 /// likes. Returns the SHA-256 of the weights.
 pub(super) fn save(
     folder: &Path,
-    mut description: Description,
-    weights: impl FnOnce(&mut Description, &Path) -> Result<(), ClassifierError>,
+    mut description: ModelManifest,
+    weights: impl FnOnce(&mut ModelManifest, &Path) -> Result<(), ClassifierError>,
 ) -> Result<String, ClassifierError> {
     let fail = |cause: Cause| ClassifierError::Unwritable { path: folder.into(), cause };
     let parent = folder.parent().unwrap_or(Path::new("."));

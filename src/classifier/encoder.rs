@@ -20,11 +20,11 @@ use super::ClassifierError;
 use crate::classifier::{Cause, InFile};
 use architecture::Architecture;
 pub(super) use attention::Queries;
-pub(super) use network::{Network, Pass, means};
+pub(super) use network::{Network, Pass, mean_pool};
 pub use numbers::{Dropout, Threads};
 pub(super) use numbers::{Matrix, dot, multiply, vectorised};
 pub(super) use tokens::{PackedBatch, Tokens, by_padded_tokens};
-pub(super) use weights::{Parameters, Rows, Tensors};
+pub(super) use weights::{FolderTensors, Parameters, UsedRows};
 
 /// The most padded tokens of a batch that is only read.
 const READ_TOKENS: usize = 4_096;
@@ -38,7 +38,7 @@ pub struct Encoder {
     architecture: Architecture,
     tokens: Tokens,
     parameters: Parameters,
-    found: Tensors,
+    found: FolderTensors,
     fingerprint: String,
     most: usize,
     threads: Arc<Threads>,
@@ -65,7 +65,7 @@ impl Encoder {
         let mut found = weights::read(folder, &architecture).map_err(fail)?;
         let parameters = found.take_encoder(&architecture).map_err(fail)?;
         let threads = Arc::new(Threads::new(threads));
-        let pass = Mutex::new(Pass::best(&architecture, &parameters, &threads));
+        let pass = Mutex::new(Pass::for_architecture(&architecture, &parameters, &threads));
         let mut hasher = Sha256::new();
         for parameter in parameters.all() {
             parameter.value.iter().for_each(|value| hasher.update(value.to_le_bytes()));
@@ -129,7 +129,7 @@ impl Encoder {
         &self.parameters
     }
 
-    pub(super) fn found(&self) -> &Tensors {
+    pub(super) fn found(&self) -> &FolderTensors {
         &self.found
     }
 
@@ -193,7 +193,7 @@ impl Encoder {
         for group in reading_order(&ids) {
             let batch = PackedBatch::of(group.iter().map(|at| ids[*at].as_slice()));
             let hidden = pass.forward(&self.parameters, &batch, Queries::All, false, None)?;
-            for (at, mean) in group.iter().zip(means(&batch, &hidden, h).chunks_exact(h)) {
+            for (at, mean) in group.iter().zip(mean_pool(&batch, &hidden, h).chunks_exact(h)) {
                 let length = mean.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-12);
                 all[missing[*at]] = mean.iter().map(|v| v / length).collect();
             }

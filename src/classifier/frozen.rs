@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::artifact::{self, Description, Kind};
+use super::artifact::{self, ModelKind, ModelManifest};
 use super::encoder::{Encoder, Matrix, Threads, multiply};
-use super::loss::Weighing;
+use super::loss::ExampleWeights;
 use super::targets::{class_weights, f1, probabilities};
 use super::tensors::{self, StoredTensor};
 use super::{
@@ -35,13 +35,13 @@ pub(super) fn train(
     encoder: &Arc<Encoder>,
     task: &Task<'_>,
     config: &HeadConfig,
-    listen: &mut TrainingCallback<'_>,
+    on_event: &mut TrainingCallback<'_>,
 ) -> Result<Box<dyn Classifier>, ClassifierError> {
-    Ok(Box::new(fit(encoder, task, config, listen)?))
+    Ok(Box::new(fit(encoder, task, config, on_event)?))
 }
 
 /// See [`super::load`].
-pub(super) fn restore(folder: &Path, description: Description) -> Result<Box<dyn Classifier>, ClassifierError> {
+pub(super) fn restore(folder: &Path, description: ModelManifest) -> Result<Box<dyn Classifier>, ClassifierError> {
     Ok(Box::new(FrozenModel::restore(folder, description)?))
 }
 
@@ -51,7 +51,7 @@ fn fit(
     encoder: &Arc<Encoder>,
     task: &Task<'_>,
     config: &HeadConfig,
-    listen: &mut TrainingCallback<'_>,
+    on_event: &mut TrainingCallback<'_>,
 ) -> Result<FrozenModel, ClassifierError> {
     let Task { outputs, mode, train, validation, .. } = *task;
     let embed =
@@ -59,24 +59,29 @@ fn fit(
     let (rows, validation_rows) = (embed(train)?, embed(validation)?);
     let width = encoder.architecture().hidden;
     let x: Vec<f32> = rows.concat();
-    let weighing =
-        Weighing { mode, outputs: class_weights(config.class_weights, mode, outputs.len(), train), smoothing: 0.0 };
+    let weighing = ExampleWeights {
+        mode,
+        outputs: class_weights(config.class_weights, mode, outputs.len(), train),
+        smoothing: 0.0,
+    };
     let k = outputs.len();
     let mut heard = None;
     let cost = |weights: &[f32], gradient: &mut [f32]| -> f64 {
         let logits = logits(&x, width, weights, k);
-        let mut by = vec![0.0; logits.len()];
+        let mut grad = vec![0.0; logits.len()];
         let mut loss = 0.0;
-        for ((example, row), by) in train.iter().zip(logits.chunks_exact(k)).zip(by.chunks_exact_mut(k)) {
-            loss += f64::from(weighing.loss(row, &example.outputs, example.weight, 1.0, by));
+        for ((example, row), grad) in train.iter().zip(logits.chunks_exact(k)).zip(grad.chunks_exact_mut(k)) {
+            loss += f64::from(weighing.loss(row, &example.outputs, example.weight, 1.0, grad));
         }
-        let by_rows = Matrix::new(&by, train.len(), k).transposed();
-        multiply((gradient, width + 1), by_rows, Matrix::new(&x, train.len(), width), 1.0, false, 1);
+        // The gradient by the weights, `[outputs, width + 1]` with the bias last, is grad' x, and by the biases the sum of
+        // grad's rows; the squared weights add w / C.
+        let grad_rows = Matrix::new(&grad, train.len(), k).transposed();
+        multiply((gradient, width + 1), grad_rows, Matrix::new(&x, train.len(), width), 1.0, false, 1);
         let c = config.c as f32;
         for (output, (weights, gradient)) in
             weights.chunks_exact(width + 1).zip(gradient.chunks_exact_mut(width + 1)).enumerate()
         {
-            gradient[width] = by.iter().skip(output).step_by(k).sum();
+            gradient[width] = grad.iter().skip(output).step_by(k).sum();
             for (weight, gradient) in weights[..width].iter().zip(&mut gradient[..width]) {
                 loss += f64::from(weight * weight) / (2.0 * config.c);
                 *gradient += weight / c;
@@ -86,7 +91,7 @@ fn fit(
     };
     let weights = lbfgs::minimise(vec![0.0; k * (width + 1)], config.steps, cost, &mut |step, cost| {
         let loss = (cost / train.len() as f64) as f32;
-        let stop = listen(&TrainingEvent::Step { step, steps: config.steps, loss, learning_rate: 1.0 }).is_break();
+        let stop = on_event(&TrainingEvent::Step { step, steps: config.steps, loss, learning_rate: 1.0 }).is_break();
         heard = Some(loss);
         if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
@@ -94,7 +99,7 @@ fn fit(
     let (temperature, thresholds) = calibrate::on_validation(mode, k, &logits, validation);
     let scored = (!validation.is_empty()).then(|| f1(mode, k, &logits, validation));
     // There is one epoch only: the minimum.
-    let _ = listen(&TrainingEvent::Epoch(Epoch {
+    let _ = on_event(&TrainingEvent::Epoch(Epoch {
         epoch: 1,
         epochs: 1,
         train_loss: heard.unwrap_or(0.0),
@@ -118,7 +123,7 @@ fn logits(x: &[f32], width: usize, weights: &[f32], outputs: usize) -> Vec<f32> 
 
 impl FrozenModel {
     /// The model that a folder and its description make; its encoder must be where it was and be the same.
-    fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
+    fn restore(folder: &Path, description: ModelManifest) -> Result<Self, ClassifierError> {
         let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
         let mut tensors = artifact::tensors(folder, &description)?;
         let details = &description.details;
@@ -165,7 +170,7 @@ impl Classifier for FrozenModel {
     }
 
     fn save(&self, folder: &Path, card: &Value) -> Result<String, ClassifierError> {
-        let mut description = Description::new(Kind::Frozen, &self.outputs, self.mode, card)
+        let mut description = ModelManifest::new(ModelKind::Frozen, &self.outputs, self.mode, card)
             .calibrated(self.temperature, &self.thresholds);
         let place = std::fs::canonicalize(self.encoder.folder()).unwrap_or_else(|_| self.encoder.folder().into());
         description.details = json!({
@@ -178,7 +183,7 @@ impl Classifier for FrozenModel {
 
     fn describe(&self) -> Value {
         json!({
-            "kind": Kind::Frozen, "encoder": self.encoder.name(),
+            "kind": ModelKind::Frozen, "encoder": self.encoder.name(),
             "max_tokens": self.encoder.most(), "temperature": self.temperature,
         })
     }

@@ -4,19 +4,31 @@ use super::{Example, Mode};
 
 /// How examples count.
 #[derive(Clone, Debug)]
-pub(super) struct Weighing {
+pub(super) struct ExampleWeights {
     pub mode: Mode,
     /// (absent, present) of each output.
     pub outputs: Vec<[f32; 2]>,
     pub smoothing: f32,
 }
 
-impl Weighing {
-    /// An example's loss before division; its gradient by the logits is written to `by`, multiplied by `scale`.
+impl ExampleWeights {
+    /// What an example adds to the divisor of its step's loss.
+    ///
+    /// Softmax: its weight times that of its class, as PyTorch's `CrossEntropyLoss(weight)` divides. Sigmoid: its weight
+    /// times the number of outputs, as the mean of `BCEWithLogitsLoss` divides.
+    #[cfg(feature = "encoders")]
+    pub fn divisor(&self, outputs: &[usize], weight: f32) -> f32 {
+        match self.mode {
+            Mode::Single => weight * outputs.first().map_or(1.0, |output| self.outputs[*output][1]),
+            Mode::Multiple => weight * self.outputs.len() as f32,
+        }
+    }
+
+    /// An example's loss before division; its gradient by the logits is written to `grad`, multiplied by `scale`.
     ///
     /// Softmax with smoothing e: `(1 - e) w[y] (-ln p[y]) + e / K sum_k w[k] (-ln p[k])`, which is PyTorch's. Sigmoid: the
     /// stable form of binary cross-entropy, with the weight of present or absent.
-    pub fn loss(&self, logits: &[f32], outputs: &[usize], weight: f32, scale: f32, by: &mut [f32]) -> f32 {
+    pub fn loss(&self, logits: &[f32], outputs: &[usize], weight: f32, scale: f32, grad: &mut [f32]) -> f32 {
         let k = logits.len() as f32;
         match self.mode {
             Mode::Single => {
@@ -29,22 +41,24 @@ impl Weighing {
                 };
                 let total: f32 = (0..logits.len()).map(share).sum();
                 let mut loss = 0.0;
-                for (output, by) in by.iter_mut().enumerate() {
+                for (output, grad) in grad.iter_mut().enumerate() {
                     let log_p = logits[output] - log_sum;
                     loss -= share(output) * log_p;
-                    *by = weight * scale * (total * log_p.exp() - share(output));
+                    // Of -sum_k share(k) ln p[k], by logit o: p[o] sum_k share(k) - share(o).
+                    *grad = weight * scale * (total * log_p.exp() - share(output));
                 }
                 weight * loss
             }
             Mode::Multiple => {
                 let mut loss = 0.0;
-                for (output, by) in by.iter_mut().enumerate() {
+                for (output, grad) in grad.iter_mut().enumerate() {
                     let present = outputs.contains(&output);
                     let (x, t) = (logits[output], f32::from(u8::from(present)));
                     let t = t * (1.0 - self.smoothing) + 0.5 * self.smoothing;
                     let cell = self.outputs[output][usize::from(present)];
+                    // -t ln s(x) - (1 - t) ln(1 - s(x)) without a large exponential; by x it is s(x) - t.
                     loss += cell * (x.max(0.0) - x * t + (-x.abs()).exp().ln_1p());
-                    *by = weight * scale * cell * (1.0 / (1.0 + (-x).exp()) - t);
+                    *grad = weight * scale * cell * (1.0 / (1.0 + (-x).exp()) - t);
                 }
                 weight * loss
             }
@@ -55,7 +69,7 @@ impl Weighing {
 /// The mean loss of examples that count alike: how well logits fit a validation set.
 pub(super) fn mean_loss(mode: Mode, logits: &[Vec<f32>], examples: &[Example<'_>]) -> f32 {
     let outputs = logits.first().map_or(0, Vec::len);
-    let even = Weighing { mode, outputs: vec![[1.0, 1.0]; outputs], smoothing: 0.0 };
+    let even = ExampleWeights { mode, outputs: vec![[1.0, 1.0]; outputs], smoothing: 0.0 };
     let mut unused = vec![0.0; outputs];
     let rows = logits.iter().zip(examples);
     let sum: f32 = rows.map(|(row, example)| even.loss(row, &example.outputs, 1.0, 0.0, &mut unused)).sum();
@@ -66,8 +80,8 @@ pub(super) fn mean_loss(mode: Mode, logits: &[Vec<f32>], examples: &[Example<'_>
 mod tests {
     use super::*;
 
-    fn weighing(mode: Mode) -> Weighing {
-        Weighing { mode, outputs: vec![[0.5, 2.0], [1.0, 1.0], [0.7, 1.5]], smoothing: 0.1 }
+    fn weighing(mode: Mode) -> ExampleWeights {
+        ExampleWeights { mode, outputs: vec![[0.5, 2.0], [1.0, 1.0], [0.7, 1.5]], smoothing: 0.1 }
     }
 
     #[test]

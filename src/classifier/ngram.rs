@@ -12,9 +12,9 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use self::features::{Features, Row};
-use super::artifact::{self, Description, Kind};
-use super::loss::{Weighing, mean_loss};
+use self::features::{NgramVectorizer, SparseRow};
+use super::artifact::{self, ModelKind, ModelManifest};
+use super::loss::{ExampleWeights, mean_loss};
 use super::targets::{self, class_weights, f1};
 use super::tensors::{self, StoredTensor};
 use super::{Classifier, ClassifierError, Epoch, Example, FitConfig, Mode, calibrate};
@@ -25,7 +25,7 @@ use crate::classifier::Cause;
 pub struct NgramModel {
     outputs: Vec<String>,
     mode: Mode,
-    features: Features,
+    features: NgramVectorizer,
     /// `[features + 1, outputs]`, the last row is the bias.
     weights: Vec<f32>,
     temperature: f32,
@@ -39,7 +39,7 @@ impl NgramModel {
     }
 
     /// The model that a folder's description and tensors make.
-    pub(super) fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
+    pub(super) fn restore(folder: &Path, description: ModelManifest) -> Result<Self, ClassifierError> {
         let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
         let mut tensors = artifact::tensors(folder, &description)?;
         let mut take =
@@ -58,7 +58,7 @@ impl NgramModel {
         Ok(Self {
             outputs: description.outputs,
             mode: description.mode,
-            features: Features::of(hashes, idf),
+            features: NgramVectorizer::of(hashes, idf),
             weights,
             temperature: description.temperature,
             thresholds: description.thresholds,
@@ -92,18 +92,18 @@ impl Classifier for NgramModel {
             ("idf", StoredTensor::of(self.features.idf(), &[self.features.len()])),
             ("weights", StoredTensor::of(&self.weights, &[self.features.len() + 1, self.outputs.len()])),
         ];
-        let description = Description::new(Kind::Ngram, &self.outputs, self.mode, card)
+        let description = ModelManifest::new(ModelKind::Ngram, &self.outputs, self.mode, card)
             .calibrated(self.temperature, &self.thresholds);
         artifact::save(folder, description, |_, staged| tensors::write(staged, &tensors))
     }
 
     fn describe(&self) -> serde_json::Value {
-        serde_json::json!({ "kind": Kind::Ngram, "n_grams": self.feature_count(), "temperature": self.temperature })
+        serde_json::json!({ "kind": ModelKind::Ngram, "n_grams": self.feature_count(), "temperature": self.temperature })
     }
 }
 
 /// The logits of a sparse row under weights `[features + 1, outputs]`, whose last row is the bias.
-fn logits(weights: &[f32], outputs: usize, row: &Row) -> Vec<f32> {
+fn logits(weights: &[f32], outputs: usize, row: &SparseRow) -> Vec<f32> {
     let mut sums = weights[weights.len() - outputs..].to_vec();
     for (index, value) in row.indices.iter().zip(&row.values) {
         let at = *index as usize * outputs;
@@ -129,7 +129,7 @@ impl Adagrad {
     }
 
     /// One step on the weights that a row touches, and on the bias, by the gradient of its loss by its logits.
-    fn step(&mut self, row: &Row, gradient: &[f32]) {
+    fn step(&mut self, row: &SparseRow, gradient: &[f32]) {
         let outputs = gradient.len();
         let bias = self.weights.len() - outputs;
         let touched = row.indices.iter().zip(&row.values).map(|(index, value)| (*index as usize * outputs, *value));
@@ -158,11 +158,11 @@ pub fn fit(
 ) -> Result<NgramModel, ClassifierError> {
     targets::check(outputs, mode, train)?;
     let texts: Vec<&str> = train.iter().map(|example| example.text).collect();
-    let (features, rows) = Features::learn(&texts, config.min_df);
+    let (features, rows) = NgramVectorizer::learn(&texts, config.min_df);
     let width = outputs.len();
     let class_weights = class_weights(config.class_weights, mode, width, train);
-    let weighing = Weighing { mode, outputs: class_weights, smoothing: 0.0 };
-    let validation_rows: Vec<Row> = validation.iter().map(|example| features.row(example.text)).collect();
+    let weighing = ExampleWeights { mode, outputs: class_weights, smoothing: 0.0 };
+    let validation_rows: Vec<SparseRow> = validation.iter().map(|example| features.row(example.text)).collect();
     let on_validation =
         |weights: &[f32]| -> Vec<Vec<f32>> { validation_rows.iter().map(|row| logits(weights, width, row)).collect() };
 
@@ -222,8 +222,8 @@ pub fn fit(
 mod tests {
     use super::*;
 
-    fn row(cells: &[(u32, f32)]) -> Row {
-        Row { indices: cells.iter().map(|c| c.0).collect(), values: cells.iter().map(|c| c.1).collect() }
+    fn row(cells: &[(u32, f32)]) -> SparseRow {
+        SparseRow { indices: cells.iter().map(|c| c.0).collect(), values: cells.iter().map(|c| c.1).collect() }
     }
 
     #[test]

@@ -12,23 +12,23 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use self::adamw::AdamW;
-use self::checkpoint::State;
+use self::checkpoint::CheckpointState;
 use self::model::TunedModel;
-use super::artifact::Description;
-use super::encoder::{Dropout, Encoder, Network, PackedBatch, Parameters, Pass, Rows, reading_order};
-use super::loss::{Weighing, mean_loss};
+use super::artifact::ModelManifest;
+use super::encoder::{Dropout, Encoder, Network, PackedBatch, Parameters, Pass, UsedRows, reading_order};
+use super::loss::{ExampleWeights, mean_loss};
 use super::targets::{class_weights, f1};
 use super::{
-    Classifier, ClassifierError, Epoch, Example, IndexedTokens, Mode, Task, TrainingCallback, TrainingEvent,
-    TuneConfig, calibrate,
+    Classifier, ClassifierError, Epoch, Example, IndexedTokens, Task, TrainingCallback, TrainingEvent, TuneConfig,
+    calibrate,
 };
 
 /// The same in numbers.
-struct Data<'a> {
+struct FineTuneData<'a> {
     ids: Vec<Vec<u32>>,
     outputs: Vec<Vec<usize>>,
     weights: Vec<f32>,
-    weighing: Weighing,
+    weighing: ExampleWeights,
     validation_ids: Vec<Vec<u32>>,
     validation: &'a [Example<'a>],
 }
@@ -39,21 +39,21 @@ pub(super) fn train(
     task: &Task<'_>,
     config: &TuneConfig,
     states: Option<&Path>,
-    listen: &mut TrainingCallback<'_>,
+    on_event: &mut TrainingCallback<'_>,
 ) -> Result<Box<dyn Classifier>, ClassifierError> {
     let fingerprint = fingerprint(encoder, task, config);
     let file = states.map(|folder| state_file(folder, &fingerprint));
-    let keep = file.as_ref().map(|file| Keep { file, fingerprint, every: Duration::from_secs(180) });
-    Ok(Box::new(fit(encoder, task, config, keep.as_ref(), listen)?))
+    let keep = file.as_ref().map(|file| Checkpointing { file, fingerprint, every: Duration::from_secs(180) });
+    Ok(Box::new(fit(encoder, task, config, keep.as_ref(), on_event)?))
 }
 
 /// See [`super::load`].
-pub(super) fn restore(folder: &Path, description: Description) -> Result<Box<dyn Classifier>, ClassifierError> {
+pub(super) fn restore(folder: &Path, description: ModelManifest) -> Result<Box<dyn Classifier>, ClassifierError> {
     Ok(Box::new(TunedModel::restore(folder, description)?))
 }
 
 /// Where a run that was broken off left its state, and how to know it again.
-struct Keep<'a> {
+struct Checkpointing<'a> {
     /// The file.
     file: &'a Path,
     /// Of configuration and data; another one is not taken up.
@@ -68,16 +68,16 @@ fn fit(
     encoder: &Arc<Encoder>,
     task: &Task<'_>,
     config: &TuneConfig,
-    keep: Option<&Keep<'_>>,
-    listen: &mut TrainingCallback<'_>,
+    keep: Option<&Checkpointing<'_>>,
+    on_event: &mut TrainingCallback<'_>,
 ) -> Result<TunedModel, ClassifierError> {
     let Task { outputs, mode, train, validation, seed } = *task;
     let texts = |examples: &[Example<'_>]| encoder.ids(&examples.iter().map(|e| e.text).collect::<Vec<_>>());
-    let data = Data {
+    let data = FineTuneData {
         ids: texts(train)?,
         outputs: train.iter().map(|example| example.outputs.clone()).collect(),
         weights: train.iter().map(|example| example.weight).collect(),
-        weighing: Weighing {
+        weighing: ExampleWeights {
             mode,
             outputs: class_weights(config.class_weights, mode, outputs.len(), train),
             smoothing: config.label_smoothing,
@@ -94,19 +94,19 @@ fn fit(
     }
     let mut parameters = encoder.parameters().clone();
     parameters.add_head(&shape, outputs.len(), encoder.found(), seed);
-    let pass = Pass::best(&shape, &parameters, encoder.threads());
+    let pass = Pass::for_architecture(&shape, &parameters, encoder.threads());
     let network = Network::new(&shape, &parameters, outputs.len(), pass);
-    choose_trained(&mut parameters, shape.layers, config.last_layers);
-    make_gradients(&mut parameters, &data.ids);
+    set_trainable(&mut parameters, shape.layers, config.last_layers);
+    allocate_gradients(&mut parameters, &data.ids);
     let optimiser = AdamW::new(&parameters);
-    let mut run = Fit { config, seed, encoder, data: &data, network, optimiser, parameters };
+    let mut run = FineTuneLoop { config, seed, encoder, data: &data, network, optimiser, parameters };
     let mut state = match keep {
-        Some(keep) => State::take_up(keep, &mut run.parameters, &mut run.optimiser)?.unwrap_or_default(),
-        None => State::default(),
+        Some(keep) => CheckpointState::load(keep, &mut run.parameters, &mut run.optimiser)?.unwrap_or_default(),
+        None => CheckpointState::default(),
     };
-    let finished = run.train(&mut state, keep, listen)?;
+    let finished = run.train(&mut state, keep, on_event)?;
     let (mut parameters, mut network) = (run.parameters, run.network);
-    let values = state.best_values.take().unwrap_or_else(|| run.optimiser.settled(&parameters));
+    let values = state.best_values.take().unwrap_or_else(|| run.optimiser.with_decay_applied(&parameters));
     for (parameter, value) in parameters.all_mut().iter_mut().zip(values) {
         (parameter.value, parameter.gradient) = (value, Vec::new());
     }
@@ -121,7 +121,7 @@ fn fit(
 }
 
 /// Everything above a layer, or everything.
-fn choose_trained(parameters: &mut Parameters, layers: usize, last: Option<usize>) {
+fn set_trainable(parameters: &mut Parameters, layers: usize, last: Option<usize>) {
     let Some(last) = last else {
         return;
     };
@@ -133,12 +133,12 @@ fn choose_trained(parameters: &mut Parameters, layers: usize, last: Option<usize
     }
 }
 
-fn make_gradients(parameters: &mut Parameters, ids: &[Vec<u32>]) {
+fn allocate_gradients(parameters: &mut Parameters, ids: &[Vec<u32>]) {
     for parameter in parameters.all_mut().iter_mut().filter(|parameter| parameter.trained) {
         let words =
             parameter.name.ends_with("word_embeddings.weight") || parameter.name.ends_with("tok_embeddings.weight");
         if words {
-            parameter.rows = Some(Rows::of(ids.iter().flatten().copied(), parameter.shape[0]));
+            parameter.rows = Some(UsedRows::of(ids.iter().flatten().copied(), parameter.shape[0]));
         }
         let width = parameter.shape.last().copied().unwrap_or(1);
         let size = parameter.rows.as_ref().map_or(parameter.value.len(), |rows| rows.used.len() * width);
@@ -164,23 +164,23 @@ fn read(
     Ok(all)
 }
 
-struct Fit<'a> {
+struct FineTuneLoop<'a> {
     config: &'a TuneConfig,
     seed: u64,
     encoder: &'a Encoder,
-    data: &'a Data<'a>,
+    data: &'a FineTuneData<'a>,
     network: Network,
     optimiser: AdamW,
     parameters: Parameters,
 }
 
-impl Fit<'_> {
+impl FineTuneLoop<'_> {
     /// Trains to the end, or until someone breaks: then it says false.
     fn train(
         &mut self,
-        state: &mut State,
-        keep: Option<&Keep<'_>>,
-        listen: &mut TrainingCallback<'_>,
+        state: &mut CheckpointState,
+        keep: Option<&Checkpointing<'_>>,
+        on_event: &mut TrainingCallback<'_>,
     ) -> Result<bool, ClassifierError> {
         let lengths: Vec<usize> = self.data.ids.iter().map(Vec::len).collect();
         let (config, seed, data) = (self.config, self.seed, self.data);
@@ -189,7 +189,7 @@ impl Fit<'_> {
         let mut saved = std::time::Instant::now();
         for heard in &state.epochs {
             // Whoever listens hears of the epochs before the break too.
-            let _ = listen(&TrainingEvent::Epoch(heard.clone()));
+            let _ = on_event(&TrainingEvent::Epoch(heard.clone()));
         }
         for epoch in state.epochs.len() + 1..=self.config.epochs {
             if state.waited >= self.config.patience && !self.data.validation.is_empty() {
@@ -209,7 +209,7 @@ impl Fit<'_> {
                     loss: loss / divisor.max(f32::MIN_POSITIVE),
                     learning_rate: rate,
                 };
-                if listen(&heard).is_break() {
+                if on_event(&heard).is_break() {
                     if let Some(keep) = keep {
                         state.save(keep, &self.parameters, &self.optimiser)?;
                     }
@@ -225,7 +225,7 @@ impl Fit<'_> {
                 state.save(keep, &self.parameters, &self.optimiser)?;
                 saved = std::time::Instant::now();
             }
-            if listen(&TrainingEvent::Epoch(heard)).is_break() {
+            if on_event(&TrainingEvent::Epoch(heard)).is_break() {
                 return Ok(false);
             }
         }
@@ -236,6 +236,8 @@ impl Fit<'_> {
     fn step(&mut self, batches: &[Vec<usize>], rate: f64) -> Result<(f32, f32), ClassifierError> {
         let (data, k) = (self.data, self.data.weighing.outputs.len());
         let examples = || batches.iter().flatten();
+        // The loss of a step is one mean over all its batches, so that gradients can be added up batch by batch
+        // (`accumulate`) and come to what one large batch would give: the divisor has to be known before the first of them.
         let divisor: f32 = examples().map(|at| data.weighing.divisor(&data.outputs[*at], data.weights[*at])).sum();
         let scale = if divisor > 0.0 { 1.0 / divisor } else { 0.0 };
         let mut total = 0.0;
@@ -255,7 +257,7 @@ impl Fit<'_> {
         Ok((total, divisor))
     }
 
-    fn end_epoch(&mut self, epoch: usize, state: &mut State) -> Result<Epoch, ClassifierError> {
+    fn end_epoch(&mut self, epoch: usize, state: &mut CheckpointState) -> Result<Epoch, ClassifierError> {
         let (data, k) = (self.data, self.data.weighing.outputs.len());
         let mut heard = Epoch {
             epoch,
@@ -277,24 +279,11 @@ impl Fit<'_> {
             state.waited = if better { 0 } else { state.waited + 1 };
             if better {
                 state.best = Some((macro_f1, loss));
-                state.best_values = Some(self.optimiser.settled(&self.parameters));
+                state.best_values = Some(self.optimiser.with_decay_applied(&self.parameters));
             }
         }
         state.epochs.push(heard.clone());
         Ok(heard)
-    }
-}
-
-impl Weighing {
-    /// What an example adds to the divisor of its step's loss.
-    ///
-    /// Softmax: its weight times that of its class, as PyTorch's `CrossEntropyLoss(weight)` divides. Sigmoid: its weight
-    /// times the number of outputs, as the mean of `BCEWithLogitsLoss` divides.
-    fn divisor(&self, outputs: &[usize], weight: f32) -> f32 {
-        match self.mode {
-            Mode::Single => weight * outputs.first().map_or(1.0, |output| self.outputs[*output][1]),
-            Mode::Multiple => weight * self.outputs.len() as f32,
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::artifact::{self, Description, Kind};
+use super::artifact::{self, ModelKind, ModelManifest};
 use super::tensors::{self, StoredTensor};
 use super::{Classifier, ClassifierError, Example, Mode, calibrate, load, targets};
 use crate::classifier::Cause;
@@ -34,7 +34,7 @@ impl VotingModel {
     }
 
     /// The model that a folder and its description make.
-    pub(super) fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
+    pub(super) fn restore(folder: &Path, description: ModelManifest) -> Result<Self, ClassifierError> {
         let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
         artifact::weights(folder, &description)?;
         let known = description.details["parts"].as_array().cloned().unwrap_or_default();
@@ -83,7 +83,7 @@ impl Classifier for VotingModel {
 
     fn save(&self, folder: &Path, card: &Value) -> Result<String, ClassifierError> {
         let description =
-            Description::new(Kind::Vote, self.outputs(), self.mode(), card).calibrated(1.0, &self.thresholds);
+            ModelManifest::new(ModelKind::Vote, self.outputs(), self.mode(), card).calibrated(1.0, &self.thresholds);
         artifact::save(folder, description, |description, weights| {
             let beside = weights.parent().unwrap_or(weights);
             let mut parts = Vec::new();
@@ -97,6 +97,6 @@ impl Classifier for VotingModel {
     }
 
     fn describe(&self) -> Value {
-        json!({ "kind": Kind::Vote, "parts": self.parts.iter().map(|part| part.describe()).collect::<Vec<_>>() })
+        json!({ "kind": ModelKind::Vote, "parts": self.parts.iter().map(|part| part.describe()).collect::<Vec<_>>() })
     }
 }

@@ -61,7 +61,7 @@ pub(super) mod frozen {
 
     use super::ClassifierError;
     use super::encoder::Encoder;
-    use crate::classifier::artifact::Description;
+    use crate::classifier::artifact::ModelManifest;
     use crate::classifier::{Classifier, HeadConfig, Task, TrainingCallback};
 
     pub fn train(
@@ -73,7 +73,7 @@ pub(super) mod frozen {
         match **encoder {}
     }
 
-    pub fn restore(_: &Path, _: Description) -> Result<Box<dyn Classifier>, ClassifierError> {
+    pub fn restore(_: &Path, _: ModelManifest) -> Result<Box<dyn Classifier>, ClassifierError> {
         Err(ClassifierError::LeftOut)
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Families of encoders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Family {
+pub enum EncoderFamily {
     /// BERT and what has its shape: ClinicalBERT, PubMedBERT, MiniLM, bge.
     Bert,
     /// DistilBERT.
@@ -28,7 +28,7 @@ pub enum Activation {
 
 /// What ModernBERT has of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Modern {
+pub struct ModernBertConfig {
     /// Every so manyth layer attends to everything, beginning with the first; the others to a window.
     pub global_every: usize,
     /// Positions to each side that a window reaches.
@@ -44,8 +44,8 @@ pub struct Modern {
 /// An encoder's shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Architecture {
-    /// Family.
-    pub family: Family,
+    /// EncoderFamily.
+    pub family: EncoderFamily,
     /// Entries of the vocabulary.
     pub vocabulary: usize,
     /// Width of a position.
@@ -67,14 +67,14 @@ pub struct Architecture {
     /// Activation.
     pub activation: Activation,
     /// ModernBERT's own.
-    pub modern: Option<Modern>,
+    pub modern: Option<ModernBertConfig>,
     /// Whether the outputs are computed from the mean of all positions with nothing between. It is not what transformers'
     /// classes of BERT and DistilBERT do.
     pub bare_mean: bool,
 }
 
 #[derive(Deserialize)]
-struct Raw {
+struct RawConfig {
     model_type: Option<String>,
     vocab_size: Option<usize>,
     #[serde(alias = "dim")]
@@ -114,11 +114,11 @@ struct Raw {
 impl Architecture {
     /// Reads the text of `config.json`; the error says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, Cause> {
-        let raw: Raw = serde_json::from_str(text)?;
+        let raw: RawConfig = serde_json::from_str(text)?;
         let family = match raw.model_type.as_deref() {
-            Some("bert") => Family::Bert,
-            Some("distilbert") => Family::DistilBert,
-            Some("modernbert") => Family::ModernBert,
+            Some("bert") => EncoderFamily::Bert,
+            Some("distilbert") => EncoderFamily::DistilBert,
+            Some("modernbert") => EncoderFamily::ModernBert,
             Some(other) => {
                 return Err(format!("its model_type is `{other}`; known are bert, distilbert and modernbert").into());
             }
@@ -137,7 +137,7 @@ impl Architecture {
         if hidden % heads != 0 {
             return Err(format!("its hidden_size {hidden} is no multiple of its {heads} heads").into());
         }
-        let modern = family == Family::ModernBert;
+        let modern = family == EncoderFamily::ModernBert;
         let biases = [raw.attention_bias, raw.mlp_bias, raw.norm_bias, raw.classifier_bias];
         if modern && biases.contains(&Some(true)) {
             return Err("it has biases where ModernBERT has none".into());
@@ -152,15 +152,15 @@ impl Architecture {
         let dropout = raw.hidden_dropout_prob.or(raw.mlp_dropout).unwrap_or(if modern { 0.0 } else { 0.1 });
         let attention_dropout = raw.attention_probs_dropout_prob.unwrap_or(if modern { 0.0 } else { 0.1 });
         let head_dropout = match family {
-            Family::Bert => raw.classifier_dropout.unwrap_or(dropout),
-            Family::DistilBert => raw.seq_classif_dropout.unwrap_or(0.2),
-            Family::ModernBert => raw.classifier_dropout.unwrap_or(0.0),
+            EncoderFamily::Bert => raw.classifier_dropout.unwrap_or(dropout),
+            EncoderFamily::DistilBert => raw.seq_classif_dropout.unwrap_or(0.2),
+            EncoderFamily::ModernBert => raw.classifier_dropout.unwrap_or(0.0),
         };
         let theta = |kind: &str, plain: Option<f64>, default: f64| {
             let nested = raw.rope_parameters.as_ref().and_then(|all| all.get(kind)?.get("rope_theta")?.as_f64());
             nested.or(plain).unwrap_or(default)
         };
-        let modern = modern.then(|| Modern {
+        let modern = modern.then(|| ModernBertConfig {
             global_every: raw.global_attn_every_n_layers.unwrap_or(3).max(1),
             reach: raw.local_attention.unwrap_or(128) / 2,
             global_theta: theta("full_attention", raw.global_rope_theta, 160_000.0),
@@ -175,7 +175,7 @@ impl Architecture {
             heads,
             intermediate: size("intermediate_size", raw.intermediate_size)?,
             positions: size("max_position_embeddings", raw.max_position_embeddings)?,
-            segments: if family == Family::Bert { raw.type_vocab_size.unwrap_or(2) } else { 0 },
+            segments: if family == EncoderFamily::Bert { raw.type_vocab_size.unwrap_or(2) } else { 0 },
             eps: if modern.is_some() { raw.norm_eps.unwrap_or(1e-5) } else { raw.layer_norm_eps.unwrap_or(1e-12) },
             dropout: [dropout, attention_dropout, head_dropout],
             activation,
@@ -201,9 +201,9 @@ impl Architecture {
     /// The prefix of the encoder's tensors in a model with a classifier.
     pub fn prefix(&self) -> &'static str {
         match self.family {
-            Family::Bert => "bert.",
-            Family::DistilBert => "distilbert.",
-            Family::ModernBert => "model.",
+            EncoderFamily::Bert => "bert.",
+            EncoderFamily::DistilBert => "distilbert.",
+            EncoderFamily::ModernBert => "model.",
         }
     }
 
@@ -226,7 +226,7 @@ impl Architecture {
             add(format!("{name}.bias"), &[rows]);
         };
         match self.family {
-            Family::Bert | Family::DistilBert => {
+            EncoderFamily::Bert | EncoderFamily::DistilBert => {
                 add("embeddings.word_embeddings.weight".into(), &[self.vocabulary, h]);
                 add("embeddings.position_embeddings.weight".into(), &[self.positions, h]);
                 if self.segments > 0 {
@@ -244,7 +244,7 @@ impl Architecture {
                     norm(&mut add, &names[7]);
                 }
             }
-            Family::ModernBert => {
+            EncoderFamily::ModernBert => {
                 add("embeddings.tok_embeddings.weight".into(), &[self.vocabulary, h]);
                 add("embeddings.norm.weight".into(), &[h]);
                 for layer in 0..self.layers {
@@ -267,7 +267,7 @@ impl Architecture {
     /// product, and their norm.
     pub fn layer(&self, layer: usize) -> [String; 8] {
         let names = match self.family {
-            Family::DistilBert => [
+            EncoderFamily::DistilBert => [
                 "attention.q_lin",
                 "attention.k_lin",
                 "attention.v_lin",
@@ -288,7 +288,7 @@ impl Architecture {
                 "output.LayerNorm",
             ],
         };
-        let stem = if self.family == Family::DistilBert { "transformer.layer" } else { "encoder.layer" };
+        let stem = if self.family == EncoderFamily::DistilBert { "transformer.layer" } else { "encoder.layer" };
         names.map(|name| format!("{stem}.{layer}.{name}"))
     }
 
@@ -299,9 +299,13 @@ impl Architecture {
         let named = |name: &str, shape: &[usize]| (name.to_owned(), shape.to_vec());
         let mut all = match self.family {
             _ if self.bare_mean => Vec::new(),
-            Family::Bert => vec![named("bert.pooler.dense.weight", &[h, h]), named("bert.pooler.dense.bias", &[h])],
-            Family::DistilBert => vec![named("pre_classifier.weight", &[h, h]), named("pre_classifier.bias", &[h])],
-            Family::ModernBert => vec![named("head.dense.weight", &[h, h]), named("head.norm.weight", &[h])],
+            EncoderFamily::Bert => {
+                vec![named("bert.pooler.dense.weight", &[h, h]), named("bert.pooler.dense.bias", &[h])]
+            }
+            EncoderFamily::DistilBert => {
+                vec![named("pre_classifier.weight", &[h, h]), named("pre_classifier.bias", &[h])]
+            }
+            EncoderFamily::ModernBert => vec![named("head.dense.weight", &[h, h]), named("head.norm.weight", &[h])],
         };
         all.extend([named("classifier.weight", &[outputs, h]), named("classifier.bias", &[outputs])]);
         all
@@ -310,9 +314,9 @@ impl Architecture {
     /// The class that transformers loads a folder of this family as.
     pub fn class(&self) -> &'static str {
         match self.family {
-            Family::Bert => "BertForSequenceClassification",
-            Family::DistilBert => "DistilBertForSequenceClassification",
-            Family::ModernBert => "ModernBertForSequenceClassification",
+            EncoderFamily::Bert => "BertForSequenceClassification",
+            EncoderFamily::DistilBert => "DistilBertForSequenceClassification",
+            EncoderFamily::ModernBert => "ModernBertForSequenceClassification",
         }
     }
 }

@@ -26,7 +26,7 @@ impl Queries {
 
 /// Sizes that every call needs.
 #[derive(Clone, Copy)]
-pub(super) struct Heads {
+pub(super) struct AttentionShape {
     pub count: usize,
     pub width: usize,
     pub queries: Queries,
@@ -35,7 +35,7 @@ pub(super) struct Heads {
     pub dropout: Option<Dropout>,
 }
 
-impl Heads {
+impl AttentionShape {
     fn hidden(&self) -> usize {
         self.count * self.width
     }
@@ -46,10 +46,10 @@ impl Heads {
 
     /// How many attention weights a batch has.
     pub fn weights(&self, batch: &PackedBatch) -> usize {
-        batch.spans().map(|(_, len)| self.count * self.asking(len) * len).sum()
+        batch.spans().map(|(_, len)| self.count * self.query_count(len) * len).sum()
     }
 
-    fn asking(&self, len: usize) -> usize {
+    fn query_count(&self, len: usize) -> usize {
         if self.queries == Queries::All { len } else { 1 }
     }
 
@@ -74,7 +74,7 @@ fn with_scratch<R>(size: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
 }
 
 /// One text's part of the arrays.
-struct Part<'a> {
+struct TextSlices<'a> {
     start: usize,
     len: usize,
     /// Where its rows begin among those that ask.
@@ -83,12 +83,12 @@ struct Part<'a> {
     weights: &'a mut [f32],
 }
 
-fn parts<'a>(
+fn split_by_text<'a>(
     batch: &PackedBatch,
-    heads: Heads,
+    heads: AttentionShape,
     out: [(&'a mut [f32], bool); 3],
     weights: &'a mut [f32],
-) -> Vec<Part<'a>> {
+) -> Vec<TextSlices<'a>> {
     let h = heads.hidden();
     let mut rest = out;
     let mut weights = weights;
@@ -96,12 +96,12 @@ fn parts<'a>(
     batch
         .spans()
         .map(|(start, len)| {
-            let asking = heads.asking(len);
+            let queries = heads.query_count(len);
             let out = rest.each_mut().map(|(slice, per_query)| {
                 let rows = if slice.is_empty() {
                     0
                 } else if *per_query {
-                    asking
+                    queries
                 } else {
                     len
                 };
@@ -109,16 +109,16 @@ fn parts<'a>(
                 *slice = others;
                 mine
             });
-            let (mine, others) = std::mem::take(&mut weights).split_at_mut(heads.count * asking * len);
+            let (mine, others) = std::mem::take(&mut weights).split_at_mut(heads.count * queries * len);
             weights = others;
-            let part = Part { start, len, asks, out, weights: mine };
-            asks += asking;
+            let part = TextSlices { start, len, asks, out, weights: mine };
+            asks += queries;
             part
         })
         .collect()
 }
 
-fn each(threads: &Threads, parts: Vec<Part<'_>>, work: impl Fn(Part<'_>) + Sync + Send) {
+fn for_each_text(threads: &Threads, parts: Vec<TextSlices<'_>>, work: impl Fn(TextSlices<'_>) + Sync + Send) {
     if threads.count() == 1 {
         parts.into_iter().for_each(work);
     } else {
@@ -126,25 +126,26 @@ fn each(threads: &Threads, parts: Vec<Part<'_>>, work: impl Fn(Part<'_>) + Sync 
     }
 }
 
-/// `context = dropout(softmax(q k' / sqrt(width))) v` of each head. The softmax stays in `weights` for the way back.
+/// `context = dropout(softmax(q k' / sqrt(width))) v` of each head. The softmax stays in `weights` for the backward pass.
 pub(super) fn forward(
     threads: &Threads,
     batch: &PackedBatch,
-    heads: Heads,
+    heads: AttentionShape,
     [q, k, v]: [&[f32]; 3],
     context: &mut [f32],
     weights: &mut [f32],
 ) {
     let (h, d) = (heads.hidden(), heads.width);
-    each(threads, parts(batch, heads, [(context, true), (&mut [], true), (&mut [], true)], weights), |part| {
-        let (len, asking) = (part.len, heads.asking(part.len));
+    let texts = split_by_text(batch, heads, [(context, true), (&mut [], true), (&mut [], true)], weights);
+    for_each_text(threads, texts, |part| {
+        let (len, queries) = (part.len, heads.query_count(part.len));
         let [context, ..] = part.out;
         for head in 0..heads.count {
             let column = head * d;
-            let query = Matrix::strided(&q[part.asks * h + column..], asking, d, h);
+            let query = Matrix::strided(&q[part.asks * h + column..], queries, d, h);
             let key = Matrix::strided(&k[part.start * h + column..], len, d, h);
             let value = Matrix::strided(&v[part.start * h + column..], len, d, h);
-            let weights = &mut part.weights[head * asking * len..(head + 1) * asking * len];
+            let weights = &mut part.weights[head * queries * len..(head + 1) * queries * len];
             multiply((weights, len), query, key.transposed(), heads.scale(), false, 1);
             vectorised(
                 #[inline(always)]
@@ -156,19 +157,19 @@ pub(super) fn forward(
             );
             match heads.dropout {
                 None => {
-                    multiply((&mut context[column..], h), Matrix::new(weights, asking, len), value, 1.0, false, 1);
+                    multiply((&mut context[column..], h), Matrix::new(weights, queries, len), value, 1.0, false, 1);
                 }
-                Some(dropout) => with_scratch(asking * len, |dropped| {
+                Some(dropout) => with_scratch(queries * len, |dropped| {
                     dropped.copy_from_slice(weights);
                     drop_rows(heads, dropout, part.start, head, dropped, len);
-                    multiply((&mut context[column..], h), Matrix::new(dropped, asking, len), value, 1.0, false, 1);
+                    multiply((&mut context[column..], h), Matrix::new(dropped, queries, len), value, 1.0, false, 1);
                 }),
             }
         }
     });
 }
 
-fn drop_rows(heads: Heads, dropout: Dropout, start: usize, head: usize, rows: &mut [f32], len: usize) {
+fn drop_rows(heads: AttentionShape, dropout: Dropout, start: usize, head: usize, rows: &mut [f32], len: usize) {
     vectorised(
         #[inline(always)]
         || {
@@ -183,24 +184,25 @@ fn drop_rows(heads: Heads, dropout: Dropout, start: usize, head: usize, rows: &m
 pub(super) fn backward(
     threads: &Threads,
     batch: &PackedBatch,
-    heads: Heads,
+    heads: AttentionShape,
     [q, k, v]: [&[f32]; 3],
     weights: &mut [f32],
-    by_context: &[f32],
-    [by_q, by_k, by_v]: [&mut [f32]; 3],
+    grad_context: &[f32],
+    [grad_q, grad_k, grad_v]: [&mut [f32]; 3],
 ) {
     let (h, d) = (heads.hidden(), heads.width);
-    each(threads, parts(batch, heads, [(by_q, true), (by_k, false), (by_v, false)], weights), |part| {
-        let (len, asking) = (part.len, heads.asking(part.len));
-        let [by_q, by_k, by_v] = part.out;
+    let texts = split_by_text(batch, heads, [(grad_q, true), (grad_k, false), (grad_v, false)], weights);
+    for_each_text(threads, texts, |part| {
+        let (len, queries) = (part.len, heads.query_count(part.len));
+        let [grad_q, grad_k, grad_v] = part.out;
         for head in 0..heads.count {
             let column = head * d;
-            let query = Matrix::strided(&q[part.asks * h + column..], asking, d, h);
+            let query = Matrix::strided(&q[part.asks * h + column..], queries, d, h);
             let key = Matrix::strided(&k[part.start * h + column..], len, d, h);
             let value = Matrix::strided(&v[part.start * h + column..], len, d, h);
-            let by_context = Matrix::strided(&by_context[part.asks * h + column..], asking, d, h);
-            let weights = &mut part.weights[head * asking * len..(head + 1) * asking * len];
-            with_scratch(asking * len, |scratch| {
+            let grad_context = Matrix::strided(&grad_context[part.asks * h + column..], queries, d, h);
+            let weights = &mut part.weights[head * queries * len..(head + 1) * queries * len];
+            with_scratch(queries * len, |scratch| {
                 let dropped: &[f32] = match heads.dropout {
                     None => weights,
                     Some(dropout) => {
@@ -209,26 +211,30 @@ pub(super) fn backward(
                         scratch
                     }
                 };
-                let dropped = Matrix::new(dropped, asking, len);
-                multiply((&mut by_v[column..], h), dropped.transposed(), by_context, 1.0, false, 1);
-                multiply((scratch, len), by_context, value.transposed(), 1.0, false, 1);
+                // For one head, with p = softmax(s), s = q k' / sqrt(d), context c = (p m) v and m the mask of dropout:
+                // dv = (p m)' dc, then d(p m) = dc v' into the scratch, and dp = d(p m) m with the same mask.
+                let dropped = Matrix::new(dropped, queries, len);
+                multiply((&mut grad_v[column..], h), dropped.transposed(), grad_context, 1.0, false, 1);
+                multiply((scratch, len), grad_context, value.transposed(), 1.0, false, 1);
                 if let Some(dropout) = heads.dropout {
                     drop_rows(heads, dropout, part.start, head, scratch, len);
                 }
                 vectorised(
                     #[inline(always)]
                     || {
-                        for (weights, by) in weights.chunks_exact(len).zip(scratch.chunks_exact_mut(len)) {
-                            let mean = dot(weights, by);
-                            for (by, weight) in by.iter_mut().zip(weights) {
-                                *by = weight * (*by - mean);
+                        for (weights, grad) in weights.chunks_exact(len).zip(scratch.chunks_exact_mut(len)) {
+                            // The softmax: ds = p (dp - sum of p dp), row by row.
+                            let mean = dot(weights, grad);
+                            for (grad, weight) in grad.iter_mut().zip(weights) {
+                                *grad = weight * (*grad - mean);
                             }
                         }
                     },
                 );
-                let by_scores = Matrix::new(scratch, asking, len);
-                multiply((&mut by_q[column..], h), by_scores, key, heads.scale(), false, 1);
-                multiply((&mut by_k[column..], h), by_scores.transposed(), query, heads.scale(), false, 1);
+                // dq = ds k / sqrt(d), dk = ds' q / sqrt(d).
+                let grad_scores = Matrix::new(scratch, queries, len);
+                multiply((&mut grad_q[column..], h), grad_scores, key, heads.scale(), false, 1);
+                multiply((&mut grad_k[column..], h), grad_scores.transposed(), query, heads.scale(), false, 1);
             });
         }
     });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::Device;
 
-use super::architecture::{Architecture, Family};
+use super::architecture::{Architecture, EncoderFamily};
 use super::attention::Queries;
 use super::fused::Fused;
 use super::numbers::{self, Dropout, Matrix, Threads, gelu, multiply};
@@ -28,12 +28,12 @@ pub(in crate::classifier) enum Pass {
 
 impl Pass {
     /// The fused pass where it knows the family, else the plain one on this processor.
-    pub fn best(shape: &Architecture, parameters: &Parameters, threads: &Arc<Threads>) -> Self {
+    pub fn for_architecture(shape: &Architecture, parameters: &Parameters, threads: &Arc<Threads>) -> Self {
         match shape.family {
-            Family::Bert | Family::DistilBert => {
+            EncoderFamily::Bert | EncoderFamily::DistilBert => {
                 Self::Fused(Box::new(Fused::new(shape, parameters, Arc::clone(threads))))
             }
-            Family::ModernBert => Self::Plain(Box::new(Plain::new(shape, Device::Cpu))),
+            EncoderFamily::ModernBert => Self::Plain(Box::new(Plain::new(shape, Device::Cpu))),
         }
     }
 
@@ -53,16 +53,16 @@ impl Pass {
     }
 
     /// Adds gradients.
-    pub fn backward(&mut self, parameters: &mut Parameters, by_output: &[f32]) -> Result<(), ClassifierError> {
+    pub fn backward(&mut self, parameters: &mut Parameters, grad_output: &[f32]) -> Result<(), ClassifierError> {
         match self {
-            Self::Fused(fused) => fused.backward(parameters, by_output),
-            Self::Plain(plain) => plain.backward(parameters, by_output)?,
+            Self::Fused(fused) => fused.backward(parameters, grad_output),
+            Self::Plain(plain) => plain.backward(parameters, grad_output)?,
         }
         Ok(())
     }
 }
 
-/// What the head keeps for the way back.
+/// What the head keeps for the backward pass.
 #[derive(Debug, Default)]
 struct HeadActivations {
     batch: PackedBatch,
@@ -117,7 +117,7 @@ impl Network {
         let hidden = self.pass.forward(parameters, batch, self.queries(), keep, dropout)?;
         let pooled = match self.queries() {
             Queries::First => hidden,
-            Queries::All => means(batch, &hidden, h),
+            Queries::All => mean_pool(batch, &hidden, h),
         };
         let mut kept = HeadActivations { batch: batch.clone(), ..HeadActivations::default() };
         let mut dense = match self.dense {
@@ -155,19 +155,19 @@ impl Network {
         for (row, slope) in dense.chunks_exact_mut(h).zip(kept.slope.chunks_exact_mut(h)) {
             for c in 0..h {
                 (row[c], slope[c]) = match self.shape.family {
-                    Family::Bert => {
+                    EncoderFamily::Bert => {
                         let y = (row[c] + second[c]).tanh();
                         (y, 1.0 - y * y)
                     }
-                    Family::DistilBert => {
+                    EncoderFamily::DistilBert => {
                         let x = row[c] + second[c];
                         if x > 0.0 { (x, 1.0) } else { (0.0, 0.0) }
                     }
-                    Family::ModernBert => gelu(row[c]),
+                    EncoderFamily::ModernBert => gelu(row[c]),
                 };
             }
         }
-        if self.shape.family == Family::ModernBert {
+        if self.shape.family == EncoderFamily::ModernBert {
             for row in dense.chunks_exact_mut(h) {
                 kept.scale.push(numbers::normalise(row, self.shape.eps));
                 kept.normal.extend_from_slice(row);
@@ -178,29 +178,29 @@ impl Network {
     }
 
     /// Adds gradients, from that by the logits of the last `forward`.
-    pub fn backward(&mut self, parameters: &mut Parameters, by_logits: &[f32]) -> Result<(), ClassifierError> {
+    pub fn backward(&mut self, parameters: &mut Parameters, grad_logits: &[f32]) -> Result<(), ClassifierError> {
         let (h, k) = (self.shape.hidden, self.outputs);
         let kept = std::mem::take(&mut self.kept);
         let texts = kept.batch.len();
-        let mut by = vec![0.0; texts * h];
-        let by_rows = Matrix::new(by_logits, texts, k);
-        multiply((&mut by, h), by_rows, Matrix::new(parameters.value(self.last[0]), k, h), 1.0, false, 1);
+        let mut grad = vec![0.0; texts * h];
+        let grad_rows = Matrix::new(grad_logits, texts, k);
+        multiply((&mut grad, h), grad_rows, Matrix::new(parameters.value(self.last[0]), k, h), 1.0, false, 1);
         let last = Matrix::new(&kept.last, texts, h);
-        multiply((&mut parameters.get_mut(self.last[0]).gradient, h), by_rows.transposed(), last, 1.0, true, 1);
-        add_rows(&mut parameters.get_mut(self.last[1]).gradient, by_logits);
+        multiply((&mut parameters.get_mut(self.last[0]).gradient, h), grad_rows.transposed(), last, 1.0, true, 1);
+        add_rows(&mut parameters.get_mut(self.last[1]).gradient, grad_logits);
         if let Some(dropout) = kept.dropout {
-            by.chunks_exact_mut(h).enumerate().for_each(|(row, values)| dropout.apply(HEAD, row, values));
+            grad.chunks_exact_mut(h).enumerate().for_each(|(row, values)| dropout.apply(HEAD, row, values));
         }
-        let by_pooled = match self.dense {
-            Some(layer) => self.dense_back(parameters, layer, &kept, by),
-            None => by,
+        let grad_pooled = match self.dense {
+            Some(layer) => self.dense_backward(parameters, layer, &kept, grad),
+            None => grad,
         };
         match self.queries() {
-            Queries::First => self.pass.backward(parameters, &by_pooled),
+            Queries::First => self.pass.backward(parameters, &grad_pooled),
             Queries::All => {
                 let mut spread = Vec::with_capacity(kept.batch.tokens() * h);
-                for ((_, len), by) in kept.batch.spans().zip(by_pooled.chunks_exact(h)) {
-                    (0..len).for_each(|_| spread.extend(by.iter().map(|value| value / len as f32)));
+                for ((_, len), grad) in kept.batch.spans().zip(grad_pooled.chunks_exact(h)) {
+                    (0..len).for_each(|_| spread.extend(grad.iter().map(|value| value / len as f32)));
                 }
                 self.pass.backward(parameters, &spread)
             }
@@ -208,36 +208,38 @@ impl Network {
     }
 
     /// The gradient by what was pooled, from that by the dense layer's result.
-    fn dense_back(
+    fn dense_backward(
         &self,
         parameters: &mut Parameters,
         [weight, second]: [usize; 2],
         kept: &HeadActivations,
-        by: Vec<f32>,
+        grad: Vec<f32>,
     ) -> Vec<f32> {
         let h = self.shape.hidden;
-        let (texts, mut by) = (by.len() / h, by);
-        if self.shape.family == Family::ModernBert {
+        // What stands between is the activation (its slope is kept) of `pooled W'`: with a bias inside for BERT (tanh) and
+        // DistilBERT (ReLU), with GELU and a norm without shift after it for ModernBERT. The last step is undone first.
+        let (texts, mut grad) = (grad.len() / h, grad);
+        if self.shape.family == EncoderFamily::ModernBert {
             let gradient = &mut parameters.get_mut(second).gradient;
-            for (by, normal) in by.chunks_exact(h).zip(kept.normal.chunks_exact(h)) {
-                gradient.iter_mut().zip(by).zip(normal).for_each(|((sum, by), normal)| *sum += by * normal);
+            for (grad, normal) in grad.chunks_exact(h).zip(kept.normal.chunks_exact(h)) {
+                gradient.iter_mut().zip(grad).zip(normal).for_each(|((sum, grad), normal)| *sum += grad * normal);
             }
             let weight = parameters.value(second);
-            for ((by, normal), scale) in by.chunks_exact_mut(h).zip(kept.normal.chunks_exact(h)).zip(&kept.scale) {
-                by.iter_mut().zip(weight).for_each(|(by, weight)| *by *= weight);
-                numbers::normalise_back(by, normal, *scale);
+            for ((grad, normal), scale) in grad.chunks_exact_mut(h).zip(kept.normal.chunks_exact(h)).zip(&kept.scale) {
+                grad.iter_mut().zip(weight).for_each(|(grad, weight)| *grad *= weight);
+                numbers::normalise_backward(grad, normal, *scale);
             }
         }
-        by.iter_mut().zip(&kept.slope).for_each(|(by, slope)| *by *= slope);
-        if self.shape.family != Family::ModernBert {
-            add_rows(&mut parameters.get_mut(second).gradient, &by);
+        grad.iter_mut().zip(&kept.slope).for_each(|(grad, slope)| *grad *= slope);
+        if self.shape.family != EncoderFamily::ModernBert {
+            add_rows(&mut parameters.get_mut(second).gradient, &grad);
         }
-        let mut by_pooled = vec![0.0; texts * h];
-        let by_rows = Matrix::new(&by, texts, h);
-        multiply((&mut by_pooled, h), by_rows, Matrix::new(parameters.value(weight), h, h), 1.0, false, 1);
+        let mut grad_pooled = vec![0.0; texts * h];
+        let grad_rows = Matrix::new(&grad, texts, h);
+        multiply((&mut grad_pooled, h), grad_rows, Matrix::new(parameters.value(weight), h, h), 1.0, false, 1);
         let pooled = Matrix::new(&kept.pooled, texts, h);
-        multiply((&mut parameters.get_mut(weight).gradient, h), by_rows.transposed(), pooled, 1.0, true, 1);
-        by_pooled
+        multiply((&mut parameters.get_mut(weight).gradient, h), grad_rows.transposed(), pooled, 1.0, true, 1);
+        grad_pooled
     }
 }
 
@@ -248,7 +250,7 @@ fn add_rows(sums: &mut [f32], rows: &[f32]) {
 }
 
 /// The mean over each text's rows, `[texts, hidden]`.
-pub(in crate::classifier) fn means(batch: &PackedBatch, hidden: &[f32], width: usize) -> Vec<f32> {
+pub(in crate::classifier) fn mean_pool(batch: &PackedBatch, hidden: &[f32], width: usize) -> Vec<f32> {
     let mut all = vec![0.0; batch.len() * width];
     for ((start, len), mean) in batch.spans().zip(all.chunks_exact_mut(width)) {
         add_rows(mean, &hidden[start * width..(start + len) * width]);

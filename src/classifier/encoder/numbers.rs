@@ -57,7 +57,7 @@ impl Threads {
     }
 
     /// The same over two arrays with as many rows.
-    pub(super) fn rows2(
+    pub(super) fn row_pairs(
         &self,
         (a, a_width): (&mut [f32], usize),
         (b, b_width): (&mut [f32], usize),
@@ -76,7 +76,7 @@ impl Threads {
 
 impl Threads {
     /// Runs `work` on the same parts of four arrays of one length.
-    pub(in crate::classifier) fn quads(
+    pub(in crate::classifier) fn chunks4(
         &self,
         a: &mut [f32],
         b: &mut [f32],
@@ -120,7 +120,7 @@ impl<'a> Matrix<'a> {
         Self { data, rows, columns, row_stride, column_stride: 1 }
     }
 
-    /// Rows for columns.
+    /// UsedRows for columns.
     pub fn transposed(self) -> Self {
         Self {
             rows: self.columns,
@@ -314,15 +314,17 @@ pub(super) fn normalise(row: &mut [f32], eps: f32) -> f32 {
 
 /// In place, the gradient by a row from that by the same row normalised.
 #[inline(always)]
-pub(super) fn normalise_back(by: &mut [f32], normal: &[f32], scale: f32) {
-    let mean = sum(by) / by.len() as f32;
-    let along = dot(by, normal) / by.len() as f32;
-    for (by, normal) in by.iter_mut().zip(normal) {
-        *by = (*by - mean - normal * along) * scale;
+pub(super) fn normalise_backward(grad: &mut [f32], normal: &[f32], scale: f32) {
+    // Of n = (x - mean(x)) scale, which moves every x by mean and deviation too (Ba et al., 2016):
+    // dx = scale (dn - mean(dn) - n mean(dn n)).
+    let mean = sum(grad) / grad.len() as f32;
+    let along = dot(grad, normal) / grad.len() as f32;
+    for (grad, normal) in grad.iter_mut().zip(normal) {
+        *grad = (*grad - mean - normal * along) * scale;
     }
 }
 
-/// Dropout whose masks are a pure function of seed, step, place and position, so that the way back draws the same masks
+/// Dropout whose masks are a pure function of seed, step, place and position, so that the backward pass draws the same masks
 /// again instead of keeping them, and a run that was resumed draws the same as one that was not.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
@@ -339,7 +341,7 @@ impl Dropout {
     pub fn new(seed: u64, step: u64, rate: f32) -> Option<Self> {
         let rate = rate.clamp(0.0, 0.95);
         (rate > 0.0).then(|| Self {
-            key: scramble(seed ^ scramble(step.wrapping_add(0x9e37_79b9_7f4a_7c15))),
+            key: splitmix64(seed ^ splitmix64(step.wrapping_add(0x9e37_79b9_7f4a_7c15))),
             below: (f64::from(rate) * f64::from(u32::MAX)) as u32,
             scale: 1.0 / (1.0 - rate),
         })
@@ -358,22 +360,22 @@ impl Dropout {
     /// Multiplies a row by its mask. `place` names the layer and what is dropped there.
     #[inline(always)]
     pub(super) fn apply(&self, place: u32, row: usize, values: &mut [f32]) {
-        let base = self.base(place, row);
+        let mask_seed = self.mask_seed(place, row);
         for (i, value) in values.iter_mut().enumerate() {
-            *value *= self.factor(base, i as u32);
+            *value *= self.factor(mask_seed, i as u32);
         }
     }
 
     /// What a row's masks are drawn from.
     #[inline(always)]
-    pub(super) fn base(&self, place: u32, row: usize) -> u32 {
-        scramble(self.key ^ (u64::from(place) << 40) ^ row as u64) as u32
+    pub(super) fn mask_seed(&self, place: u32, row: usize) -> u32 {
+        splitmix64(self.key ^ (u64::from(place) << 40) ^ row as u64) as u32
     }
 
-    /// 0 or the scale. The draw is Wellons' `lowbias32` of base and column.
+    /// 0 or the scale. The draw is Wellons' `lowbias32` of mask_seed and column.
     #[inline(always)]
-    pub(super) fn factor(&self, base: u32, column: u32) -> f32 {
-        let mut x = base.wrapping_add(column.wrapping_mul(0x9e37_79b9));
+    pub(super) fn factor(&self, mask_seed: u32, column: u32) -> f32 {
+        let mut x = mask_seed.wrapping_add(column.wrapping_mul(0x9e37_79b9));
         x ^= x >> 16;
         x = x.wrapping_mul(0x7feb_352d);
         x ^= x >> 15;
@@ -384,7 +386,7 @@ impl Dropout {
 }
 
 /// Steele, Lea and Flood's `splitmix64`.
-fn scramble(x: u64) -> u64 {
+fn splitmix64(x: u64) -> u64 {
     let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

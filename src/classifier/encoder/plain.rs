@@ -1,12 +1,12 @@
 //! The pass in candle's own differentiable operations: every family, any device, texts padded to the longest. It is the
 //! reference of the fused pass, and the way for devices and families that it does not know.
 //!
-//! candle's layer norm and softmax have no way back (nothing is trained, and nothing says so), and its dropout cannot be
+//! candle's layer norm and softmax have no backward pass (nothing is trained, and nothing says so), and its dropout cannot be
 //! seeded; so the three are composed here.
 
 use candle_core::{D, Device, Tensor, Var};
 
-use super::architecture::{Activation, Architecture, Modern};
+use super::architecture::{Activation, Architecture, ModernBertConfig};
 use super::attention::Queries;
 use super::numbers::Dropout;
 use super::tokens::PackedBatch;
@@ -20,7 +20,7 @@ pub(in crate::classifier) struct Plain {
     shape: Architecture,
     device: Device,
     variables: Vec<Var>,
-    /// The last hidden state of the rows asked for, for the way back.
+    /// The last hidden state of the rows asked for, for the backward pass.
     output: Option<Tensor>,
 }
 
@@ -64,13 +64,13 @@ impl Plain {
     }
 
     /// Adds the gradients of everything that is trained, from that by what `forward` returned.
-    pub fn backward(&mut self, parameters: &mut Parameters, by_output: &[f32]) -> Result<()> {
+    pub fn backward(&mut self, parameters: &mut Parameters, grad_output: &[f32]) -> Result<()> {
         let Some(output) = self.output.take() else {
             return Ok(());
         };
-        let by = Tensor::from_slice(by_output, output.dims(), &self.device)?;
+        let grad = Tensor::from_slice(grad_output, output.dims(), &self.device)?;
         // Its gradient by the output is `by`.
-        let gradients = (output * by)?.sum_all()?.backward()?;
+        let gradients = (output * grad)?.sum_all()?.backward()?;
         for (at, variable) in self.variables.iter().enumerate() {
             let Some(gradient) = gradients.get(variable).filter(|_| parameters.all()[at].trained) else {
                 continue;
@@ -260,7 +260,7 @@ impl Run<'_> {
     }
 
     /// `[longest, longest]`: a large negative number beyond the window.
-    fn window(&self, modern: Modern) -> Result<Tensor> {
+    fn window(&self, modern: ModernBertConfig) -> Result<Tensor> {
         let n = self.padded.longest;
         let far = |i: usize, j: usize| if i.abs_diff(j) > modern.reach { -1e30f32 } else { 0.0 };
         let cells: Vec<f32> = (0..n * n).map(|at| far(at / n, at % n)).collect();

@@ -37,7 +37,7 @@ fn near(found: &[f32], wanted: &[f32], tolerance: f32, what: &str) {
 fn passes(encoder: &Encoder, threads: usize) -> Vec<Pass> {
     let shape = encoder.architecture();
     let plain = Pass::Plain(Box::new(plain::Plain::new(shape, Device::Cpu)));
-    let best = Pass::best(shape, encoder.parameters(), &Arc::new(Threads::new(threads)));
+    let best = Pass::for_architecture(shape, encoder.parameters(), &Arc::new(Threads::new(threads)));
     vec![best, plain]
 }
 
@@ -72,7 +72,7 @@ fn hidden_states_are_those_of_transformers() {
                     near(&hidden[start * h..][..h], &first[*i], 3e-5, &what);
                     near(&hidden[(start + len - 1) * h..][..h], &last[*i], 3e-5, &what);
                     near(
-                        &means(&batch, &hidden, h)[numbers.iter().position(|n| n == i).unwrap() * h..][..h],
+                        &mean_pool(&batch, &hidden, h)[numbers.iter().position(|n| n == i).unwrap() * h..][..h],
                         &mean[*i],
                         3e-5,
                         &what,
@@ -111,7 +111,7 @@ fn ready(parameters: &mut Parameters, batch: &PackedBatch) {
     for parameter in parameters.all_mut() {
         let width = parameter.shape.last().copied().unwrap();
         let word = parameter.name.contains("word_embeddings") || parameter.name.contains("tok_embeddings");
-        parameter.rows = word.then(|| Rows::of(batch.ids.iter().copied(), parameter.shape[0]));
+        parameter.rows = word.then(|| UsedRows::of(batch.ids.iter().copied(), parameter.shape[0]));
         let size = parameter.rows.as_ref().map_or(parameter.value.len(), |rows| rows.used.len() * width);
         parameter.gradient = vec![0.0; size];
     }

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::architecture::{Architecture, Family};
+use super::architecture::{Architecture, EncoderFamily};
 use crate::classifier::ClassifierError;
 use crate::classifier::{Cause, InFile};
 
@@ -27,19 +27,19 @@ pub(in crate::classifier) struct Parameter {
     /// Whether it is trained.
     pub trained: bool,
     /// Of the word embeddings: which rows can have a gradient. All others have none in the whole training.
-    pub rows: Option<Rows>,
+    pub rows: Option<UsedRows>,
 }
 
 /// The rows of a table that occur.
 #[derive(Clone, Debug, Default)]
-pub(in crate::classifier) struct Rows {
+pub(in crate::classifier) struct UsedRows {
     /// Ascending.
     pub used: Vec<u32>,
     /// Where a row stands among the used ones; `u32::MAX` for the others.
     pub position: Vec<u32>,
 }
 
-impl Rows {
+impl UsedRows {
     /// The rows that these tokens take.
     pub fn of(tokens: impl Iterator<Item = u32>, vocabulary: usize) -> Self {
         let mut position = vec![u32::MAX; vocabulary];
@@ -97,7 +97,7 @@ impl Parameters {
 
     /// Adds a head for so many outputs: what the folder has of the layer before the outputs, and small random numbers
     /// (normal, deviation 0.02, as transformers does) for the rest.
-    pub fn add_head(&mut self, architecture: &Architecture, outputs: usize, found: &Tensors, seed: u64) {
+    pub fn add_head(&mut self, architecture: &Architecture, outputs: usize, found: &FolderTensors, seed: u64) {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         for (name, shape) in architecture.head(outputs) {
             let size: usize = shape.iter().product();
@@ -115,7 +115,7 @@ impl Parameters {
     }
 
     /// Takes the whole head from the folder; `None` when it has none of this shape.
-    pub fn restore_head(&mut self, architecture: &Architecture, outputs: usize, found: &Tensors) -> Option<()> {
+    pub fn restore_head(&mut self, architecture: &Architecture, outputs: usize, found: &FolderTensors) -> Option<()> {
         for (name, shape) in architecture.head(outputs) {
             let (_, values) = found.head.get(&name).filter(|(s, _)| *s == shape)?;
             self.push(name, shape, values.clone());
@@ -163,13 +163,13 @@ fn normal(random: &mut ChaCha8Rng) -> f32 {
 
 /// Tensors of a folder, their names without the encoder's prefix; those above the encoder apart, with full names.
 #[derive(Clone, Debug, Default)]
-pub(in crate::classifier) struct Tensors {
+pub(in crate::classifier) struct FolderTensors {
     encoder: HashMap<String, (Vec<usize>, Vec<f32>)>,
     head: HashMap<String, (Vec<usize>, Vec<f32>)>,
 }
 
 /// Reads `model.safetensors`, or else `pytorch_model.bin`.
-pub(in crate::classifier) fn read(folder: &Path, architecture: &Architecture) -> Result<Tensors, Cause> {
+pub(in crate::classifier) fn read(folder: &Path, architecture: &Architecture) -> Result<FolderTensors, Cause> {
     let named: Vec<(String, Tensor)> = if folder.join("model.safetensors").is_file() {
         let tensors = candle_core::safetensors::load(folder.join("model.safetensors"), &Device::Cpu);
         tensors.map_err(|e| InFile::cause("model.safetensors", e))?.into_iter().collect()
@@ -181,12 +181,12 @@ pub(in crate::classifier) fn read(folder: &Path, architecture: &Architecture) ->
     } else {
         return Err("it has neither model.safetensors nor pytorch_model.bin".into());
     };
-    let mut found = Tensors::default();
+    let mut found = FolderTensors::default();
     for (name, tensor) in named {
         // Old BERTs call the two parts of a layer norm gamma and beta.
         let name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias");
         let whole = match architecture.family {
-            Family::Bert if name.starts_with("pooler.") => format!("bert.{name}"),
+            EncoderFamily::Bert if name.starts_with("pooler.") => format!("bert.{name}"),
             _ => name.clone(),
         };
         let bare = name.strip_prefix(architecture.prefix()).unwrap_or(&name).to_owned();
@@ -208,7 +208,7 @@ pub(in crate::classifier) fn read(folder: &Path, architecture: &Architecture) ->
     Ok(found)
 }
 
-impl Tensors {
+impl FolderTensors {
     /// The encoder's parameters, all there and all of the right shape.
     pub fn take_encoder(&mut self, architecture: &Architecture) -> Result<Parameters, Cause> {
         let mut parameters = Parameters::default();

@@ -17,12 +17,12 @@ fn the_head_is_scikit_learns() {
     let names: Vec<String> = ["recall", "mood", "other"].map(String::from).to_vec();
     let config = HeadConfig { c: 2.0, ..HeadConfig::default() };
     let mut steps = 0;
-    let mut listen = |heard: &TrainingEvent| {
+    let mut on_event = |heard: &TrainingEvent| {
         steps += usize::from(matches!(heard, TrainingEvent::Step { .. }));
         ControlFlow::Continue(())
     };
     let task = Task { outputs: &names, mode: Mode::Single, train: &examples, validation: &[], seed: 0 };
-    let model = fit(&encoder, &task, &config, &mut listen).unwrap();
+    let model = fit(&encoder, &task, &config, &mut on_event).unwrap();
     assert!(steps > 3);
     let wanted: Vec<Vec<f32>> = serde_json::from_value(expected["probabilities"].clone()).unwrap();
     let texts: Vec<&str> = rows.iter().map(|(text, _)| text.as_str()).collect();

@@ -12,23 +12,23 @@ const BLOCKS: usize = 2;
 
 /// A text as a sparse vector: ascending feature numbers and their values.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Row {
+pub(super) struct SparseRow {
     pub(super) indices: Vec<u32>,
     pub(super) values: Vec<f32>,
 }
 
 /// The n-grams known, with their inverse document frequencies.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Features {
+pub(super) struct NgramVectorizer {
     /// Ascending.
     hashes: Vec<u64>,
     idf: Vec<f32>,
     numbers: FxHashMap<u64, u32>,
 }
 
-impl Features {
+impl NgramVectorizer {
     /// Learns the n-grams of the texts and their weights: `ln((1 + n) / (1 + df)) + 1`.
-    pub(super) fn learn(texts: &[&str], min_df: u32) -> (Self, Vec<Row>) {
+    pub(super) fn learn(texts: &[&str], min_df: u32) -> (Self, Vec<SparseRow>) {
         let counted: Vec<Vec<(u64, f32)>> = texts.iter().map(|text| counts(text)).collect();
         let mut frequency: FxHashMap<u64, u32> = FxHashMap::default();
         for (hash, _) in counted.iter().flatten() {
@@ -62,11 +62,11 @@ impl Features {
     }
 
     /// A text's vector.
-    pub(super) fn row(&self, text: &str) -> Row {
+    pub(super) fn row(&self, text: &str) -> SparseRow {
         self.weigh(&counts(text))
     }
 
-    fn weigh(&self, counts: &[(u64, f32)]) -> Row {
+    fn weigh(&self, counts: &[(u64, f32)]) -> SparseRow {
         let mut cells: Vec<(u32, f32, usize)> = counts
             .iter()
             .filter_map(|(hash, count)| {
@@ -80,7 +80,7 @@ impl Features {
             lengths[*block] += value * value;
         }
         let lengths = lengths.map(f32::sqrt);
-        Row {
+        SparseRow {
             indices: cells.iter().map(|(number, _, _)| *number).collect(),
             values: cells.iter().map(|(_, value, block)| value / lengths[*block]).collect(),
         }
@@ -159,8 +159,9 @@ mod tests {
     /// `she forgets` at 0.5283; computed with scikit-learn 1.7.
     #[test]
     fn words_are_weighed_as_scikit_learn_does() {
-        let (features, rows) = Features::learn(&["She forgets names", "She forgets she forgets", "Knee pain"], 1);
-        let value = |row: &Row, word: &str| {
+        let (features, rows) =
+            NgramVectorizer::learn(&["She forgets names", "She forgets she forgets", "Knee pain"], 1);
+        let value = |row: &SparseRow, word: &str| {
             let number = features.numbers[&hash(word.bytes(), 0)];
             row.values[row.indices.iter().position(|i| *i == number).unwrap()]
         };
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn each_block_has_length_one() {
-        let (_, rows) = Features::learn(&["some words here", "some other words"], 1);
+        let (_, rows) = NgramVectorizer::learn(&["some words here", "some other words"], 1);
         let squared: f32 = rows[0].values.iter().map(|v| v * v).sum();
         assert!((squared - 2.0).abs() < 1e-5);
     }

@@ -43,6 +43,8 @@ impl AdamW {
                 if !parameter.trained {
                     continue;
                 }
+                // m = b1 m + (1 - b1) g and v = b2 v + (1 - b2) g^2, each divided by 1 - b^t for their start at zero; then
+                // x = (1 - rate decay) x - rate m / (sqrt(v) + eps). The division by 1 - b1^t is in `step`, the other in `root`.
                 let keep = if parameter.decays { (1.0 - rate * decay) as f32 } else { 1.0 };
                 let sweep = |value: &mut [f32], gradient: &mut [f32], first: &mut [f32], second: &mut [f32]| {
                     vectorised(
@@ -60,7 +62,7 @@ impl AdamW {
                     );
                 };
                 match &parameter.rows {
-                    None => threads.quads(&mut parameter.value, &mut parameter.gradient, first, second, sweep),
+                    None => threads.chunks4(&mut parameter.value, &mut parameter.gradient, first, second, sweep),
                     Some(rows) => {
                         let width = parameter.shape.last().copied().unwrap_or(1);
                         for (i, row) in rows.used.iter().enumerate() {
@@ -80,7 +82,7 @@ impl AdamW {
     }
 
     /// Every tensor's values, with the decay that rows without a gradient have missed.
-    pub fn settled(&self, parameters: &Parameters) -> Vec<Vec<f32>> {
+    pub fn with_decay_applied(&self, parameters: &Parameters) -> Vec<Vec<f32>> {
         let mut all: Vec<Vec<f32>> = parameters.all().iter().map(|parameter| parameter.value.clone()).collect();
         for (parameter, values) in parameters.all().iter().zip(&mut all).filter(|(p, _)| p.trained && p.decays) {
             let Some(rows) = &parameter.rows else {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Keep;
+use super::Checkpointing;
 use super::adamw::AdamW;
 use crate::classifier::Cause;
 use crate::classifier::artifact::make_private_folder;
@@ -15,7 +15,7 @@ use crate::classifier::{ClassifierError, Epoch};
 
 /// Where a run stands.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct State {
+pub(super) struct CheckpointState {
     /// Epochs that are over.
     pub epochs: Vec<Epoch>,
     /// Steps of the one under way, and its loss so far with its divisor.
@@ -30,20 +30,25 @@ pub(super) struct State {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Header {
+struct CheckpointHeader {
     fingerprint: String,
     step: u64,
     untouched: f64,
-    state: State,
+    state: CheckpointState,
 }
 
 /// The tensors of a state by name: values, both moments, and the best epoch's values.
 const KINDS: [&str; 4] = ["value", "first", "second", "best"];
 
-impl State {
-    pub fn save(&self, keep: &Keep<'_>, parameters: &Parameters, optimiser: &AdamW) -> Result<(), ClassifierError> {
+impl CheckpointState {
+    pub fn save(
+        &self,
+        keep: &Checkpointing<'_>,
+        parameters: &Parameters,
+        optimiser: &AdamW,
+    ) -> Result<(), ClassifierError> {
         let unwritable = |cause: Cause| ClassifierError::Unwritable { path: keep.file.into(), cause };
-        let header = Header {
+        let header = CheckpointHeader {
             fingerprint: keep.fingerprint.clone(),
             step: optimiser.step,
             untouched: optimiser.untouched,
@@ -80,17 +85,17 @@ impl State {
 
     /// The state that a run with the same fingerprint left, if there is one that can be read. Anything else is as if there
     /// were none: training begins anew.
-    pub fn take_up(
-        keep: &Keep<'_>,
+    pub fn load(
+        keep: &Checkpointing<'_>,
         parameters: &mut Parameters,
         optimiser: &mut AdamW,
     ) -> Result<Option<Self>, ClassifierError> {
         let Ok(bytes) = std::fs::read(keep.file) else {
             return Ok(None);
         };
-        let header = safetensors::SafeTensors::read_metadata(&bytes)
-            .ok()
-            .and_then(|(_, metadata)| serde_json::from_str::<Header>(metadata.metadata().as_ref()?.get("state")?).ok());
+        let header = safetensors::SafeTensors::read_metadata(&bytes).ok().and_then(|(_, metadata)| {
+            serde_json::from_str::<CheckpointHeader>(metadata.metadata().as_ref()?.get("state")?).ok()
+        });
         let Some(header) = header.filter(|header| header.fingerprint == keep.fingerprint) else {
             return Ok(None);
         };

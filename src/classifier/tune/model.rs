@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::read;
 use crate::classifier::Cause;
-use crate::classifier::artifact::{self, Description, Kind};
+use crate::classifier::artifact::{self, ModelKind, ModelManifest};
 use crate::classifier::encoder::{Encoder, Network, Parameters, Pass};
 use crate::classifier::{Classifier, ClassifierError, Mode, targets};
 
@@ -59,7 +59,7 @@ impl TunedModel {
     }
 
     /// The model that a folder and its description make.
-    pub(in crate::classifier) fn restore(folder: &Path, description: Description) -> Result<Self, ClassifierError> {
+    pub(in crate::classifier) fn restore(folder: &Path, description: ModelManifest) -> Result<Self, ClassifierError> {
         let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
         // Its hash first: the tensors are read by the encoder.
         artifact::weights(folder, &description)?;
@@ -75,7 +75,7 @@ impl TunedModel {
         if parameters.restore_head(&shape, outputs, encoder.found()).is_none() {
             return Err(fail(format!("its weights have no classifier for {outputs} outputs").into()));
         }
-        let pass = Pass::best(&shape, &parameters, encoder.threads());
+        let pass = Pass::for_architecture(&shape, &parameters, encoder.threads());
         Ok(Self {
             network: Mutex::new(Network::new(&shape, &parameters, outputs, pass)),
             encoder: Arc::new(encoder),
@@ -170,7 +170,7 @@ impl Classifier for TunedModel {
     fn save(&self, folder: &Path, card: &Value) -> Result<String, ClassifierError> {
         let unwritable = |cause: Cause| ClassifierError::Unwritable { path: folder.into(), cause };
         let mut description =
-            Description::new(Kind::Tuned, &self.outputs, self.mode, card).calibrated(1.0, &self.thresholds);
+            ModelManifest::new(ModelKind::Tuned, &self.outputs, self.mode, card).calibrated(1.0, &self.thresholds);
         description.details = json!({
             "encoder": self.name, "encoder_fingerprint": self.encoder.fingerprint(), "licence": self.licence,
             "max_tokens": self.encoder.most(), "temperature": self.temperature,
@@ -199,7 +199,7 @@ impl Classifier for TunedModel {
 
     fn describe(&self) -> Value {
         json!({
-            "kind": Kind::Tuned, "encoder": self.name,
+            "kind": ModelKind::Tuned, "encoder": self.name,
             "parameters": self.parameters.all().iter().map(|p| p.value.len()).sum::<usize>(),
             "max_tokens": self.encoder.most(), "temperature": self.temperature, "licence": self.licence,
             "loads_elsewhere": !(self.mean_pooling && self.encoder.architecture().modern.is_none()), "multiple": self.mode == Mode::Multiple, "thresholds": self.thresholds,

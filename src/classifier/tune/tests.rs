@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::*;
-use crate::classifier::load;
+use crate::classifier::{Mode, load};
 use crate::domain::text::with_causes;
 
 fn data(name: &str) -> PathBuf {
@@ -65,25 +65,26 @@ fn twenty_steps_are_those_of_pytorch() {
             _ => 0.25,
         };
         let texts: Vec<&str> = examples.iter().map(|(text, ..)| text.as_str()).collect();
-        let task = Data {
+        let task = FineTuneData {
             ids: encoder.ids(&texts).unwrap(),
             outputs: examples
                 .iter()
                 .map(|(_, labels, _)| if multiple { labels.clone() } else { labels[..1].to_vec() })
                 .collect(),
             weights: examples.iter().map(|(.., source)| of_source(source)).collect(),
-            weighing: Weighing { mode, outputs: weights, smoothing: config.label_smoothing },
+            weighing: ExampleWeights { mode, outputs: weights, smoothing: config.label_smoothing },
             validation_ids: Vec::new(),
             validation: &[],
         };
         let mut parameters = encoder.parameters().clone();
         parameters.restore_head(encoder.architecture(), 3, encoder.found()).unwrap();
-        let pass = Pass::best(encoder.architecture(), &parameters, encoder.threads());
+        let pass = Pass::for_architecture(encoder.architecture(), &parameters, encoder.threads());
         let network = Network::new(encoder.architecture(), &parameters, 3, pass);
-        make_gradients(&mut parameters, &task.ids);
+        allocate_gradients(&mut parameters, &task.ids);
         let before = parameters.clone();
         let optimiser = AdamW::new(&parameters);
-        let mut fit = Fit { config: &config, seed: 1, encoder: &encoder, data: &task, network, optimiser, parameters };
+        let mut fit =
+            FineTuneLoop { config: &config, seed: 1, encoder: &encoder, data: &task, network, optimiser, parameters };
         let (losses, rates) = (numbers(&run["losses"]), numbers(&run["learning_rates"]));
         assert_eq!(losses.len(), 20);
         let mut next = 0;
@@ -111,13 +112,13 @@ fn twenty_steps_are_those_of_pytorch() {
                 }
             }
         }
-        let settled = fit.optimiser.settled(&fit.parameters);
+        let with_decay_applied = fit.optimiser.with_decay_applied(&fit.parameters);
         for (parameter, value) in run["final"].as_object().unwrap() {
             let bare = parameter.strip_prefix(encoder.architecture().prefix()).unwrap_or(parameter);
             let at = [bare, parameter].map(|name| fit.parameters.index(name)).into_iter().find(|at| *at != usize::MAX);
             // See the reference program: the bias of keys moves by rounding alone.
             let noise = parameter.contains("key.bias") || parameter.contains("k_lin.bias");
-            for (found, wanted) in settled[at.unwrap()].iter().zip(numbers(value)).filter(|_| !noise) {
+            for (found, wanted) in with_decay_applied[at.unwrap()].iter().zip(numbers(value)).filter(|_| !noise) {
                 assert!((found - wanted).abs() < 2e-3, "{name} {parameter}: {found} is not {wanted}");
             }
         }
@@ -196,25 +197,25 @@ fn stopping_keeps_the_best_and_the_model_comes_back_from_disk() {
         let task = Task { outputs: &names, mode, train: &all[..16], validation: &all[16..], seed: 1 };
         let config = TuneConfig { oversample: 0.5, accumulate: 2, last_layers: Some(1), ..small() };
         let (mut epochs, mut best) = (Vec::new(), 0);
-        let mut listen = |heard: &TrainingEvent| {
+        let mut on_event = |heard: &TrainingEvent| {
             if let TrainingEvent::Epoch(epoch) = heard {
                 best = if epoch.best { epoch.epoch } else { best };
                 epochs.push(epoch.train_loss);
             }
             if epochs.len() == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let stopped = fit(&encoder, &task, &config, None, &mut listen).unwrap();
+        let stopped = fit(&encoder, &task, &config, None, &mut on_event).unwrap();
         assert!(epochs.len() == 5 && epochs[4] < epochs[0], "{epochs:?}");
         // The lower layer and the embeddings stay as they were.
         for (now, then) in stopped.parameters().all().iter().zip(encoder.parameters().all()) {
             assert_eq!(now.value == then.value, !now.name.contains("layer.1."), "{}", now.name);
         }
         // The same run, stopped right after its best epoch, is the same model.
-        let mut listen = |heard: &TrainingEvent| match heard {
+        let mut on_event = |heard: &TrainingEvent| match heard {
             TrainingEvent::Epoch(epoch) if epoch.epoch == best => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         };
-        let at_best = fit(&encoder, &task, &config, None, &mut listen).unwrap();
+        let at_best = fit(&encoder, &task, &config, None, &mut on_event).unwrap();
         let path = folder.path().join(format!("{mode:?}"));
         assert!(saved(&stopped, &path) == saved(&at_best, &folder.path().join("other")));
         std::fs::remove_dir_all(folder.path().join("other")).unwrap();
@@ -261,55 +262,55 @@ fn a_run_repeats_itself_and_one_that_was_broken_off_goes_on_bit_for_bit() {
 
     let fingerprint = fingerprint(&encoder, &task, &config);
     let file = state_file(folder.path(), &fingerprint);
-    let keep = Keep { file: &file, fingerprint, every: Duration::ZERO };
+    let keep = Checkpointing { file: &file, fingerprint, every: Duration::ZERO };
     // Broken off in the middle of an epoch, twice.
     for stop in [4, 11] {
-        let mut listen = |heard: &TrainingEvent| match heard {
+        let mut on_event = |heard: &TrainingEvent| match heard {
             TrainingEvent::Step { step, .. } if *step == stop => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         };
-        fit(&encoder, &task, &config, Some(&keep), &mut listen).unwrap();
+        fit(&encoder, &task, &config, Some(&keep), &mut on_event).unwrap();
         assert!(file.is_file());
     }
     let mut steps = Vec::new();
-    let mut listen = |heard: &TrainingEvent| {
+    let mut on_event = |heard: &TrainingEvent| {
         if let TrainingEvent::Step { step, .. } = heard {
             steps.push(*step);
         }
         ControlFlow::Continue(())
     };
-    let resumed = fit(&encoder, &task, &config, Some(&keep), &mut listen).unwrap();
+    let resumed = fit(&encoder, &task, &config, Some(&keep), &mut on_event).unwrap();
     assert_eq!(steps.first(), Some(&12));
     assert!(wanted == saved(&resumed, &folder.path().join("d")));
     assert!(!file.exists(), "a finished run leaves no state");
 
     // A state of another configuration, or a torn one, is not taken up.
     for torn in [false, true] {
-        let mut listen = |heard: &TrainingEvent| {
+        let mut on_event = |heard: &TrainingEvent| {
             if matches!(heard, TrainingEvent::Step { step: 4, .. }) {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             }
         };
-        fit(&encoder, &task, &config, Some(&keep), &mut listen).unwrap();
+        fit(&encoder, &task, &config, Some(&keep), &mut on_event).unwrap();
         if torn {
             let bytes = std::fs::read(&file).unwrap();
             std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
         }
-        let other = Keep {
+        let other = Checkpointing {
             file: &file,
             fingerprint: if torn { keep.fingerprint.clone() } else { "other".into() },
             every: keep.every,
         };
         let mut first = None;
-        let mut listen = |heard: &TrainingEvent| {
+        let mut on_event = |heard: &TrainingEvent| {
             if let TrainingEvent::Step { step, .. } = heard {
                 first.get_or_insert(*step);
             }
             ControlFlow::Continue(())
         };
-        fit(&encoder, &task, &config, Some(&other), &mut listen).unwrap();
+        fit(&encoder, &task, &config, Some(&other), &mut on_event).unwrap();
         assert_eq!(first, Some(1));
     }
 }
