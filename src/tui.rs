@@ -134,7 +134,7 @@ pub fn run(project: Project) -> Result<(), WorkflowError> {
     let mut entered = None;
     while !app.quit {
         if entered != Some(app.screen) {
-            tracing::info!(screen = ?app.screen, "entered");
+            tracing::info!(screen = app.screen.name(), "entered");
             entered = Some(app.screen);
         }
         let due = drawn.is_none_or(|at| at.elapsed() >= FRAME);
@@ -262,7 +262,7 @@ fn draw<W: Write>(screen: &mut Terminal<CrosstermBackend<W>>, app: &App) -> io::
     screen.draw(|frame| view::draw(frame, app))?;
     execute!(screen.backend_mut(), EndSynchronizedUpdate)?;
     if start.elapsed() >= SLOW {
-        tracing::warn!(screen = ?app.screen, ms = start.elapsed().as_millis(), "slow frame");
+        tracing::warn!(screen = app.screen.name(), ms = start.elapsed().as_millis(), "slow frame");
     }
     Ok(())
 }

@@ -41,6 +41,11 @@ impl Screen {
         (Self::Train, "Train"),
         (Self::Jobs, "Jobs"),
     ];
+
+    /// Its name on its tab.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(screen, _)| *screen == self).map_or("", |(_, name)| name)
+    }
 }
 
 /// What a line of text is typed for.

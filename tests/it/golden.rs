@@ -332,7 +332,7 @@ fn a_log_with_what_had_been_in_sight_is_read_and_bundled_as_it_was() {
     let ward = format!("{}/ward-2.jsonl", before.root);
     fs::write(&ward, text("bundles/ward-2.jsonl")).unwrap();
     let said = before.says(&["merge", &ward]);
-    assert!(said.contains("11 new events, 206 were there already"), "{said}");
+    assert!(said.contains("11 new events, 206 already here"), "{said}");
     let from_there = "SELECT id || ' ' || kind || ' ' || coalesce(in_sight, '?') FROM events WHERE site LIKE 'ward-2%'";
     assert_eq!(before.rows(from_there), study.rows(from_there));
 }

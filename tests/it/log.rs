@@ -94,8 +94,8 @@ fn the_log_has_no_word_of_what_it_must_not_have() {
         "label:",
         "train:",
         "verb=\"workbench\"",
-        "screen=Review",
-        "screen=Metrics",
+        "screen=\"Review\"",
+        "screen=\"Metrics\"",
     ] {
         assert!(log.contains(expected), "{expected}: {log}");
     }
