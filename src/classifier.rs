@@ -31,7 +31,7 @@ use artifact::ModelKind;
 pub use config::{ClassWeights, FitConfig, HeadConfig, TrainingConfig, TuneConfig, VotingConfig};
 pub use encoder::{Encoder, Threads};
 pub use ngram::{NgramModel, fit};
-pub use vote::VotingModel;
+pub(crate) use vote::VotingModel;
 #[cfg(not(feature = "encoders"))]
 use without_encoders::{encoder, frozen, tune};
 
@@ -151,7 +151,7 @@ pub enum TrainingEvent {
 }
 
 /// Hears what training says; breaking stops it and keeps the best so far.
-pub type TrainingCallback<'a> = dyn FnMut(&TrainingEvent) -> ControlFlow<()> + 'a;
+pub(crate) type TrainingCallback<'a> = dyn FnMut(&TrainingEvent) -> ControlFlow<()> + 'a;
 
 /// A trained model: it gives each output a probability, says which outputs that speaks for, and can be saved.
 pub trait Classifier: Send + Sync {
@@ -190,7 +190,7 @@ enum Method {
 }
 
 /// A batch of texts: each example's number and its token ids.
-pub type IndexedTokens = Vec<(usize, Vec<u32>)>;
+pub(crate) type IndexedTokens = Vec<(usize, Vec<u32>)>;
 
 /// Trains models by one recipe. Threads may share it.
 #[derive(Clone, Debug)]
@@ -218,12 +218,12 @@ impl Trainer {
     }
 
     /// A learner of several models that vote.
-    pub fn vote(parts: Vec<Self>) -> Self {
+    pub(crate) fn vote(parts: Vec<Self>) -> Self {
         Self { method: Method::Vote(parts), states: None }
     }
 
     /// The encoder, where there is one.
-    pub fn encoder(&self) -> Option<&Arc<Encoder>> {
+    pub(crate) fn encoder(&self) -> Option<&Arc<Encoder>> {
         match &self.method {
             Method::Ngram(_) => None,
             Method::Frozen(encoder, _) | Method::FineTune(encoder, _) => Some(encoder),
@@ -232,7 +232,7 @@ impl Trainer {
     }
 
     /// The encoder, where it stays as it is and its embeddings can be kept.
-    pub fn frozen_encoder(&self) -> Option<&Arc<Encoder>> {
+    pub(crate) fn frozen_encoder(&self) -> Option<&Arc<Encoder>> {
         match &self.method {
             Method::Frozen(encoder, _) => Some(encoder),
             Method::Ngram(_) | Method::FineTune(..) => None,
@@ -254,7 +254,7 @@ impl Trainer {
     }
 
     /// What it trains by; part of a run's configuration.
-    pub fn recipe(&self) -> TrainingConfig {
+    pub(crate) fn recipe(&self) -> TrainingConfig {
         match &self.method {
             Method::Ngram(config) => TrainingConfig::Ngram(config.clone()),
             Method::Frozen(_, config) => TrainingConfig::Frozen(config.clone()),
@@ -314,7 +314,7 @@ impl Trainer {
 }
 
 /// Loads a saved model and its card.
-pub fn load(folder: &Path) -> Result<(Box<dyn Classifier>, serde_json::Value), ClassifierError> {
+pub(crate) fn load(folder: &Path) -> Result<(Box<dyn Classifier>, serde_json::Value), ClassifierError> {
     let description = artifact::read_manifest(folder)?;
     let card = description.card.clone();
     let model: Box<dyn Classifier> = match description.kind {

@@ -23,7 +23,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 pub use arguments::Cli;
 use arguments::{EncoderVerb, ExportVerb, GoldArgs, OnError, StyleArgs, TaxonomyVerb, TrainArgs, UnitArg, Verb};
-pub use exit::Exit;
+pub(crate) use exit::Exit;
 use exit::complain;
 
 use crate::domain::experiment::Task;

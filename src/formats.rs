@@ -3,14 +3,14 @@
 //! Reading is two steps: what the file says (raw), then what it means (checked). Every fault of a text file has its line
 //! and column.
 
-pub mod bundle;
-pub mod experiment;
+pub(crate) mod bundle;
+pub(crate) mod experiment;
 pub mod notes;
 pub mod project;
 pub mod simulation;
-pub mod tables;
+pub(crate) mod tables;
 pub mod taxonomy;
-pub mod theme;
+pub(crate) mod theme;
 mod toml_source;
 
 use std::fmt;
@@ -153,7 +153,7 @@ fn list(path: &std::path::Path, faults: &[Fault]) -> String {
 }
 
 /// Reads a text file, saying where its first byte is that is no UTF-8.
-pub fn read_text(path: &std::path::Path) -> Result<String, FormatError> {
+pub(crate) fn read_text(path: &std::path::Path) -> Result<String, FormatError> {
     let bytes = std::fs::read(path).map_err(|cause| FormatError::Io { doing: "read", path: path.into(), cause })?;
     String::from_utf8(bytes).map_err(|error| {
         let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
@@ -164,7 +164,7 @@ pub fn read_text(path: &std::path::Path) -> Result<String, FormatError> {
 }
 
 /// Makes a file, or empties one that is there, readable by its owner alone.
-pub fn create_private(path: &std::path::Path) -> Result<std::fs::File, FormatError> {
+pub(crate) fn create_private(path: &std::path::Path) -> Result<std::fs::File, FormatError> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
@@ -176,7 +176,7 @@ pub fn create_private(path: &std::path::Path) -> Result<std::fs::File, FormatErr
 }
 
 /// Puts a text in a file's place, all of it or nothing; readable by its owner alone.
-pub fn replace(path: &std::path::Path, text: &str) -> Result<(), FormatError> {
+pub(crate) fn replace(path: &std::path::Path, text: &str) -> Result<(), FormatError> {
     use std::io::Write;
     let fail = |cause| FormatError::Io { doing: "write", path: path.into(), cause };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
@@ -187,7 +187,7 @@ pub fn replace(path: &std::path::Path, text: &str) -> Result<(), FormatError> {
 }
 
 /// Line and column of a byte in a text, both from 1, the column in characters.
-pub fn place(text: &str, byte: usize) -> (usize, usize) {
+pub(crate) fn place(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)

@@ -1,13 +1,13 @@
 //! The language model side: what a model is asked, what it answers, and the providers behind one trait of plain values.
 
-pub mod chat;
-pub mod egress;
+pub(crate) mod chat;
+pub(crate) mod egress;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 #[cfg(feature = "servers")]
-pub mod hub;
-pub mod prompt;
-pub mod reply;
+pub(crate) mod hub;
+pub(crate) mod prompt;
+pub(crate) mod reply;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -99,7 +99,7 @@ pub struct DecodingParams {
 
 impl DecodingParams {
     /// The likeliest answer, of at most so many tokens.
-    pub fn greedy(max_tokens: u32) -> Self {
+    pub(crate) fn greedy(max_tokens: u32) -> Self {
         Self { max_tokens, temperature: 0.0, top_p: 1.0, seed: 0 }
     }
 }
@@ -141,7 +141,7 @@ pub struct Usage {
 
 impl Usage {
     /// Adds another answer's.
-    pub fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.prompt += other.prompt;
         self.cached += other.cached;
         self.completion += other.completion;
@@ -234,7 +234,7 @@ pub enum LlmError {
 
 impl LlmError {
     /// What kind it is, in a word for the log; without what the server said, which may quote a note.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Refused(_) => "not allowed",
             Self::Later { .. } => "busy or away",
@@ -247,7 +247,7 @@ impl LlmError {
 }
 
 /// An answer that is on its way. Dropping it calls the request off.
-pub type PendingAnswer<'a, T> = Pin<Box<dyn Future<Output = Result<T, LlmError>> + Send + 'a>>;
+pub(crate) type PendingAnswer<'a, T> = Pin<Box<dyn Future<Output = Result<T, LlmError>> + Send + 'a>>;
 
 /// A language model, wherever it runs.
 pub trait LanguageModel: Send + Sync {

@@ -42,9 +42,9 @@ pub use log::{ChainAudit, LogFilter, LogRow, PersonTotals, ProgressCount, Said, 
 pub use merge::{Merged, Seen};
 pub use protocol::Given;
 pub use queue::SeekDirection;
-pub use ranking::RankingRow;
-pub use requests::{EgressRow, FailedSentence};
-pub use selection::EntrySelection;
+pub(crate) use ranking::RankingRow;
+pub(crate) use requests::FailedSentence;
+pub(crate) use selection::EntrySelection;
 
 /// What is behind an error: SQLite's or the system's, or words.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -133,13 +133,13 @@ pub struct Store {
 
 impl Store {
     /// Makes a new store file, readable by its owner only.
-    pub fn create(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn create(path: &Path) -> Result<Self, StoreError> {
         make_private(path).map_err(|e| StoreError::Unwritable(path.into(), e.into()))?;
         Self::open(path)
     }
 
     /// Opens an existing store and brings its schema up to date.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         if !path.is_file() {
             return Err(StoreError::Missing(path.into()));
         }
@@ -149,7 +149,8 @@ impl Store {
     }
 
     /// A store that lives as long as the value; for tests.
-    pub fn in_memory() -> Result<Self, StoreError> {
+    #[cfg(test)]
+    pub(crate) fn in_memory() -> Result<Self, StoreError> {
         let path = Path::new(":memory:");
         Self::prepare(Connection::open_in_memory().map_err(|e| explain(path, e))?, path)
     }
@@ -181,7 +182,7 @@ impl Store {
     /// Runs `work` with commits that do not wait for the disk, then waits once for all of them: for rows that can be read
     /// in again by the same command if the power fails. Numbers that such rows refer to were given out just before, so
     /// foreign keys are not looked up again.
-    pub fn in_bulk<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Result<T, StoreError> {
+    pub(crate) fn in_bulk<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Result<T, StoreError> {
         self.with(|c| c.execute_batch(BULK))?;
         let done = work(self);
         self.with(|c| c.execute_batch(EACH_COMMIT_COUNTS))?;
@@ -191,27 +192,27 @@ impl Store {
     }
 
     /// Takes little memory, however long the work: for runs of many small writes, whose pages need not be kept at hand.
-    pub fn lean(&self) -> Result<(), StoreError> {
+    pub(crate) fn lean(&self) -> Result<(), StoreError> {
         self.with(|c| c.execute_batch("PRAGMA mmap_size = 0; PRAGMA cache_size = -8192; PRAGMA shrink_memory"))
     }
 
     /// The store's file.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Another connection to the same file, for another thread.
-    pub fn again(&self) -> Result<Self, StoreError> {
+    pub(crate) fn again(&self) -> Result<Self, StoreError> {
         Self::open(&self.path)
     }
 
     /// A number that changes when another connection has written.
-    pub fn data_version(&self) -> Result<i64, StoreError> {
+    pub(crate) fn data_version(&self) -> Result<i64, StoreError> {
         self.with(|c| c.query_row("PRAGMA data_version", [], |row| row.get(0)))
     }
 
     /// SQLite's own check of the file; the first line is `ok` when all is well.
-    pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
         self.with(|c| {
             let mut statement = c.prepare("PRAGMA integrity_check")?;
             statement.query_map([], |row| row.get(0))?.collect()

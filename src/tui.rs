@@ -62,7 +62,7 @@ enum Wake {
 }
 
 /// Columns of the terminal, where there is one.
-pub fn width() -> Option<usize> {
+pub(crate) fn width() -> Option<usize> {
     crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns)).filter(|columns| *columns > 0)
 }
 
@@ -104,7 +104,7 @@ fn terminal_is_light(theme: &str) -> bool {
 }
 
 /// Opens the workbench on a project until the user leaves.
-pub fn run(project: Project) -> Result<(), WorkflowError> {
+pub(crate) fn run(project: Project) -> Result<(), WorkflowError> {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let light = !no_color && terminal_is_light(&project.file.theme);
     let theme = Theme::resolve(&project.file.theme, no_color, light)?;

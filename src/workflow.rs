@@ -1,37 +1,37 @@
 //! The use cases, one file each. This layer alone knows the clock and makes ids; both faces call it and add no rule.
 
 mod advice;
-pub mod agreement;
+pub(crate) mod agreement;
 pub mod audit;
 pub mod bundle;
 pub mod demo;
-pub mod diagnostics;
-pub mod dispatch;
-pub mod doubt;
-pub mod egress;
-pub mod encoders;
-pub mod experiment;
-pub mod export;
-pub mod generate;
+pub(crate) mod diagnostics;
+pub(crate) mod dispatch;
+pub(crate) mod doubt;
+pub(crate) mod egress;
+pub(crate) mod encoders;
+pub(crate) mod experiment;
+pub(crate) mod export;
+pub(crate) mod generate;
 pub mod gold;
-pub mod guideline;
+pub(crate) mod guideline;
 pub mod import;
-pub mod label;
+pub(crate) mod label;
 pub mod label_index;
-pub mod metrics;
-pub mod migration;
-pub mod models;
-pub mod predict;
+pub(crate) mod metrics;
+pub(crate) mod migration;
+pub(crate) mod models;
+pub(crate) mod predict;
 pub mod project;
 pub mod protocol;
-pub mod queue;
-pub mod refusal;
+pub(crate) mod queue;
+pub(crate) mod refusal;
 pub mod review;
-pub mod runs;
+pub(crate) mod runs;
 pub mod scores;
 pub mod session;
 pub mod simulate;
-pub mod train;
+pub(crate) mod train;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ pub enum Progress {
 }
 
 /// Takes progress events.
-pub type Watch<'a> = dyn FnMut(Progress) + 'a;
+pub(crate) type Watch<'a> = dyn FnMut(Progress) + 'a;
 
 /// A wish to stop or to pause, shared between who wishes and who works.
 #[derive(Clone, Debug, Default)]
@@ -86,22 +86,22 @@ pub struct Cancel {
 
 impl Cancel {
     /// Asks the job to stop at its next safe point.
-    pub fn cancel(&self) {
+    pub(crate) fn cancel(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
     /// Whether someone asked.
-    pub fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
     /// Asks the job to wait, or to go on. Jobs that end in seconds take no notice.
-    pub fn pause(&self, wait: bool) {
+    pub(crate) fn pause(&self, wait: bool) {
         self.pause.store(wait, Ordering::Relaxed);
     }
 
     /// Whether the job is to wait.
-    pub fn is_paused(&self) -> bool {
+    pub(crate) fn is_paused(&self) -> bool {
         self.pause.load(Ordering::Relaxed)
     }
 }
@@ -165,33 +165,33 @@ impl From<Refusal> for WorkflowError {
 
 impl WorkflowError {
     /// What is wrong and what is behind it, in one line.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         with_causes(self)
     }
 
     /// What to try next, the likeliest first.
-    pub fn hints(&self) -> Vec<String> {
+    pub(crate) fn hints(&self) -> Vec<String> {
         advice::of(self)
     }
 
     /// What is wrong and the first hint, for where there is room for one line.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let hint = self.hints().into_iter().next();
         hint.map_or_else(|| self.words(), |hint| format!("{}; {hint}", self.words()))
     }
 }
 
 /// Milliseconds since 1970.
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp(jiff::Timestamp::now().as_millisecond())
 }
 
 /// A new time-ordered id.
-pub fn new_entry_id() -> EntryId {
+pub(crate) fn new_entry_id() -> EntryId {
     EntryId(uuid::Uuid::now_v7().to_string())
 }
 
 /// A new time-ordered id.
-pub fn new_run_id() -> RunId {
+pub(crate) fn new_run_id() -> RunId {
     RunId(uuid::Uuid::now_v7().to_string())
 }

@@ -55,7 +55,7 @@ pub(super) struct ModelManifest {
 
 impl ModelManifest {
     /// A description without calibration or details.
-    pub fn new(kind: ModelKind, outputs: &[String], mode: Mode, card: &serde_json::Value) -> Self {
+    pub(crate) fn new(kind: ModelKind, outputs: &[String], mode: Mode, card: &serde_json::Value) -> Self {
         Self {
             format: 1,
             kind,
@@ -70,7 +70,7 @@ impl ModelManifest {
     }
 
     /// With what was set on validation.
-    pub fn calibrated(self, temperature: f32, thresholds: &[f32]) -> Self {
+    pub(crate) fn calibrated(self, temperature: f32, thresholds: &[f32]) -> Self {
         Self { temperature, thresholds: thresholds.to_vec(), ..self }
     }
 }

@@ -90,12 +90,12 @@ impl Encoder {
     }
 
     /// The folder it was opened from.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// What it is called: the folder's name, or in the hub's cache the repository's.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let parts: Vec<_> = self.folder.components().map(|c| c.as_os_str().to_string_lossy().into_owned()).collect();
         let repository = parts.iter().rev().find_map(|part| part.strip_prefix("models--"));
         let last = || parts.last().cloned().unwrap_or_else(|| "encoder".into());
@@ -103,7 +103,7 @@ impl Encoder {
     }
 
     /// The licence that the head of its README says.
-    pub fn licence(&self) -> Option<String> {
+    pub(crate) fn licence(&self) -> Option<String> {
         let text = std::fs::read_to_string(self.folder.join("README.md")).ok()?;
         let head = text.strip_prefix("---")?.split("\n---").next()?;
         let line = head.lines().find_map(|line| line.strip_prefix("license:"))?;
@@ -111,17 +111,17 @@ impl Encoder {
     }
 
     /// Its shape.
-    pub fn architecture(&self) -> &Architecture {
+    pub(crate) fn architecture(&self) -> &Architecture {
         &self.architecture
     }
 
     /// Texts are cut to so many tokens.
-    pub fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.most
     }
 
     /// SHA-256 of weights, tokenizer and the most tokens of a text: what an embedding depends on beside the text.
-    pub fn fingerprint(&self) -> &str {
+    pub(crate) fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
@@ -158,7 +158,7 @@ impl Encoder {
     }
 
     /// The texts whose embeddings would have to be computed, each once.
-    pub fn unknown<'a>(&self, texts: &[&'a str]) -> Vec<&'a str> {
+    pub(crate) fn unknown<'a>(&self, texts: &[&'a str]) -> Vec<&'a str> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut seen = std::collections::HashSet::new();
         texts.iter().copied().filter(|text| seen.insert(*text) && !known.contains_key(&Self::hash(text))).collect()

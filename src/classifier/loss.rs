@@ -17,7 +17,7 @@ impl ExampleWeights {
     /// Softmax: its weight times that of its class, as PyTorch's `CrossEntropyLoss(weight)` divides. Sigmoid: its weight
     /// times the number of outputs, as the mean of `BCEWithLogitsLoss` divides.
     #[cfg(feature = "encoders")]
-    pub fn divisor(&self, outputs: &[usize], weight: f32) -> f32 {
+    pub(crate) fn divisor(&self, outputs: &[usize], weight: f32) -> f32 {
         match self.mode {
             Mode::Single => weight * outputs.first().map_or(1.0, |output| self.outputs[*output][1]),
             Mode::Multiple => weight * self.outputs.len() as f32,
@@ -28,7 +28,7 @@ impl ExampleWeights {
     ///
     /// Softmax with smoothing e: `(1 - e) w[y] (-ln p[y]) + e / K sum_k w[k] (-ln p[k])`, which is PyTorch's. Sigmoid: the
     /// stable form of binary cross-entropy, with the weight of present or absent.
-    pub fn loss(&self, logits: &[f32], outputs: &[usize], weight: f32, scale: f32, grad: &mut [f32]) -> f32 {
+    pub(crate) fn loss(&self, logits: &[f32], outputs: &[usize], weight: f32, scale: f32, grad: &mut [f32]) -> f32 {
         let k = logits.len() as f32;
         match self.mode {
             Mode::Single => {

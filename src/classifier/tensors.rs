@@ -44,18 +44,18 @@ number!(u32, Dtype::U32);
 
 impl StoredTensor {
     /// Of numbers in the order of rows.
-    pub fn of<T: Number>(numbers: &[T], shape: &[usize]) -> Self {
+    pub(crate) fn of<T: Number>(numbers: &[T], shape: &[usize]) -> Self {
         let mut bytes = Vec::with_capacity(size_of_val(numbers));
         numbers.iter().for_each(|number| number.write(&mut bytes));
         Self { dtype: T::DTYPE, shape: shape.to_vec(), bytes }
     }
 
-    pub fn shape(&self) -> &[usize] {
+    pub(crate) fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// The numbers, if they are of this kind.
-    pub fn numbers<T: Number>(&self) -> Result<Vec<T>, Cause> {
+    pub(crate) fn numbers<T: Number>(&self) -> Result<Vec<T>, Cause> {
         if self.dtype != T::DTYPE {
             return Err(format!("a tensor holds {:?}, not {:?}", self.dtype, T::DTYPE).into());
         }

@@ -11,7 +11,7 @@ use super::{Classifier, ClassifierError, Example, Mode, calibrate, load, targets
 use crate::classifier::Cause;
 
 /// Models with the same outputs.
-pub struct VotingModel {
+pub(crate) struct VotingModel {
     parts: Vec<Box<dyn Classifier>>,
     thresholds: Vec<f32>,
 }

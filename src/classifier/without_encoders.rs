@@ -16,31 +16,31 @@ pub(super) mod encoder {
     pub enum Encoder {}
 
     impl Encoder {
-        pub fn open(_: &Path, _: usize, _: usize) -> Result<Self, ClassifierError> {
+        pub(crate) fn open(_: &Path, _: usize, _: usize) -> Result<Self, ClassifierError> {
             Err(ClassifierError::LeftOut)
         }
 
-        pub fn name(&self) -> String {
+        pub(crate) fn name(&self) -> String {
             match *self {}
         }
 
-        pub fn fingerprint(&self) -> &str {
+        pub(crate) fn fingerprint(&self) -> &str {
             match *self {}
         }
 
-        pub fn hash(text: &str) -> [u8; 32] {
+        pub(crate) fn hash(text: &str) -> [u8; 32] {
             Sha256::digest(text).into()
         }
 
-        pub fn unknown<'a>(&self, _: &[&'a str]) -> Vec<&'a str> {
+        pub(crate) fn unknown<'a>(&self, _: &[&'a str]) -> Vec<&'a str> {
             match *self {}
         }
 
-        pub fn remember(&self, _: Vec<([u8; 32], Vec<f32>)>) {
+        pub(crate) fn remember(&self, _: Vec<([u8; 32], Vec<f32>)>) {
             match *self {}
         }
 
-        pub fn embed(&self, _: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
+        pub(crate) fn embed(&self, _: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
             match *self {}
         }
     }
@@ -49,7 +49,7 @@ pub(super) mod encoder {
     pub struct Threads;
 
     impl Threads {
-        pub fn available() -> usize {
+        pub(crate) fn available() -> usize {
             1
         }
     }
@@ -64,7 +64,7 @@ pub(super) mod frozen {
     use crate::classifier::artifact::ModelManifest;
     use crate::classifier::{Classifier, HeadConfig, Task, TrainingCallback};
 
-    pub fn train(
+    pub(crate) fn train(
         encoder: &Arc<Encoder>,
         _: &Task<'_>,
         _: &HeadConfig,
@@ -73,7 +73,7 @@ pub(super) mod frozen {
         match **encoder {}
     }
 
-    pub fn restore(_: &Path, _: ModelManifest) -> Result<Box<dyn Classifier>, ClassifierError> {
+    pub(crate) fn restore(_: &Path, _: ModelManifest) -> Result<Box<dyn Classifier>, ClassifierError> {
         Err(ClassifierError::LeftOut)
     }
 }
@@ -82,13 +82,13 @@ pub(super) mod tune {
     use std::path::Path;
     use std::sync::Arc;
 
-    pub use super::frozen::restore;
+    pub(crate) use super::frozen::restore;
 
     use super::ClassifierError;
     use super::encoder::Encoder;
     use crate::classifier::{Classifier, Example, IndexedTokens, Task, TrainingCallback, TuneConfig};
 
-    pub fn train(
+    pub(crate) fn train(
         encoder: &Arc<Encoder>,
         _: &Task<'_>,
         _: &TuneConfig,
@@ -98,7 +98,7 @@ pub(super) mod tune {
         match **encoder {}
     }
 
-    pub fn batches(
+    pub(crate) fn batches(
         encoder: &Encoder,
         _: &[Example<'_>],
         _: &TuneConfig,

@@ -32,7 +32,7 @@ pub enum Exit {
 
 impl Exit {
     /// The code that a shell sees.
-    pub fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Refused => 1,

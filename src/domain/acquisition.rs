@@ -15,12 +15,13 @@ use rand_chacha::ChaCha8Rng;
 
 use super::corpus::SentenceId;
 use super::taxonomy::Selection;
-pub use mix::{MixError, Strategy, StrategyMix};
-pub use uncertainty::margin;
+pub(crate) use mix::{Strategy, StrategyMix};
+#[cfg(test)]
+use uncertainty::margin;
 
 /// A sentence that may be labelled next, with what is known of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Candidate<'a> {
+pub(crate) struct Candidate<'a> {
     /// The sentence.
     pub sentence: SentenceId,
     /// What the classifier gives each output: a softmax where one holds, sigmoids where any may.
@@ -33,7 +34,7 @@ pub struct Candidate<'a> {
 
 /// A sentence that has its label.
 #[derive(Clone, Copy, Debug)]
-pub struct LabelledCandidate<'a> {
+pub(crate) struct LabelledCandidate<'a> {
     /// The outputs that hold.
     pub outputs: &'a [usize],
     /// The outputs that a language model named.
@@ -42,7 +43,7 @@ pub struct LabelledCandidate<'a> {
 
 /// What is chosen from.
 #[derive(Clone, Copy, Debug)]
-pub struct CandidatePool<'a> {
+pub(crate) struct CandidatePool<'a> {
     /// Names of the outputs; under [`Selection::Single`] *None* is one of them.
     pub outputs: &'a [String],
     /// Whether exactly one output holds, or any.
@@ -55,7 +56,7 @@ pub struct CandidatePool<'a> {
 
 /// A sentence in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ranked {
+pub(crate) struct Ranked {
     /// The sentence.
     pub sentence: SentenceId,
     /// Whose pick it is.
@@ -66,7 +67,7 @@ pub struct Ranked {
 
 /// Why a sentence is in its place, in a short phrase.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueueReason {
+pub(crate) struct QueueReason {
     /// What may be said before a blind decision: it names no category that a machine gave this sentence.
     pub veiled: String,
     /// All of it; empty where the veiled phrase says all.
@@ -138,7 +139,7 @@ impl StrategyRun<'_> {
 
 /// The candidates in the order in which they are to be labelled, at most so many. Shares are kept in every part of the order
 /// that starts at its beginning, to within one sentence, and a sentence comes once.
-pub fn order(pool: &CandidatePool<'_>, mix: &StrategyMix, seed: u64, limit: usize) -> Vec<Ranked> {
+pub(crate) fn order(pool: &CandidatePool<'_>, mix: &StrategyMix, seed: u64, limit: usize) -> Vec<Ranked> {
     let shares = mix.shares();
     let mut turns: Vec<StrategyRun<'_>> = (0u64..).zip(shares).map(|(i, (s, _))| turn(pool, *s, seed, i)).collect();
     let mut took = vec![0usize; turns.len()];

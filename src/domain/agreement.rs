@@ -16,12 +16,12 @@ use super::label_set::LabelSet;
 use super::metrics::confused;
 use super::statistics::{Bootstrap, Estimate, Resamples};
 use super::taxonomy::Selection;
-pub use anchoring::{Anchoring, AnchoringVerdict, SilverDecision};
+pub(crate) use anchoring::{Anchoring, AnchoringVerdict, SilverDecision};
 use tally::AgreementCounts;
 
 /// One expert's label on one sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rating {
+pub(crate) struct Rating {
     /// Which sentence, numbered by the caller.
     pub item: u32,
     /// Whose note it is, numbered by the caller: the bootstrap draws patients, not sentences.
@@ -34,7 +34,7 @@ pub struct Rating {
 
 /// Why there is no number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Undefined {
+pub(crate) enum Undefined {
     /// There is nothing to compare.
     NoOverlap,
     /// Chance alone makes everyone agree.
@@ -67,7 +67,7 @@ impl Serialize for Undefined {
 
 /// A number with its interval, or why there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Coefficient {
+pub(crate) struct Coefficient {
     /// The number and its 95 % interval.
     #[serde(flatten)]
     pub estimate: Estimate,
@@ -84,14 +84,14 @@ impl Coefficient {
     }
 
     /// The number.
-    pub fn value(&self) -> Option<f64> {
+    pub(crate) fn value(&self) -> Option<f64> {
         self.estimate.value
     }
 }
 
 /// Fleiss' kappa, which takes sentences with equally many raters.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Fleiss {
+pub(crate) struct Fleiss {
     /// The number.
     pub kappa: Coefficient,
     /// How many rated each of its sentences: the commonest number of two and more.
@@ -104,7 +104,7 @@ pub struct Fleiss {
 
 /// Agreement on one category against all else.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ClassAgreement {
+pub(crate) struct ClassAgreement {
     /// Mean of Cohen's kappa over the pairs of experts for whom it is defined.
     pub kappa: Coefficient,
     /// Krippendorff's alpha.
@@ -119,7 +119,7 @@ pub struct ClassAgreement {
 
 /// Agreement of two experts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RaterPair {
+pub(crate) struct RaterPair {
     /// The one.
     pub first: usize,
     /// The other.
@@ -134,7 +134,7 @@ pub struct RaterPair {
 
 /// How far experts agree.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Agreement {
+pub(crate) struct Agreement {
     /// Experts who share a sentence with another.
     pub raters: usize,
     /// Sentences that at least two rated.
@@ -166,7 +166,12 @@ pub struct Agreement {
 }
 
 /// Measures agreement. `categories` is the taxonomy's size. Of several ratings of a sentence by one expert the last counts.
-pub fn agreement(ratings: &[Rating], categories: usize, selection: Selection, bootstrap: Bootstrap) -> Agreement {
+pub(crate) fn agreement(
+    ratings: &[Rating],
+    categories: usize,
+    selection: Selection,
+    bootstrap: Bootstrap,
+) -> Agreement {
     let sorted = by_item(ratings);
     let tally = AgreementCounts::of(&sorted, categories, selection);
     let mut values = Vec::new();
@@ -219,7 +224,7 @@ pub fn agreement(ratings: &[Rating], categories: usize, selection: Selection, bo
 
 /// An expert's two looks at one sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RepeatedJudgement {
+pub(crate) struct RepeatedJudgement {
     /// Whose note it is.
     pub patient: u32,
     /// The label of the first look.
@@ -230,7 +235,7 @@ pub struct RepeatedJudgement {
 
 /// How far an expert agrees with what the same expert said before.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SelfAgreement {
+pub(crate) struct SelfAgreement {
     /// Sentences looked at twice.
     pub items: usize,
     /// The share of them with the same label.
@@ -241,7 +246,7 @@ pub struct SelfAgreement {
 
 impl SelfAgreement {
     /// `None` where nothing was looked at twice.
-    pub fn of(
+    pub(crate) fn of(
         looks: &[RepeatedJudgement],
         categories: usize,
         selection: Selection,
@@ -258,7 +263,7 @@ impl SelfAgreement {
 
 /// Two categories (0 is *None*) that experts choose one for the other.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Confusable {
+pub(crate) struct Confusable {
     /// The one, which comes first in the taxonomy.
     pub one: usize,
     /// The other.
@@ -274,7 +279,7 @@ pub struct Confusable {
 /// What experts confuse, most often first. Where a sentence may carry several categories, each category that one expert alone
 /// chose is set against each that the other alone chose, or against *None* where there is no such (as in
 /// [`super::metrics::Confusion`]).
-pub fn confusions(ratings: &[Rating]) -> Vec<Confusable> {
+pub(crate) fn confusions(ratings: &[Rating]) -> Vec<Confusable> {
     let mut found: BTreeMap<(usize, usize), Vec<(u64, u32)>> = BTreeMap::new();
     let sorted = by_item(ratings);
     for item in sorted.chunk_by(|a, b| a.item == b.item) {

@@ -15,7 +15,7 @@ pub struct CategoryKey(Arc<str>);
 
 impl CategoryKey {
     /// Checks and wraps a key.
-    pub fn new(key: &str) -> Result<Self, BadKey> {
+    pub(crate) fn new(key: &str) -> Result<Self, BadKey> {
         let mut chars = key.chars();
         let starts_well = chars.next().is_some_and(|c| c.is_ascii_lowercase());
         let goes_on_well = chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -23,7 +23,7 @@ impl CategoryKey {
     }
 
     /// The key as text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -59,7 +59,7 @@ impl From<CategoryKey> for String {
 pub struct BadKey(String);
 
 /// Whether a text of the guideline names a key.
-pub fn names(text: &str, key: &CategoryKey) -> bool {
+pub(crate) fn names(text: &str, key: &CategoryKey) -> bool {
     words(text).any(|(word, named, _)| named && word == key.as_str())
 }
 

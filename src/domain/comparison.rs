@@ -10,11 +10,11 @@ use serde::Serialize;
 
 use super::label_set::LabelSet;
 use super::statistics::{LEVEL, mean, sum_of_squares};
-pub use paired::{ComparedSystem, Difference, SystemScores, compare};
+pub(crate) use paired::{ComparedSystem, Difference, SystemScores, compare};
 
 /// What several seeds came to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct SeedSpread {
+pub(crate) struct SeedSpread {
     /// Each seed's value.
     pub each: Vec<Option<f64>>,
     /// Their mean; `None` where one is undefined.
@@ -27,7 +27,7 @@ pub struct SeedSpread {
 
 impl SeedSpread {
     /// Mean and sample standard deviation of values.
-    pub fn of(each: Vec<Option<f64>>) -> Self {
+    pub(crate) fn of(each: Vec<Option<f64>>) -> Self {
         let mean = mean(&each);
         let deviation = mean
             .filter(|_| each.len() > 1)
@@ -41,7 +41,7 @@ impl SeedSpread {
 /// McNemar's test compares two sets of labels. The first seed's alone would be a choice of one seed, and all seeds' pooled
 /// would count each sentence several times; so the seeds vote. The vote is often a little better than the mean of the seeds,
 /// so its accuracy is not the accuracy in the table.
-pub fn majority(seeds: &[&[LabelSet]]) -> Vec<LabelSet> {
+pub(crate) fn majority(seeds: &[&[LabelSet]]) -> Vec<LabelSet> {
     let sentences = seeds.iter().map(|labels| labels.len()).min().unwrap_or(0);
     let vote = |sentence: usize| {
         let votes = |label: LabelSet| seeds.iter().filter(|labels| labels[sentence] == label).count();
@@ -60,7 +60,7 @@ pub fn majority(seeds: &[&[LabelSet]]) -> Vec<LabelSet> {
 /// What a comparison says in plain words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum ComparisonVerdict {
+pub(crate) enum ComparisonVerdict {
     /// Better, by more than chance.
     Gained,
     /// Worse, by more than chance.
@@ -73,7 +73,7 @@ pub enum ComparisonVerdict {
 
 impl ComparisonVerdict {
     /// Judges a difference by its corrected p.
-    pub fn of(difference: Option<f64>, p: Option<f64>) -> Self {
+    pub(crate) fn of(difference: Option<f64>, p: Option<f64>) -> Self {
         match (difference, p) {
             (Some(difference), Some(p)) if p < LEVEL && difference > 0.0 => Self::Gained,
             (Some(difference), Some(p)) if p < LEVEL && difference < 0.0 => Self::Lost,
@@ -83,7 +83,7 @@ impl ComparisonVerdict {
     }
 
     /// As people say it.
-    pub fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Gained => "gained",
             Self::Lost => "lost",

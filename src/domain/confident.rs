@@ -19,7 +19,7 @@ const FORGETTING: f64 = 0.8;
 
 /// A label that may be wrong.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Suspect {
+pub(crate) struct Suspect {
     /// Which item.
     pub item: usize,
     /// The classes that the classifier would give it.
@@ -34,7 +34,7 @@ pub struct Suspect {
 
 /// What was counted, and the suspects, worst first.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Suspicion {
+pub(crate) struct Suspicion {
     /// For each class, how sure the classifier is on average of items labelled so.
     pub thresholds: Vec<f64>,
     /// Items by given class (rows) and the class that they confidently belong to; the diagonal is at least 1.
@@ -64,7 +64,7 @@ pub struct Doubt {
 
 /// Suspects among items with exactly one class each. A probability that is missing counts as 0; an item whose class is not
 /// among the probabilities is left out.
-pub fn single(given: &[usize], probabilities: &[Vec<f64>]) -> Suspicion {
+pub(crate) fn single(given: &[usize], probabilities: &[Vec<f64>]) -> Suspicion {
     let classes = probabilities.iter().map(Vec::len).max().unwrap_or(0);
     let p = |row: &[f64], class: usize| row.get(class).copied().unwrap_or(0.0);
     let items = || given.iter().copied().zip(probabilities).enumerate().filter(|(_, (class, _))| *class < classes);
@@ -107,7 +107,7 @@ pub fn single(given: &[usize], probabilities: &[Vec<f64>]) -> Suspicion {
 /// answers from the best to the worst in an exponential moving average with a forgetting factor of 0.8, so the worst
 /// counts most. With two classes an answer's margin is its self-confidence, and so it is with sets. Thresholds are those of
 /// *yes*; the joint counts hold for one question and are left empty.
-pub fn multiple(given: &[Vec<usize>], probabilities: &[Vec<f64>]) -> Suspicion {
+pub(crate) fn multiple(given: &[Vec<usize>], probabilities: &[Vec<f64>]) -> Suspicion {
     let categories = probabilities.iter().map(Vec::len).max().unwrap_or(0);
     let p = |row: &[f64], category: usize| row.get(category).copied().unwrap_or(0.0);
     let mut thresholds = Vec::with_capacity(categories);

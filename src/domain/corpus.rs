@@ -54,7 +54,7 @@ impl TryFrom<String> for DocumentUid {
 
 impl DocumentUid {
     /// Computes the id from what makes a document itself.
-    pub fn of(patient: &str, external_id: &str, text: &str) -> Self {
+    pub(crate) fn of(patient: &str, external_id: &str, text: &str) -> Self {
         let mut hasher = Sha256::new();
         for part in [patient, external_id, text] {
             hasher.update((part.len() as u64).to_le_bytes());
@@ -66,7 +66,7 @@ impl DocumentUid {
     }
 
     /// In hexadecimal.
-    pub fn hex(&self) -> String {
+    pub(crate) fn hex(&self) -> String {
         hex::encode(self.0)
     }
 }
@@ -94,13 +94,13 @@ pub struct NewDocument {
 
 impl NewDocument {
     /// The id that makes importing idempotent.
-    pub fn uid(&self) -> DocumentUid {
+    pub(crate) fn uid(&self) -> DocumentUid {
         DocumentUid::of(&self.patient.0, &self.external_id, &self.text)
     }
 
     /// Checks the lossless cover: spans in order, on character boundaries, inside the text, and nothing but white space
     /// between them.
-    pub fn covers_losslessly(&self) -> bool {
+    pub(crate) fn covers_losslessly(&self) -> bool {
         let mut end = 0;
         let blank = |from: usize, to: usize| self.text.get(from..to).is_some_and(|gap| gap.trim().is_empty());
         for span in &self.sentences {

@@ -27,7 +27,7 @@ pub enum DataUse {
 
 impl DataUse {
     /// All, as they are written in the project file.
-    pub const ALL: [(&'static str, Self); 3] =
+    pub(crate) const ALL: [(&'static str, Self); 3] =
         [("open", Self::Open), ("local-only", Self::LocalOnly), ("agreed hosts", Self::AgreedHosts)];
 }
 
@@ -43,18 +43,18 @@ pub struct Host(String);
 
 impl Host {
     /// Takes a host name or an address; brackets of IPv6 and a final dot do not matter.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let name = name.trim().trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
         Self(name.to_ascii_lowercase())
     }
 
     /// Whether it is this machine: a loopback address, or `localhost`, which the client resolves to nothing else.
-    pub fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         self.0 == "localhost" || self.0.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
     /// The name.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -102,7 +102,7 @@ pub enum EgressRefusal {
 
 /// What a request carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payload {
+pub(crate) struct Payload {
     /// What it is for, such as `label` or `generate`.
     pub purpose: &'static str,
     /// The sentences of real notes in it; empty when there is no word of a note in it.
@@ -113,7 +113,7 @@ pub struct Payload {
 
 /// The project's rules about where text may go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EgressPolicy {
+pub(crate) struct EgressPolicy {
     /// The terms.
     pub data_use: DataUse,
     /// The hosts that are named.
@@ -124,7 +124,7 @@ pub struct EgressPolicy {
 
 impl EgressPolicy {
     /// Whether a host may get text: of notes, or made-up text alone.
-    pub fn check(&self, host: &Host, note_text: bool) -> Result<(), EgressRefusal> {
+    pub(crate) fn check(&self, host: &Host, note_text: bool) -> Result<(), EgressRefusal> {
         if host.is_loopback() {
             return Ok(());
         }
@@ -142,12 +142,12 @@ impl EgressPolicy {
 
     /// Requests written to a file on this machine: what becomes of the file is its owner's business, that it was written is
     /// on record.
-    pub fn into_file(&self, file: &std::path::Path, cargo: Payload) -> Permit {
+    pub(crate) fn into_file(&self, file: &std::path::Path, cargo: Payload) -> Permit {
         Permit { host: Host(format!("file {}", file.display())), cargo }
     }
 
     /// Lets a request pass, or says why not.
-    pub fn clear(&self, host: &Host, cargo: Payload) -> Result<Permit, EgressRefusal> {
+    pub(crate) fn clear(&self, host: &Host, cargo: Payload) -> Result<Permit, EgressRefusal> {
         self.check(host, !cargo.sentences.is_empty())?;
         Ok(Permit { host: host.clone(), cargo })
     }
@@ -155,24 +155,24 @@ impl EgressPolicy {
 
 /// A request that may leave and is not written down yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Permit {
+pub(crate) struct Permit {
     host: Host,
     cargo: Payload,
 }
 
 impl Permit {
     /// Where to.
-    pub fn host(&self) -> &Host {
+    pub(crate) fn host(&self) -> &Host {
         &self.host
     }
 
     /// What.
-    pub fn cargo(&self) -> &Payload {
+    pub(crate) fn cargo(&self) -> &Payload {
         &self.cargo
     }
 
     /// Makes the departure, once the record with this number is on disk. Only the store has such numbers to give.
-    pub fn recorded(self, id: i64) -> EgressRecord {
+    pub(crate) fn recorded(self, id: i64) -> EgressRecord {
         EgressRecord { id, host: self.host }
     }
 }
@@ -186,12 +186,12 @@ pub struct EgressRecord {
 
 impl EgressRecord {
     /// The record's number.
-    pub fn id(&self) -> i64 {
+    pub(crate) fn id(&self) -> i64 {
         self.id
     }
 
     /// Where to, and nowhere else.
-    pub fn host(&self) -> &Host {
+    pub(crate) fn host(&self) -> &Host {
         &self.host
     }
 }

@@ -100,12 +100,12 @@ pub enum RecordedSight {
 
 impl RecordedSight {
     /// What is recorded of what somebody knows, or does not.
-    pub fn of(in_sight: Option<InSight>) -> Self {
+    pub(crate) fn of(in_sight: Option<InSight>) -> Self {
         in_sight.map_or(Self::Machine(false), Self::All)
     }
 
     /// Whether a machine's label could be seen, as far as that was recorded.
-    pub fn machine(self) -> bool {
+    pub(crate) fn machine(self) -> bool {
         match self {
             Self::Machine(seen) => seen,
             Self::All(seen) => seen.of_machines(),
@@ -113,7 +113,7 @@ impl RecordedSight {
     }
 
     /// All that was recorded one by one, if it was.
-    pub fn cues(self) -> Option<InSight> {
+    pub(crate) fn cues(self) -> Option<InSight> {
         match self {
             Self::Machine(_) => None,
             Self::All(seen) => Some(seen),
@@ -121,14 +121,14 @@ impl RecordedSight {
     }
 
     /// What had been in sight; `None` where that is not known.
-    pub fn in_sight(self) -> Option<InSight> {
+    pub(crate) fn in_sight(self) -> Option<InSight> {
         InSight::recorded(self.machine(), self.cues())
     }
 }
 
 impl Body {
     /// Its kind.
-    pub fn kind(&self) -> EntryKind {
+    pub(crate) fn kind(&self) -> EntryKind {
         match self {
             Self::Decide(_) => EntryKind::Decide,
             Self::Settle(_) => EntryKind::Settle,
@@ -139,7 +139,7 @@ impl Body {
     }
 
     /// The judgement of a decision or a settlement.
-    pub fn judged(&self) -> Option<&Judged> {
+    pub(crate) fn judged(&self) -> Option<&Judged> {
         match self {
             Self::Decide(judged) | Self::Settle(judged) => Some(judged),
             Self::Undo { .. } | Self::Redo { .. } | Self::Migration(_) => None,
@@ -147,7 +147,7 @@ impl Body {
     }
 
     /// The same, to be changed.
-    pub fn judged_mut(&mut self) -> Option<&mut Judged> {
+    pub(crate) fn judged_mut(&mut self) -> Option<&mut Judged> {
         match self {
             Self::Decide(judged) | Self::Settle(judged) => Some(judged),
             Self::Undo { .. } | Self::Redo { .. } | Self::Migration(_) => None,
@@ -158,7 +158,7 @@ impl Body {
 /// The word for what an entry does: a column of the store, and a key in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum EntryKind {
+pub(crate) enum EntryKind {
     /// [`Body::Decide`].
     Decide,
     /// [`Body::Settle`].
@@ -174,10 +174,10 @@ pub enum EntryKind {
 
 impl EntryKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Decide, Self::Settle, Self::Undo, Self::Redo, Self::Migration];
+    pub(crate) const ALL: [Self; 5] = [Self::Decide, Self::Settle, Self::Undo, Self::Redo, Self::Migration];
 
     /// Its word on disk.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Decide => "decide",
             Self::Settle => "settle",
@@ -193,7 +193,7 @@ impl EntryKind {
 /// Its JSON is hashed into the chain and written to bundles: names and order are never changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EntryParts<'a> {
+pub(crate) struct EntryParts<'a> {
     /// See [`Entry::id`].
     pub id: Cow<'a, EntryId>,
     /// Which parts there are.
@@ -240,7 +240,7 @@ pub struct EntryParts<'a> {
 
 impl EntryParts<'_> {
     /// Puts it together; refused where parts contradict each other, are missing, or belong to another kind.
-    pub fn entry(self) -> Result<Entry, String> {
+    pub(crate) fn entry(self) -> Result<Entry, String> {
         let other_parts = || format!("an event of the kind `{}` has other parts", self.kind.word());
         let rest = self.took.is_some()
             || self.proposal.is_some()
@@ -285,7 +285,7 @@ const LAST_MOMENT: i64 = 253_402_300_799_999;
 
 impl Entry {
     /// Takes it apart.
-    pub fn parts(&self) -> EntryParts<'_> {
+    pub(crate) fn parts(&self) -> EntryParts<'_> {
         let judged = self.body.judged();
         let (target, detail) = match &self.body {
             Body::Decide(_) | Body::Settle(_) => (None, None),

@@ -20,9 +20,9 @@ use super::label_set::LabelSet;
 use super::metrics::TestSentence;
 use super::split::Tier;
 
-pub use report::{
-    CellRun, ExperimentReport, ExperimentSubject, GridTable, LearningCurve, RowKind, RowName, RowScores, SetScores,
-    SharePoint, TestedDifference, TrainingSize,
+pub(crate) use report::{
+    ExperimentReport, ExperimentSubject, GridTable, LearningCurve, RowKind, RowScores, SetScores, TestedDifference,
+    TrainingSize,
 };
 
 /// What a cell learns to tell apart.
@@ -38,10 +38,10 @@ pub enum Task {
 
 impl Task {
     /// Both.
-    pub const ALL: [Self; 2] = [Self::Binary, Self::MultiClass];
+    pub(crate) const ALL: [Self; 2] = [Self::Binary, Self::MultiClass];
 
     /// A test sentence as the task sees it.
-    pub fn sees(self, tested: TestSentence) -> TestSentence {
+    pub(crate) fn sees(self, tested: TestSentence) -> TestSentence {
         match self {
             Self::Binary => tested.binary(),
             Self::MultiClass => tested,
@@ -61,35 +61,35 @@ impl fmt::Display for Task {
 /// What is trained on: tiers, written `gold+silver`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct TrainingSetSpec(Vec<Tier>);
+pub(crate) struct TrainingSetSpec(Vec<Tier>);
 
 /// In the order in which they are always named.
 const TIERS: [Tier; 3] = [Tier::Gold, Tier::Silver, Tier::Bronze];
 
 impl TrainingSetSpec {
     /// The four of the paper, gold alone first.
-    pub fn grid() -> Vec<Self> {
+    pub(crate) fn grid() -> Vec<Self> {
         use Tier::{Bronze, Gold, Silver};
         [vec![Gold], vec![Gold, Silver], vec![Gold, Bronze], vec![Gold, Silver, Bronze]].map(Self).into()
     }
 
     /// Gold alone, which the others are compared with.
-    pub fn gold() -> Self {
+    pub(crate) fn gold() -> Self {
         Self(vec![Tier::Gold])
     }
 
     /// Its tiers.
-    pub fn tiers(&self) -> &[Tier] {
+    pub(crate) fn tiers(&self) -> &[Tier] {
         &self.0
     }
 
     /// Whether a tier is in it.
-    pub fn has(&self, tier: Tier) -> bool {
+    pub(crate) fn has(&self, tier: Tier) -> bool {
         self.0.contains(&tier)
     }
 
     /// For a narrow column: what is added to gold.
-    pub fn short(&self) -> String {
+    pub(crate) fn short(&self) -> String {
         match self.0.split_first() {
             Some((Tier::Gold, [])) => "gold".into(),
             Some((Tier::Gold, [one])) => format!("+{one}"),
@@ -137,7 +137,7 @@ impl From<TrainingSetSpec> for String {
 
 /// One training of the grid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Cell {
+pub(crate) struct Cell {
     /// The model's short name.
     pub model: String,
     /// What it learns.
@@ -162,7 +162,7 @@ impl fmt::Display for Cell {
 
 /// The grid.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ExperimentPlan {
+pub(crate) struct ExperimentPlan {
     /// Short names of models.
     pub models: Vec<String>,
     /// What they learn.
@@ -178,7 +178,7 @@ pub struct ExperimentPlan {
 impl ExperimentPlan {
     /// All cells, in the order in which they are worth having: the whole table for one seed, then the next seed, then the
     /// learning curves.
-    pub fn cells(&self) -> Vec<Cell> {
+    pub(crate) fn cells(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
         for model in &self.models {
             for share in std::iter::once(100).chain(self.shares.iter().copied().filter(|share| *share < 100)) {
@@ -205,7 +205,7 @@ impl ExperimentPlan {
 
 /// The part of the gold sentences that a share of them is, drawn by seed: sentences, not patients, as if fewer of the same
 /// notes had been annotated. A smaller share is part of a larger one of the same seed.
-pub fn share_of(sentences: &[SentenceId], share: u32, seed: u64) -> BTreeSet<SentenceId> {
+pub(crate) fn share_of(sentences: &[SentenceId], share: u32, seed: u64) -> BTreeSet<SentenceId> {
     let mut order = sentences.to_vec();
     order.sort_unstable();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
@@ -215,7 +215,7 @@ pub fn share_of(sentences: &[SentenceId], share: u32, seed: u64) -> BTreeSet<Sen
 
 /// A cell that has been trained and tested.
 #[derive(Clone, Debug, PartialEq)]
-pub struct FinishedCell {
+pub(crate) struct FinishedCell {
     /// Which.
     pub cell: Cell,
     /// The run that keeps its predictions.

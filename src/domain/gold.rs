@@ -56,7 +56,7 @@ impl Default for GoldRule {
 
 /// What the rule makes of the experts' labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GoldStatus {
+pub(crate) enum GoldStatus {
     /// Nobody has decided.
     Undecided,
     /// Too few have decided as yet.
@@ -69,7 +69,7 @@ pub enum GoldStatus {
 
 /// One expert's standing label on a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Vote {
+pub(crate) struct Vote {
     /// Who.
     pub annotator: Annotator,
     /// What.
@@ -91,7 +91,7 @@ pub struct Settlement {
 
 /// All that people say of a sentence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HumanLabels {
+pub(crate) struct HumanLabels {
     /// Each expert's label.
     pub votes: Vec<Vote>,
     /// Who has flagged it, with a label or without.
@@ -103,7 +103,7 @@ pub struct HumanLabels {
 impl HumanLabels {
     /// Settles the sentence. An adjudicator overrides all; where experts differ beyond what the rule allows, or one contradicts
     /// themselves across sites, it is disputed, and never silently decided; so is what the rule keeps for adjudicators.
-    pub fn settle(&self, rule: GoldRule) -> GoldStatus {
+    pub(crate) fn settle(&self, rule: GoldRule) -> GoldStatus {
         if let Some(settlement) = &self.settlement {
             return settlement.label.clone().map_or(GoldStatus::Disputed, GoldStatus::Gold);
         }
@@ -140,7 +140,7 @@ impl HumanLabels {
 
 /// Why a sentence has no gold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotGold {
+pub(crate) enum NotGold {
     /// It was written by a language model: what people say of it curates it.
     Synthetic,
     /// Nobody has decided, or too few.
@@ -153,7 +153,7 @@ pub enum NotGold {
 
 /// An expert label on a real sentence, settled by the rule. The only thing that scores are made against.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gold {
+pub(crate) struct Gold {
     sentence: SentenceId,
     patient: PatientKey,
     label: Label,
@@ -166,7 +166,7 @@ impl Gold {
     ///
     /// # Errors
     /// Why it is no gold: it is synthetic, open or disputed, or its label names a category that the taxonomy does not have.
-    pub fn settle(
+    pub(crate) fn settle(
         (sentence, patient, origin): (SentenceId, &PatientKey, Origin),
         labels: &HumanLabels,
         rule: GoldRule,
@@ -185,39 +185,39 @@ impl Gold {
     }
 
     /// The sentence.
-    pub fn sentence(&self) -> SentenceId {
+    pub(crate) fn sentence(&self) -> SentenceId {
         self.sentence
     }
 
     /// Whose note it is.
-    pub fn patient(&self) -> &PatientKey {
+    pub(crate) fn patient(&self) -> &PatientKey {
         &self.patient
     }
 
     /// The settled label.
-    pub fn label(&self) -> &Label {
+    pub(crate) fn label(&self) -> &Label {
         &self.label
     }
 
     /// The settled label as the taxonomy's categories by position.
-    pub fn set(&self) -> LabelSet {
+    pub(crate) fn set(&self) -> LabelSet {
         self.set
     }
 
     /// Whether it was decided with nothing in sight.
-    pub fn blindness(&self) -> Blindness {
+    pub(crate) fn blindness(&self) -> Blindness {
         self.blindness
     }
 
     /// The sentence as it is scored on; its patient is numbered by the caller.
-    pub fn tested(&self, patient: u32) -> TestSentence {
+    pub(crate) fn tested(&self, patient: u32) -> TestSentence {
         TestSentence { patient, gold: self.set, blindness: self.blindness }
     }
 }
 
 /// A language model's label on a real sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Silver {
+pub(crate) struct Silver {
     sentence: SentenceId,
     patient: PatientKey,
     label: Label,
@@ -226,7 +226,7 @@ pub struct Silver {
 
 impl Silver {
     /// Takes a proposal on a real sentence; `None` for a synthetic one.
-    pub fn propose(
+    pub(crate) fn propose(
         sentence: SentenceId,
         patient: PatientKey,
         origin: Origin,
@@ -237,29 +237,24 @@ impl Silver {
     }
 
     /// The sentence.
-    pub fn sentence(&self) -> SentenceId {
+    pub(crate) fn sentence(&self) -> SentenceId {
         self.sentence
     }
 
     /// Whose note it is.
-    pub fn patient(&self) -> &PatientKey {
+    pub(crate) fn patient(&self) -> &PatientKey {
         &self.patient
     }
 
     /// The label proposed.
-    pub fn label(&self) -> &Label {
+    pub(crate) fn label(&self) -> &Label {
         &self.label
-    }
-
-    /// The run that proposed it.
-    pub fn run(&self) -> &RunId {
-        &self.run
     }
 }
 
 /// A sentence that a language model wrote for a label, perhaps edited and accepted by an expert since.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bronze {
+pub(crate) struct Bronze {
     sentence: SentenceId,
     label: Label,
     text: String,
@@ -268,28 +263,29 @@ pub struct Bronze {
 
 impl Bronze {
     /// Takes a generated sentence with its target label, or an expert's corrected one; `None` for a real sentence.
-    pub fn generate(sentence: SentenceId, origin: Origin, label: Label, text: String, run: RunId) -> Option<Self> {
+    pub(crate) fn generate(
+        sentence: SentenceId,
+        origin: Origin,
+        label: Label,
+        text: String,
+        run: RunId,
+    ) -> Option<Self> {
         (origin == Origin::Synthetic).then_some(Self { sentence, label, text, run })
     }
 
     /// The sentence.
-    pub fn sentence(&self) -> SentenceId {
+    pub(crate) fn sentence(&self) -> SentenceId {
         self.sentence
     }
 
     /// The label it stands for.
-    pub fn label(&self) -> &Label {
+    pub(crate) fn label(&self) -> &Label {
         &self.label
     }
 
     /// Its text, as edited.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
-    }
-
-    /// The run that wrote it.
-    pub fn run(&self) -> &RunId {
-        &self.run
     }
 }
 

@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::category::CategoryKey;
 use super::key_map::KeyMap;
+#[cfg(test)]
 use super::label::Label;
 use super::taxonomy::{Category, Taxonomy};
 
 /// A part of a guideline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Part {
+pub(crate) enum Part {
     /// The name that people read.
     Name,
     /// The key that assigns it.
@@ -27,7 +28,7 @@ pub enum Part {
 
 impl Part {
     /// Its word in the file.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Name => "name",
             Self::Shortcut => "shortcut",
@@ -39,7 +40,7 @@ impl Part {
     }
 
     /// Whether a label given before the change may no longer be right. Names, keys and examples change no meaning.
-    pub fn changes_meaning(self) -> bool {
+    pub(crate) fn changes_meaning(self) -> bool {
         matches!(self, Self::Definition | Self::Includes | Self::Excludes)
     }
 }
@@ -47,7 +48,7 @@ impl Part {
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Change {
+pub(crate) enum Change {
     /// A category that was not there before.
     Added(CategoryKey),
     /// A category that is no longer there.
@@ -97,7 +98,7 @@ pub enum Change {
 
 /// Every difference between two versions, in the order of the later file. That a text names another category by the key that it
 /// has now is none.
-pub fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
+pub(crate) fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
     let mut changes = Vec::new();
     let key_map = KeyMap::of(after);
     let told = |category: &Category| {
@@ -200,7 +201,7 @@ pub struct Outdated {
 impl Outdated {
     /// What changes put in question among the labels of a version, as they are read today; `None` if nothing. A new category puts
     /// *None* in question, as a sentence may belong to it.
-    pub fn by(taxonomy: &str, changes: &[Change]) -> Option<Self> {
+    pub(crate) fn by(taxonomy: &str, changes: &[Change]) -> Option<Self> {
         let mut outdated = Self { taxonomy: taxonomy.to_owned(), all: false, categories: Vec::new(), none: false };
         for change in changes {
             match change {
@@ -219,7 +220,8 @@ impl Outdated {
     }
 
     /// Whether a label of that version is in question.
-    pub fn concerns(&self, label: &Label) -> bool {
+    #[cfg(test)]
+    pub(crate) fn concerns(&self, label: &Label) -> bool {
         self.all || (self.none && label.is_none()) || label.keys().iter().any(|key| self.categories.contains(key))
     }
 }

@@ -17,7 +17,7 @@ pub struct KeyMap(BTreeMap<CategoryKey, BTreeSet<CategoryKey>>);
 
 impl KeyMap {
     /// The map that the `was` of a taxonomy's categories tells.
-    pub fn of(taxonomy: &Taxonomy) -> Self {
+    pub(crate) fn of(taxonomy: &Taxonomy) -> Self {
         let mut became: BTreeMap<CategoryKey, BTreeSet<CategoryKey>> = BTreeMap::new();
         for category in taxonomy.categories() {
             for earlier in &category.was {
@@ -28,7 +28,7 @@ impl KeyMap {
     }
 
     /// A label as it is read today. `None` where one of its categories was split: which part holds, only people can say.
-    pub fn map_label(&self, label: &Label) -> Option<Label> {
+    pub(crate) fn map_label(&self, label: &Label) -> Option<Label> {
         if self.0.is_empty() || label.is_any() {
             return Some(label.clone());
         }
@@ -41,12 +41,12 @@ impl KeyMap {
     }
 
     /// A stand with its label as it is read today.
-    pub fn map_judgement(&self, judgement: Judgement) -> Judgement {
+    pub(crate) fn map_judgement(&self, judgement: Judgement) -> Judgement {
         Judgement { label: judgement.label.and_then(|label| self.map_label(&label)), ..judgement }
     }
 
     /// A text of the guideline with today's keys: wherever it names one that became another, that other one stands.
-    pub fn rewrite_keys(&self, text: &str) -> String {
+    pub(crate) fn rewrite_keys(&self, text: &str) -> String {
         if self.0.is_empty() {
             return text.to_owned();
         }
@@ -62,17 +62,17 @@ impl KeyMap {
     }
 
     /// The keys that were given up and that a text of the guideline names all the same.
-    pub fn earlier_keys_in(&self, text: &str) -> Vec<&CategoryKey> {
+    pub(crate) fn earlier_keys_in(&self, text: &str) -> Vec<&CategoryKey> {
         self.earlier_keys().filter(|key| names(text, key)).collect()
     }
 
     /// What became of a key; nothing if it is not one that was given up.
-    pub fn replacements(&self, key: &CategoryKey) -> impl Iterator<Item = &CategoryKey> {
+    pub(crate) fn replacements(&self, key: &CategoryKey) -> impl Iterator<Item = &CategoryKey> {
         self.0.get(key).into_iter().flatten()
     }
 
     /// The keys that were given up.
-    pub fn earlier_keys(&self) -> impl Iterator<Item = &CategoryKey> {
+    pub(crate) fn earlier_keys(&self) -> impl Iterator<Item = &CategoryKey> {
         self.0.keys()
     }
 }

@@ -45,25 +45,25 @@ impl Label {
     }
 
     /// How [`Label::any`] is written; no taxonomy may have it as a key.
-    pub const ANY: &'static str = "any";
+    pub(crate) const ANY: &'static str = "any";
 
     /// What a binary run says of a sentence to which a category applies: that there is one, and not which.
-    pub fn any() -> Self {
+    pub(crate) fn any() -> Self {
         Self(Content::Any)
     }
 
     /// The label of a binary run: some category, or none.
-    pub fn binary(any: bool) -> Self {
+    pub(crate) fn binary(any: bool) -> Self {
         if any { Self::any() } else { Self::none() }
     }
 
     /// Whether it says only that there is a category.
-    pub fn is_any(&self) -> bool {
+    pub(crate) fn is_any(&self) -> bool {
         self.0 == Content::Any
     }
 
     /// The keys that it names, in order; *None* and *any* name none, so ask [`Label::is_none`] whether it is *None*.
-    pub fn keys(&self) -> &[CategoryKey] {
+    pub(crate) fn keys(&self) -> &[CategoryKey] {
         match &self.0 {
             Content::Categories(keys) => keys,
             Content::Any => &[],
@@ -71,17 +71,17 @@ impl Label {
     }
 
     /// Whether it is the empty set.
-    pub fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         matches!(&self.0, Content::Categories(keys) if keys.is_empty())
     }
 
     /// Whether it names the key.
-    pub fn contains(&self, key: &CategoryKey) -> bool {
+    pub(crate) fn contains(&self, key: &CategoryKey) -> bool {
         self.keys().binary_search(key).is_ok()
     }
 
     /// Adds the key, or takes it out. From *any* on it is the key alone.
-    pub fn toggle(&mut self, key: &CategoryKey) {
+    pub(crate) fn toggle(&mut self, key: &CategoryKey) {
         match &mut self.0 {
             Content::Categories(keys) => match keys.binary_search(key) {
                 Ok(at) => {
@@ -100,12 +100,12 @@ impl Label {
     }
 
     /// Its words joined by commas; the empty string is *None*. The store's and the tables' form.
-    pub fn join(&self) -> String {
+    pub(crate) fn join(&self) -> String {
         self.words().collect::<Vec<_>>().join(",")
     }
 
     /// Reads what [`Label::join`] writes.
-    pub fn parse(joined: &str) -> Result<Self, BadKey> {
+    pub(crate) fn parse(joined: &str) -> Result<Self, BadKey> {
         joined.split(',').filter(|k| !k.is_empty()).map(CategoryKey::new).collect()
     }
 }

@@ -5,57 +5,57 @@
 ///
 /// Where a table has *None* beside the categories, that is class 0, and the category at position `i` is class `i + 1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LabelSet(u64);
+pub(crate) struct LabelSet(u64);
 
 impl LabelSet {
     /// The most categories that a set can tell apart.
-    pub const MOST: usize = u64::BITS as usize;
+    pub(crate) const MOST: usize = u64::BITS as usize;
 
     /// *None*.
-    pub const NONE: Self = Self(0);
+    pub(crate) const NONE: Self = Self(0);
 
     /// The set of one category, whose position is below [`LabelSet::MOST`].
-    pub const fn of(category: usize) -> Self {
+    pub(crate) const fn of(category: usize) -> Self {
         Self(1 << category)
     }
 
     /// Whether it is *None*.
-    pub const fn is_empty(self) -> bool {
+    pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
     /// How many categories it has.
-    pub const fn len(self) -> usize {
+    pub(crate) const fn len(self) -> usize {
         self.0.count_ones() as usize
     }
 
     /// Whether it has a category.
-    pub const fn contains(self, category: usize) -> bool {
+    pub(crate) const fn contains(self, category: usize) -> bool {
         category < Self::MOST && self.0 >> category & 1 == 1
     }
 
     /// Whether it has a class: 0 is *None*.
-    pub fn has_class(self, class: usize) -> bool {
+    pub(crate) fn has_class(self, class: usize) -> bool {
         class.checked_sub(1).map_or(self.is_empty(), |category| self.contains(category))
     }
 
     /// The categories of either.
-    pub const fn union(self, other: Self) -> Self {
+    pub(crate) const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// The categories of both.
-    pub const fn intersection(self, other: Self) -> Self {
+    pub(crate) const fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
     /// Its categories without those of the other.
-    pub const fn difference(self, other: Self) -> Self {
+    pub(crate) const fn difference(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
     /// Its categories, ascending.
-    pub fn iter(self) -> impl Iterator<Item = usize> + Clone {
+    pub(crate) fn iter(self) -> impl Iterator<Item = usize> + Clone {
         let mut left = self.0;
         std::iter::from_fn(move || {
             let category = (left != 0).then(|| left.trailing_zeros() as usize);
@@ -65,7 +65,7 @@ impl LabelSet {
     }
 
     /// The set as the binary task sees it, which has one category: that there is any.
-    pub fn binary(self) -> Self {
+    pub(crate) fn binary(self) -> Self {
         if self.is_empty() { Self::NONE } else { Self::of(0) }
     }
 
@@ -84,7 +84,7 @@ impl FromIterator<usize> for LabelSet {
 
 /// What a machine says of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Assigned {
+pub(crate) enum Assigned {
     /// Exactly these categories.
     Categories(LabelSet),
     /// Some category, which one is not said: the word of a binary run.
@@ -93,7 +93,7 @@ pub enum Assigned {
 
 impl Assigned {
     /// The categories; `None` where they are not said.
-    pub fn categories(self) -> Option<LabelSet> {
+    pub(crate) fn categories(self) -> Option<LabelSet> {
         match self {
             Self::Categories(set) => Some(set),
             Self::Any => None,
@@ -101,7 +101,7 @@ impl Assigned {
     }
 
     /// What it says in the binary task; see [`LabelSet::binary`].
-    pub fn binary(self) -> LabelSet {
+    pub(crate) fn binary(self) -> LabelSet {
         match self {
             Self::Categories(set) => set.binary(),
             Self::Any => LabelSet::of(0),

@@ -14,7 +14,7 @@ pub(in crate::domain) use table::{ClassLayout, ClusterCounts};
 
 /// A sentence with gold, as it is scored on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TestSentence {
+pub(crate) struct TestSentence {
     /// Which patient, numbered by the caller: the bootstrap draws patients, not sentences.
     pub patient: u32,
     /// Settled label.
@@ -25,12 +25,12 @@ pub struct TestSentence {
 
 impl TestSentence {
     /// The sentence as the binary task sees it; see [`LabelSet::binary`].
-    pub fn binary(self) -> Self {
+    pub(crate) fn binary(self) -> Self {
         Self { gold: self.gold.binary(), ..self }
     }
 
     /// Sets a label against its gold.
-    pub fn with(self, predicted: LabelSet) -> LabelPair {
+    pub(crate) fn with(self, predicted: LabelSet) -> LabelPair {
         LabelPair { sentence: self, predicted }
     }
 }
@@ -44,18 +44,18 @@ pub struct LabelPair {
 
 impl LabelPair {
     /// Settled label.
-    pub fn gold(&self) -> LabelSet {
+    pub(crate) fn gold(&self) -> LabelSet {
         self.sentence.gold
     }
 
     /// Label scored.
-    pub fn predicted(&self) -> LabelSet {
+    pub(crate) fn predicted(&self) -> LabelSet {
         self.predicted
     }
 }
 
 /// Sets a system's labels against the gold of the same sentences, in their order.
-pub fn pairs(
+pub(crate) fn pairs(
     tested: &[TestSentence],
     predicted: impl IntoIterator<Item = LabelSet, IntoIter: Clone>,
 ) -> impl Iterator<Item = LabelPair> + Clone {
@@ -76,22 +76,22 @@ pub struct Counts {
 
 impl Counts {
     /// How many of gold have the category.
-    pub fn support(&self) -> u64 {
+    pub(crate) fn support(&self) -> u64 {
         self.tp + self.fn_
     }
 
     /// TP / (TP + FP).
-    pub fn precision(&self) -> Option<f64> {
+    pub(crate) fn precision(&self) -> Option<f64> {
         ratio(self.tp, self.tp + self.fp)
     }
 
     /// TP / (TP + FN).
-    pub fn recall(&self) -> Option<f64> {
+    pub(crate) fn recall(&self) -> Option<f64> {
         ratio(self.tp, self.tp + self.fn_)
     }
 
     /// 2 TP / (2 TP + FP + FN).
-    pub fn f1(&self) -> Option<f64> {
+    pub(crate) fn f1(&self) -> Option<f64> {
         ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn_)
     }
 }
@@ -154,18 +154,18 @@ pub struct ScoreReport {
 
 impl ScoreReport {
     /// The share of gold under these scores that was decided blind.
-    pub fn blind_share(&self) -> Option<f64> {
+    pub(crate) fn blind_share(&self) -> Option<f64> {
         ratio(self.blind as u64, self.sentences as u64)
     }
 
     /// The same in words, with the share of which it is not known.
-    pub fn blind_words(&self) -> Option<String> {
+    pub(crate) fn blind_words(&self) -> Option<String> {
         Some(blind_words(self.blind_share()?, ratio(self.blind_unknown as u64, self.sentences as u64)?))
     }
 }
 
 /// How much of gold was decided blind, and of how much that is not known; both as shares.
-pub fn blind_words(blind: f64, unknown: f64) -> String {
+pub(crate) fn blind_words(blind: f64, unknown: f64) -> String {
     let percent = |share: f64| format!("{:.0} %", 100.0 * share);
     match unknown {
         0.0 => format!("{} decided blind", percent(blind)),
@@ -176,7 +176,12 @@ pub fn blind_words(blind: f64, unknown: f64) -> String {
 
 /// Compares labels with gold. `categories` is the taxonomy's size; with `none_in_averages` the macro, micro and weighted
 /// averages count *None* as a class (the multi-class task of the `single` selection, where micro-F1 is accuracy).
-pub fn report(pairs: &[LabelPair], categories: usize, none_in_averages: bool, bootstrap: Bootstrap) -> ScoreReport {
+pub(crate) fn report(
+    pairs: &[LabelPair],
+    categories: usize,
+    none_in_averages: bool,
+    bootstrap: Bootstrap,
+) -> ScoreReport {
     let table = ClusterCounts::of(pairs.iter().copied(), categories);
     let layout = ClassLayout { categories, none_in_averages };
     let total = table.total();
@@ -229,7 +234,7 @@ pub struct Confusion {
 
 impl Confusion {
     /// Counts the pairs.
-    pub fn of(pairs: &[LabelPair], categories: usize) -> Self {
+    pub(crate) fn of(pairs: &[LabelPair], categories: usize) -> Self {
         let size = categories + 1;
         let mut cells = vec![0; size * size];
         for pair in pairs {
@@ -243,13 +248,13 @@ impl Confusion {
     }
 
     /// The count of a cell.
-    pub fn get(&self, gold: usize, predicted: usize) -> u32 {
+    pub(crate) fn get(&self, gold: usize, predicted: usize) -> u32 {
         self.cells[gold * self.size + predicted]
     }
 }
 
 /// The cells that one sentence counts in; see [`Confusion`].
-pub fn confused(gold: LabelSet, predicted: LabelSet) -> Vec<(usize, usize)> {
+pub(crate) fn confused(gold: LabelSet, predicted: LabelSet) -> Vec<(usize, usize)> {
     let classes = |set: LabelSet| set.iter().map(|category| category + 1);
     if gold.is_empty() && predicted.is_empty() {
         return vec![(0, 0)];

@@ -22,7 +22,7 @@ mod scan;
 /// Which identifier it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum PhiKind {
+pub(crate) enum PhiKind {
     /// A person's name.
     Name,
     /// A date with more than its year.
@@ -58,7 +58,7 @@ impl fmt::Display for PhiKind {
 
 /// One identifier in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// Where it stands: the name without its title, the number without the words that announce it.
     pub span: Span,
     /// Which it is.
@@ -92,7 +92,7 @@ const RULES: [(PhiKind, Rule); 11] = [
 /// assert_eq!(found, [(PhiKind::Name, "Osei"), (PhiKind::Date, "3/1/24")]);
 /// ```
 #[must_use]
-pub fn screen(text: &str) -> Vec<Finding> {
+pub(crate) fn screen(text: &str) -> Vec<Finding> {
     let scan = Scan::new(text);
     let mut sealed = deidentified(text).into_iter().peekable();
     let mut findings = Vec::new();

@@ -14,7 +14,7 @@ use super::sight::InSight;
 
 /// What of the projection an entry changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change<'a> {
+pub(crate) enum Change<'a> {
     /// The author's current decision on a sentence.
     Decision,
     /// The settlement of a sentence.
@@ -28,7 +28,7 @@ pub enum Change<'a> {
 
 impl<'a> Change<'a> {
     /// What an entry changes.
-    pub fn of(body: &'a Body) -> Self {
+    pub(crate) fn of(body: &'a Body) -> Self {
         match body {
             Body::Decide(_) => Self::Decision,
             Body::Settle(_) => Self::Settlement,
@@ -39,13 +39,13 @@ impl<'a> Change<'a> {
 }
 
 /// The one of several undos and redos of an entry by its author that holds: the latest by id, not the latest to arrive.
-pub fn latest_turn<T>(turns: impl IntoIterator<Item = (EntryId, T)>) -> Option<T> {
+pub(crate) fn latest_turn<T>(turns: impl IntoIterator<Item = (EntryId, T)>) -> Option<T> {
     turns.into_iter().max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, turn)| turn)
 }
 
 /// A decision or a settlement on a sentence, as far as the projection needs it.
 #[derive(Clone, Debug)]
-pub struct LoggedDecision {
+pub(crate) struct LoggedDecision {
     /// Its number in the store.
     pub seq: i64,
     /// Its id.
@@ -70,7 +70,7 @@ impl LoggedDecision {
 }
 
 /// Those that are current, the latest last.
-pub fn current(all: &[LoggedDecision]) -> Vec<&LoggedDecision> {
+pub(crate) fn current(all: &[LoggedDecision]) -> Vec<&LoggedDecision> {
     let revisions: Vec<Revision<'_>> = all
         .iter()
         .map(|d| Revision { id: &d.id, supersedes: d.supersedes.as_deref(), withdrawn: d.withdrawn })
@@ -79,7 +79,7 @@ pub fn current(all: &[LoggedDecision]) -> Vec<&LoggedDecision> {
 }
 
 /// What one annotator's decisions on one sentence come to: the latest that is current, and whether others contradict it.
-pub fn current_decision(all: &[LoggedDecision]) -> Option<(&LoggedDecision, bool)> {
+pub(crate) fn current_decision(all: &[LoggedDecision]) -> Option<(&LoggedDecision, bool)> {
     let current = current(all);
     let latest = *current.last()?;
     Some((latest, current.iter().any(|other| other.says() != latest.says())))
@@ -87,7 +87,7 @@ pub fn current_decision(all: &[LoggedDecision]) -> Option<(&LoggedDecision, bool
 
 /// What all settlements of one sentence come to: the latest that is current, and the label, `None` where adjudicators
 /// contradict each other. Where all that they named was split since, they have said nothing.
-pub fn current_settlement(all: &[LoggedDecision]) -> Option<(&LoggedDecision, Option<&Label>)> {
+pub(crate) fn current_settlement(all: &[LoggedDecision]) -> Option<(&LoggedDecision, Option<&Label>)> {
     let current = current(all);
     let latest = *current.last()?;
     if current.iter().all(|settled| settled.judgement.label.is_none()) {
@@ -99,7 +99,7 @@ pub fn current_settlement(all: &[LoggedDecision]) -> Option<(&LoggedDecision, Op
 
 /// An event as far as its place among others goes.
 #[derive(Clone, Copy, Debug)]
-pub struct Revision<'a> {
+pub(crate) struct Revision<'a> {
     /// Its id.
     pub id: &'a EntryId,
     /// What it takes the place of; `None` where that is not known: all with smaller ids.
@@ -110,7 +110,7 @@ pub struct Revision<'a> {
 }
 
 /// Positions of the heads, in order of id.
-pub fn heads(claims: &[Revision<'_>]) -> Vec<usize> {
+pub(crate) fn heads(claims: &[Revision<'_>]) -> Vec<usize> {
     let place: FxHashMap<&EntryId, usize> = claims.iter().enumerate().map(|(at, claim)| (claim.id, at)).collect();
     let mut known: FxHashSet<usize> = FxHashSet::default();
     for at in (0..claims.len()).filter(|at| !claims[*at].withdrawn) {

@@ -99,7 +99,7 @@ impl Default for Protocol {
 
 /// A sentence given to an expert.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Assignment {
+pub(crate) struct Assignment {
     /// The sentence.
     pub sentence: SentenceId,
     /// Who decides on it.
@@ -110,23 +110,23 @@ pub struct Assignment {
 
 impl Protocol {
     /// Whether sentences are shared out at all.
-    pub fn is_shared(&self) -> bool {
+    pub(crate) fn is_shared(&self) -> bool {
         !self.annotators.is_empty()
     }
 
     /// Whether this person decides on real sentences.
-    pub fn decides(&self, annotator: &Annotator) -> bool {
+    pub(crate) fn decides(&self, annotator: &Annotator) -> bool {
         !self.is_shared() || self.annotators.contains(annotator)
     }
 
     /// Whether this person settles what is disputed.
-    pub fn adjudicates(&self, annotator: &Annotator) -> bool {
+    pub(crate) fn adjudicates(&self, annotator: &Annotator) -> bool {
         self.adjudicators.is_empty() || self.adjudicators.contains(annotator)
     }
 
     /// Whether this expert decides on a sentence without knowing what machines say of it. Who may see what follows from it in
     /// [`super::visibility`].
-    pub fn is_blind(&self, annotator: &Annotator, sentence: SentenceId, split: Split) -> bool {
+    pub(crate) fn is_blind(&self, annotator: &Annotator, sentence: SentenceId, split: Split) -> bool {
         match self.blind {
             Blind::Always => true,
             Blind::Test if split == Split::Test => true,
@@ -140,7 +140,7 @@ impl Protocol {
 
     /// Gives out what is not given out yet. `sentences` in order, with their patients; `given` is what is given out already.
     /// Whoever has least so far, measured by their share, is next; where two have the same, the seed decides.
-    pub fn assign(&self, sentences: &[(SentenceId, PatientKey)], given: &[Assignment]) -> Vec<Assignment> {
+    pub(crate) fn assign(&self, sentences: &[(SentenceId, PatientKey)], given: &[Assignment]) -> Vec<Assignment> {
         let people: Vec<&Annotator> = self.annotators.iter().collect();
         if people.is_empty() {
             return Vec::new();

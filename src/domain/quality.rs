@@ -8,11 +8,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
 
-pub use compare::{Comparison, LengthStats, Profile, Sampling, Side, compare, distinct};
-pub use gate::Gate;
-pub use lengths::Lengths;
-pub use reference::Reference;
-pub use self_bleu::self_bleu;
+pub(crate) use compare::{Comparison, Profile, Sampling, Side, compare};
+pub(crate) use gate::Gate;
+pub(crate) use lengths::Lengths;
+pub(crate) use reference::Reference;
+pub(crate) use self_bleu::self_bleu;
 
 use super::label::Label;
 use super::taxonomy::Taxonomy;
@@ -29,7 +29,7 @@ mod self_bleu;
 /// use goldsmith::domain::quality::words;
 /// assert_eq!(words("Can't dress; T 37.5."), ["can't", "dress", "t", "37.5"]);
 /// ```
-pub fn words(text: &str) -> Vec<String> {
+pub(crate) fn words(text: &str) -> Vec<String> {
     text.unicode_words().map(str::to_lowercase).collect()
 }
 
@@ -61,7 +61,7 @@ pub enum Check {
 
 impl Check {
     /// All, in the order in which verdicts are given.
-    pub const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Duplicate,
         Self::NearDuplicate,
         Self::DuplicateOfReal,
@@ -75,7 +75,7 @@ impl Check {
     ];
 
     /// The name in data and files.
-    pub fn key(self) -> &'static str {
+    pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Duplicate => "duplicate",
             Self::NearDuplicate => "near_duplicate",
@@ -91,7 +91,7 @@ impl Check {
     }
 
     /// The check of a [`Check::key`].
-    pub fn parse(key: &str) -> Option<Self> {
+    pub(crate) fn parse(key: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|check| check.key() == key)
     }
 }
@@ -118,7 +118,7 @@ pub struct Verdict {
 impl Verdict {
     /// The model was asked for `target`; reading the sentence without knowing that, it gave `given`, with this confidence
     /// if it told one.
-    pub fn round_trip(taxonomy: &Taxonomy, target: &Label, given: &Label, probability: Option<f64>) -> Self {
+    pub(crate) fn round_trip(taxonomy: &Taxonomy, target: &Label, given: &Label, probability: Option<f64>) -> Self {
         let (wanted, read) = (taxonomy.describe(target), taxonomy.describe(given));
         let passed = target == given;
         let reason = if passed {
@@ -130,7 +130,7 @@ impl Verdict {
     }
 
     /// The trained classifier gives `target` this probability; it must reach [`Limits::classifier`].
-    pub fn classifier(taxonomy: &Taxonomy, target: &Label, probability: f64, limits: &Limits) -> Self {
+    pub(crate) fn classifier(taxonomy: &Taxonomy, target: &Label, probability: f64, limits: &Limits) -> Self {
         let wanted = taxonomy.describe(target);
         Self {
             check: Check::Classifier,
@@ -152,7 +152,7 @@ fn percent(share: f64) -> String {
 /// Where the gate draws its lines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// From this Jaccard similarity of their words on, two sentences are near-duplicates; above 0, at most 1.
     pub near_duplicate: f64,
     /// So many words in a row may stand in real sentences too; more would pass on what a patient's note says.

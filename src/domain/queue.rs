@@ -139,7 +139,7 @@ impl Default for SentenceFilter {
 
 impl SentenceFilter {
     /// Whether it lets every sentence of its origin pass.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         *self == Self { origin: self.origin, ..Self::default() }
     }
 }
@@ -147,7 +147,7 @@ impl SentenceFilter {
 /// Pace over the last decisions.
 ///
 /// The median of the last `took` values: one coffee break does not change it. `None` with fewer than three.
-pub fn pace_ms(took: &[u32]) -> Option<u32> {
+pub(crate) fn pace_ms(took: &[u32]) -> Option<u32> {
     let mut last: Vec<u32> = took.iter().rev().take(25).copied().collect();
     last.sort_unstable();
     (last.len() >= 3).then(|| last[last.len() / 2])

@@ -2,7 +2,7 @@
 
 /// Shares `total` out in proportion to the weights by largest remainders, so that the parts sum to it; of equal
 /// remainders the earlier part gets one more. Without any weight everyone gets the same.
-pub fn share_out(total: usize, weights: &[f64]) -> Vec<usize> {
+pub(crate) fn share_out(total: usize, weights: &[f64]) -> Vec<usize> {
     if weights.is_empty() {
         return Vec::new();
     }
@@ -22,7 +22,7 @@ pub fn share_out(total: usize, weights: &[f64]) -> Vec<usize> {
 }
 
 /// The more a category lacks in gold, the more it gets: one over its count and one.
-pub fn inverse(counts: &[usize]) -> Vec<f64> {
+pub(crate) fn inverse(counts: &[usize]) -> Vec<f64> {
     counts.iter().map(|n| 1.0 / (*n as f64 + 1.0)).collect()
 }
 

@@ -23,7 +23,7 @@ mod lines;
 /// assert_eq!(sentences, ["Seen by Dr.\nOsei at 3 p.m. on Friday.", "Takes donepezil 5 mg q.h.s.", "Sleeps well."]);
 /// ```
 #[must_use]
-pub fn segment(text: &str) -> Vec<Span> {
+pub(crate) fn segment(text: &str) -> Vec<Span> {
     let sealed = deidentified(text);
     let mut sentences = Vec::new();
     let mut first = 0;

@@ -24,11 +24,11 @@ pub enum Cue {
 
 impl Cue {
     /// All of them.
-    pub const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::Machine, Self::Classifier, Self::Colleague, Self::Doubt, Self::Search, Self::Something];
 
     /// Its word on disk.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Machine => "machine",
             Self::Classifier => "classifier",
@@ -51,7 +51,7 @@ impl InSight {
 
     /// With this in sight too.
     #[must_use]
-    pub fn with(self, cue: Cue) -> Self {
+    pub(crate) fn with(self, cue: Cue) -> Self {
         Self(self.0 | 1 << cue as u8)
     }
 
@@ -63,56 +63,56 @@ impl InSight {
 
     /// Without this.
     #[must_use]
-    pub fn without(self, cue: Cue) -> Self {
+    pub(crate) fn without(self, cue: Cue) -> Self {
         Self(self.0 & !(1 << cue as u8))
     }
 
     /// What was in sight in either.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// Whether nothing was in sight.
-    pub fn is_nothing(self) -> bool {
+    pub(crate) fn is_nothing(self) -> bool {
         self.0 == 0
     }
 
     /// Whether this was in sight.
-    pub fn has(self, cue: Cue) -> bool {
+    pub(crate) fn has(self, cue: Cue) -> bool {
         self.0 & 1 << cue as u8 != 0
     }
 
     /// What was in sight, in a fixed order.
-    pub fn cues(self) -> impl Iterator<Item = Cue> {
+    pub(crate) fn cues(self) -> impl Iterator<Item = Cue> {
         Cue::ALL.into_iter().filter(move |cue| self.has(*cue))
     }
 
     /// What a record says: all that was recorded, or, before there was more, whether a machine's label was in sight. One that was
     /// may not have been all; where none was, a colleague's may have been, or the label never was on a screen.
-    pub fn recorded(of_machines: bool, in_sight: Option<Self>) -> Option<Self> {
+    pub(crate) fn recorded(of_machines: bool, in_sight: Option<Self>) -> Option<Self> {
         in_sight.or_else(|| of_machines.then(|| Self::NOTHING.with(Cue::Machine).with(Cue::Something)))
     }
 
     /// Whether anything of machines is recorded as seen: what earlier versions recorded, and all that they did.
-    pub fn of_machines(self) -> bool {
+    pub(crate) fn of_machines(self) -> bool {
         [Cue::Machine, Cue::Classifier, Cue::Doubt].into_iter().any(|cue| self.has(cue))
     }
 
     /// Whether what a machine says was in sight; `None` where that was not recorded.
-    pub fn machine(self) -> Option<bool> {
+    pub(crate) fn machine(self) -> Option<bool> {
         if self.of_machines() { Some(true) } else { (!self.has(Cue::Something)).then_some(false) }
     }
 
     /// Whether a colleague's label was in sight; `None` where that was not recorded. A list that goes by somebody's label may go
     /// by a colleague's.
-    pub fn colleague(self) -> Option<bool> {
+    pub(crate) fn colleague(self) -> Option<bool> {
         let colleague = self.has(Cue::Colleague) || self.has(Cue::Search);
         if colleague { Some(true) } else { (!self.has(Cue::Something)).then_some(false) }
     }
 
     /// Reads what its [`fmt::Display`] writes; `None` for a word that it does not have.
-    pub fn parse(words: &str) -> Option<Self> {
+    pub(crate) fn parse(words: &str) -> Option<Self> {
         words.split(',').filter(|word| !word.is_empty()).try_fold(Self::NOTHING, |all, word| {
             Cue::ALL.into_iter().find(|cue| cue.word() == word).map(|cue| all.with(cue))
         })
@@ -140,7 +140,7 @@ impl From<InSight> for Vec<Cue> {
 /// Whether labels were given with nothing in sight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Blindness {
+pub(crate) enum Blindness {
     /// With nothing in sight.
     Blind,
     /// It was not recorded: an import, or an earlier version of this program.
@@ -151,7 +151,7 @@ pub enum Blindness {
 
 impl Blindness {
     /// Of one label.
-    pub fn of(in_sight: Option<InSight>) -> Self {
+    pub(crate) fn of(in_sight: Option<InSight>) -> Self {
         match in_sight {
             Some(cues) if cues.is_nothing() => Self::Blind,
             Some(_) => Self::Seen,
@@ -160,7 +160,7 @@ impl Blindness {
     }
 
     /// `true`, `false`, or nothing where it is unknown: the form of our exports.
-    pub fn known(self) -> Option<bool> {
+    pub(crate) fn known(self) -> Option<bool> {
         (self != Self::Unknown).then_some(self == Self::Blind)
     }
 }

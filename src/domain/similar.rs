@@ -6,7 +6,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// An index over sentences, by their position in the order given.
 #[derive(Clone, Debug, Default)]
-pub struct Similar {
+pub(crate) struct Similar {
     /// For each word its weight by rarity, and the sentences that have it with their share of the cosine.
     words: FxHashMap<String, (f64, Vec<(u32, f64)>)>,
 }
@@ -21,7 +21,7 @@ fn counts(text: &str) -> FxHashMap<String, f64> {
 
 impl Similar {
     /// Indexes sentences.
-    pub fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
         let counted: Vec<FxHashMap<String, f64>> = texts.into_iter().map(counts).collect();
         let mut words: FxHashMap<String, (f64, Vec<(u32, f64)>)> = FxHashMap::default();
         for (at, counts) in (0u32..).zip(&counted) {
@@ -48,7 +48,7 @@ impl Similar {
 
     /// Up to `most` sentences with their cosine to `text`, the likest first; those that share no word are left out. Of equal
     /// ones the earlier comes first.
-    pub fn nearest(&self, text: &str, most: usize) -> Vec<(usize, f64)> {
+    pub(crate) fn nearest(&self, text: &str, most: usize) -> Vec<(usize, f64)> {
         let mut scores: FxHashMap<u32, f64> = FxHashMap::default();
         let mut norm = 0.0;
         for (word, n) in counts(text) {

@@ -17,12 +17,12 @@ use serde::Serialize;
 use super::acquisition::{self, Candidate, CandidatePool, LabelledCandidate, StrategyMix};
 use super::corpus::SentenceId;
 use super::taxonomy::Selection;
-pub use expert::{Expert, Protocol};
-pub use report::{Reach, Report, Step};
+pub(crate) use expert::{Expert, Protocol};
+pub(crate) use report::{Reach, Report};
 
 /// A sentence of the labelled set.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Row {
+pub(crate) struct Row {
     /// What holds: the truth that experts see, as well as they can.
     pub outputs: Vec<usize>,
     /// What a language model said.
@@ -31,7 +31,7 @@ pub struct Row {
 
 /// What is played on.
 #[derive(Clone, Copy, Debug)]
-pub struct Stage<'a> {
+pub(crate) struct Stage<'a> {
     /// Names of the outputs.
     pub outputs: &'a [String],
     /// Whether exactly one output holds, or any.
@@ -63,7 +63,7 @@ pub struct Plan {
 
 /// What a classifier is to learn, and what it is asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Lesson<'a> {
+pub(crate) struct Lesson<'a> {
     /// Rows in rising order with the outputs that the experts settled on.
     pub labels: &'a [(usize, Vec<usize>)],
     /// Rows whose probabilities are wanted.
@@ -74,7 +74,7 @@ pub struct Lesson<'a> {
 
 /// What came of a lesson.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Learnt {
+pub(crate) struct Learnt {
     /// Of the open rows.
     pub probabilities: Vec<Vec<f32>>,
     /// On the test set.
@@ -84,7 +84,7 @@ pub struct Learnt {
 }
 
 /// Trains and scores; `None` where there is too little to train on.
-pub type Learn<'a, E> = dyn FnMut(&Lesson<'_>) -> Result<Option<Learnt>, E> + 'a;
+pub(crate) type Learn<'a, E> = dyn FnMut(&Lesson<'_>) -> Result<Option<Learnt>, E> + 'a;
 
 /// One stop on a learning curve.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -122,7 +122,7 @@ pub struct Game {
 
 /// What is told after every training.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Told {
+pub(crate) struct Told {
     /// Which order.
     pub mix: usize,
     /// Which seed.
@@ -135,7 +135,7 @@ pub struct Told {
 
 /// Plays every game of the plan, seed by seed, so that what is done when it breaks off can be compared. A game that was
 /// broken off is left out.
-pub fn play<E>(
+pub(crate) fn play<E>(
     stage: &Stage<'_>,
     plan: &Plan,
     learn: &mut Learn<'_, E>,

@@ -27,14 +27,14 @@ pub struct Spending {
 
 impl Spending {
     /// Tokens read and written.
-    pub fn tokens(&self) -> u64 {
+    pub(crate) fn tokens(&self) -> u64 {
         self.prompt_tokens + self.completion_tokens
     }
 }
 
 /// What a million tokens cost; 0 where it is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Prices {
+pub(crate) struct Prices {
     /// Read.
     pub input: f64,
     /// Written.
@@ -43,19 +43,19 @@ pub struct Prices {
 
 impl Prices {
     /// Whether there is a price at all.
-    pub fn known(&self) -> bool {
+    pub(crate) fn known(&self) -> bool {
         self.input > 0.0 || self.output > 0.0
     }
 
     /// Millionths of the currency: a price for a million tokens is one in millionths for each.
-    pub fn micros(&self, read: u64, written: u64) -> u64 {
+    pub(crate) fn micros(&self, read: u64, written: u64) -> u64 {
         (read as f64 * self.input + written as f64 * self.output).ceil() as u64
     }
 }
 
 /// How much a run may cost; what is `None` has no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// Tokens read and written.
     pub tokens: Option<u64>,
     /// Currency.
@@ -66,7 +66,7 @@ pub struct Budget {
 
 impl Budget {
     /// What stands against spending `read` and `written` tokens more, beyond what is spent; `None` when nothing does.
-    pub fn forbids(&self, spent: &Spending, prices: &Prices, read: u64, written: u64) -> Option<String> {
+    pub(crate) fn forbids(&self, spent: &Spending, prices: &Prices, read: u64, written: u64) -> Option<String> {
         if let Some(most) = self.tokens.filter(|most| spent.tokens() + read + written > *most) {
             return Some(format!("the budget of {most} tokens is spent ({} used)", spent.tokens()));
         }

@@ -26,7 +26,7 @@ pub enum Split {
 
 impl Split {
     /// All three.
-    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+    pub(crate) const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
 }
 
 impl fmt::Display for Split {
@@ -73,7 +73,7 @@ impl SplitPlan {
 
 /// The part, of so many, that a patient falls in when each is predicted by a model of the others. A pure function of key
 /// and seed, and no function of the split.
-pub fn fold(patient: &PatientKey, folds: usize, seed: u64) -> usize {
+pub(crate) fn fold(patient: &PatientKey, folds: usize, seed: u64) -> usize {
     (number(b"fold", seed, patient) % folds.max(1) as u64) as usize
 }
 
@@ -90,14 +90,14 @@ fn number(purpose: &[u8], seed: u64, patient: &PatientKey) -> u64 {
 
 /// The gold that scores are made on. [`TestSet::from_gold`] is the only door.
 #[derive(Clone, Debug, Default)]
-pub struct TestSet {
+pub(crate) struct TestSet {
     gold: Vec<Gold>,
     patients: BTreeSet<PatientKey>,
 }
 
 impl TestSet {
     /// Takes the gold of the patients whose split is `part` (test, or validation for early stopping).
-    pub fn from_gold(gold: impl IntoIterator<Item = Gold>, plan: &SplitPlan, part: Split) -> Self {
+    pub(crate) fn from_gold(gold: impl IntoIterator<Item = Gold>, plan: &SplitPlan, part: Split) -> Self {
         let gold: Vec<Gold> =
             gold.into_iter().filter(|g| part != Split::Train && plan.split(g.patient()) == part).collect();
         let patients = gold.iter().map(|g| g.patient().clone()).collect();
@@ -105,17 +105,17 @@ impl TestSet {
     }
 
     /// The gold in it.
-    pub fn gold(&self) -> &[Gold] {
+    pub(crate) fn gold(&self) -> &[Gold] {
         &self.gold
     }
 
     /// How many patients it has.
-    pub fn patient_count(&self) -> usize {
+    pub(crate) fn patient_count(&self) -> usize {
         self.patients.len()
     }
 
     /// Its sentences in order, as they are scored on; patients are numbered as they are met.
-    pub fn sentences(&self) -> Vec<TestSentence> {
+    pub(crate) fn sentences(&self) -> Vec<TestSentence> {
         let mut numbers: BTreeMap<&PatientKey, u32> = BTreeMap::new();
         let gold = self.gold.iter().map(|gold| {
             let next = numbers.len() as u32;
@@ -149,7 +149,7 @@ impl fmt::Display for Tier {
 
 /// One row to train on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrainRow {
+pub(crate) struct TrainRow {
     /// The sentence.
     pub sentence: SentenceId,
     /// Its label.
@@ -160,30 +160,26 @@ pub struct TrainRow {
 
 /// What may be trained on: rows of patients whose split is *train*, and synthetic sentences.
 #[derive(Clone, Debug, Default)]
-pub struct TrainSet {
+pub(crate) struct TrainSet {
     rows: Vec<TrainRow>,
-    left_out: usize,
 }
 
 impl TrainSet {
     /// Mixes tiers. Gold and silver enter only if the plan puts their patient in *train*, so no sentence of a test or
     /// validation patient has a way in; where a sentence has gold, its silver stays out.
-    pub fn mix(
+    pub(crate) fn mix(
         plan: &SplitPlan,
         gold: impl IntoIterator<Item = Gold>,
         silver: impl IntoIterator<Item = Silver>,
         bronze: impl IntoIterator<Item = Bronze>,
     ) -> Self {
         let mut rows = BTreeMap::new();
-        let mut left_out = 0;
         for gold in gold {
             if plan.split(gold.patient()) == Split::Train {
                 rows.insert(
                     gold.sentence(),
                     TrainRow { sentence: gold.sentence(), label: gold.label().clone(), tier: Tier::Gold },
                 );
-            } else {
-                left_out += 1;
             }
         }
         for silver in silver {
@@ -193,8 +189,6 @@ impl TrainSet {
                     label: silver.label().clone(),
                     tier: Tier::Silver,
                 });
-            } else {
-                left_out += 1;
             }
         }
         for bronze in bronze {
@@ -203,21 +197,16 @@ impl TrainSet {
                 TrainRow { sentence: bronze.sentence(), label: bronze.label().clone(), tier: Tier::Bronze },
             );
         }
-        Self { rows: rows.into_values().collect(), left_out }
+        Self { rows: rows.into_values().collect() }
     }
 
     /// The rows, by sentence.
-    pub fn rows(&self) -> &[TrainRow] {
+    pub(crate) fn rows(&self) -> &[TrainRow] {
         &self.rows
     }
 
-    /// How many labels were offered whose patients do not train.
-    pub fn left_out(&self) -> usize {
-        self.left_out
-    }
-
     /// How many rows of a tier.
-    pub fn count(&self, tier: Tier) -> usize {
+    pub(crate) fn count(&self, tier: Tier) -> usize {
         self.rows.iter().filter(|row| row.tier == tier).count()
     }
 }
@@ -235,7 +224,7 @@ pub struct Leak {
 
 /// Finds test sentences whose normalised text (letters and digits of each word, lower case, order kept) of at least
 /// `min_words` words stands in the training set. Shorter ones ("No acute distress.") repeat in every note and say nothing.
-pub fn leaks<'a>(
+pub(crate) fn leaks<'a>(
     train: impl IntoIterator<Item = (SentenceId, Tier, &'a str)>,
     test: impl IntoIterator<Item = (SentenceId, &'a str)>,
     min_words: usize,

@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows sentences, experts or categories: counts and values in, numbers out. What is undefined (0/0) is `None`.
 
-pub mod agreement;
+pub(crate) mod agreement;
 mod bootstrap;
 mod calibration;
 mod distribution;
@@ -17,4 +17,4 @@ pub use divergence::{jensen_shannon, kolmogorov_smirnov};
 pub use estimate::{Estimate, Proportion, SampleMean};
 pub(in crate::domain) use estimate::{mean, sum_of_squares};
 pub(in crate::domain) use significance::bootstrap_p;
-pub use significance::{LEVEL, McNemar, holm, least_p};
+pub(crate) use significance::{LEVEL, McNemar, holm, least_p};

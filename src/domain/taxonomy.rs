@@ -12,7 +12,7 @@ use super::label_set::{Assigned, LabelSet};
 /// How many categories a sentence may carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Selection {
+pub(crate) enum Selection {
     /// At most one: one key decides.
     Single,
     /// Any number: keys toggle and Enter commits.
@@ -54,7 +54,7 @@ pub struct Category {
 impl Category {
     /// What several categories are as one: all that each of them says, once, but for what tells them from each other. Key, name
     /// and shortcut are the first one's.
-    pub fn joined(all: &[&Self]) -> Option<Self> {
+    pub(crate) fn joined(all: &[&Self]) -> Option<Self> {
         let (first, rest) = all.split_first()?;
         let mut one = (*first).clone();
         let add = |list: &mut Vec<String>, more: &[String]| {
@@ -86,7 +86,7 @@ pub struct NoneGuide {
 /// What made-up notes are varied by, for sentences that a language model writes. No part of the guideline: it changes
 /// nothing of what a label means.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Variety {
+pub(crate) struct Variety {
     /// Kinds of note.
     pub kinds: Vec<String>,
     /// Where the patient is seen.
@@ -153,7 +153,7 @@ pub struct Taxonomy {
 
 impl Taxonomy {
     /// Checks what only the whole can show: unique keys and shortcuts, 1 to 63 categories.
-    pub fn new(
+    pub(crate) fn new(
         name: String,
         description: String,
         selection: Selection,
@@ -195,7 +195,7 @@ impl Taxonomy {
 
     /// Says what sentences without a category are like, and what made-up notes are varied by.
     #[must_use]
-    pub fn with(self, none: NoneGuide, variety: Variety) -> Self {
+    pub(crate) fn with(self, none: NoneGuide, variety: Variety) -> Self {
         Self { none, variety, ..self }
     }
 
@@ -205,22 +205,22 @@ impl Taxonomy {
     }
 
     /// What made-up notes are varied by.
-    pub fn variety(&self) -> &Variety {
+    pub(crate) fn variety(&self) -> &Variety {
         &self.variety
     }
 
     /// The taxonomy's name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// What the taxonomy is about.
-    pub fn description(&self) -> &str {
+    pub(crate) fn description(&self) -> &str {
         &self.description
     }
 
     /// At most one category, or any number.
-    pub fn selection(&self) -> Selection {
+    pub(crate) fn selection(&self) -> Selection {
         self.selection
     }
 
@@ -230,23 +230,23 @@ impl Taxonomy {
     }
 
     /// Rules that settle doubts between categories.
-    pub fn rules(&self) -> &[String] {
+    pub(crate) fn rules(&self) -> &[String] {
         &self.rules
     }
 
     /// The position of a key.
-    pub fn index_of(&self, key: &CategoryKey) -> Option<usize> {
+    pub(crate) fn index_of(&self, key: &CategoryKey) -> Option<usize> {
         self.categories.iter().position(|c| &c.key == key)
     }
 
     /// The category of a key.
-    pub fn get(&self, key: &CategoryKey) -> Option<&Category> {
+    pub(crate) fn get(&self, key: &CategoryKey) -> Option<&Category> {
         self.categories.iter().find(|c| &c.key == key)
     }
 
     /// Reads one category from a person's or a file's word for it: its key, or its name in any case, or a key that it alone took
     /// the place of.
-    pub fn find(&self, word: &str) -> Result<CategoryKey, TaxonomyError> {
+    pub(crate) fn find(&self, word: &str) -> Result<CategoryKey, TaxonomyError> {
         let word = word.trim();
         let mut heirs = self.categories.iter().filter(|c| c.was.iter().any(|earlier| earlier.as_str() == word));
         let heir = heirs.next().filter(|_| heirs.next().is_none());
@@ -260,7 +260,7 @@ impl Taxonomy {
     }
 
     /// Checks that a label's keys exist and that their number is allowed.
-    pub fn check(&self, label: &Label) -> Result<(), TaxonomyError> {
+    pub(crate) fn check(&self, label: &Label) -> Result<(), TaxonomyError> {
         let unknown = label.keys().iter().find(|key| self.index_of(key).is_none()).map(CategoryKey::as_str);
         if let Some(word) = unknown.or(label.is_any().then_some(Label::ANY)) {
             return Err(TaxonomyError::UnknownCategory { word: word.to_owned(), nearest: self.nearest(word) });
@@ -272,33 +272,33 @@ impl Taxonomy {
     }
 
     /// Whether a label says which categories a sentence has, and all of them are this taxonomy's.
-    pub fn knows(&self, label: &Label) -> bool {
+    pub(crate) fn knows(&self, label: &Label) -> bool {
         !label.is_any() && label.keys().iter().all(|key| self.index_of(key).is_some())
     }
 
     /// A label as a set of categories by position. `None` for one that this taxonomy does not [know](Taxonomy::knows): it must
     /// not be taken for one of fewer categories, or for *None*.
-    pub fn set(&self, label: &Label) -> Option<LabelSet> {
+    pub(crate) fn set(&self, label: &Label) -> Option<LabelSet> {
         if label.is_any() { None } else { label.keys().iter().map(|key| self.index_of(key)).collect() }
     }
 
     /// What a machine's label says; `None` where it names a category that is not this taxonomy's.
-    pub fn assigned(&self, label: &Label) -> Option<Assigned> {
+    pub(crate) fn assigned(&self, label: &Label) -> Option<Assigned> {
         if label.is_any() { Some(Assigned::Any) } else { self.set(label).map(Assigned::Categories) }
     }
 
     /// The label of a set that [`Taxonomy::set`] made.
-    pub fn label(&self, set: LabelSet) -> Label {
+    pub(crate) fn label(&self, set: LabelSet) -> Label {
         set.iter().filter_map(|category| Some(self.categories.get(category)?.key.clone())).collect()
     }
 
     /// The label of what [`Taxonomy::assigned`] made.
-    pub fn label_assigned(&self, assigned: Assigned) -> Label {
+    pub(crate) fn label_assigned(&self, assigned: Assigned) -> Label {
         assigned.categories().map_or_else(Label::any, |set| self.label(set))
     }
 
     /// A label as people read it: names joined by ` + `, or `None`.
-    pub fn describe(&self, label: &Label) -> String {
+    pub(crate) fn describe(&self, label: &Label) -> String {
         if label.is_none() {
             return "None".to_owned();
         }

@@ -15,39 +15,41 @@ pub struct Span {
 impl Span {
     /// A span from `start` up to, but without, `end`.
     #[must_use]
-    pub const fn new(start: usize, end: usize) -> Self {
+    pub(crate) const fn new(start: usize, end: usize) -> Self {
         Self { start, end }
     }
 
     /// What the span covers of `text`; empty where the span does not fit it, because a stale offset must not bring down
     /// a session.
     #[must_use]
-    pub fn of<'a>(&self, text: &'a str) -> &'a str {
+    pub(crate) fn of<'a>(&self, text: &'a str) -> &'a str {
         text.get(self.start..self.end).unwrap_or_default()
     }
 
     /// Bytes covered.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) const fn len(&self) -> usize {
         self.end.saturating_sub(self.start)
     }
 
     /// Whether no byte is covered.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) const fn is_empty(&self) -> bool {
         self.end <= self.start
     }
 
     /// Whether the byte at `offset` is covered.
     #[must_use]
-    pub const fn contains(&self, offset: usize) -> bool {
+    pub(crate) const fn contains(&self, offset: usize) -> bool {
         self.start <= offset && offset < self.end
     }
 }
 
 /// A text as one safe line, and where each byte of the source went.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Visible {
+pub(crate) struct Visible {
     /// The line to show: no control, no bidirectional override, nothing invisible that could hide or move other text.
     pub text: String,
     /// For each byte of the source, and for its end, the offset in `text`.
@@ -58,7 +60,7 @@ impl Visible {
     /// Where `source`, a span of the source text, is in [`Visible::text`]. Offsets past the end mean the end; an offset
     /// within a character means that character's start.
     #[must_use]
-    pub fn display_span(&self, source: Span) -> Span {
+    pub(crate) fn display_span(&self, source: Span) -> Span {
         let at = |offset: usize| self.map[offset.min(self.map.len() - 1)];
         let start = at(source.start);
         Span::new(start, at(source.end).max(start))
@@ -84,7 +86,7 @@ enum Before {
 /// use goldsmith::domain::text::listed;
 /// assert_eq!([listed(&["a", "b", "c"]), listed(&["a"])], ["a, b and c", "a"]);
 /// ```
-pub fn listed(things: &[impl std::fmt::Display]) -> String {
+pub(crate) fn listed(things: &[impl std::fmt::Display]) -> String {
     let words: Vec<String> = things.iter().map(ToString::to_string).collect();
     match words.split_last() {
         None => String::new(),
@@ -101,7 +103,7 @@ pub fn listed(things: &[impl std::fmt::Display]) -> String {
 /// assert_eq!(visible("\u{202e}0.5 mg").text, "⟨U+202E⟩0.5 mg");
 /// ```
 #[must_use]
-pub fn visible(text: &str) -> Visible {
+pub(crate) fn visible(text: &str) -> Visible {
     let mut shown = String::with_capacity(text.len());
     let mut map = Vec::with_capacity(text.len() + 1);
     let mut before = Before::Nothing;
@@ -212,7 +214,7 @@ fn is_unsafe(c: char) -> bool {
 }
 
 /// An error and what is behind it, in one line.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |said, error| format!("{said}: {error}"))
 }

@@ -11,7 +11,7 @@ use super::split::Split;
 
 /// Where labels are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Face {
+pub(crate) enum Face {
     /// The screen on which an expert decides, real sentences or synthetic ones.
     Review,
     /// The screen on which an adjudicator settles.
@@ -24,7 +24,7 @@ pub enum Face {
 
 /// Which labels are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// What language models and classifiers say, and all that is made from it: reasons, probabilities, doubts.
     Machine,
     /// What other experts and adjudicators say.
@@ -33,7 +33,7 @@ pub enum Kind {
 
 /// On which sentences a kind of label may be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub(crate) enum Reach {
     /// On none.
     Nothing,
     /// On those that the person has decided.
@@ -60,7 +60,7 @@ impl Reach {
 
 /// What the rule must know of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Which.
     pub sentence: SentenceId,
     /// Real or synthetic.
@@ -82,7 +82,7 @@ pub struct Shown {
 
 /// A person at a face of the program, under the project's protocol.
 #[derive(Clone, Copy, Debug)]
-pub struct Viewer<'a> {
+pub(crate) struct Viewer<'a> {
     /// What the project asks of its people.
     pub protocol: &'a Protocol,
     /// Who looks.
@@ -102,7 +102,7 @@ impl Viewer<'_> {
     ///   decided. What machines say is kept from them where the protocol is blind: their word is gold too.
     /// - A verb reports to whoever runs the project. Where nobody is named, everyone does, and colleagues' labels are no secret
     ///   there; where somebody is, an annotator sees there what they see in Review.
-    pub fn reach(&self, origin: Origin, kind: Kind) -> Reach {
+    pub(crate) fn reach(&self, origin: Origin, kind: Kind) -> Reach {
         let Self { protocol, person, face } = *self;
         if face == Face::Adjudicate {
             let annotates = protocol.annotators.contains(person);
@@ -131,18 +131,18 @@ impl Viewer<'_> {
     }
 
     /// Whether this person may see a kind of label on this sentence.
-    pub fn sees(&self, of: Facts, kind: Kind) -> bool {
+    pub(crate) fn sees(&self, of: Facts, kind: Kind) -> bool {
         let blind = of.origin == Origin::Real && self.protocol.is_blind(self.person, of.sentence, of.split);
         self.reach(of.origin, kind).covers(of.decided, blind)
     }
 
     /// All that this person may see of this sentence.
-    pub fn shown(&self, of: Facts) -> Shown {
+    pub(crate) fn shown(&self, of: Facts) -> Shown {
         Shown { machines: self.sees(of, Kind::Machine), colleagues: self.sees(of, Kind::Colleague) }
     }
 
     /// What a search may list: the search itself, held to sentences whose labels this person may see where it goes by labels.
-    pub fn held_to_what_is_shown(&self, filter: &SentenceFilter) -> SentenceFilter {
+    pub(crate) fn held_to_what_is_shown(&self, filter: &SentenceFilter) -> SentenceFilter {
         // That a sentence is disputed is told by colleagues' labels.
         let disputed = (self.face == Face::Adjudicate).then_some(Kind::Colleague);
         let kinds = gives_away(filter).chain(disputed);
@@ -151,7 +151,7 @@ impl Viewer<'_> {
     }
 
     /// Why a search lists less than all that passes it; `None` where it lists all.
-    pub fn why_held(&self, filter: &SentenceFilter) -> Option<&'static str> {
+    pub(crate) fn why_held(&self, filter: &SentenceFilter) -> Option<&'static str> {
         match (self.held_to_what_is_shown(filter).among, self.face) {
             (Among::All, _) => None,
             (Among::Nothing, Face::Adjudicate) => {
@@ -187,7 +187,7 @@ impl Viewer<'_> {
 }
 
 /// Whose labels a search goes by, one's own apart.
-pub fn gives_away(filter: &SentenceFilter) -> impl Iterator<Item = Kind> {
+pub(crate) fn gives_away(filter: &SentenceFilter) -> impl Iterator<Item = Kind> {
     let whose = match filter.category {
         Some((LabelOwner::Expert, _)) => Some(Kind::Colleague),
         Some((LabelOwner::Llm | LabelOwner::Classifier, _)) => Some(Kind::Machine),

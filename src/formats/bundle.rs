@@ -12,9 +12,9 @@
 //! with its comment, merged later, changes nothing and contradicts nothing.
 
 #[cfg(feature = "sealed-bundles")]
-pub mod seal;
+pub(crate) mod seal;
 #[cfg(feature = "sealed-bundles")]
-pub mod signature;
+pub(crate) mod signature;
 #[cfg(not(feature = "sealed-bundles"))]
 mod without_seals;
 
@@ -37,7 +37,7 @@ use crate::domain::label::{Annotator, Confidence, Label, NewProposal, Run, RunId
 use crate::domain::text::Span;
 use seal::{Keys, Seal, Sealed};
 #[cfg(not(feature = "sealed-bundles"))]
-pub use without_seals::{seal, signature};
+pub(crate) use without_seals::{seal, signature};
 
 /// The version that this program writes, and the newest that it reads.
 const VERSION: u64 = 1;
@@ -79,7 +79,7 @@ pub struct Header {
 /// A whole note with its sentences.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Note {
+pub(crate) struct Note {
     origin: Origin,
     patient: PatientKey,
     id: String,
@@ -93,14 +93,14 @@ pub struct Note {
 
 impl Note {
     /// A stored document with its sentences.
-    pub fn new(document: Document, sentences: &[Sentence]) -> Self {
+    pub(crate) fn new(document: Document, sentences: &[Sentence]) -> Self {
         let Document { patient, external_id, title, kind, date, source, origin, text, .. } = document;
         let sentences = sentences.iter().map(|s| (s.span.start, s.span.end)).collect();
         Self { origin, patient, id: external_id, title, kind, date, source, text, sentences }
     }
 
     /// The document, and whether a person's note or a language model is behind it.
-    pub fn document(self) -> (NewDocument, Origin) {
+    pub(crate) fn document(self) -> (NewDocument, Origin) {
         let document = NewDocument {
             patient: self.patient,
             external_id: self.id,
@@ -118,7 +118,7 @@ impl Note {
 /// What a machine proposed, as it was seen; without words of the note.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Proposed {
+pub(crate) struct Proposed {
     /// The run that proposed it.
     pub run: RunId,
     /// For which sentence.
@@ -133,7 +133,7 @@ pub struct Proposed {
 
 impl Proposed {
     /// A stored proposal. A probability that is none (a broken model's) is left out.
-    pub fn new(run: &RunId, sentence: SentenceRef, source: Source, content: NewProposal) -> Self {
+    pub(crate) fn new(run: &RunId, sentence: SentenceRef, source: Source, content: NewProposal) -> Self {
         let NewProposal { label, confidence, probabilities, .. } = content;
         let confidence = confidence.filter(|confidence| (0.0..=1.0).contains(&confidence.value));
         let probabilities =
@@ -142,7 +142,7 @@ impl Proposed {
     }
 
     /// As the store takes it; the sentence's number is found there.
-    pub fn content(self) -> (SentenceRef, Source, NewProposal) {
+    pub(crate) fn content(self) -> (SentenceRef, Source, NewProposal) {
         let bare = NewProposal::bare(SentenceId(0), self.label);
         let content = NewProposal { confidence: self.confidence, probabilities: self.probabilities, ..bare };
         (self.sentence, self.source, content)
@@ -150,7 +150,7 @@ impl Proposed {
 }
 
 /// A run without its configuration, by whose hash it can still be told from others.
-pub fn without_words(run: Run) -> Run {
+pub(crate) fn without_words(run: Run) -> Run {
     let config = serde_json::json!({ "kept_at_its_site": hex::encode(Sha256::digest(&run.config)) }).to_string();
     Run { config, scores: String::new(), ..run }
 }
@@ -158,7 +158,7 @@ pub fn without_words(run: Run) -> Run {
 /// A line between the first and the last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum Item {
+pub(crate) enum Item {
     /// A version of the guideline.
     Taxonomy {
         /// By what decisions name it.
@@ -205,7 +205,7 @@ enum Pressed<W: Write> {
 }
 
 /// Writes a bundle line by line.
-pub struct Writer<W: Write> {
+pub(crate) struct Writer<W: Write> {
     out: Pressed<W>,
     path: PathBuf,
     line: Vec<u8>,
@@ -215,7 +215,7 @@ pub struct Writer<W: Write> {
 
 impl<W: Write> Writer<W> {
     /// Begins a bundle; `path` is what it will be called, and where that ends in `.gz` or `.gz.age` it is gzipped.
-    pub fn new(out: W, path: &Path, seal: &Seal, header: &Header) -> Result<Self, FormatError> {
+    pub(crate) fn new(out: W, path: &Path, seal: &Seal, header: &Header) -> Result<Self, FormatError> {
         #[derive(Serialize)]
         struct First<'a> {
             goldsmith: &'a str,
@@ -236,12 +236,12 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes a line.
-    pub fn put(&mut self, item: &Item) -> Result<(), FormatError> {
+    pub(crate) fn put(&mut self, item: &Item) -> Result<(), FormatError> {
         self.line(item)
     }
 
     /// Writes the last line and everything that is still on its way.
-    pub fn finish(mut self) -> Result<W, FormatError> {
+    pub(crate) fn finish(mut self) -> Result<W, FormatError> {
         let end = Sum { lines: self.lines, sha256: hex::encode(self.hash.clone().finalize()) };
         self.line(&Last { end })?;
         let sealed = match self.out {
@@ -273,32 +273,32 @@ fn unwritable(path: &Path, cause: io::Error) -> FormatError {
 }
 
 /// Where the signature of a file stands.
-pub fn signature_of(path: &Path) -> PathBuf {
+pub(crate) fn signature_of(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".minisig");
     name.into()
 }
 
 /// A bundle's file, held open: what is checked is what is then read, whatever comes to stand under its name.
-pub struct Bundle {
+pub(crate) struct Bundle {
     file: File,
     path: PathBuf,
 }
 
 impl Bundle {
     /// Opens the file.
-    pub fn open(path: &Path) -> Result<Self, FormatError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, FormatError> {
         let file = File::open(path).map_err(|cause| FormatError::Io { doing: "read", path: path.into(), cause })?;
         Ok(Self { file, path: path.into() })
     }
 
     /// Its name.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// SHA-256 of the file as it is, in hexadecimal.
-    pub fn digest(&self) -> Result<String, FormatError> {
+    pub(crate) fn digest(&self) -> Result<String, FormatError> {
         let mut hash = Sha256::new();
         let mut file = self.start()?;
         let mut buffer = vec![0; 1 << 16];
@@ -313,7 +313,7 @@ impl Bundle {
     }
 
     /// Reads it from its beginning.
-    pub fn read(&self, keys: &Keys) -> Result<Reader, FormatError> {
+    pub(crate) fn read(&self, keys: &Keys) -> Result<Reader, FormatError> {
         let plain = keys.open(self.start()?, &self.path)?;
         let mut plain = BufReader::with_capacity(1 << 16, plain);
         let start = plain.fill_buf().map_err(|error| broken(&self.path, 1, &error))?;
@@ -346,7 +346,7 @@ fn broken(path: &Path, line: usize, error: &io::Error) -> FormatError {
 }
 
 /// Reads a bundle line by line. Only when it has come to its end is all of it known to be there.
-pub struct Reader {
+pub(crate) struct Reader {
     input: Box<dyn BufRead>,
     path: PathBuf,
     header: Header,
@@ -399,7 +399,7 @@ impl Reader {
     }
 
     /// What the first line says.
-    pub fn header(&self) -> &Header {
+    pub(crate) fn header(&self) -> &Header {
         &self.header
     }
 
@@ -408,7 +408,7 @@ impl Reader {
         clippy::should_implement_trait,
         reason = "a fault must end the reading, and an iterator could be asked on"
     )]
-    pub fn next(&mut self) -> Result<Option<Item>, FormatError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Item>, FormatError> {
         if !self.fill()? {
             self.lines += 1;
             return Err(self.fault("the file ends without its last line: it is torn; fetch it again"));
@@ -423,7 +423,7 @@ impl Reader {
     }
 
     /// A fault of the line read last.
-    pub fn fault(&self, message: impl Into<String>) -> FormatError {
+    pub(crate) fn fault(&self, message: impl Into<String>) -> FormatError {
         fault(&self.path, self.lines, 1, message)
     }
 

@@ -15,7 +15,7 @@ use sheets::Sheet;
 
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReportFormat {
+pub(crate) enum ReportFormat {
     /// Aligned columns for a terminal so wide.
     Table {
         /// Columns of the terminal.
@@ -35,7 +35,7 @@ pub enum ReportFormat {
 
 impl ReportFormat {
     /// Every format, and the name of its file.
-    pub const FILES: [(Self, &'static str); 6] = [
+    pub(crate) const FILES: [(Self, &'static str); 6] = [
         (Self::Table { width: 80 }, "experiment.txt"),
         (Self::Markdown, "experiment.md"),
         (Self::Latex, "experiment.tex"),
@@ -65,7 +65,7 @@ fn escape(text: &str) -> String {
 }
 
 /// Writes a report.
-pub fn write(report: &ExperimentReport, format: ReportFormat) -> Result<String, FormatError> {
+pub(crate) fn write(report: &ExperimentReport, format: ReportFormat) -> Result<String, FormatError> {
     Ok(match format {
         ReportFormat::Table { width } => plain(report, width),
         ReportFormat::Markdown => markdown(report),

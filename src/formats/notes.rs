@@ -49,7 +49,7 @@ pub struct Columns {
 
 /// A note or sentence as the file has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
+pub(crate) struct Record {
     /// Line of the file on which it begins, from 1.
     pub line: u64,
     /// Its id, if the file has one.
@@ -72,7 +72,7 @@ pub struct Record {
 
 /// A record that cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadRecord {
+pub(crate) struct BadRecord {
     /// Line of the file on which it begins, from 1.
     pub line: u64,
     /// Why not.
@@ -82,7 +82,7 @@ pub struct BadRecord {
 }
 
 /// An open file of notes.
-pub struct Notes {
+pub(crate) struct Notes {
     /// What was recognised, for the user: `MIMIC-III NOTEEVENTS`, `csv (text: dialogue, ...)`.
     pub recognised: String,
     /// Whether the file is MIMIC-III's, whose terms forbid passing it on.
@@ -102,7 +102,7 @@ impl Iterator for Notes {
 }
 
 /// Lists the files to read under a path: itself, or all files with a known ending below a folder, sorted.
-pub fn files(path: &Path) -> Result<Vec<PathBuf>, FormatError> {
+pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, FormatError> {
     let io = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
     if path == Path::new("-") || !path.is_dir() {
         return Ok(vec![path.into()]);
@@ -153,7 +153,7 @@ impl<R: Read> Read for Counted<R> {
 }
 
 /// Opens a file of notes, or standard input for `-`.
-pub fn open(path: &Path, layout: Option<Layout>, columns: &Columns) -> Result<Notes, FormatError> {
+pub(crate) fn open(path: &Path, layout: Option<Layout>, columns: &Columns) -> Result<Notes, FormatError> {
     let fail = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
     let read = Arc::new(AtomicU64::new(0));
     let (raw, size): (Box<dyn Read + Send>, Option<u64>) = if path == Path::new("-") {

@@ -1,9 +1,9 @@
 //! `goldsmith.toml`: what a project is.
 
 mod bundles;
-pub mod language;
+pub(crate) mod language;
 mod protocol;
-pub mod queue;
+pub(crate) mod queue;
 pub mod training;
 
 use std::collections::BTreeMap;
@@ -16,16 +16,16 @@ use crate::domain::protocol::Protocol;
 use crate::domain::protocol::ShowOthers;
 use crate::domain::split::SplitPlan;
 use crate::domain::statistics::Bootstrap;
-pub use bundles::BundleSettings;
+pub(crate) use bundles::BundleSettings;
 use language::{GenerateSettings, LabelSettings, ModelSettings, PrivacySettings};
 use queue::QueueSettings;
 use training::TrainSettings;
 
 /// The file's name.
-pub const FILE_NAME: &str = "goldsmith.toml";
+pub(crate) const FILE_NAME: &str = "goldsmith.toml";
 
 /// The commented file that `goldsmith init` writes; every setting stands in it with its default.
-pub const TEMPLATE: &str = r#"# A Goldsmith project. Every setting is here; what you delete takes the value that stands here.
+pub(crate) const TEMPLATE: &str = r#"# A Goldsmith project. Every setting is here; what you delete takes the value that stands here.
 
 name = "{name}"
 # The categories and their guideline, relative to this file. `goldsmith taxonomy check taxonomy.toml` checks it.
@@ -268,13 +268,13 @@ pub struct ProjectFile {
 
 impl ProjectFile {
     /// When experts' labels are gold.
-    pub fn gold_rule(&self) -> GoldRule {
+    pub(crate) fn gold_rule(&self) -> GoldRule {
         GoldRule { policy: self.policy, experts: self.protocol.overlap, adjudicate: self.protocol.adjudicate }
     }
 }
 
 /// Reads and checks a project file; paths in it become relative to its folder.
-pub fn read(path: &Path) -> Result<ProjectFile, FormatError> {
+pub(crate) fn read(path: &Path) -> Result<ProjectFile, FormatError> {
     parse(path, &read_text(path)?)
 }
 

@@ -10,7 +10,7 @@ use crate::domain::simulation::{Expert, Point, Protocol, Reach, Report};
 use crate::domain::statistics::SampleMean;
 
 /// Reads who plays the experts. Categories in `[expert.confusions]` must be among the outputs.
-pub fn read(path: &Path, outputs: &[String]) -> Result<Protocol, FormatError> {
+pub(crate) fn read(path: &Path, outputs: &[String]) -> Result<Protocol, FormatError> {
     parse(path, &read_text(path)?, outputs)
 }
 
@@ -132,7 +132,7 @@ pub fn table(report: &Report) -> String {
 }
 
 /// Every stop of every game, a line each.
-pub fn csv(report: &Report) -> String {
+pub(crate) fn csv(report: &Report) -> String {
     let header = [
         "order",
         "seed",

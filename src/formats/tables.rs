@@ -9,7 +9,7 @@ use crate::domain::taxonomy::Taxonomy;
 
 /// How a table is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TableStyle {
+pub(crate) enum TableStyle {
     /// Aligned columns.
     Plain,
     /// Markdown.
@@ -19,7 +19,7 @@ pub enum TableStyle {
 }
 
 /// A report with the names that its rows need.
-pub struct NamedScores<'a> {
+pub(crate) struct NamedScores<'a> {
     /// What was scored, such as `silver (model)`.
     pub title: String,
     /// The numbers.
@@ -29,18 +29,18 @@ pub struct NamedScores<'a> {
 }
 
 /// The row of the binary task.
-pub const ANY_CATEGORY: &str = "any category (binary)";
+pub(crate) const ANY_CATEGORY: &str = "any category (binary)";
 
 const HEADER: [&str; 6] = ["category", "support", "precision", "recall", "F1", "F1 95 %"];
 
 /// `1 patient`, `2 patients`.
-pub fn counted(n: usize, what: &str) -> String {
+pub(crate) fn counted(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// The report as JSON: each category's row has its key, and averages have no counts. Without a taxonomy it is that of the
 /// binary task, and the key is `any`.
-pub fn json(report: &ScoreReport, taxonomy: Option<&Taxonomy>) -> Value {
+pub(crate) fn json(report: &ScoreReport, taxonomy: Option<&Taxonomy>) -> Value {
     let mut json = serde_json::json!(report);
     let categories = json["categories"].as_array_mut().into_iter().flatten();
     let keys = taxonomy.map_or_else(|| vec![Label::ANY], |t| t.categories().iter().map(|c| c.key.as_str()).collect());
@@ -54,7 +54,7 @@ pub fn json(report: &ScoreReport, taxonomy: Option<&Taxonomy>) -> Value {
 }
 
 /// One line a category, then the averages and the binary task.
-pub fn scores(scores: &NamedScores<'_>, style: TableStyle) -> String {
+pub(crate) fn scores(scores: &NamedScores<'_>, style: TableStyle) -> String {
     let mut rows: Vec<Vec<String>> = vec![HEADER.iter().map(ToString::to_string).collect()];
     for (name, row) in named_rows(scores) {
         let support = if row.counts == Counts::default() && name.ends_with("average") {
@@ -91,7 +91,7 @@ pub fn scores(scores: &NamedScores<'_>, style: TableStyle) -> String {
 }
 
 /// The rows of a report in the order that every face shows them.
-pub fn named_rows<'a>(scores: &NamedScores<'a>) -> Vec<(String, &'a ScoreRow)> {
+pub(crate) fn named_rows<'a>(scores: &NamedScores<'a>) -> Vec<(String, &'a ScoreRow)> {
     let report = scores.report;
     let Some(taxonomy) = scores.taxonomy else {
         // The micro average is the accuracy.
@@ -114,7 +114,7 @@ pub fn named_rows<'a>(scores: &NamedScores<'a>) -> Vec<(String, &'a ScoreRow)> {
 }
 
 /// `63.2`, or `-` where undefined.
-pub fn percent(value: Option<f64>) -> String {
+pub(crate) fn percent(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |v| format!("{:.1}", 100.0 * v))
 }
 
@@ -136,7 +136,7 @@ fn csv(title: &str, rows: &[Vec<String>]) -> String {
 }
 
 /// Rows as CSV, none of whose cells is a formula.
-pub fn csv_rows(rows: &[Vec<String>]) -> String {
+pub(crate) fn csv_rows(rows: &[Vec<String>]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
         // Writing into memory cannot fail.
@@ -146,7 +146,7 @@ pub fn csv_rows(rows: &[Vec<String>]) -> String {
 }
 
 /// A cell that a spreadsheet would take for a formula gets an apostrophe.
-pub fn guard(cell: &str) -> String {
+pub(crate) fn guard(cell: &str) -> String {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err() && cell.len() > 1 {
         format!("'{cell}")
     } else {

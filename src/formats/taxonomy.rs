@@ -10,16 +10,18 @@ use super::{FormatError, read_text};
 use crate::domain::category::CategoryKey;
 use crate::domain::taxonomy::{Category, NoneGuide, Selection, Taxonomy, Variety};
 
-pub use edit::{SHORTCUTS, merged, renamed, restored, split, with_example};
+#[cfg(test)]
+pub(crate) use edit::SHORTCUTS;
+pub(crate) use edit::{merged, renamed, restored, split, with_example};
 
 /// The taxonomies that come with the program, by name.
-pub const SHIPPED: &[(&str, &str)] = &[
+pub(crate) const SHIPPED: &[(&str, &str)] = &[
     ("ad-signs", include_str!("../../taxonomy/ad-signs.toml")),
     ("note-sections", include_str!("../../taxonomy/note-sections.toml")),
 ];
 
 /// Reads and checks a taxonomy file.
-pub fn read(path: &Path) -> Result<Taxonomy, FormatError> {
+pub(crate) fn read(path: &Path) -> Result<Taxonomy, FormatError> {
     parse(path, &read_text(path)?)
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{FormatError, read_text};
 
 /// The themes that come with the program, by name.
-pub const SHIPPED: &[(&str, &str)] = &[
+pub(crate) const SHIPPED: &[(&str, &str)] = &[
     ("dark", include_str!("../../themes/dark.toml")),
     ("light", include_str!("../../themes/light.toml")),
     ("high-contrast", include_str!("../../themes/high-contrast.toml")),
@@ -19,7 +19,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
 /// A colour as the file has it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-pub enum Colour {
+pub(crate) enum Colour {
     /// 0 to 255.
     Index(u8),
     /// A name or `#rrggbb`.
@@ -29,7 +29,7 @@ pub enum Colour {
 /// How one meaning looks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Look {
+pub(crate) struct Look {
     /// Foreground.
     pub fg: Option<Colour>,
     /// Background.
@@ -47,7 +47,7 @@ pub struct Look {
 /// A theme file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ThemeFile {
+pub(crate) struct ThemeFile {
     /// `dark` or `light`: which terminals it is for.
     pub background: Option<String>,
     /// Looks by meaning.
@@ -55,7 +55,7 @@ pub struct ThemeFile {
 }
 
 /// A shipped theme by name, or a file.
-pub fn load(name: &str) -> Result<ThemeFile, FormatError> {
+pub(crate) fn load(name: &str) -> Result<ThemeFile, FormatError> {
     if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
         return parse(Path::new(name), text);
     }

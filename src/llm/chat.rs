@@ -16,7 +16,7 @@ use crate::domain::egress::{EgressRecord, Host};
 /// How a server can be held to a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ResponseFormat {
+pub(crate) enum ResponseFormat {
     /// It writes nothing outside a JSON schema.
     JsonSchema,
     /// It writes JSON of any shape; the prompt says which.
@@ -27,7 +27,7 @@ pub enum ResponseFormat {
 
 /// What a server was found to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Capabilities {
+pub(crate) struct Capabilities {
     /// How it is held to a shape.
     pub format: ResponseFormat,
     /// How many likeliest tokens it names with their probabilities; 0 when it has none.
@@ -52,7 +52,7 @@ impl Capabilities {
 }
 
 /// A model behind a server.
-pub struct Chat {
+pub(crate) struct Chat {
     client: Client,
     model: String,
     capabilities: Capabilities,
@@ -61,7 +61,7 @@ pub struct Chat {
 
 impl Chat {
     /// Takes a server with what it is known to do.
-    pub fn new(endpoint: &Endpoint, capabilities: Capabilities) -> Result<Self, LlmError> {
+    pub(crate) fn new(endpoint: &Endpoint, capabilities: Capabilities) -> Result<Self, LlmError> {
         let client = Client::new(endpoint)?;
         let card = ModelInfo {
             name: if endpoint.model.is_empty() { endpoint.url.clone() } else { endpoint.model.clone() },
@@ -73,7 +73,7 @@ impl Chat {
     }
 
     /// Finds out what a server can do, with a few requests that carry no word of a note.
-    pub async fn probe(endpoint: &Endpoint, departure: &EgressRecord) -> Result<Capabilities, LlmError> {
+    pub(crate) async fn probe(endpoint: &Endpoint, departure: &EgressRecord) -> Result<Capabilities, LlmError> {
         let mut capabilities = Capabilities::ALL;
         // No model says this of itself: if it comes back, the schema was enforced.
         let word = "xq7".to_owned();
@@ -407,13 +407,13 @@ impl UsageJson {
 }
 
 /// One line of OpenAI's batch input file, as hosted batch APIs and vLLM's batch runner take it.
-pub fn batch_line(id: &str, model: &str, request: &WriteRequest, format: ResponseFormat) -> String {
+pub(crate) fn batch_line(id: &str, model: &str, request: &WriteRequest, format: ResponseFormat) -> String {
     let body = body(model, Capabilities { format, ..Capabilities::ALL }, request);
     json!({ "custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body }).to_string()
 }
 
 /// Reads one line of a batch output file: its id, and the reply or what went wrong.
-pub fn batch_reply(line: &str) -> Result<(String, Result<Reply, String>), String> {
+pub(crate) fn batch_reply(line: &str) -> Result<(String, Result<Reply, String>), String> {
     let value: Value = serde_json::from_str(line).map_err(|e| format!("no JSON: {e}"))?;
     let id = value.get("custom_id").and_then(Value::as_str).ok_or("no custom_id")?.to_owned();
     let error = value.get("error").filter(|e| !e.is_null());

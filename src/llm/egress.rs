@@ -11,15 +11,15 @@ use std::time::Duration;
 use serde::Serialize;
 
 #[cfg(feature = "servers")]
-pub use client::Client;
+pub(crate) use client::Client;
 #[cfg(feature = "servers")]
 pub(super) use client::builder;
 #[cfg(not(feature = "servers"))]
-pub use without_client::Client;
+pub(crate) use without_client::Client;
 
 /// Where a server is and how it is spoken to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// Base address, such as `http://127.0.0.1:8080/v1`.
     pub url: String,
     /// The model's name as the server knows it; empty for a server with one model.
@@ -36,7 +36,8 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// A server without a key.
-    pub fn new(url: &str, model: &str) -> Self {
+    #[cfg(test)]
+    pub(crate) fn new(url: &str, model: &str) -> Self {
         Self {
             url: url.into(),
             model: model.into(),
@@ -50,7 +51,7 @@ impl Endpoint {
 
 /// What came back.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The HTTP status.
     pub status: u16,
     /// How long the server asks to wait.

@@ -22,7 +22,7 @@ const ATTEMPTS: u32 = 3;
 
 /// What can go wrong between a hub and its cache.
 #[derive(Debug, Error)]
-pub enum HubError {
+pub(crate) enum HubError {
     /// `HF_ENDPOINT` or the key of the hub is unusable.
     #[error("{0} cannot be used")]
     Setting(&'static str),
@@ -76,7 +76,7 @@ pub enum HubError {
 }
 
 /// A hub and the cache on this machine.
-pub struct Hub {
+pub(crate) struct Hub {
     runtime: tokio::runtime::Runtime,
     /// Stops where the hub sends it to another host, to read what the hub itself says of a file.
     asking: Client,
@@ -93,7 +93,7 @@ struct About {
 
 impl Hub {
     /// A hub by its address, with the key that the hub's tools keep, if any. Nothing is sent yet.
-    pub fn new(address: &str, token: Option<&str>, cache: &Path) -> Result<Self, HubError> {
+    pub(crate) fn new(address: &str, token: Option<&str>, cache: &Path) -> Result<Self, HubError> {
         let address = Url::parse(address).map_err(|_| HubError::Setting("HF_ENDPOINT"))?;
         if !matches!(address.scheme(), "http" | "https") {
             return Err(HubError::Setting("HF_ENDPOINT"));
@@ -133,7 +133,7 @@ impl Hub {
 
     /// Fetches a file of a model's repository into the cache, unless it is there; `progress` is told the bytes that are here
     /// and all that there are. What a broken connection left is gone on from.
-    pub fn fetch(&self, model: &str, file: &str, progress: &mut dyn FnMut(u64, u64)) -> Result<(), HubError> {
+    pub(crate) fn fetch(&self, model: &str, file: &str, progress: &mut dyn FnMut(u64, u64)) -> Result<(), HubError> {
         let mut url = self.address.clone();
         url.path_segments_mut()
             .map_err(|()| HubError::Setting("HF_ENDPOINT"))?

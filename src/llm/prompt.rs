@@ -16,7 +16,7 @@ use crate::domain::taxonomy::{Category, Selection, Taxonomy};
 /// What is asked of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Task {
+pub(crate) enum Task {
     /// Which category, or which ones.
     Categories,
     /// Whether any.
@@ -26,7 +26,7 @@ pub enum Task {
 /// How a model answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Style {
+pub(crate) enum Style {
     /// By choosing a letter: its probability is the answer's.
     Choice,
     /// By writing JSON.
@@ -40,7 +40,7 @@ pub enum Style {
 
 /// A labelled sentence shown as an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shot {
+pub(crate) struct Shot {
     /// The sentence.
     pub text: String,
     /// Its label.
@@ -49,7 +49,7 @@ pub struct Shot {
 
 /// A sentence to be labelled, with what may be shown around it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// The sentence.
     pub text: String,
     /// The sentences before it, in order.
@@ -62,7 +62,7 @@ pub struct Ask {
 
 /// Examples from the guideline itself: up to `per_category` of each category, and the *None* examples, in an order drawn
 /// by the seed so that none is always last.
-pub fn guideline_shots(taxonomy: &Taxonomy, per_category: usize, seed: u64) -> Vec<Shot> {
+pub(crate) fn guideline_shots(taxonomy: &Taxonomy, per_category: usize, seed: u64) -> Vec<Shot> {
     if per_category == 0 {
         return Vec::new();
     }
@@ -83,7 +83,7 @@ pub fn guideline_shots(taxonomy: &Taxonomy, per_category: usize, seed: u64) -> V
 
 /// The prompt of a labelling run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LabelPrompt {
+pub(crate) struct LabelPrompt {
     task: Task,
     style: Style,
     selection: Selection,
@@ -108,7 +108,7 @@ fn one_line(text: &str) -> String {
 
 impl LabelPrompt {
     /// Builds what is shared by all requests.
-    pub fn new(taxonomy: &Taxonomy, task: Task, style: Style, shots: &[Shot]) -> Self {
+    pub(crate) fn new(taxonomy: &Taxonomy, task: Task, style: Style, shots: &[Shot]) -> Self {
         let keys: Vec<CategoryKey> = taxonomy.categories().iter().map(|c| c.key.clone()).collect();
         let mut prompt = Self { task, style, selection: taxonomy.selection(), keys, turns: Vec::new(), max_text: 400 };
         let mut system = prompt.guideline(taxonomy);
@@ -218,7 +218,7 @@ impl LabelPrompt {
     }
 
     /// The answers to choose between, as [`LabelPrompt::weigh`] reads their probabilities.
-    pub fn options(&self) -> Vec<String> {
+    pub(crate) fn options(&self) -> Vec<String> {
         match (self.task, self.selection) {
             (Task::Binary, _) => vec!["N".into(), "Y".into()],
             (_, Selection::Single) => (0..=self.keys.len()).map(letter).collect(),
@@ -231,7 +231,7 @@ impl LabelPrompt {
     /// Turns the options' log-probabilities into the probability of *None* and of each category (binary: of none and any),
     /// and the mass that all options had together. Under `multiple` each category is weighed yes against no, and *None* is
     /// that no category applies, taken as independent.
-    pub fn weigh(&self, logprobs: &[Option<f32>]) -> (Vec<f32>, f64) {
+    pub(crate) fn weigh(&self, logprobs: &[Option<f32>]) -> (Vec<f32>, f64) {
         let p: Vec<f64> = logprobs.iter().map(|l| l.map_or(0.0, |l| f64::from(l).exp())).collect();
         let mass: f64 = p.iter().sum();
         let share = |part: f64, whole: f64| if whole > 0.0 { (part / whole) as f32 } else { 0.0 };
@@ -244,7 +244,7 @@ impl LabelPrompt {
     }
 
     /// The label that probabilities of [`LabelPrompt::weigh`] speak for, and the probability of exactly that label.
-    pub fn decide(&self, probabilities: &[f32]) -> (Label, f64) {
+    pub(crate) fn decide(&self, probabilities: &[f32]) -> (Label, f64) {
         if self.task == Task::Categories && self.selection == Selection::Multiple {
             let each = probabilities.get(1..).unwrap_or_default();
             let label = self.keys.iter().zip(each).filter(|(_, p)| **p > 0.5).map(|(key, _)| key.clone()).collect();
@@ -286,13 +286,13 @@ impl LabelPrompt {
     }
 
     /// The request to choose, for any number of sentences.
-    pub fn choose(&self, asks: &[Ask]) -> Choose {
+    pub(crate) fn choose(&self, asks: &[Ask]) -> Choose {
         Choose { turns: self.turns.clone(), asks: asks.iter().map(|a| self.ask(a)).collect(), options: self.options() }
     }
 
     /// The fields of one answer. The label comes first: so its probability is the model's own, not that of a rationale
     /// that it happened to draw.
-    pub fn fields(&self) -> Vec<Field> {
+    pub(crate) fn fields(&self) -> Vec<Field> {
         let field = |name: &str, kind| Field { name: name.into(), kind };
         let keys = || self.keys.iter().map(ToString::to_string);
         let mut fields = vec![match (self.task, self.selection) {
@@ -315,7 +315,7 @@ impl LabelPrompt {
     }
 
     /// The request to write, for one sentence or several at once.
-    pub fn write(&self, asks: &[Ask], sampling: DecodingParams, logprobs: bool) -> WriteRequest {
+    pub(crate) fn write(&self, asks: &[Ask], sampling: DecodingParams, logprobs: bool) -> WriteRequest {
         let mut turns = self.turns.clone();
         let shape = match asks {
             [one] => {
@@ -338,29 +338,29 @@ impl LabelPrompt {
     }
 
     /// SHA-256 over what all requests share and how they are answered.
-    pub fn hash(&self) -> String {
+    pub(crate) fn hash(&self) -> String {
         let shared = serde_json::json!([self.task, self.style, self.turns, self.options(), self.fields()]);
         hex::encode(Sha256::digest(shared.to_string().as_bytes()))
     }
 
     /// Whether it is answered by a letter.
-    pub fn by_choice(&self) -> bool {
+    pub(crate) fn by_choice(&self) -> bool {
         self.style == Style::Choice
     }
 
     /// What is asked.
-    pub fn task(&self) -> Task {
+    pub(crate) fn task(&self) -> Task {
         self.task
     }
 
     /// The conversation's shared beginning.
-    pub fn turns(&self) -> &[ChatMessage] {
+    pub(crate) fn turns(&self) -> &[ChatMessage] {
         &self.turns
     }
 }
 
 /// Asks for the evidence and the reason of a label that was chosen.
-pub fn explain(taxonomy: &Taxonomy, sentence: &str, label: &Label) -> WriteRequest {
+pub(crate) fn explain(taxonomy: &Taxonomy, sentence: &str, label: &Label) -> WriteRequest {
     let categories: Vec<String> = label
         .keys()
         .iter()
@@ -394,7 +394,7 @@ pub fn explain(taxonomy: &Taxonomy, sentence: &str, label: &Label) -> WriteReque
 
 /// What a sentence to be written is like; drawn by seed, never from a real note but for its length.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Brief {
+pub(crate) struct Brief {
     /// The category to carry; `None` for a sentence without any.
     pub target: Option<CategoryKey>,
     /// The one thing of the guideline's list to show.
@@ -413,7 +413,7 @@ pub struct Brief {
 
 impl Brief {
     /// Draws what a sentence is like from the taxonomy's lists.
-    pub fn draw(taxonomy: &Taxonomy, target: Option<CategoryKey>, words: usize, seed: u64) -> Self {
+    pub(crate) fn draw(taxonomy: &Taxonomy, target: Option<CategoryKey>, words: usize, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut pick = |list: &[String]| match list.len() {
             0 => String::new(),
@@ -438,14 +438,14 @@ impl Brief {
 
 /// The prompt of a generating run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct WritePrompt {
+pub(crate) struct WritePrompt {
     system: String,
     real: Vec<Shot>,
 }
 
 impl WritePrompt {
     /// Without a word of a real note, unless the project lets `real` ones be shown.
-    pub fn new(taxonomy: &Taxonomy, real: Vec<Shot>) -> Self {
+    pub(crate) fn new(taxonomy: &Taxonomy, real: Vec<Shot>) -> Self {
         let mut system = "You write single sentences as they stand in clinical notes. You follow the guideline you are given, vary the wording, invent every detail, and never name the category itself.".to_owned();
         if !taxonomy.description().is_empty() {
             system.push_str(" The guideline is about: ");
@@ -455,7 +455,7 @@ impl WritePrompt {
     }
 
     /// The request for one sentence. The category's guideline comes before what varies, so that its reading is reused.
-    pub fn write(&self, taxonomy: &Taxonomy, brief: &Brief, sampling: DecodingParams) -> WriteRequest {
+    pub(crate) fn write(&self, taxonomy: &Taxonomy, brief: &Brief, sampling: DecodingParams) -> WriteRequest {
         let mut lines = Vec::new();
         let category = brief.target.as_ref().and_then(|key| taxonomy.get(key));
         match category {
@@ -508,7 +508,7 @@ impl WritePrompt {
     }
 
     /// SHA-256 over what all requests share.
-    pub fn hash(&self, taxonomy: &Taxonomy) -> String {
+    pub(crate) fn hash(&self, taxonomy: &Taxonomy) -> String {
         let brief = Brief::draw(taxonomy, None, 0, 0);
         let like = self.write(taxonomy, &brief, DecodingParams::greedy(1));
         let shared = serde_json::json!([like, self.real, taxonomy.variety()]);

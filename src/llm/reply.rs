@@ -10,7 +10,7 @@ use crate::domain::taxonomy::Taxonomy;
 
 /// What is wrong with a reply, in words that a model can act on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// No JSON object in it.
     #[error("there is no JSON object in it")]
     NoObject,
@@ -44,7 +44,7 @@ pub enum Fault {
 }
 
 /// The first JSON object in a text: after thinking aloud, code fences or a preamble.
-pub fn object(text: &str) -> Result<Value, Fault> {
+pub(crate) fn object(text: &str) -> Result<Value, Fault> {
     let text = text.rfind("</think>").map_or(text, |at| &text[at + "</think>".len()..]);
     let mut cut = false;
     for (at, _) in text.match_indices('{') {
@@ -58,15 +58,15 @@ pub fn object(text: &str) -> Result<Value, Fault> {
 }
 
 /// The objects that a shape asks for: one, or one for each thing asked about, all fields checked.
-pub fn objects(reply: &Reply, shape: &AnswerFormat) -> Result<Vec<Map<String, Value>>, Fault> {
+pub(crate) fn objects(reply: &Reply, shape: &AnswerFormat) -> Result<Vec<Map<String, Value>>, Fault> {
     each(reply, shape)?.into_iter().collect()
 }
 
 /// One of several answers, or what is wrong with it.
-pub type Checked = Result<Map<String, Value>, Fault>;
+pub(crate) type Checked = Result<Map<String, Value>, Fault>;
 
 /// As [`objects`], but what is wrong with one of them does not touch the others.
-pub fn each(reply: &Reply, shape: &AnswerFormat) -> Result<Vec<Checked>, Fault> {
+pub(crate) fn each(reply: &Reply, shape: &AnswerFormat) -> Result<Vec<Checked>, Fault> {
     let (count, fields) = match shape {
         AnswerFormat::Text => return Ok(Vec::new()),
         AnswerFormat::Object(fields) => (None, fields),
@@ -124,7 +124,7 @@ fn fits(map: &Map<String, Value>, field: &Field) -> Result<(), Fault> {
 }
 
 /// A shape as a JSON schema in the strict form of OpenAI's `response_format`.
-pub fn schema(shape: &AnswerFormat) -> Value {
+pub(crate) fn schema(shape: &AnswerFormat) -> Value {
     match shape {
         AnswerFormat::Text => json!({}),
         AnswerFormat::Object(fields) => object_schema(fields),
@@ -163,7 +163,7 @@ fn object_schema(fields: &[Field]) -> Value {
 }
 
 /// A shape in words, for a server that cannot be held to a schema.
-pub fn describe(shape: &AnswerFormat) -> Option<String> {
+pub(crate) fn describe(shape: &AnswerFormat) -> Option<String> {
     let (fields, lead, end) = match shape {
         AnswerFormat::Text => return None,
         AnswerFormat::Object(fields) => (fields, "Answer with one JSON object and nothing else: ".to_owned(), ""),
@@ -195,7 +195,7 @@ fn quoted(words: &[String]) -> String {
 
 /// A label as the model gave it, checked.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Labelled {
+pub(crate) struct Labelled {
     /// The label.
     pub label: Label,
     /// How sure the model says it is.
@@ -207,11 +207,11 @@ pub struct Labelled {
 }
 
 /// The word that stands for the empty label.
-pub const NONE: &str = "none";
+pub(crate) const NONE: &str = "none";
 
 /// Reads one answer about one sentence: `label`, `labels` or the binary `sign`, and whatever of confidence, evidence and
 /// rationale it has.
-pub fn labelled(answer: &Map<String, Value>, taxonomy: &Taxonomy, sentence: &str) -> Result<Labelled, Fault> {
+pub(crate) fn labelled(answer: &Map<String, Value>, taxonomy: &Taxonomy, sentence: &str) -> Result<Labelled, Fault> {
     let text = |value: &Value| value.as_str().unwrap_or_default().trim().to_owned();
     if let Some(sign) = answer.get("sign") {
         let label = Label::binary(text(sign) == "yes");
@@ -243,7 +243,7 @@ fn finish(answer: &Map<String, Value>, label: Label, sentence: &str) -> Result<L
 }
 
 /// Reads evidence, each quotation found in the sentence, and rationale.
-pub fn explained(answer: &Map<String, Value>, sentence: &str) -> Result<(Vec<String>, String), Fault> {
+pub(crate) fn explained(answer: &Map<String, Value>, sentence: &str) -> Result<(Vec<String>, String), Fault> {
     let mut evidence = Vec::new();
     for quotation in answer.get("evidence").and_then(Value::as_array).into_iter().flatten() {
         let quotation = quotation.as_str().unwrap_or_default().trim();
@@ -283,7 +283,7 @@ fn passage<'t>(sentence: &'t str, quotation: &str) -> Option<&'t str> {
 
 /// The probability that the model gave to the value of the `n`th field of that name, from its tokens: the product over
 /// the tokens that the value's text touches. `None` where the tokens are not those of the text.
-pub fn probability(reply: &Reply, field: &str, n: usize) -> Option<f64> {
+pub(crate) fn probability(reply: &Reply, field: &str, n: usize) -> Option<f64> {
     let key = format!("\"{field}\"");
     let (at, _) = reply.text.match_indices(&key).nth(n)?;
     let after = at + key.len();

@@ -44,7 +44,7 @@ pub struct BronzeRow {
 
 impl Store {
     /// Writes sentences of one run with their targets and verdicts, all or nothing; those already there are left alone.
-    pub fn add_bronze(&mut self, run: &RunId, rows: &[NewBronze], plan: &SplitPlan) -> Result<(), StoreError> {
+    pub(crate) fn add_bronze(&mut self, run: &RunId, rows: &[NewBronze], plan: &SplitPlan) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -69,7 +69,7 @@ impl Store {
     }
 
     /// What the gate said of a synthetic sentence.
-    pub fn verdicts(&self, sentence: SentenceId) -> Result<Vec<Verdict>, StoreError> {
+    pub(crate) fn verdicts(&self, sentence: SentenceId) -> Result<Vec<Verdict>, StoreError> {
         self.with(|c| {
             c.prepare_cached("SELECT item, passed, reason, value FROM verdicts WHERE sentence = ?")?
                 .query_map([sentence], |row| {
@@ -85,7 +85,7 @@ impl Store {
 
     /// Calls `take` with every bronze sentence, of one run or of all, in order. One that was written for a category that has been
     /// split since, or that an expert gave such a one, is left out: which part it shows is not known.
-    pub fn bronze_each(&self, run: Option<&RunId>, mut take: impl FnMut(BronzeRow)) -> Result<(), StoreError> {
+    pub(crate) fn bronze_each(&self, run: Option<&RunId>, mut take: impl FnMut(BronzeRow)) -> Result<(), StoreError> {
         self.with(|c| {
             let mut statement = c.prepare_cached(
                 "SELECT p.sentence, p.label, d.text, p.run, d.external_id,
@@ -124,7 +124,7 @@ impl Store {
     }
 
     /// How often each check failed for the sentences of a run.
-    pub fn failed_checks(&self, run: &RunId) -> Result<Vec<(String, u64)>, StoreError> {
+    pub(crate) fn failed_checks(&self, run: &RunId) -> Result<Vec<(String, u64)>, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT v.item, count(*) FROM proposals p JOIN verdicts v ON v.sentence = p.sentence

@@ -5,7 +5,6 @@ use rustc_hash::FxHashMap;
 
 use super::{Store, StoreError};
 use crate::domain::corpus::{Document, DocumentId, NewDocument, Origin, Sentence, SentenceId};
-use crate::domain::label::RunId;
 use crate::domain::split::SplitPlan;
 use crate::domain::text::Span;
 
@@ -20,7 +19,7 @@ pub enum Insert {
 
 impl Insert {
     /// The number of the document's first sentence.
-    pub fn first_sentence(&self) -> SentenceId {
+    pub(crate) fn first_sentence(&self) -> SentenceId {
         match self {
             Self::New(_, first) | Self::Known(_, first) => *first,
         }
@@ -58,7 +57,7 @@ impl Store {
     }
 
     /// The whole document.
-    pub fn document(&self, id: DocumentId) -> Result<Document, StoreError> {
+    pub(crate) fn document(&self, id: DocumentId) -> Result<Document, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT d.id, p.key, d.external_id, d.title, d.kind, d.date, d.source, d.origin, d.text
@@ -71,7 +70,7 @@ impl Store {
     }
 
     /// The sentences of a document, in order.
-    pub fn sentences(&self, document: DocumentId) -> Result<Vec<Sentence>, StoreError> {
+    pub(crate) fn sentences(&self, document: DocumentId) -> Result<Vec<Sentence>, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT s.id, s.document, s.position, s.start, s.end FROM documents d
@@ -84,7 +83,7 @@ impl Store {
     }
 
     /// One sentence.
-    pub fn sentence(&self, id: SentenceId) -> Result<Sentence, StoreError> {
+    pub(crate) fn sentence(&self, id: SentenceId) -> Result<Sentence, StoreError> {
         self.with(|c| {
             c.prepare_cached("SELECT id, document, position, start, end FROM sentences WHERE id = ?")?
                 .query_row([id], sentence)
@@ -94,7 +93,7 @@ impl Store {
     }
 
     /// The texts of sentences, in the order asked for.
-    pub fn texts(&self, ids: &[SentenceId]) -> Result<Vec<TextRow>, StoreError> {
+    pub(crate) fn texts(&self, ids: &[SentenceId]) -> Result<Vec<TextRow>, StoreError> {
         self.with(|c| {
             let mut statement = c.prepare_cached("SELECT text FROM sentence_text WHERE id = ?")?;
             ids.iter().map(|id| Ok(TextRow { id: *id, text: statement.query_row([id], |row| row.get(0))? })).collect()
@@ -102,7 +101,12 @@ impl Store {
     }
 
     /// The texts of all sentences of an origin with a number above `after`, at most `limit`, in order.
-    pub fn texts_after(&self, origin: Origin, after: SentenceId, limit: usize) -> Result<Vec<TextRow>, StoreError> {
+    pub(crate) fn texts_after(
+        &self,
+        origin: Origin,
+        after: SentenceId,
+        limit: usize,
+    ) -> Result<Vec<TextRow>, StoreError> {
         let synthetic = i64::from(origin == Origin::Synthetic);
         self.with(|c| {
             c.prepare_cached(&format!(
@@ -115,7 +119,12 @@ impl Store {
     }
 
     /// The numbers of all sentences of an origin above `after`, at most `limit`, in order.
-    pub fn sentence_ids(&self, origin: Origin, after: SentenceId, limit: usize) -> Result<Vec<SentenceId>, StoreError> {
+    pub(crate) fn sentence_ids(
+        &self,
+        origin: Origin,
+        after: SentenceId,
+        limit: usize,
+    ) -> Result<Vec<SentenceId>, StoreError> {
         let synthetic = i64::from(origin == Origin::Synthetic);
         self.with(|c| {
             c.prepare_cached(&format!(
@@ -127,21 +136,12 @@ impl Store {
     }
 
     /// How many sentences of an origin the store has.
-    pub fn sentence_count(&self, origin: Origin) -> Result<u64, StoreError> {
+    pub(crate) fn sentence_count(&self, origin: Origin) -> Result<u64, StoreError> {
         self.with(|c| c.query_row("SELECT sentences FROM totals WHERE origin = ?", [origin], |row| row.get(0)))
     }
 
-    /// How many documents and patients of an origin the store has.
-    pub fn document_count(&self, origin: Origin) -> Result<(u64, u64), StoreError> {
-        self.with(|c| {
-            c.query_row("SELECT count(*), count(DISTINCT patient) FROM documents WHERE origin = ?", [origin], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-        })
-    }
-
     /// Makes the splits of patients those of the plan; a change of the plan rewrites them all.
-    pub fn apply_splits(&mut self, plan: &SplitPlan) -> Result<bool, StoreError> {
+    pub(crate) fn apply_splits(&mut self, plan: &SplitPlan) -> Result<bool, StoreError> {
         let wanted = format!("{} {} {}", plan.seed, plan.validation, plan.test);
         let known: Option<String> = self.with(|c| {
             c.query_row("SELECT value FROM meta WHERE key = 'split_plan'", [], |row| row.get(0)).optional()
@@ -162,7 +162,7 @@ impl Store {
     }
 
     /// Takes up to `limit` sentences that the full-text index does not have yet; returns how many were taken.
-    pub fn index_more(&mut self, limit: usize) -> Result<usize, StoreError> {
+    pub(crate) fn index_more(&mut self, limit: usize) -> Result<usize, StoreError> {
         if self.with(search_upto)? >= self.with(last_sentence)? {
             return Ok(0);
         }
@@ -179,18 +179,6 @@ impl Store {
             }
             c.execute("INSERT OR REPLACE INTO meta VALUES ('search_upto', ?)", [last.to_string()])?;
             Ok(taken)
-        })
-    }
-
-    /// The run that wrote each synthetic sentence and how often: the runs that the Bronze screen offers.
-    pub fn bronze_runs(&self) -> Result<Vec<(RunId, String, u64)>, StoreError> {
-        self.with(|c| {
-            c.prepare_cached(
-                "SELECT r.id, r.model, count(*) FROM runs r JOIN proposals p ON p.run = r.id
-                 WHERE r.kind = 'generate' GROUP BY r.id ORDER BY r.id DESC",
-            )?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-            .collect()
         })
     }
 }

@@ -12,7 +12,7 @@ pub(super) const LATEST: &str = "(SELECT max(id) FROM runs WHERE kind = 'doubt' 
 
 impl Store {
     /// Writes what a search found; the worst comes first.
-    pub fn put_doubts(&mut self, run: &RunId, doubts: &[Doubt]) -> Result<(), StoreError> {
+    pub(crate) fn put_doubts(&mut self, run: &RunId, doubts: &[Doubt]) -> Result<(), StoreError> {
         self.write(|c| {
             let mut insert = c.prepare_cached(
                 "INSERT INTO doubts (run, rank, sentence, tier, given, suggested, confidence, self_confidence, margin)
@@ -36,7 +36,7 @@ impl Store {
     }
 
     /// What a search found, worst first.
-    pub fn doubts(&self, run: &RunId) -> Result<Vec<Doubt>, StoreError> {
+    pub(crate) fn doubts(&self, run: &RunId) -> Result<Vec<Doubt>, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT sentence, tier, given, suggested, confidence, self_confidence, margin FROM doubts
@@ -49,7 +49,7 @@ impl Store {
     }
 
     /// What the newest search says of a sentence.
-    pub fn doubt_about(&self, sentence: SentenceId) -> Result<Option<Doubt>, StoreError> {
+    pub(crate) fn doubt_about(&self, sentence: SentenceId) -> Result<Option<Doubt>, StoreError> {
         self.with(|c| {
             c.prepare_cached(&format!(
                 "SELECT sentence, tier, given, suggested, confidence, self_confidence, margin FROM doubts
@@ -62,7 +62,7 @@ impl Store {
     }
 
     /// Whether the newest search doubts a label of a sentence, and no word of which or why.
-    pub fn is_doubted(&self, sentence: SentenceId) -> Result<bool, StoreError> {
+    pub(crate) fn is_doubted(&self, sentence: SentenceId) -> Result<bool, StoreError> {
         self.with(|c| {
             c.prepare_cached(&format!("SELECT 1 FROM doubts WHERE sentence = ? AND run = {LATEST}"))?.exists([sentence])
         })

@@ -10,7 +10,7 @@ pub type TextHash = [u8; 32];
 
 impl Store {
     /// The vectors that are kept for texts, in the order asked for.
-    pub fn embeddings(&self, encoder: &str, texts: &[TextHash]) -> Result<Vec<Option<Vec<f32>>>, StoreError> {
+    pub(crate) fn embeddings(&self, encoder: &str, texts: &[TextHash]) -> Result<Vec<Option<Vec<f32>>>, StoreError> {
         self.with(|c| {
             let mut find = c.prepare_cached("SELECT vector FROM embeddings WHERE encoder = ? AND text = ?")?;
             let mut vector = |text: &TextHash| {
@@ -22,7 +22,11 @@ impl Store {
     }
 
     /// Keeps vectors; one that is there already is left as it is.
-    pub fn keep_embeddings(&mut self, encoder: &str, vectors: &[(TextHash, Vec<f32>)]) -> Result<(), StoreError> {
+    pub(crate) fn keep_embeddings(
+        &mut self,
+        encoder: &str,
+        vectors: &[(TextHash, Vec<f32>)],
+    ) -> Result<(), StoreError> {
         self.write(|c| {
             let mut keep =
                 c.prepare_cached("INSERT OR IGNORE INTO embeddings (encoder, text, vector) VALUES (?, ?, ?)")?;

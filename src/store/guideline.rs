@@ -7,7 +7,7 @@ use crate::domain::label::Timestamp;
 
 impl Store {
     /// Keeps a version of the guideline, if it is new: its hash, and the text of its file.
-    pub fn put_taxonomy(&mut self, hash: &str, at: Timestamp, content: &str) -> Result<(), StoreError> {
+    pub(crate) fn put_taxonomy(&mut self, hash: &str, at: Timestamp, content: &str) -> Result<(), StoreError> {
         let known = self.with(|c| c.prepare_cached("SELECT 1 FROM taxonomies WHERE hash = ?")?.exists([hash]))?;
         if known {
             return Ok(());
@@ -20,7 +20,7 @@ impl Store {
     }
 
     /// Keeps the version of the guideline that is in use.
-    pub fn use_taxonomy(&mut self, hash: &str, at: Timestamp, content: &str) -> Result<(), StoreError> {
+    pub(crate) fn use_taxonomy(&mut self, hash: &str, at: Timestamp, content: &str) -> Result<(), StoreError> {
         if self.taxonomy_in_use()?.as_deref() == Some(hash) {
             return Ok(());
         }
@@ -28,7 +28,7 @@ impl Store {
     }
 
     /// The version that this store's latest decision was made by.
-    pub fn taxonomy_of_latest_decision(&self) -> Result<Option<String>, StoreError> {
+    pub(crate) fn taxonomy_of_latest_decision(&self) -> Result<Option<String>, StoreError> {
         self.with(|c| {
             let latest =
                 "SELECT taxonomy FROM events WHERE site IS NULL AND taxonomy IS NOT NULL ORDER BY seq DESC LIMIT 1";
@@ -37,7 +37,7 @@ impl Store {
     }
 
     /// The version of the guideline that was in use when this store was last opened, if that is known.
-    pub fn taxonomy_in_use(&self) -> Result<Option<String>, StoreError> {
+    pub(crate) fn taxonomy_in_use(&self) -> Result<Option<String>, StoreError> {
         self.with(|c| {
             c.prepare_cached("SELECT value FROM meta WHERE key = 'guideline'")?
                 .query_row([], |row| row.get(0))
@@ -46,7 +46,7 @@ impl Store {
     }
 
     /// The text of a version of the guideline, by its hash or the beginning of it.
-    pub fn taxonomy(&self, hash: &str) -> Result<Option<(String, String)>, StoreError> {
+    pub(crate) fn taxonomy(&self, hash: &str) -> Result<Option<(String, String)>, StoreError> {
         let begins = format!("{}*", hash.chars().filter(char::is_ascii_hexdigit).collect::<String>());
         self.with(|c| {
             c.prepare_cached("SELECT hash, content FROM taxonomies WHERE hash GLOB ? ORDER BY at DESC LIMIT 1")?
@@ -56,7 +56,7 @@ impl Store {
     }
 
     /// The hashes of all versions of the guideline, oldest first, and when each was first met.
-    pub fn taxonomy_hashes(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+    pub(crate) fn taxonomy_hashes(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
         self.with(|c| {
             c.prepare_cached("SELECT hash, at FROM taxonomies ORDER BY at, hash")?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -65,7 +65,7 @@ impl Store {
     }
 
     /// How many standing decisions were made by each version of the guideline.
-    pub fn decisions_by_taxonomy(&self) -> Result<Vec<(String, u64)>, StoreError> {
+    pub(crate) fn decisions_by_taxonomy(&self) -> Result<Vec<(String, u64)>, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT e.taxonomy, count(*) FROM standing s JOIN events e ON e.seq = s.seq

@@ -44,7 +44,7 @@ pub(super) fn current_migration(c: &Connection) -> rusqlite::Result<Option<Entry
 
 impl Store {
     /// How labels are read in this store, as it was when it was opened.
-    pub fn key_map(&self) -> &KeyMap {
+    pub(crate) fn key_map(&self) -> &KeyMap {
         &self.key_map
     }
 
@@ -61,12 +61,12 @@ impl Store {
     }
 
     /// The latest change of categories that was made here.
-    pub fn latest_migration(&self) -> Result<Option<TaxonomyMigration>, StoreError> {
+    pub(crate) fn latest_migration(&self) -> Result<Option<TaxonomyMigration>, StoreError> {
         self.with(latest)
     }
 
     /// The latest change of categories that was made here and has not been undone.
-    pub fn migration_to_undo(&self) -> Result<Option<(EntryId, TaxonomyMigration)>, StoreError> {
+    pub(crate) fn migration_to_undo(&self) -> Result<Option<(EntryId, TaxonomyMigration)>, StoreError> {
         let all: Vec<(EntryId, TaxonomyMigration)> = self.with(|c| {
             c.prepare("SELECT id, detail FROM events WHERE kind = 'recast' AND site IS NULL ORDER BY seq")?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -83,7 +83,11 @@ impl Store {
     }
 
     /// What an annotator said of a sentence, where that is open again because a category was split.
-    pub fn label_before_split(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Option<Label>, StoreError> {
+    pub(crate) fn label_before_split(
+        &self,
+        sentence: SentenceId,
+        annotator: &Annotator,
+    ) -> Result<Option<Label>, StoreError> {
         let said: Option<Judgement> = self.with(|c| {
             c.prepare_cached(
                 "SELECT e.stand FROM standing t JOIN events e ON e.seq = t.seq WHERE t.sentence = ? AND t.annotator = ?",
@@ -95,7 +99,7 @@ impl Store {
     }
 
     /// Every label that stands, as it was given.
-    pub fn original_labels(&self) -> Result<Vec<(LabelGiver, Label, u64)>, StoreError> {
+    pub(crate) fn original_labels(&self) -> Result<Vec<(LabelGiver, Label, u64)>, StoreError> {
         let mut all = Vec::new();
         // A settlement whose category was split is no row of the fold.
         let settled = "(SELECT max(seq) AS seq FROM events e WHERE kind = 'settle' AND NOT EXISTS

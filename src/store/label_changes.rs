@@ -71,7 +71,11 @@ pub struct ReadMark {
 impl Store {
     /// Calls `take` with every current label of the sentences that events after `since` touched, and returns the new mark. A
     /// sentence whose decision was undone comes with `label: None`.
-    pub fn current_labels_since(&self, since: i64, mut take: impl FnMut(CurrentLabelRow)) -> Result<i64, StoreError> {
+    pub(crate) fn current_labels_since(
+        &self,
+        since: i64,
+        mut take: impl FnMut(CurrentLabelRow),
+    ) -> Result<i64, StoreError> {
         let upto: i64 = self.with(|c| c.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0)))?;
         if upto == since {
             return Ok(since);
@@ -113,7 +117,7 @@ impl Store {
     }
 
     /// Calls `take` with what adjudicators say of the sentences that events after `since` touched.
-    pub fn settlements_since(&self, since: i64, mut take: impl FnMut(SettlementRow)) -> Result<(), StoreError> {
+    pub(crate) fn settlements_since(&self, since: i64, mut take: impl FnMut(SettlementRow)) -> Result<(), StoreError> {
         let touched = if since == 0 {
             "SELECT sentence FROM settled WHERE ?1 = 0"
         } else {
@@ -140,7 +144,7 @@ impl Store {
     }
 
     /// Calls `take` with every proposal numbered above `since`, as it is read today, and returns the new mark.
-    pub fn proposals_since(&self, since: i64, mut take: impl FnMut(ProposalRow)) -> Result<i64, StoreError> {
+    pub(crate) fn proposals_since(&self, since: i64, mut take: impl FnMut(ProposalRow)) -> Result<i64, StoreError> {
         self.with(|c| {
             let mut statement = c.prepare_cached(
                 "SELECT p.id, p.sentence, d.patient, d.origin, p.run, p.source, p.label FROM proposals p
@@ -168,7 +172,7 @@ impl Store {
     }
 
     /// The patient key behind a patient's number.
-    pub fn patient_keys(&self) -> Result<Vec<(u32, crate::domain::corpus::PatientKey)>, StoreError> {
+    pub(crate) fn patient_keys(&self) -> Result<Vec<(u32, crate::domain::corpus::PatientKey)>, StoreError> {
         self.with(|c| {
             c.prepare_cached("SELECT id, key FROM patients")?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?

@@ -66,7 +66,7 @@ impl Store {
     }
 
     /// Appends settlements of adjudicators, likewise.
-    pub fn append_settlements(&mut self, settlements: &[Decision]) -> Result<(), StoreError> {
+    pub(crate) fn append_settlements(&mut self, settlements: &[Decision]) -> Result<(), StoreError> {
         self.write_unless_migrated(|c| {
             settlements.iter().try_for_each(|settled| append_decision(c, EntryKind::Settle, settled))
         })
@@ -83,7 +83,7 @@ impl Store {
     }
 
     /// Withdraws the annotator's latest decision that is not withdrawn; `None` when there is none.
-    pub fn undo(
+    pub(crate) fn undo(
         &mut self,
         annotator: &Annotator,
         id: EntryId,
@@ -106,7 +106,7 @@ impl Store {
     }
 
     /// Restores the decision that was withdrawn last, unless the annotator has decided something since.
-    pub fn redo(
+    pub(crate) fn redo(
         &mut self,
         annotator: &Annotator,
         id: EntryId,
@@ -131,7 +131,7 @@ impl Store {
     }
 
     /// Every annotator's standing decision on a sentence, by name.
-    pub fn decisions(&self, sentence: SentenceId) -> Result<Vec<Decision>, StoreError> {
+    pub(crate) fn decisions(&self, sentence: SentenceId) -> Result<Vec<Decision>, StoreError> {
         self.with(|c| {
             c.prepare_cached(&format!(
                 "SELECT {DECISION} FROM standing s JOIN events e ON e.seq = s.seq WHERE s.sentence = ? ORDER BY s.annotator"
@@ -142,7 +142,7 @@ impl Store {
     }
 
     /// The annotator's standing decision on a sentence.
-    pub fn decision(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Option<Decision>, StoreError> {
+    pub(crate) fn decision(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Option<Decision>, StoreError> {
         self.with(|c| {
             c.prepare_cached(&format!(
                 "SELECT {DECISION} FROM standing s JOIN events e ON e.seq = s.seq WHERE s.sentence = ? AND s.annotator = ?"
@@ -153,7 +153,7 @@ impl Store {
     }
 
     /// The annotator's latest decisions that are not withdrawn, newest first.
-    pub fn latest_decisions(&self, annotator: &Annotator, limit: usize) -> Result<Vec<Decision>, StoreError> {
+    pub(crate) fn latest_decisions(&self, annotator: &Annotator, limit: usize) -> Result<Vec<Decision>, StoreError> {
         self.with(|c| {
             c.prepare_cached(&format!(
                 "SELECT {DECISION} FROM events e WHERE e.annotator = ? AND e.kind = 'decide'
@@ -165,7 +165,7 @@ impl Store {
     }
 
     /// All decisions with a label that are not withdrawn, by annotator, sentence and time, with labels as they are read today.
-    pub fn all_decisions(&self) -> Result<Vec<Decision>, StoreError> {
+    pub(crate) fn all_decisions(&self) -> Result<Vec<Decision>, StoreError> {
         self.with(|c| {
             let mut read = c.prepare(&format!(
                 "SELECT {DECISION} FROM events e WHERE e.kind = 'decide'
@@ -178,7 +178,7 @@ impl Store {
     }
 
     /// Whether this person has ever decided or settled a sentence, also where they took it back.
-    pub fn has_said(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Said, StoreError> {
+    pub(crate) fn has_said(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Said, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT coalesce(max(kind = 'decide'), 0), coalesce(max(kind = 'settle'), 0) FROM events
@@ -189,7 +189,7 @@ impl Store {
     }
 
     /// Decided and all sentences of an origin.
-    pub fn progression(&self, annotator: &Annotator, origin: Origin) -> Result<ProgressCount, StoreError> {
+    pub(crate) fn progression(&self, annotator: &Annotator, origin: Origin) -> Result<ProgressCount, StoreError> {
         let total = self.sentence_count(origin)?;
         let decided = self.with(|c| {
             c.prepare_cached("SELECT decided FROM tally WHERE annotator = ? AND origin = ?")?
@@ -200,7 +200,7 @@ impl Store {
     }
 
     /// Everyone who has decided, with the number of sentences decided.
-    pub fn annotators(&self) -> Result<Vec<(Annotator, u64)>, StoreError> {
+    pub(crate) fn annotators(&self) -> Result<Vec<(Annotator, u64)>, StoreError> {
         self.with(|c| {
             c.prepare_cached("SELECT annotator, sum(decided) FROM tally GROUP BY annotator ORDER BY annotator")?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -209,7 +209,7 @@ impl Store {
     }
 
     /// What adjudicators say of a sentence, the latest last: one settlement, unless two contradict each other.
-    pub fn settlements(&self, sentence: SentenceId) -> Result<Vec<Decision>, StoreError> {
+    pub(crate) fn settlements(&self, sentence: SentenceId) -> Result<Vec<Decision>, StoreError> {
         self.with(|c| {
             let known = decisions_on(c, EntryKind::Settle, sentence, None, &key_map(c)?)?;
             let mut read = c.prepare_cached(&format!("SELECT {DECISION} FROM events e WHERE e.seq = ?"))?;
@@ -219,14 +219,14 @@ impl Store {
     }
 
     /// How many sentences adjudicators have settled.
-    pub fn settled_count(&self) -> Result<u64, StoreError> {
+    pub(crate) fn settled_count(&self) -> Result<u64, StoreError> {
         self.with(|c| {
             c.prepare_cached("SELECT count(*) FROM settled WHERE label IS NOT NULL")?.query_row([], |row| row.get(0))
         })
     }
 
     /// Makes the projection anew: `standing`, `settled`, `undone` and `tally`.
-    pub fn rebuild(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn rebuild(&mut self) -> Result<(), StoreError> {
         self.write(rebuild)
     }
 }

@@ -32,12 +32,12 @@ pub type Seen = (Run, Vec<(SentenceRef, Source, NewProposal)>);
 
 impl Store {
     /// The name by which this store's events are known elsewhere, if it has one.
-    pub fn site(&self) -> Result<Option<String>, StoreError> {
+    pub(crate) fn site(&self) -> Result<Option<String>, StoreError> {
         self.with(|c| c.query_row("SELECT value FROM meta WHERE key = 'site'", [], |row| row.get(0)).optional())
     }
 
     /// Gives the store that name, once; tells which one it has.
-    pub fn name_site(&mut self, name: &str) -> Result<String, StoreError> {
+    pub(crate) fn name_site(&mut self, name: &str) -> Result<String, StoreError> {
         self.write(|c| {
             c.execute("INSERT OR IGNORE INTO meta VALUES ('site', ?)", [name])?;
             c.query_row("SELECT value FROM meta WHERE key = 'site'", [], |row| row.get(0))
@@ -45,7 +45,7 @@ impl Store {
     }
 
     /// Takes events in, and the proposals that they name, in one transaction.
-    pub fn merge(&mut self, entries: &[Entry], seen: &[Seen]) -> Result<Merged, StoreError> {
+    pub(crate) fn merge(&mut self, entries: &[Entry], seen: &[Seen]) -> Result<Merged, StoreError> {
         let own = self.site()?;
         self.write(|c| {
             let places = Places::read(c)?;
@@ -156,7 +156,7 @@ fn find_proposal(c: &Connection, named: &ProposalRef, sentence: SentenceId) -> r
 
 impl Store {
     /// The runs and proposals that this store's events name, without words of the notes: what was seen when it was decided.
-    pub fn seen(&self, entries: &[Entry]) -> Result<Vec<Seen>, StoreError> {
+    pub(crate) fn seen(&self, entries: &[Entry]) -> Result<Vec<Seen>, StoreError> {
         let mut wanted: FxHashMap<&RunId, Vec<SentenceRef>> = FxHashMap::default();
         for judged in entries.iter().filter_map(|entry| entry.body.judged()) {
             if let Some(proposal) = &judged.proposal {

@@ -14,7 +14,7 @@ impl Store {
     /// Changes how labels are read, from this entry on, brings the projection up to date, and keeps the texts of versions of the
     /// guideline, by their hashes; the last of them is in use from now on. No label is written anew. `publish` is called while
     /// the store is held and before any of this is final: if it fails, nothing has happened.
-    pub fn migrate_taxonomy<E: From<StoreError>>(
+    pub(crate) fn migrate_taxonomy<E: From<StoreError>>(
         &mut self,
         (id, at, annotator): (&EntryId, Timestamp, &Annotator),
         migration: &TaxonomyMigration,

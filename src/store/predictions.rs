@@ -9,7 +9,7 @@ use crate::domain::label::{Label, Run, RunId};
 
 impl Store {
     /// Writes a finished run and what it predicts, in one transaction: a cell is there as a whole or not at all.
-    pub fn put_cell(&mut self, run: &Run, predictions: &[(SentenceId, Label)]) -> Result<(), StoreError> {
+    pub(crate) fn put_cell(&mut self, run: &Run, predictions: &[(SentenceId, Label)]) -> Result<(), StoreError> {
         self.write(|c| {
             put_run(c, run)?;
             let mut insert =
@@ -22,7 +22,7 @@ impl Store {
     }
 
     /// What a run predicts, ascending by sentence.
-    pub fn predictions(&self, run: &RunId) -> Result<Vec<(SentenceId, Label)>, StoreError> {
+    pub(crate) fn predictions(&self, run: &RunId) -> Result<Vec<(SentenceId, Label)>, StoreError> {
         self.with(|c| {
             c.prepare_cached("SELECT sentence, label FROM predictions WHERE run = ? ORDER BY sentence")?
                 .query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?

@@ -23,7 +23,7 @@ pub struct Given {
 
 impl Store {
     /// Every real sentence with its patient, in order.
-    pub fn real_sentences(&self) -> Result<Vec<(SentenceId, PatientKey)>, StoreError> {
+    pub(crate) fn real_sentences(&self) -> Result<Vec<(SentenceId, PatientKey)>, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT s.id, p.key FROM sentences s JOIN documents d ON d.id = s.document
@@ -35,7 +35,7 @@ impl Store {
     }
 
     /// All that is given out.
-    pub fn seats(&self) -> Result<Vec<Assignment>, StoreError> {
+    pub(crate) fn seats(&self) -> Result<Vec<Assignment>, StoreError> {
         self.with(|c| {
             c.prepare_cached("SELECT sentence, annotator, calibration FROM assignments ORDER BY sentence, annotator")?
                 .query_map([], |row| {
@@ -46,7 +46,7 @@ impl Store {
     }
 
     /// Gives sentences out, as one run. What is given out already stays.
-    pub fn give(&mut self, run: &Run, seats: &[Assignment]) -> Result<(), StoreError> {
+    pub(crate) fn give(&mut self, run: &Run, seats: &[Assignment]) -> Result<(), StoreError> {
         self.write(|c| {
             put_run(c, run)?;
             let mut insert = c.prepare_cached(
@@ -61,7 +61,7 @@ impl Store {
     }
 
     /// Takes back what an annotator has been given and has not decided, so that it can be given to others. Returns how many.
-    pub fn take_back(&mut self, annotator: &Annotator) -> Result<usize, StoreError> {
+    pub(crate) fn take_back(&mut self, annotator: &Annotator) -> Result<usize, StoreError> {
         self.write(|c| {
             c.execute(
                 "DELETE FROM assignments WHERE annotator = ?1 AND NOT EXISTS (SELECT 1 FROM standing t
@@ -72,7 +72,7 @@ impl Store {
     }
 
     /// Whether a sentence is given to an annotator.
-    pub fn is_given(&self, sentence: SentenceId, annotator: &Annotator) -> Result<bool, StoreError> {
+    pub(crate) fn is_given(&self, sentence: SentenceId, annotator: &Annotator) -> Result<bool, StoreError> {
         self.with(|c| {
             c.prepare_cached("SELECT 1 FROM assignments WHERE sentence = ? AND annotator = ?")?
                 .exists(params![sentence, annotator])
@@ -80,7 +80,7 @@ impl Store {
     }
 
     /// What an annotator has been given, and how much of it is decided.
-    pub fn given(&self, annotator: &Annotator) -> Result<Given, StoreError> {
+    pub(crate) fn given(&self, annotator: &Annotator) -> Result<Given, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT count(*), count(t.label), coalesce(sum(a.calibration), 0),

@@ -94,7 +94,7 @@ impl Store {
     }
 
     /// What the rule of who sees what must know of a sentence, for this annotator.
-    pub fn facts(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Facts, StoreError> {
+    pub(crate) fn facts(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Facts, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT d.origin, p.split, EXISTS (SELECT 1 FROM standing t
@@ -108,7 +108,7 @@ impl Store {
     }
 
     /// How many standing labels of experts a change of the guideline puts in question.
-    pub fn outdated_count(&self, outdated: &[Outdated]) -> Result<u64, StoreError> {
+    pub(crate) fn outdated_count(&self, outdated: &[Outdated]) -> Result<u64, StoreError> {
         let in_question = in_question(outdated);
         self.with(|c| {
             let sql = format!(

@@ -12,7 +12,7 @@ pub(super) const LATEST: &str = "(SELECT max(id) FROM runs WHERE kind = 'queue' 
 
 /// A sentence in an order, and why it stands where it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RankingRow {
+pub(crate) struct RankingRow {
     /// The sentence.
     pub sentence: SentenceId,
     /// All of the reason.
@@ -23,7 +23,7 @@ pub struct RankingRow {
 
 impl RankingRow {
     /// Whether the reason says what machines think. One from an earlier version does not tell, and is taken to.
-    pub fn is_of_machines(&self) -> bool {
+    pub(crate) fn is_of_machines(&self) -> bool {
         self.why != self.veiled
     }
 }
@@ -34,7 +34,7 @@ fn ranked(row: &rusqlite::Row<'_>) -> rusqlite::Result<RankingRow> {
 
 impl Store {
     /// Writes a finished plan with its order, and forgets those before it: an order says nothing once there is a newer one.
-    pub fn put_ranking(&mut self, run: &Run, ranked: &[RankingRow]) -> Result<(), StoreError> {
+    pub(crate) fn put_ranking(&mut self, run: &Run, ranked: &[RankingRow]) -> Result<(), StoreError> {
         self.write(|c| {
             put_run(c, run)?;
             let mut insert =
@@ -47,7 +47,7 @@ impl Store {
     }
 
     /// How many decisions have been made since the newest order was begun, counted up to `most`.
-    pub fn decisions_since_ranking(&self, most: usize) -> Result<usize, StoreError> {
+    pub(crate) fn decisions_since_ranking(&self, most: usize) -> Result<usize, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT count(*) FROM (SELECT at FROM events WHERE kind IN ('decide', 'settle') ORDER BY seq DESC LIMIT ?)
@@ -58,7 +58,7 @@ impl Store {
     }
 
     /// The newest order, with reasons.
-    pub fn ranking(&self) -> Result<Vec<RankingRow>, StoreError> {
+    pub(crate) fn ranking(&self) -> Result<Vec<RankingRow>, StoreError> {
         self.with(|c| {
             c.prepare_cached(&format!("SELECT sentence, why, veiled FROM ranking WHERE run = {LATEST} ORDER BY rank"))?
                 .query_map([], ranked)?
@@ -67,7 +67,7 @@ impl Store {
     }
 
     /// Why a sentence stands where it does in the newest order.
-    pub fn queue_reason(&self, sentence: SentenceId) -> Result<Option<RankingRow>, StoreError> {
+    pub(crate) fn queue_reason(&self, sentence: SentenceId) -> Result<Option<RankingRow>, StoreError> {
         self.with(|c| {
             c.prepare_cached(&format!(
                 "SELECT sentence, why, veiled FROM ranking WHERE sentence = ? AND run = {LATEST}"

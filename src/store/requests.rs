@@ -10,7 +10,7 @@ use crate::domain::spending::Spending;
 
 /// What has left this machine, or was kept from leaving; never the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EgressRow {
+pub(crate) struct EgressRow {
     /// The record's number.
     pub id: i64,
     /// When it was cleared.
@@ -31,7 +31,7 @@ pub struct EgressRow {
 
 /// A sentence that a run could not label.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailedSentence {
+pub(crate) struct FailedSentence {
     /// The sentence.
     pub sentence: SentenceId,
     /// Why not.
@@ -42,7 +42,7 @@ pub struct FailedSentence {
 
 impl Store {
     /// Writes down what is about to leave, and on disk it is when this returns.
-    pub fn record_departures(
+    pub(crate) fn record_departures(
         &mut self,
         run: Option<&RunId>,
         at: Timestamp,
@@ -68,7 +68,7 @@ impl Store {
     }
 
     /// Writes down what was kept from leaving.
-    pub fn record_refusal(
+    pub(crate) fn record_refusal(
         &mut self,
         run: Option<&RunId>,
         at: Timestamp,
@@ -87,7 +87,7 @@ impl Store {
     }
 
     /// How departures ended, replies to keep, and what the run has cost by now: one transaction.
-    pub fn settle(
+    pub(crate) fn settle(
         &mut self,
         run: &RunId,
         at: Timestamp,
@@ -122,14 +122,14 @@ impl Store {
     }
 
     /// Says how one departure ended.
-    pub fn end_departure(&mut self, departure: &EgressRecord, outcome: &str) -> Result<(), StoreError> {
+    pub(crate) fn end_departure(&mut self, departure: &EgressRecord, outcome: &str) -> Result<(), StoreError> {
         self.write(|c| {
             c.execute("UPDATE egress SET outcome = ? WHERE id = ?", params![outcome, departure.id()]).map(drop)
         })
     }
 
     /// Says how departures of a run ended whose end nobody saw: the program was killed with them under way.
-    pub fn close_departures(&mut self, run: &RunId) -> Result<(), StoreError> {
+    pub(crate) fn close_departures(&mut self, run: &RunId) -> Result<(), StoreError> {
         self.write(|c| {
             c.execute(
                 "UPDATE egress SET outcome = 'not known: the program ended' WHERE run = ? AND outcome = 'cleared'",
@@ -140,7 +140,7 @@ impl Store {
     }
 
     /// A kept reply.
-    pub fn kept_reply(&self, key: &[u8; 32]) -> Result<Option<String>, StoreError> {
+    pub(crate) fn kept_reply(&self, key: &[u8; 32]) -> Result<Option<String>, StoreError> {
         self.with(|c| {
             c.prepare_cached("SELECT reply FROM replies WHERE key = ?")?
                 .query_row([key.as_slice()], |row| row.get(0))
@@ -149,7 +149,7 @@ impl Store {
     }
 
     /// What a run has cost.
-    pub fn spending(&self, run: &RunId) -> Result<Spending, StoreError> {
+    pub(crate) fn spending(&self, run: &RunId) -> Result<Spending, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT requests, retries, cached, prompt_tokens, cached_tokens, completion_tokens, estimated, micros,
@@ -174,7 +174,7 @@ impl Store {
     }
 
     /// Everything that left or was refused, newest first, at most `limit`.
-    pub fn egress(&self, limit: usize) -> Result<Vec<EgressRow>, StoreError> {
+    pub(crate) fn egress(&self, limit: usize) -> Result<Vec<EgressRow>, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT id, at, run, host, purpose, sentences, bytes, outcome FROM egress ORDER BY id DESC LIMIT ?",
@@ -197,7 +197,7 @@ impl Store {
     }
 
     /// Requests, bytes and sentences of real notes by host and purpose, for everything that was not refused.
-    pub fn egress_totals(&self) -> Result<Vec<(Host, String, u64, u64)>, StoreError> {
+    pub(crate) fn egress_totals(&self) -> Result<Vec<(Host, String, u64, u64)>, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT host, purpose, count(*), sum(bytes) FROM egress
@@ -209,7 +209,7 @@ impl Store {
     }
 
     /// Writes sentences that a run could not label. A proposal that it makes later takes the row's place.
-    pub fn record_failures(
+    pub(crate) fn record_failures(
         &mut self,
         run: &RunId,
         at: Timestamp,
@@ -230,7 +230,7 @@ impl Store {
     }
 
     /// The sentences that a run could not label.
-    pub fn failures(&self, run: &RunId) -> Result<Vec<FailedSentence>, StoreError> {
+    pub(crate) fn failures(&self, run: &RunId) -> Result<Vec<FailedSentence>, StoreError> {
         self.with(|c| {
             c.prepare_cached("SELECT sentence, fault, reply FROM failures WHERE run = ? ORDER BY sentence")?
                 .query_map([run], |row| {
@@ -241,12 +241,17 @@ impl Store {
     }
 
     /// Forgets a run's failures, so that it tries them again.
-    pub fn forget_failures(&mut self, run: &RunId) -> Result<(), StoreError> {
+    pub(crate) fn forget_failures(&mut self, run: &RunId) -> Result<(), StoreError> {
         self.write(|c| c.execute("DELETE FROM failures WHERE run = ?", [run]).map(drop))
     }
 
     /// Sentences of real notes above `after` that a run has neither labelled nor failed on, at most `limit`, in order.
-    pub fn unlabelled(&self, run: &RunId, after: SentenceId, limit: usize) -> Result<Vec<SentenceId>, StoreError> {
+    pub(crate) fn unlabelled(
+        &self,
+        run: &RunId,
+        after: SentenceId,
+        limit: usize,
+    ) -> Result<Vec<SentenceId>, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT s.id FROM sentences s WHERE s.synthetic = 0 AND s.id > ?2
@@ -260,7 +265,7 @@ impl Store {
     }
 
     /// Of these sentences, the ones that a run has neither labelled nor failed on.
-    pub fn unlabelled_of(&self, run: &RunId, ids: &[SentenceId]) -> Result<Vec<SentenceId>, StoreError> {
+    pub(crate) fn unlabelled_of(&self, run: &RunId, ids: &[SentenceId]) -> Result<Vec<SentenceId>, StoreError> {
         self.with(|c| {
             let mut done = c.prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM proposals WHERE sentence = ?2 AND source = ?3 AND run = ?1)
@@ -277,7 +282,7 @@ impl Store {
     }
 
     /// How many sentences a run has labelled and how many it failed on.
-    pub fn labelled(&self, run: &RunId) -> Result<(u64, u64), StoreError> {
+    pub(crate) fn labelled(&self, run: &RunId) -> Result<(u64, u64), StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT (SELECT count(*) FROM proposals WHERE run = ?1), (SELECT count(*) FROM failures WHERE run = ?1)",
@@ -287,12 +292,12 @@ impl Store {
     }
 
     /// Remembers that the store holds notes whose terms forbid passing them on.
-    pub fn restrict(&mut self, notes: &str) -> Result<(), StoreError> {
+    pub(crate) fn restrict(&mut self, notes: &str) -> Result<(), StoreError> {
         self.write(|c| c.execute("INSERT OR REPLACE INTO meta VALUES ('restricted', ?)", [notes]).map(drop))
     }
 
     /// The restricted notes that the store holds; empty for none.
-    pub fn restricted(&self) -> Result<String, StoreError> {
+    pub(crate) fn restricted(&self) -> Result<String, StoreError> {
         self.with(|c| c.query_row("SELECT value FROM meta WHERE key = 'restricted'", [], |row| row.get(0)).optional())
             .map(Option::unwrap_or_default)
     }

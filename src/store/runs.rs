@@ -14,7 +14,7 @@ impl Store {
     }
 
     /// All runs, newest first.
-    pub fn runs(&self) -> Result<Vec<Run>, StoreError> {
+    pub(crate) fn runs(&self) -> Result<Vec<Run>, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT id, kind, model, config, taxonomy, started, finished, outcome, scores FROM runs
@@ -26,7 +26,7 @@ impl Store {
     }
 
     /// One run.
-    pub fn run(&self, id: &RunId) -> Result<Run, StoreError> {
+    pub(crate) fn run(&self, id: &RunId) -> Result<Run, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT id, kind, model, config, taxonomy, started, finished, outcome, scores FROM runs WHERE id = ?",
@@ -38,7 +38,7 @@ impl Store {
     }
 
     /// Finds a run of this kind, model and configuration: so that an import run twice adds to the same one.
-    pub fn find_run(&self, kind: RunKind, model: &str, config: &str) -> Result<Option<RunId>, StoreError> {
+    pub(crate) fn find_run(&self, kind: RunKind, model: &str, config: &str) -> Result<Option<RunId>, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT id FROM runs WHERE kind = ? AND model = ? AND config = ? ORDER BY id DESC LIMIT 1",

@@ -11,7 +11,7 @@ use crate::domain::label::{Annotator, EntryId};
 
 /// Which events of the log are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EntrySelection {
+pub(crate) struct EntrySelection {
     /// Those with a number above this one.
     pub after: i64,
     /// And not above this one: what is decided meanwhile is for the next time.
@@ -37,13 +37,13 @@ impl EntrySelection {
 
 impl Store {
     /// How many events are meant.
-    pub fn count_selected(&self, selection: &EntrySelection) -> Result<u64, StoreError> {
+    pub(crate) fn count_selected(&self, selection: &EntrySelection) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) FROM events e WHERE {SELECTED}");
         self.with(|c| selection.values(|values| c.query_row(&sql, values, |row| row.get(0))))
     }
 
     /// The first so many of them in the order of this store, with the number of the last: what to go on after.
-    pub fn selected(&self, selection: &EntrySelection, limit: usize) -> Result<(Vec<Entry>, i64), StoreError> {
+    pub(crate) fn selected(&self, selection: &EntrySelection, limit: usize) -> Result<(Vec<Entry>, i64), StoreError> {
         let sql = format!("{} WHERE {SELECTED} ORDER BY e.seq LIMIT {limit}", ENTRY);
         self.with(|c| {
             let mut last = selection.after;
@@ -60,7 +60,7 @@ impl Store {
     }
 
     /// The notes that they are on, in the order of this store.
-    pub fn notes_of(&self, selection: &EntrySelection) -> Result<Vec<DocumentId>, StoreError> {
+    pub(crate) fn notes_of(&self, selection: &EntrySelection) -> Result<Vec<DocumentId>, StoreError> {
         let sql = format!(
             "SELECT DISTINCT s.document FROM events e JOIN sentences s ON s.id = e.sentence WHERE {SELECTED} ORDER BY 1"
         );
@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// How far the last bundle of this kind went: the number of its last event, 0 for none.
-    pub fn bundled(&self, kind: &str) -> Result<i64, StoreError> {
+    pub(crate) fn bundled(&self, kind: &str) -> Result<i64, StoreError> {
         self.with(|c| {
             let known = "SELECT e.seq FROM meta m JOIN events e ON e.id = m.value WHERE m.key = ?";
             Ok(c.query_row(known, [mark(kind)], |row| row.get(0)).optional()?.unwrap_or(0))
@@ -79,7 +79,7 @@ impl Store {
     }
 
     /// Notes how far a bundle went. The event's id is kept, not its number.
-    pub fn mark_bundled(&mut self, kind: &str, upto: i64) -> Result<(), StoreError> {
+    pub(crate) fn mark_bundled(&mut self, kind: &str, upto: i64) -> Result<(), StoreError> {
         self.write(|c| {
             let id: EntryId = c.query_row("SELECT id FROM events WHERE seq = ?", [upto], |row| row.get(0))?;
             c.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [mark(kind), id.0]).map(drop)

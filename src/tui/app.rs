@@ -16,11 +16,11 @@ use crate::domain::taxonomy::Selection;
 use crate::workflow::metrics::MetricsSnapshot;
 use crate::workflow::review::Worklist;
 use overlay::input;
-pub use overlay::palette;
+pub(crate) use overlay::palette;
 
 /// The screens, in the order of their tabs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Screen {
+pub(crate) enum Screen {
     /// One sentence at a time: Review, Bronze or Adjudicate.
     Worklist(Worklist),
     /// Scores.
@@ -33,7 +33,7 @@ pub enum Screen {
 
 impl Screen {
     /// All, with their names.
-    pub const ALL: [(Self, &str); 6] = [
+    pub(crate) const ALL: [(Self, &str); 6] = [
         (Self::Worklist(Worklist::Review), "Review"),
         (Self::Worklist(Worklist::Bronze), "Bronze"),
         (Self::Worklist(Worklist::Adjudicate), "Adjudicate"),
@@ -43,14 +43,14 @@ impl Screen {
     ];
 
     /// Its name on its tab.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         Self::ALL.iter().find(|(screen, _)| *screen == self).map_or("", |(_, name)| name)
     }
 }
 
 /// What a line of text is typed for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Prompt {
+pub(crate) enum Prompt {
     /// Search and filter.
     Search,
     /// A remark on the sentence.
@@ -67,7 +67,7 @@ pub enum Prompt {
 
 /// What lies over the screen; it has the keys first.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Overlay {
+pub(crate) enum Overlay {
     /// The live keys.
     Help {
         /// First line shown.
@@ -106,7 +106,7 @@ pub enum Overlay {
 
 /// A line at the foot of the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub(crate) struct Notice {
     /// What it says.
     pub text: String,
     /// How it looks.
@@ -114,7 +114,7 @@ pub struct Notice {
 }
 
 /// The whole state.
-pub struct App {
+pub(crate) struct App {
     /// What every screen may look at.
     pub shared: Shared,
     /// The screen in front.
@@ -139,7 +139,7 @@ pub struct App {
 
 impl App {
     /// The first state, and what to fetch for it.
-    pub fn new(shared: Shared, faults: Vec<String>) -> (Self, Vec<Effect>) {
+    pub(crate) fn new(shared: Shared, faults: Vec<String>) -> (Self, Vec<Effect>) {
         let app = Self {
             screen: Screen::Worklist(Worklist::Review),
             worklists: Worklists::new(&shared),
@@ -158,7 +158,7 @@ impl App {
     }
 
     /// What a message does. `now` is in milliseconds of any steady clock.
-    pub fn update(&mut self, message: Message, now: u64) -> Vec<Effect> {
+    pub(crate) fn update(&mut self, message: Message, now: u64) -> Vec<Effect> {
         match message {
             Message::Key(event) => return self.key(Key::of(event), now),
             Message::Item { worklist, item, show } => {

@@ -10,7 +10,7 @@ use crate::workflow::scores::Scored;
 
 /// One of the two.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Side {
+pub(crate) struct Side {
     /// The run.
     pub run: Run,
     /// F1 of each category, of *None*, of the averages and of the binary task; then accuracy.
@@ -21,7 +21,7 @@ pub struct Side {
 
 impl Side {
     /// From what it proposed, where it proposed anything; else from its stored scores, which have no intervals.
-    pub fn of(run: Run, scored: Option<&Scored>, taxonomy: &Taxonomy) -> Self {
+    pub(crate) fn of(run: Run, scored: Option<&Scored>, taxonomy: &Taxonomy) -> Self {
         if let Some(Scored { report, .. }) = scored {
             let scores = NamedScores { title: String::new(), report, taxonomy: Some(taxonomy) };
             let mut rows: Vec<(String, Estimate)> =
@@ -48,6 +48,6 @@ impl Side {
 }
 
 /// Whether a run names categories of sentences, so that it can be scored beside another.
-pub fn comparable(run: &Run) -> bool {
+pub(crate) fn comparable(run: &Run) -> bool {
     matches!(run.kind, RunKind::Train | RunKind::Label | RunKind::Experiment)
 }

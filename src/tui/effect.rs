@@ -32,7 +32,7 @@ use crate::workflow::{
 };
 
 /// What the effects work on.
-pub struct EffectContext {
+pub(crate) struct EffectContext {
     project: Arc<Project>,
     store: Store,
     to_app: Sender<Message>,
@@ -55,11 +55,11 @@ fn failed(error: &WorkflowError) -> String {
 }
 
 /// A filter's matches are counted up to here; beyond, "more than".
-pub const COUNT_LIMIT: u64 = 10_000;
+pub(crate) const COUNT_LIMIT: u64 = 10_000;
 
 impl EffectContext {
     /// Opens the store and starts the thread that keeps the metrics.
-    pub fn open(project: Arc<Project>, to_app: Sender<Message>) -> Result<Self, WorkflowError> {
+    pub(crate) fn open(project: Arc<Project>, to_app: Sender<Message>) -> Result<Self, WorkflowError> {
         let store = project.store()?;
         let (to_metrics, requests) = channel();
         let (its_store, its_project, its_app) = (store.again()?, project.clone(), to_app.clone());
@@ -86,7 +86,7 @@ impl EffectContext {
     }
 
     /// What changes of the guideline put in question.
-    pub fn outdated(&self) -> Result<Vec<Outdated>, WorkflowError> {
+    pub(crate) fn outdated(&self) -> Result<Vec<Outdated>, WorkflowError> {
         guideline::outdated(&self.project, &self.store)
     }
 
@@ -118,7 +118,7 @@ impl EffectContext {
     }
 
     /// Looks whether another process has written; if so, what is shown is fetched anew and the numbers follow.
-    pub fn poll(&mut self) -> Vec<Message> {
+    pub(crate) fn poll(&mut self) -> Vec<Message> {
         match self.store.data_version() {
             Ok(version) if version != self.version => {
                 self.version = version;
@@ -135,7 +135,7 @@ impl EffectContext {
     }
 
     /// Does what an effect asks and says what came of it.
-    pub fn fulfil(&mut self, effect: Effect) -> Vec<Message> {
+    pub(crate) fn fulfil(&mut self, effect: Effect) -> Vec<Message> {
         let done = match effect {
             Effect::Fetch { worklist, target, filter, show } => self.fetch(worklist, target, &filter, show),
             Effect::Decide { worklist, item, judgement, took, then, filter } => {

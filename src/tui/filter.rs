@@ -7,7 +7,7 @@ use crate::domain::split::{Split, Tier};
 use crate::domain::taxonomy::Taxonomy;
 
 /// What can be typed besides words, for the search line's help.
-pub const HELP: &[(&str, &str)] = &[
+pub(crate) const HELP: &[(&str, &str)] = &[
     ("memory loss", "sentences with these words; the last may be unfinished"),
     ("is:open", "open, decided, skipped or flagged by you"),
     ("mine:KEY", "your label: a category, none or any"),
@@ -23,10 +23,10 @@ pub const HELP: &[(&str, &str)] = &[
 ];
 
 /// What asks for the labels that may be wrong.
-pub const DOUBTED: &str = "doubt:any";
+pub(crate) const DOUBTED: &str = "doubt:any";
 
 /// Reads a search line, as a filter of what lies on the worklist; what it cannot mean is said.
-pub fn parse(
+pub(crate) fn parse(
     line: &str,
     all: SentenceFilter,
     taxonomy: &Taxonomy,

@@ -67,7 +67,8 @@ impl Headless {
     }
 
     /// Waits until the background threads have said something that makes `test` true of the screen; false at the deadline.
-    pub fn wait(&mut self, test: impl Fn(&str) -> bool) -> bool {
+    #[cfg(test)]
+    pub(crate) fn wait(&mut self, test: impl Fn(&str) -> bool) -> bool {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if test(&self.text()) {
@@ -94,7 +95,7 @@ impl Headless {
     }
 
     /// Draws a frame.
-    pub fn draw(&mut self) {
+    pub(crate) fn draw(&mut self) {
         let app = &self.app;
         let Ok(_) = self.terminal.draw(|frame| view::draw(frame, app));
     }
@@ -106,7 +107,7 @@ impl Headless {
     }
 
     /// The last frame.
-    pub fn buffer(&self) -> &Buffer {
+    pub(crate) fn buffer(&self) -> &Buffer {
         self.terminal.backend().buffer()
     }
 

@@ -7,7 +7,7 @@ use crate::workflow::Progress;
 
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Work {
+pub(crate) enum Work {
     /// Labels sentences of notes: silver.
     Label,
     /// Writes sentences: bronze.
@@ -16,7 +16,7 @@ pub enum Work {
 
 /// Something that can be started: work, by a model of the project file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Offer {
+pub(crate) struct Offer {
     /// What.
     pub work: Work,
     /// By which model.
@@ -25,7 +25,7 @@ pub struct Offer {
 
 impl Offer {
     /// What it is called.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self.work {
             Work::Label => format!("label with {}", self.model),
             Work::Generate => format!("write with {}", self.model),
@@ -35,7 +35,7 @@ impl Offer {
 
 /// A job of this session.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Job {
+pub(crate) struct Job {
     /// The step it is at.
     pub what: String,
     /// Done of the step.
@@ -60,13 +60,13 @@ pub struct Job {
 
 impl Job {
     /// Items a minute in this step.
-    pub fn pace(&self) -> Option<f64> {
+    pub(crate) fn pace(&self) -> Option<f64> {
         let minutes = self.heard.saturating_sub(self.since) as f64 / 60_000.0;
         (self.done > 0 && minutes > 0.0).then(|| self.done as f64 / minutes)
     }
 
     /// Milliseconds that the step will take yet at this pace.
-    pub fn left(&self) -> Option<u64> {
+    pub(crate) fn left(&self) -> Option<u64> {
         let left = self.total?.saturating_sub(self.done);
         Some((left as f64 / self.pace()? * 60_000.0) as u64)
     }
@@ -74,7 +74,7 @@ impl Job {
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub struct JobsState {
+pub(crate) struct JobsState {
     /// What can be started, in order.
     pub offers: Vec<Offer>,
     /// Jobs of this session.
@@ -85,7 +85,7 @@ pub struct JobsState {
 
 impl JobsState {
     /// Both kinds of work for each model of the project.
-    pub fn new<'a>(models: impl Iterator<Item = &'a String>) -> Self {
+    pub(crate) fn new<'a>(models: impl Iterator<Item = &'a String>) -> Self {
         let offers = models
             .flat_map(|model| [Work::Label, Work::Generate].map(|work| Offer { work, model: model.clone() }))
             .collect();
@@ -93,23 +93,23 @@ impl JobsState {
     }
 
     /// The offer chosen.
-    pub fn chosen(&self) -> Option<&Offer> {
+    pub(crate) fn chosen(&self) -> Option<&Offer> {
         self.offers.get(self.selected)
     }
 
     /// Moves the choice.
-    pub fn step(&mut self, by: isize) {
+    pub(crate) fn step(&mut self, by: isize) {
         let last = self.offers.len().saturating_sub(1);
         self.selected = self.selected.saturating_add_signed(by).min(last);
     }
 
     /// Whether a job is under way.
-    pub fn runs(&self, offer: &Offer) -> bool {
+    pub(crate) fn runs(&self, offer: &Offer) -> bool {
         self.jobs.get(offer).is_some_and(|job| job.ended.is_none())
     }
 
     /// Notes that the chosen job begins; says which, or why not.
-    pub fn start(&mut self, now: u64) -> Result<Offer, &'static str> {
+    pub(crate) fn start(&mut self, now: u64) -> Result<Offer, &'static str> {
         let offer = self.chosen().cloned().ok_or("no model yet: write one under [models] in goldsmith.toml")?;
         if self.runs(&offer) {
             return Err("it is already running");
@@ -119,7 +119,7 @@ impl JobsState {
     }
 
     /// Pauses the chosen job, or lets it go on; says which and which of the two.
-    pub fn pause(&mut self) -> Result<(Offer, bool), &'static str> {
+    pub(crate) fn pause(&mut self) -> Result<(Offer, bool), &'static str> {
         let offer = self.chosen().cloned().ok_or("no job to pause")?;
         match self.jobs.get_mut(&offer).filter(|job| job.ended.is_none()) {
             Some(job) => {
@@ -131,7 +131,7 @@ impl JobsState {
     }
 
     /// Takes what a job says.
-    pub fn hear(&mut self, offer: &Offer, progress: Progress, now: u64) {
+    pub(crate) fn hear(&mut self, offer: &Offer, progress: Progress, now: u64) {
         let Some(job) = self.jobs.get_mut(offer) else {
             return;
         };
@@ -148,7 +148,7 @@ impl JobsState {
     }
 
     /// Notes that a job is over.
-    pub fn finish(&mut self, offer: &Offer, how: Result<String, String>) {
+    pub(crate) fn finish(&mut self, offer: &Offer, how: Result<String, String>) {
         if let Some(job) = self.jobs.get_mut(offer) {
             job.paused = false;
             job.ended = Some(match how {

@@ -6,7 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// What a key can do. Category shortcuts come from the taxonomy and are not actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Action {
+pub(crate) enum Action {
     /// Accept the proposal, commit what is toggled, or open what is selected.
     Accept,
     /// Decide that no category applies.
@@ -101,21 +101,21 @@ const ACTIONS: &[KeyBinding] = &[
 
 impl Action {
     /// All actions with name and help.
-    pub fn all() -> impl Iterator<Item = (Self, &'static str, &'static str)> {
+    pub(crate) fn all() -> impl Iterator<Item = (Self, &'static str, &'static str)> {
         ACTIONS.iter().map(|KeyBinding(action, name, _, help)| (*action, *name, *help))
     }
 }
 
 /// A key with its modifiers, as the user writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
+pub(crate) struct Key {
     code: KeyCode,
     control: bool,
 }
 
 impl Key {
     /// From what the terminal sends. Shift is in the letter itself.
-    pub fn of(event: KeyEvent) -> Self {
+    pub(crate) fn of(event: KeyEvent) -> Self {
         let control = event.modifiers.contains(KeyModifiers::CONTROL) && !event.modifiers.contains(KeyModifiers::ALT);
         let code = match event.code {
             KeyCode::Char(c) if control => KeyCode::Char(c.to_ascii_lowercase()),
@@ -126,7 +126,7 @@ impl Key {
     }
 
     /// Reads `enter`, `ctrl-z`, `F`, `shift-tab`.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (control, name) = text.strip_prefix("ctrl-").map_or((false, text), |rest| (true, rest));
         let mut chars = name.chars();
         let code = match name {
@@ -155,7 +155,7 @@ impl Key {
     }
 
     /// The character, if the key is a plain one.
-    pub fn char(self) -> Option<char> {
+    pub(crate) fn char(self) -> Option<char> {
         match self.code {
             KeyCode::Char(c) if !self.control => Some(c),
             _ => None,
@@ -163,14 +163,14 @@ impl Key {
     }
 
     /// The code.
-    pub fn code(self) -> KeyCode {
+    pub(crate) fn code(self) -> KeyCode {
         self.code
     }
 }
 
 /// The live keys.
 #[derive(Clone, Debug)]
-pub struct Keymap {
+pub(crate) struct Keymap {
     keys: HashMap<Key, Action>,
     names: BTreeMap<Action, Vec<String>>,
 }
@@ -178,7 +178,7 @@ pub struct Keymap {
 impl Keymap {
     /// The defaults with the user's overrides: an action that is named has the keys given and no others. What is wrong
     /// with the overrides is said; the rest holds.
-    pub fn new(overrides: &BTreeMap<String, Vec<String>>) -> (Self, Vec<String>) {
+    pub(crate) fn new(overrides: &BTreeMap<String, Vec<String>>) -> (Self, Vec<String>) {
         let mut faults = Vec::new();
         for name in overrides.keys().filter(|name| !ACTIONS.iter().any(|entry| entry.1 == *name)) {
             faults.push(format!("[keys]: `{name}` is no action; `?` shows them"));
@@ -214,12 +214,12 @@ impl Keymap {
     }
 
     /// The action of a key.
-    pub fn action(&self, key: Key) -> Option<Action> {
+    pub(crate) fn action(&self, key: Key) -> Option<Action> {
         self.keys.get(&key).copied()
     }
 
     /// The first key of an action, for hints; empty if it has none.
-    pub fn key(&self, action: Action) -> &str {
+    pub(crate) fn key(&self, action: Action) -> &str {
         self.names.get(&action).and_then(|names| names.first()).map_or("", String::as_str)
     }
 
@@ -228,7 +228,7 @@ impl Keymap {
     }
 
     /// A line for each action that has a key: its keys and what it does.
-    pub fn help(&self) -> Vec<(String, &'static str)> {
+    pub(crate) fn help(&self) -> Vec<(String, &'static str)> {
         ACTIONS
             .iter()
             .filter_map(|KeyBinding(action, _, _, help)| Some((self.names.get(action)?.join(", "), *help)))

@@ -15,7 +15,7 @@ use crate::workflow::{Progress, experiment};
 
 /// Everything that can happen.
 #[derive(Debug)]
-pub enum Message {
+pub(crate) enum Message {
     /// A key.
     Key(KeyEvent),
     /// A sentence to show; the screen goes to it if asked for by the user.
@@ -89,7 +89,7 @@ pub enum Message {
 
 /// Which sentence is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// The first that is open, or the first.
     Resume,
     /// The next after this.
@@ -104,7 +104,7 @@ pub enum Target {
 
 /// What the world is asked to do.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Fetch a sentence.
     Fetch {
         /// Where it is looked at.
@@ -183,4 +183,4 @@ pub enum Effect {
 }
 
 /// What an action leads to, or why it cannot be done.
-pub type Effects = Result<Vec<Effect>, &'static str>;
+pub(crate) type Effects = Result<Vec<Effect>, &'static str>;

@@ -10,7 +10,7 @@ use crate::workflow::scores::Scored;
 
 /// Whose numbers are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum View {
+pub(crate) enum View {
     /// Silver against gold.
     #[default]
     Silver,
@@ -24,7 +24,7 @@ pub enum View {
 
 /// See the module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MetricsState {
+pub(crate) struct MetricsState {
     /// Whose numbers are shown.
     pub view: View,
     /// Cell under the cursor: gold, proposed; 0 is *None*.
@@ -35,7 +35,7 @@ pub struct MetricsState {
 
 impl MetricsState {
     /// The scores to show.
-    pub fn scored<'a>(&self, numbers: &'a MetricsSnapshot) -> Option<&'a (Scored, String)> {
+    pub(crate) fn scored<'a>(&self, numbers: &'a MetricsSnapshot) -> Option<&'a (Scored, String)> {
         match self.view {
             View::Silver => numbers.silver.as_ref(),
             View::Binary => numbers.binary.as_ref(),
@@ -45,7 +45,7 @@ impl MetricsState {
     }
 
     /// What an action does here.
-    pub fn act(&mut self, action: Action, numbers: &MetricsSnapshot, taxonomy: &Taxonomy) -> Option<Effect> {
+    pub(crate) fn act(&mut self, action: Action, numbers: &MetricsSnapshot, taxonomy: &Taxonomy) -> Option<Effect> {
         match (action, self.view) {
             (Action::Toggle, view) => {
                 self.view = match view {
@@ -88,7 +88,7 @@ impl MetricsState {
     }
 
     /// The cell under the cursor in a matrix whose last class is `last`: another view may have had more.
-    pub fn cell_within(&self, last: usize) -> (usize, usize) {
+    pub(crate) fn cell_within(&self, last: usize) -> (usize, usize) {
         (self.cell.0.min(last), self.cell.1.min(last))
     }
 
@@ -110,13 +110,13 @@ impl MetricsState {
 }
 
 /// The name of a category by number; 0 is *None*.
-pub fn name(taxonomy: &Taxonomy, class: usize) -> &str {
+pub(crate) fn name(taxonomy: &Taxonomy, class: usize) -> &str {
     let category = class.checked_sub(1).and_then(|at| taxonomy.categories().get(at));
     category.map_or("None", |category| category.name.as_str())
 }
 
 /// The name of a class of a task by number; 0 is *None*.
-pub fn class_name(task: Task, taxonomy: &Taxonomy, class: usize) -> &str {
+pub(crate) fn class_name(task: Task, taxonomy: &Taxonomy, class: usize) -> &str {
     match (task, class) {
         (Task::Binary, 1..) => "any category",
         _ => name(taxonomy, class),

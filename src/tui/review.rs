@@ -14,7 +14,7 @@ use crate::domain::taxonomy::Selection;
 use crate::workflow::review::{ReviewItem, Worklist};
 
 /// One worklist: what it holds, what is on the screen, and how far it has come.
-pub struct WorklistState {
+pub(crate) struct WorklistState {
     /// Which.
     pub worklist: Worklist,
     /// All that lies on it.
@@ -45,11 +45,11 @@ pub struct WorklistState {
 }
 
 /// The state of each worklist.
-pub struct Worklists([WorklistState; Worklist::ALL.len()]);
+pub(crate) struct Worklists([WorklistState; Worklist::ALL.len()]);
 
 impl Worklists {
     /// Nothing on the screens yet.
-    pub fn new(shared: &Shared) -> Self {
+    pub(crate) fn new(shared: &Shared) -> Self {
         Self(Worklist::ALL.map(|at| WorklistState::new(at, shared.worklists[at as usize].clone())))
     }
 }
@@ -93,7 +93,7 @@ impl WorklistState {
     }
 
     /// Puts a sentence on the screen. The same sentence again keeps its clock and its draft.
-    pub fn show(&mut self, item: Box<ReviewItem>, now: u64) {
+    pub(crate) fn show(&mut self, item: Box<ReviewItem>, now: u64) {
         let same = self.item.as_ref().is_some_and(|shown| shown.sentence.id == item.sentence.id);
         if !same {
             self.draft = None;
@@ -104,7 +104,7 @@ impl WorklistState {
     }
 
     /// The label that the screen shows as chosen: the draft, or what stands: the annotator's own, or what was settled.
-    pub fn chosen(&self) -> Option<Label> {
+    pub(crate) fn chosen(&self) -> Option<Label> {
         let stands = || {
             let item = self.item.as_ref()?;
             let decision = if self.worklist == Worklist::Adjudicate { item.settled.last() } else { item.mine.as_ref() };
@@ -114,7 +114,7 @@ impl WorklistState {
     }
 
     /// A category's key: under `single` it decides, under `multiple` it toggles.
-    pub fn choose(&mut self, key: &CategoryKey, shared: &Shared, now: u64) -> Vec<Effect> {
+    pub(crate) fn choose(&mut self, key: &CategoryKey, shared: &Shared, now: u64) -> Vec<Effect> {
         if self.item.is_none() {
             return Vec::new();
         }
@@ -130,7 +130,7 @@ impl WorklistState {
     }
 
     /// What an action does here.
-    pub fn act(&mut self, action: Action, shared: &Shared, now: u64) -> Effects {
+    pub(crate) fn act(&mut self, action: Action, shared: &Shared, now: u64) -> Effects {
         if action == Action::Close {
             self.draft = None;
             return Ok(if self.query.is_empty() { Vec::new() } else { self.show_all() });
@@ -176,7 +176,7 @@ impl WorklistState {
     }
 
     /// Puts the labels that may be wrong in the queue, or all sentences again.
-    pub fn turn_to_doubts(&mut self) -> Vec<Effect> {
+    pub(crate) fn turn_to_doubts(&mut self) -> Vec<Effect> {
         self.draft = None;
         if self.filter.doubted.is_some() {
             return self.show_all();
@@ -194,7 +194,7 @@ impl WorklistState {
     }
 
     /// Sets the remark and stays.
-    pub fn comment(&mut self, comment: String, now: u64) -> Vec<Effect> {
+    pub(crate) fn comment(&mut self, comment: String, now: u64) -> Vec<Effect> {
         let Some(item) = &self.item else {
             return Vec::new();
         };
@@ -203,7 +203,7 @@ impl WorklistState {
     }
 
     /// The label that most experts gave; the draft, if there is one.
-    pub fn leading(&self) -> Result<Label, &'static str> {
+    pub(crate) fn leading(&self) -> Result<Label, &'static str> {
         if let Some(draft) = &self.draft {
             return Ok(draft.clone());
         }
@@ -221,7 +221,7 @@ impl WorklistState {
     }
 
     /// Settles what is disputed.
-    pub fn settle(&mut self, label: Label, reason: String, now: u64) -> Vec<Effect> {
+    pub(crate) fn settle(&mut self, label: Label, reason: String, now: u64) -> Vec<Effect> {
         let took = self.took(now);
         let Some(item) = self.item.clone() else {
             return Vec::new();
@@ -233,7 +233,7 @@ impl WorklistState {
     }
 
     /// Sets a new wording and accepts it under the target label.
-    pub fn reword(&mut self, text: &str, now: u64) -> Vec<Effect> {
+    pub(crate) fn reword(&mut self, text: &str, now: u64) -> Vec<Effect> {
         let Some(item) = &self.item else {
             return Vec::new();
         };
@@ -276,7 +276,7 @@ impl WorklistState {
     }
 
     /// Asks for a sentence among those of the filter.
-    pub fn fetch(&self, target: Target) -> Effect {
+    pub(crate) fn fetch(&self, target: Target) -> Effect {
         Effect::Fetch { worklist: self.worklist, target, filter: self.filter.clone(), show: false }
     }
 }

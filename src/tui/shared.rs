@@ -9,7 +9,7 @@ use crate::domain::taxonomy::Taxonomy;
 use crate::formats::project::training::TrainSettings;
 
 /// See the module.
-pub struct Shared {
+pub(crate) struct Shared {
     /// Categories and guideline.
     pub taxonomy: Taxonomy,
     /// Who decides.

@@ -7,7 +7,7 @@ use crate::formats::theme::{Colour, Look, ThemeFile, load};
 
 /// What a piece of screen means; how it looks is the theme's affair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StyleRole {
+pub(crate) enum StyleRole {
     /// Plain text, and the fallback of every other meaning.
     Text,
     /// Context around what matters.
@@ -40,7 +40,7 @@ pub enum StyleRole {
 
 impl StyleRole {
     /// All meanings with their names in theme files.
-    pub const ALL: [(Self, &str); 14] = [
+    pub(crate) const ALL: [(Self, &str); 14] = [
         (Self::Text, "text"),
         (Self::Dim, "dim"),
         (Self::Title, "title"),
@@ -60,11 +60,11 @@ impl StyleRole {
 
 /// A style for each meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Theme([Style; 14]);
+pub(crate) struct Theme([Style; 14]);
 
 impl Theme {
     /// Resolves a theme by name: `auto` asks the environment and the terminal.
-    pub fn resolve(name: &str, no_color: bool, light_terminal: bool) -> Result<Self, FormatError> {
+    pub(crate) fn resolve(name: &str, no_color: bool, light_terminal: bool) -> Result<Self, FormatError> {
         let chosen = match name {
             _ if no_color => "no-colour",
             "auto" if light_terminal => "light",
@@ -75,13 +75,13 @@ impl Theme {
     }
 
     /// From a theme file; a meaning that it leaves out looks like text.
-    pub fn of(file: &ThemeFile) -> Self {
+    pub(crate) fn of(file: &ThemeFile) -> Self {
         let text = file.meaning.get("text").map(style).unwrap_or_default();
         Self(StyleRole::ALL.map(|(_, name)| file.meaning.get(name).map_or(text, style)))
     }
 
     /// The style of a meaning.
-    pub fn style(&self, meaning: StyleRole) -> Style {
+    pub(crate) fn style(&self, meaning: StyleRole) -> Style {
         self.0[meaning as usize]
     }
 }

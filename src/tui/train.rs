@@ -11,15 +11,15 @@ use crate::domain::split::Tier;
 use crate::formats::project::training::TrainSettings;
 use crate::workflow::Progress;
 use crate::workflow::train::{Epoch, TrainRunEvent, TrainingEvent};
-pub use experiment::ExperimentState;
-pub use setup::{Begin, Choice, Setup};
+pub(crate) use experiment::ExperimentState;
+pub(crate) use setup::{Begin, Choice, Setup};
 
 /// More losses than this are not kept one by one: two become their mean, so that the whole curve stays in sight.
 const LOSSES: usize = 1_024;
 
 /// The losses of a run's steps, from first to last.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Losses {
+pub(crate) struct Losses {
     kept: Vec<f32>,
     /// Steps that one kept value is the mean of.
     each: usize,
@@ -28,7 +28,7 @@ pub struct Losses {
 
 impl Losses {
     /// Adds a step's.
-    pub fn push(&mut self, loss: f32) {
+    pub(crate) fn push(&mut self, loss: f32) {
         self.waiting.push(loss);
         if self.waiting.len() < self.each.max(1) {
             return;
@@ -42,13 +42,13 @@ impl Losses {
     }
 
     /// At most so many values for the whole curve, each the mean of a stretch of it.
-    pub fn shown(&self, width: usize) -> Vec<f32> {
+    pub(crate) fn shown(&self, width: usize) -> Vec<f32> {
         stretches(&self.kept, width)
     }
 }
 
 /// At most so many values for all of them, each the mean of a stretch.
-pub fn stretches(values: &[f32], width: usize) -> Vec<f32> {
+pub(crate) fn stretches(values: &[f32], width: usize) -> Vec<f32> {
     values.chunks(values.len().div_ceil(width.max(1)).max(1)).map(mean).collect()
 }
 
@@ -58,7 +58,7 @@ fn mean(values: &[f32]) -> f32 {
 
 /// The newest step of the optimiser.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
+pub(crate) struct Step {
     /// From 1.
     pub step: usize,
     /// At most.
@@ -71,7 +71,7 @@ pub struct Step {
 
 /// What the run under way, or the last one, has said.
 #[derive(Clone, Debug, Default)]
-pub struct Live {
+pub(crate) struct Live {
     /// Whether it is under way.
     pub running: bool,
     /// When it began to train.
@@ -98,7 +98,7 @@ pub struct Live {
 
 impl Live {
     /// Takes what the run says.
-    pub fn hear(&mut self, event: TrainRunEvent, now: u64) {
+    pub(crate) fn hear(&mut self, event: TrainRunEvent, now: u64) {
         match event {
             TrainRunEvent::Prepared { rows, held_out, leaks } => {
                 (self.since, self.last) = (now, now);
@@ -133,7 +133,7 @@ impl Live {
     }
 
     /// Milliseconds that training may take yet at most, by the pace so far; it may stop earlier.
-    pub fn left(&self) -> Option<u64> {
+    pub(crate) fn left(&self) -> Option<u64> {
         let (done, all) = match (self.step, self.epochs.last()) {
             (Some(step), _) => (step.step, step.steps),
             (None, Some(epoch)) => (epoch.epoch, epoch.epochs),
@@ -146,7 +146,7 @@ impl Live {
 
 /// What the screen is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pane {
+pub(crate) enum Pane {
     /// One run, and the runs before it.
     #[default]
     Run,
@@ -156,7 +156,7 @@ pub enum Pane {
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub struct TrainState {
+pub(crate) struct TrainState {
     /// What the screen is about.
     pub pane: Pane,
     /// The experiment.
@@ -175,7 +175,7 @@ pub struct TrainState {
 
 impl TrainState {
     /// Nothing has been trained yet.
-    pub fn new(settings: &TrainSettings) -> Self {
+    pub(crate) fn new(settings: &TrainSettings) -> Self {
         Self {
             pane: Pane::default(),
             experiment: ExperimentState::default(),
@@ -188,7 +188,7 @@ impl TrainState {
     }
 
     /// Notes that something begins, and shows it.
-    pub fn start(&mut self, begin: Begin, now: u64) -> Effect {
+    pub(crate) fn start(&mut self, begin: Begin, now: u64) -> Effect {
         match begin {
             Begin::Training(settings) => {
                 self.live = Live { running: true, since: now, last: now, ..Live::default() };
@@ -205,7 +205,7 @@ impl TrainState {
     }
 
     /// What is under way here, if anything.
-    pub fn under_way(&self) -> Option<&'static str> {
+    pub(crate) fn under_way(&self) -> Option<&'static str> {
         match (self.live.running, self.experiment.running) {
             (true, _) => Some("training is in progress"),
             (_, true) => Some("the experiment is in progress"),
@@ -214,7 +214,7 @@ impl TrainState {
     }
 
     /// Stops what is under way.
-    pub fn stop(&self) -> Effects {
+    pub(crate) fn stop(&self) -> Effects {
         match (self.live.running, self.experiment.running) {
             (true, _) => Ok(vec![Effect::StopTraining]),
             (_, true) => Ok(vec![Effect::StopExperiment]),
@@ -223,14 +223,14 @@ impl TrainState {
     }
 
     /// Notes that it is over.
-    pub fn finish(&mut self, how: String, well: bool) {
+    pub(crate) fn finish(&mut self, how: String, well: bool) {
         self.live.running = false;
         self.live.work = None;
         self.live.ended = Some((how, well));
     }
 
     /// What an action does here.
-    pub fn act(&mut self, action: Action, runs: &[Run]) -> Effects {
+    pub(crate) fn act(&mut self, action: Action, runs: &[Run]) -> Effects {
         match action {
             Action::Toggle => return Ok(self.turn()),
             Action::Close if self.pane == Pane::Experiment => self.pane = Pane::Run,
@@ -254,14 +254,14 @@ impl TrainState {
     }
 
     /// Takes the scores of the two that are marked; those of others come too late.
-    pub fn take(&mut self, sides: Box<[Side; 2]>) {
+    pub(crate) fn take(&mut self, sides: Box<[Side; 2]>) {
         if sides.iter().map(|side| &side.run.id).eq(&self.marked) {
             self.compared = Some(sides);
         }
     }
 
     /// Where the cursor is in the list.
-    pub fn selected(&self, runs: &[Run]) -> usize {
+    pub(crate) fn selected(&self, runs: &[Run]) -> usize {
         runs.iter().position(|run| Some(&run.id) == self.cursor.as_ref()).unwrap_or(0)
     }
 
@@ -293,7 +293,7 @@ impl TrainState {
     }
 
     /// Asks for both runs' scores as they are now, where two are marked.
-    pub fn wish(&self) -> Vec<Effect> {
+    pub(crate) fn wish(&self) -> Vec<Effect> {
         match self.marked.as_slice() {
             [one, other] => vec![Effect::Compare(one.clone(), other.clone())],
             _ => Vec::new(),

@@ -27,7 +27,7 @@ use crate::workflow::review::Worklist;
 const SMALLEST: (u16, u16) = (40, 10);
 
 /// Draws the whole screen.
-pub fn draw(frame: &mut Frame<'_>, app: &App) {
+pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
     let area = frame.area();
     let shared = &app.shared;
     frame.buffer_mut().set_style(area, shared.theme.style(StyleRole::Text));

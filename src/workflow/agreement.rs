@@ -26,7 +26,7 @@ const SECOND_LOOK: i64 = 3_600_000;
 
 /// One expert beside the others, silver, and themselves.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct AnnotatorAgreement {
+pub(crate) struct AnnotatorAgreement {
     /// Who.
     pub annotator: Annotator,
     /// Real sentences with a label of theirs.
@@ -41,7 +41,7 @@ pub struct AnnotatorAgreement {
 
 /// Two categories that experts choose one for the other; see [`crate::domain::agreement::Confusable`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ConfusedPair {
+pub(crate) struct ConfusedPair {
     /// The one; 0 is *None*.
     pub one: usize,
     /// The other.
@@ -58,7 +58,7 @@ pub struct ConfusedPair {
 
 /// What agreement cannot be measured on. A label that was given with a colleague's in sight does not confirm it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Independence {
+pub(crate) struct Independence {
     /// Pairs of labels of two experts on one sentence that are left out, since one was given with a colleague's in sight.
     pub pairs_left_out: u64,
     /// Pairs that are counted and of which it is not known whether a colleague's label had been in sight: imported, or decided by
@@ -70,7 +70,7 @@ pub struct Independence {
 
 /// How far the experts agree.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct AgreementReport {
+pub(crate) struct AgreementReport {
     /// By name. Their places are the experts' numbers in the agreement.
     pub experts: Vec<AnnotatorAgreement>,
     /// The numbers.
@@ -87,13 +87,13 @@ pub struct AgreementReport {
 
 impl AgreementReport {
     /// The name of an expert by number.
-    pub fn name(&self, rater: usize) -> &str {
+    pub(crate) fn name(&self, rater: usize) -> &str {
         self.experts.get(rater).map_or("?", |expert| expert.annotator.0.as_str())
     }
 }
 
 /// Measures it all. Labels of an expert who contradicts themselves across sites take no part: which one holds is not known. Nor do those that name a category of another guideline.
-pub fn of(project: &Project, store: &Store, index: &LabelIndex) -> Result<AgreementReport, WorkflowError> {
+pub(crate) fn of(project: &Project, store: &Store, index: &LabelIndex) -> Result<AgreementReport, WorkflowError> {
     let mut report = from_index(project, index);
     let patients: FxHashMap<SentenceId, u32> =
         index.votes().into_iter().map(|(id, patient, _)| (id, patient)).collect();
@@ -116,7 +116,7 @@ pub fn of(project: &Project, store: &Store, index: &LabelIndex) -> Result<Agreem
 }
 
 /// What the index alone can say, without the log: for numbers that follow each decision.
-pub fn from_index(project: &Project, index: &LabelIndex) -> AgreementReport {
+pub(crate) fn from_index(project: &Project, index: &LabelIndex) -> AgreementReport {
     let votes = index.votes();
     let counts = &|vote: &Vote| if vote.forked { None } else { project.taxonomy.set(&vote.label) };
     let held = || {
@@ -194,7 +194,7 @@ pub fn from_index(project: &Project, index: &LabelIndex) -> AgreementReport {
 
 impl AgreementReport {
     /// Leaves out of the lists what the annotator may not see at this face.
-    pub fn withhold(&mut self, project: &Project, index: &LabelIndex, face: Face) {
+    pub(crate) fn withhold(&mut self, project: &Project, index: &LabelIndex, face: Face) {
         for pair in &mut self.confused {
             let all = pair.sentences.len();
             pair.sentences.retain(|id| index.shown(project, face, *id).colleagues);
@@ -205,7 +205,7 @@ impl AgreementReport {
 
 impl Independence {
     /// In words; nothing where nothing is to be said.
-    pub fn words(&self) -> Option<String> {
+    pub(crate) fn words(&self) -> Option<String> {
         let mut said = Vec::new();
         let pairs = |n: u64| format!("{} of labels", counted(n as usize, "pair"));
         if self.pairs_left_out > 0 {

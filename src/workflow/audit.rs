@@ -4,7 +4,7 @@ use super::WorkflowError;
 use super::project::Project;
 use crate::domain::label::{Annotator, Judgement, Timestamp};
 use crate::domain::visibility::{Face, Shown};
-pub use crate::store::LogFilter;
+pub(crate) use crate::store::LogFilter;
 use crate::store::{ChainAudit, LogRow, PersonTotals, Store, StoreError, Tampering};
 use crate::workflow::refusal::Refusal;
 
@@ -23,7 +23,7 @@ pub struct AuditReport {
 
 /// An event of the log with the text that it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoggedText {
+pub(crate) struct LoggedText {
     /// The event.
     pub row: LogRow,
     /// The sentence, where texts are asked for.
@@ -86,7 +86,7 @@ fn sentence(store: &Store, found: &Tampering) -> Result<String, StoreError> {
 }
 
 /// Hands on every event that passes, in order.
-pub fn log(
+pub(crate) fn log(
     project: &Project,
     filter: &LogFilter,
     with_text: bool,
@@ -130,12 +130,12 @@ fn veil(row: &mut LogRow, asks: &Annotator, shown: Shown) {
 }
 
 /// A moment as ISO 8601 in UTC.
-pub fn iso(at: Timestamp) -> String {
+pub(crate) fn iso(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |moment| moment.to_string())
 }
 
 /// A day (its beginning in UTC) or a moment, as it is typed.
-pub fn moment(typed: &str) -> Result<Timestamp, WorkflowError> {
+pub(crate) fn moment(typed: &str) -> Result<Timestamp, WorkflowError> {
     let day = || typed.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
     let found = typed.parse::<jiff::Timestamp>().ok().or_else(|| Some(day()?.timestamp()));
     found.map(|moment| Timestamp(moment.as_millisecond())).ok_or_else(|| {

@@ -48,7 +48,7 @@ const TAGS: [(&str, &str); 9] = [
 
 /// A note of the demo with the author's labels.
 #[derive(Clone, Debug)]
-pub struct DemoNote {
+pub(crate) struct DemoNote {
     /// The note, without tags.
     pub document: NewDocument,
     /// Who labelled it.
@@ -110,7 +110,7 @@ fn lines(text: &str) -> Result<Vec<DemoLine>, WorkflowError> {
 }
 
 /// Reads the notes and their tags.
-pub fn notes() -> Vec<DemoNote> {
+pub(crate) fn notes() -> Vec<DemoNote> {
     NOTES.split("\n=== ").skip(1).filter_map(note).collect()
 }
 

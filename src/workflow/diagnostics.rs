@@ -8,7 +8,7 @@ use std::io;
 use super::WorkflowError;
 
 /// The name of an enum's variant, without what is in it.
-pub fn variant(value: &dyn Debug) -> String {
+pub(crate) fn variant(value: &dyn Debug) -> String {
     /// Takes letters and digits, and ends the writing at the first character that is something else.
     struct Head(String);
     impl Write for Head {
@@ -25,7 +25,7 @@ pub fn variant(value: &dyn Debug) -> String {
 }
 
 /// An error and all that is behind it, from the outermost inwards.
-pub fn causes(error: &WorkflowError) -> String {
+pub(crate) fn causes(error: &WorkflowError) -> String {
     let mut all = vec![variant(error)];
     match error {
         WorkflowError::Refused(refusal) => all.push(variant(&refusal.kind)),
@@ -53,7 +53,7 @@ pub fn causes(error: &WorkflowError) -> String {
 }
 
 /// Writes an error into the log.
-pub fn failed(error: &WorkflowError) {
+pub(crate) fn failed(error: &WorkflowError) {
     match error {
         WorkflowError::Stopped => tracing::info!("stopped"),
         _ => tracing::error!(causes = causes(error), "failed"),

@@ -31,7 +31,7 @@ use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// How hard a model may be asked.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RateLimits {
+pub(crate) struct RateLimits {
     /// Requests under way at once.
     pub concurrency: usize,
     /// 0 for no limit.
@@ -46,7 +46,7 @@ pub struct RateLimits {
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Ask {
+pub(crate) enum Ask {
     /// To write.
     Write(WriteRequest),
     /// To choose.
@@ -55,7 +55,7 @@ pub enum Ask {
 
 /// What is answered.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Said {
+pub(crate) enum Said {
     /// What was written.
     Written(Reply),
     /// A choice for each ask.
@@ -76,7 +76,7 @@ impl Said {
 
 /// One request of a job.
 #[derive(Clone, Debug)]
-pub struct JobRequest<T> {
+pub(crate) struct JobRequest<T> {
     /// What the job knows it by.
     pub tag: T,
     /// What is asked.
@@ -88,7 +88,7 @@ pub struct JobRequest<T> {
 }
 
 /// What a job wants next.
-pub enum NextRequest<T> {
+pub(crate) enum NextRequest<T> {
     /// To ask this.
     Ask(Box<JobRequest<T>>),
     /// To see what comes back first.
@@ -98,7 +98,7 @@ pub enum NextRequest<T> {
 }
 
 /// Something that is done by asking a model many times.
-pub trait Job {
+pub(crate) trait Job {
     /// What the job knows an errand by.
     type Tag;
 
@@ -122,7 +122,7 @@ pub trait Job {
 
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JobEnd {
+pub(crate) enum JobEnd {
     /// The job wanted nothing more.
     Finished,
     /// A person stopped it.
@@ -134,7 +134,7 @@ pub enum JobEnd {
 }
 
 /// All that dispatching needs to know.
-pub struct Dispatch<'a> {
+pub(crate) struct Dispatch<'a> {
     /// The model.
     pub model: Arc<dyn LanguageModel>,
     /// How hard it may be asked.
@@ -178,7 +178,7 @@ enum CachedReply {
 }
 
 /// Runs a job to its end.
-pub fn dispatch<J: Job>(
+pub(crate) fn dispatch<J: Job>(
     setup: &Dispatch<'_>,
     store: &mut Store,
     job: &mut J,

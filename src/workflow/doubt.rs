@@ -31,7 +31,7 @@ use crate::workflow::session::Session;
 
 /// How to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
+pub(crate) struct Options {
     /// So many parts, each predicted by a model of the others.
     pub folds: usize,
     /// Shares the patients out, and is the seed of everything else random.
@@ -40,7 +40,7 @@ pub struct Options {
 
 /// How many labels of a tier were looked at, and how many are in doubt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Looked {
+pub(crate) struct Looked {
     /// Labels looked at.
     pub labels: usize,
     /// Labels in doubt.
@@ -49,7 +49,7 @@ pub struct Looked {
 
 /// What a search came to; a run's scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// Labels in doubt.
     pub doubted: usize,
     /// Experts' labels.
@@ -60,7 +60,7 @@ pub struct Summary {
 
 /// A search and what it found.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub(crate) struct Found {
     /// The run.
     pub run: Run,
     /// In numbers.
@@ -70,7 +70,7 @@ pub struct Found {
 }
 
 /// Leaves out what whoever asks may not know yet; returns how many.
-pub fn withhold(project: &Project, store: &Store, found: &mut Found) -> Result<usize, WorkflowError> {
+pub(crate) fn withhold(project: &Project, store: &Store, found: &mut Found) -> Result<usize, WorkflowError> {
     let viewer = project.viewer(Face::Report);
     let all = found.doubts.len();
     let mut kept = Vec::with_capacity(all);
@@ -93,7 +93,7 @@ struct Asked {
 
 /// Looks for labels that may be wrong, and keeps what it finds as a run. Stopped half-way it leaves nothing behind and gives
 /// `None`: a part of the probabilities says nothing.
-pub fn search(session: Session<'_>, options: &Options) -> Result<Option<Found>, WorkflowError> {
+pub(crate) fn search(session: Session<'_>, options: &Options) -> Result<Option<Found>, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("doubt").entered();
     let started = now();
@@ -156,7 +156,7 @@ pub fn search(session: Session<'_>, options: &Options) -> Result<Option<Found>, 
 }
 
 /// What the newest search found.
-pub fn last(store: &Store) -> Result<Option<Found>, WorkflowError> {
+pub(crate) fn last(store: &Store) -> Result<Option<Found>, WorkflowError> {
     let newest = store.runs()?.into_iter().find(|run| run.kind == RunKind::Doubt && run.outcome == Outcome::Finished);
     let Some(run) = newest else {
         return Ok(None);

@@ -9,7 +9,7 @@ use crate::store::Store;
 
 /// One request, or one that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// When.
     pub at: Timestamp,
     /// Where to.
@@ -28,7 +28,7 @@ pub struct Record {
 
 /// What went to one host for one purpose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Total {
+pub(crate) struct Total {
     /// Where to.
     pub host: String,
     /// Whether that is this machine.
@@ -42,7 +42,7 @@ pub struct Total {
 }
 
 /// The newest records first.
-pub fn records(store: &Store, limit: usize) -> Result<Vec<Record>, WorkflowError> {
+pub(crate) fn records(store: &Store, limit: usize) -> Result<Vec<Record>, WorkflowError> {
     let rows = store.egress(limit)?.into_iter();
     Ok(rows
         .map(|row| Record {
@@ -58,7 +58,7 @@ pub fn records(store: &Store, limit: usize) -> Result<Vec<Record>, WorkflowError
 }
 
 /// Sums by host and purpose of what was not refused.
-pub fn totals(store: &Store) -> Result<Vec<Total>, WorkflowError> {
+pub(crate) fn totals(store: &Store) -> Result<Vec<Total>, WorkflowError> {
     let rows = store.egress_totals()?.into_iter();
     Ok(rows
         .map(|(host, purpose, requests, bytes)| Total {

@@ -13,7 +13,7 @@ use crate::formats::project::training::TrainSettings;
 use crate::store::Store;
 use crate::workflow::refusal::Refusal;
 #[cfg(feature = "servers")]
-pub use fetch::fetch;
+pub(crate) use fetch::fetch;
 
 /// The encoder that was opened last. Reading one takes as long as training a head on it, so a head that is trained again
 /// while an expert annotates must not pay for it.
@@ -28,7 +28,7 @@ struct Opened {
 }
 
 /// Opens the encoder that the settings name.
-pub fn open(project: &Project, settings: &TrainSettings) -> Result<Arc<Encoder>, WorkflowError> {
+pub(crate) fn open(project: &Project, settings: &TrainSettings) -> Result<Arc<Encoder>, WorkflowError> {
     let folder = folder(project, &settings.encoder)?;
     let mark = ["model.safetensors", "pytorch_model.bin"]
         .into_iter()
@@ -105,13 +105,13 @@ fn cached(cache: &Path, name: &str) -> Option<PathBuf> {
 
 /// Without HTTP nothing comes from the hub.
 #[cfg(not(feature = "servers"))]
-pub fn fetch(_: &str, _: &mut Watch<'_>) -> Result<PathBuf, WorkflowError> {
+pub(crate) fn fetch(_: &str, _: &mut Watch<'_>) -> Result<PathBuf, WorkflowError> {
     Err(Refusal::left_out("servers", "HTTP").into())
 }
 
 /// Sees to it that a frozen encoder knows the embeddings of these texts: from the store, or computed now and kept there. Where
 /// a person stops it, what is computed is kept.
-pub fn embed(
+pub(crate) fn embed(
     store: &mut Store,
     learner: &Trainer,
     texts: &[&str],

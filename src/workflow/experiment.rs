@@ -24,7 +24,7 @@ use grid::ExperimentGrid;
 
 /// A way to train that takes part.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ComparedModel {
+pub(crate) struct ComparedModel {
     /// Its name in tables.
     pub name: String,
     /// How it trains; tiers and seed are the cell's.
@@ -35,7 +35,7 @@ pub struct ComparedModel {
 
 /// What to compare.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ExperimentOptions {
+pub(crate) struct ExperimentOptions {
     /// Models.
     pub entrants: Vec<ComparedModel>,
     /// Tasks.
@@ -52,7 +52,7 @@ pub struct ExperimentOptions {
 
 impl ExperimentOptions {
     /// The paper's grid of some methods with the project's settings and seeds from theirs on; without methods, the project's.
-    pub fn grid(project: &Project, methods: &[Method], seeds: usize) -> Self {
+    pub(crate) fn grid(project: &Project, methods: &[Method], seeds: usize) -> Self {
         let settings = &project.file.train;
         let first = settings.seed;
         let methods = if methods.is_empty() { &[settings.method][..] } else { methods };
@@ -74,14 +74,14 @@ impl ExperimentOptions {
 }
 
 /// Seeds of each cell, where nobody says how many: fewer say little of chance in training.
-pub const SEEDS: usize = 5;
+pub(crate) const SEEDS: usize = 5;
 
 /// Shares of gold on a learning curve.
-pub const SHARES: [u32; 4] = [10, 25, 50, 100];
+pub(crate) const SHARES: [u32; 4] = [10, 25, 50, 100];
 
 /// What an experiment says while it runs.
 #[derive(Clone, Debug, PartialEq)]
-pub enum ExperimentEvent {
+pub(crate) enum ExperimentEvent {
     /// The grid is planned, the leaks are counted, and this much was done before.
     Planned {
         /// Means and deviations so far, and the warnings.
@@ -104,7 +104,7 @@ pub enum ExperimentEvent {
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ExperimentResult {
+pub(crate) struct ExperimentResult {
     /// The report, with intervals.
     pub report: ExperimentReport,
     /// Whether a person stopped it before every cell was done.
@@ -112,7 +112,7 @@ pub struct ExperimentResult {
 }
 
 /// The report of what is done, training nothing.
-pub fn partial(
+pub(crate) fn partial(
     project: &Project,
     store: &Store,
     options: &ExperimentOptions,
@@ -129,7 +129,7 @@ struct CellResult {
 }
 
 /// Trains every cell that is not done yet, and reports on all.
-pub fn experiment(
+pub(crate) fn experiment(
     session: Session<'_, ExperimentEvent>,
     options: &ExperimentOptions,
 ) -> Result<ExperimentResult, WorkflowError> {

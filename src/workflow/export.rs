@@ -39,7 +39,7 @@ struct ModelCard<'a> {
 }
 
 /// Writes a model's folder to `out`, which must not be there yet.
-pub fn model(project: &Project, store: &Store, folder: &Path, out: &Path) -> Result<PathBuf, WorkflowError> {
+pub(crate) fn model(project: &Project, store: &Store, folder: &Path, out: &Path) -> Result<PathBuf, WorkflowError> {
     let _span = tracing::info_span!("export_model").entered();
     let (model, card) = classifier::load(folder)?;
     if !folder.join("config.json").is_file() {

@@ -34,7 +34,7 @@ use job::GenerateJob;
 
 /// What to write and how.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// How the model is reached.
     pub model: ModelSettings,
     /// What is written.
@@ -49,7 +49,7 @@ pub struct Options {
 
 /// How far one category is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Target {
+pub(crate) struct Target {
     /// The category; `None` for sentences without one.
     pub key: Option<CategoryKey>,
     /// Passed sentences wanted.
@@ -64,7 +64,7 @@ pub struct Target {
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
+pub(crate) struct Report {
     /// The run.
     pub run: RunId,
     /// The model's name.
@@ -82,12 +82,12 @@ pub struct Report {
 }
 
 /// The label that a target stands for.
-pub fn label_of(target: Option<&CategoryKey>) -> Label {
+pub(crate) fn label_of(target: Option<&CategoryKey>) -> Label {
     target.cloned().map_or_else(Label::none, Label::of)
 }
 
 /// Quotas by category, and for sentences without one.
-pub fn quotas(taxonomy: &Taxonomy, settings: &GenerateSettings, gold: &[usize], only: &[CategoryKey]) -> Quotas {
+pub(crate) fn quotas(taxonomy: &Taxonomy, settings: &GenerateSettings, gold: &[usize], only: &[CategoryKey]) -> Quotas {
     let wanted: Vec<(usize, CategoryKey)> = taxonomy
         .categories()
         .iter()
@@ -161,7 +161,7 @@ fn classifier(project: &Project, store: &Store, settings: &GenerateSettings) -> 
 }
 
 /// Generates.
-pub fn generate(session: Session<'_>, options: &Options) -> Result<Report, WorkflowError> {
+pub(crate) fn generate(session: Session<'_>, options: &Options) -> Result<Report, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("generate").entered();
     let (settings, taxonomy) = (&options.settings, &project.taxonomy);
@@ -240,10 +240,10 @@ pub fn generate(session: Session<'_>, options: &Options) -> Result<Report, Workf
 }
 
 /// A quota for each category, and one for sentences without any.
-pub type Quotas = Vec<(Option<CategoryKey>, usize)>;
+pub(crate) type Quotas = Vec<(Option<CategoryKey>, usize)>;
 
 /// Quotas and one whole prompt, without sending anything.
-pub fn forecast(project: &Project, store: &Store, options: &Options) -> Result<(Quotas, String), WorkflowError> {
+pub(crate) fn forecast(project: &Project, store: &Store, options: &Options) -> Result<(Quotas, String), WorkflowError> {
     let taxonomy = &project.taxonomy;
     let index = LabelIndex::read(project, store)?;
     let real = real_shots(project, store, &index)?.into_iter().map(|(_, shot)| shot).collect();
@@ -258,7 +258,7 @@ pub fn forecast(project: &Project, store: &Store, options: &Options) -> Result<(
 
 /// Compares the sentences that passed, of one run or of all, with those of real notes. The label distribution of real
 /// sentences is that of gold.
-pub fn compare_with_real(
+pub(crate) fn compare_with_real(
     project: &Project,
     store: &Store,
     run: Option<&RunId>,

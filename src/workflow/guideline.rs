@@ -19,7 +19,7 @@ use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// A version of the guideline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Version {
+pub(crate) struct Version {
     /// SHA-256 of its content, in hexadecimal.
     pub hash: String,
     /// When it was first used.
@@ -31,7 +31,7 @@ pub struct Version {
 }
 
 /// All versions that this project has used, oldest first.
-pub fn versions(project: &Project, store: &Store) -> Result<Vec<Version>, WorkflowError> {
+pub(crate) fn versions(project: &Project, store: &Store) -> Result<Vec<Version>, WorkflowError> {
     let current = project.taxonomy.hash();
     let given: FxHashMap<String, u64> = store.decisions_by_taxonomy()?.into_iter().collect();
     let version = |(hash, since): (String, _)| {
@@ -43,7 +43,7 @@ pub fn versions(project: &Project, store: &Store) -> Result<Vec<Version>, Workfl
 
 /// Two versions and what is between them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Compared {
+pub(crate) struct Compared {
     /// What the earlier one is called.
     pub before: String,
     /// And the later.
@@ -56,7 +56,7 @@ pub struct Compared {
 
 /// Compares two versions, each a file or the beginning of a hash. Without the second it is the one in use, and without the
 /// first the one used before.
-pub fn compare(
+pub(crate) fn compare(
     project: &Project,
     store: &Store,
     before: Option<&str>,
@@ -124,7 +124,7 @@ pub(super) fn has_same_categories(project: &Project, store: &Store, hash: &str) 
 }
 
 /// What the guideline in use puts in question among labels of earlier versions.
-pub fn outdated(project: &Project, store: &Store) -> Result<Vec<Outdated>, WorkflowError> {
+pub(crate) fn outdated(project: &Project, store: &Store) -> Result<Vec<Outdated>, WorkflowError> {
     let current = project.taxonomy.hash();
     let mut all = Vec::new();
     for (hash, _) in store.taxonomy_hashes()? {
@@ -139,7 +139,7 @@ pub fn outdated(project: &Project, store: &Store) -> Result<Vec<Outdated>, Workf
 /// Makes a settled case an example of the guideline, in the words given: writes the taxonomy file, which is a new version of it
 /// from the next start on. Examples stand in prompts, so they must not tell who a patient is; nor may they be a note's own words,
 /// unless the project lets prompts show real sentences, and never those of a patient that machines are scored on.
-pub fn add_example(
+pub(crate) fn add_example(
     project: &Project,
     store: &Store,
     case: SentenceId,

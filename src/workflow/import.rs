@@ -86,7 +86,7 @@ pub struct Report {
 
 impl Report {
     /// Whether no record came in. One that was there already counts as come in: what was asked for holds.
-    pub fn came_to_nothing(&self) -> bool {
+    pub(crate) fn came_to_nothing(&self) -> bool {
         self.documents + self.known + self.labels + self.known_labels == 0
     }
 }

@@ -32,7 +32,7 @@ use job::LabelJob;
 
 /// Which sentences are labelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Which {
+pub(crate) enum Which {
     /// All of real notes.
     All,
     /// Those with settled gold: to see how good a model or a prompt is.
@@ -43,7 +43,7 @@ pub enum Which {
 
 /// What to label and how.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// How the model is reached.
     pub model: ModelSettings,
     /// How it is asked.
@@ -62,7 +62,7 @@ pub struct Options {
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
+pub(crate) struct Report {
     /// The run.
     pub run: RunId,
     /// The model's name.
@@ -84,7 +84,7 @@ pub struct Report {
 }
 
 /// How the model will be asked.
-pub struct Plan {
+pub(crate) struct Plan {
     /// The prompt's shared part.
     pub prompt: LabelPrompt,
     /// Gold to show beside each sentence, where that is asked for.
@@ -94,7 +94,7 @@ pub struct Plan {
 }
 
 /// Gold sentences to find the likest in.
-pub struct Nearest {
+pub(crate) struct Nearest {
     /// The index.
     pub index: Similar,
     /// Its sentences.
@@ -104,7 +104,7 @@ pub struct Nearest {
 }
 
 /// The style of answer that the settings and the model come to.
-pub fn style(settings: &LabelSettings, embedded: bool) -> Style {
+pub(crate) fn style(settings: &LabelSettings, embedded: bool) -> Style {
     let choice = match settings.answer {
         AnswerBy::Auto => embedded,
         AnswerBy::Choice => true,
@@ -115,7 +115,7 @@ pub fn style(settings: &LabelSettings, embedded: bool) -> Style {
 }
 
 /// Builds the prompt, with gold of training patients where the settings ask for it.
-pub fn plan(project: &Project, store: &Store, options: &Options) -> Result<Plan, WorkflowError> {
+pub(crate) fn plan(project: &Project, store: &Store, options: &Options) -> Result<Plan, WorkflowError> {
     let settings = &options.settings;
     let embedded = matches!(options.model.provider, Provider::Embedded { .. });
     let taxonomy = &project.taxonomy;
@@ -194,7 +194,7 @@ pub(super) fn lasting(details: &serde_json::Value) -> serde_json::Value {
 }
 
 /// Labels.
-pub fn label(session: Session<'_>, options: &Options) -> Result<Report, WorkflowError> {
+pub(crate) fn label(session: Session<'_>, options: &Options) -> Result<Report, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("label").entered();
     let plan = plan(project, store, options)?;
@@ -302,7 +302,7 @@ fn foresee_phi(store: &Store, run: &RunId, ids: Option<&[SentenceId]>) -> Result
 
 /// What a run would do, without sending anything.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Forecast {
+pub(crate) struct Forecast {
     /// Sentences.
     pub sentences: u64,
     /// Requests.
@@ -320,7 +320,7 @@ pub struct Forecast {
 }
 
 /// Foretells a run.
-pub fn forecast(project: &Project, store: &Store, options: &Options) -> Result<Forecast, WorkflowError> {
+pub(crate) fn forecast(project: &Project, store: &Store, options: &Options) -> Result<Forecast, WorkflowError> {
     let plan = plan(project, store, options)?;
     let settings = &options.settings;
     let all = match &plan.ids {
@@ -372,7 +372,7 @@ pub fn forecast(project: &Project, store: &Store, options: &Options) -> Result<F
 
 /// Writes the requests that a run would send as lines of OpenAI's batch format; returns the run and how many. The file
 /// holds text of notes, so the record of what left says so, under the file's name.
-pub fn export_batch(
+pub(crate) fn export_batch(
     session: Session<'_>,
     options: &Options,
     file: &std::path::Path,
@@ -454,7 +454,7 @@ fn batch_run(
 
 /// What came of reading a batch's answers.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct BatchReport {
+pub(crate) struct BatchReport {
     /// Sentences labelled.
     pub labelled: u64,
     /// Sentences that were labelled already.
@@ -468,7 +468,7 @@ pub struct BatchReport {
 }
 
 /// Reads a batch output file. Every answer is checked as one that comes over the wire.
-pub fn import_batch(session: Session<'_>, file: &std::path::Path) -> Result<BatchReport, WorkflowError> {
+pub(crate) fn import_batch(session: Session<'_>, file: &std::path::Path) -> Result<BatchReport, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("import_batch").entered();
     use std::io::BufRead;

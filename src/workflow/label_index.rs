@@ -64,7 +64,7 @@ pub struct LabelIndex {
 
 /// How much gold there is, by category.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct GoldCounts {
+pub(crate) struct GoldCounts {
     /// Settled sentences.
     pub settled: usize,
     /// Sentences that experts dispute.
@@ -74,7 +74,7 @@ pub struct GoldCounts {
 }
 
 /// A run's labels beside gold, in order of sentences.
-pub struct RunPairs {
+pub(crate) struct RunPairs {
     /// Language model or classifier.
     pub source: Source,
     /// Each sentence that has both.
@@ -83,7 +83,7 @@ pub struct RunPairs {
 
 impl LabelIndex {
     /// The index as the store is now.
-    pub fn read(project: &Project, store: &Store) -> Result<Self, WorkflowError> {
+    pub(crate) fn read(project: &Project, store: &Store) -> Result<Self, WorkflowError> {
         let mut index = Self::default();
         index.refresh(project, store)?;
         Ok(index)
@@ -156,7 +156,7 @@ impl LabelIndex {
     }
 
     /// How far it has read.
-    pub fn read_mark(&self) -> ReadMark {
+    pub(crate) fn read_mark(&self) -> ReadMark {
         self.mark
     }
 
@@ -167,7 +167,7 @@ impl LabelIndex {
     }
 
     /// The newest run that only said whether there is a category; one of this site before others, likewise.
-    pub fn latest_binary(&self) -> Option<&RunId> {
+    pub(crate) fn latest_binary(&self) -> Option<&RunId> {
         self.newest(|run| run.binary)
     }
 
@@ -180,12 +180,12 @@ impl LabelIndex {
     }
 
     /// Whether a run only said whether there is a category.
-    pub fn is_binary(&self, run: &RunId) -> bool {
+    pub(crate) fn is_binary(&self, run: &RunId) -> bool {
         self.runs.get(run).is_some_and(|run| run.binary)
     }
 
     /// A run's labels of real sentences.
-    pub fn labels(&self, run: &RunId) -> FxHashMap<SentenceId, Assigned> {
+    pub(crate) fn labels(&self, run: &RunId) -> FxHashMap<SentenceId, Assigned> {
         let labels = self.runs.get(run).into_iter().flat_map(|run| &run.labels);
         labels.map(|(id, label)| (*id, label.assigned)).collect()
     }
@@ -193,7 +193,7 @@ impl LabelIndex {
     /// A run's labels beside gold, as a task sees both; `None` for a run that is not known, or that did not name the categories
     /// that the task asks for. A language model stands beside all gold; a classifier beside that of test patients alone, since
     /// it was trained on the others'.
-    pub fn pairs(&self, run: &RunId, task: Task) -> Option<RunPairs> {
+    pub(crate) fn pairs(&self, run: &RunId, task: Task) -> Option<RunPairs> {
         let run = self.runs.get(run).filter(|run| task == Task::Binary || !run.binary)?;
         let source = run.source?;
         let tested = |patient: &u32| self.patients.get(patient).is_some_and(|p| p.split == Split::Test);
@@ -212,19 +212,19 @@ impl LabelIndex {
     }
 
     /// All gold, in order of sentences.
-    pub fn gold(&self) -> Vec<&Gold> {
+    pub(crate) fn gold(&self) -> Vec<&Gold> {
         let mut all: Vec<&Gold> = self.sentences.values().filter_map(|entry| entry.gold.as_ref().ok()).collect();
         all.sort_unstable_by_key(|gold| gold.sentence());
         all
     }
 
     /// The gold of a sentence, if it is settled.
-    pub fn gold_of(&self, sentence: SentenceId) -> Option<&Gold> {
+    pub(crate) fn gold_of(&self, sentence: SentenceId) -> Option<&Gold> {
         self.sentences.get(&sentence)?.gold.as_ref().ok()
     }
 
     /// How much gold there is.
-    pub fn gold_counts(&self, taxonomy: &Taxonomy) -> GoldCounts {
+    pub(crate) fn gold_counts(&self, taxonomy: &Taxonomy) -> GoldCounts {
         let mut counts = GoldCounts { by_category: vec![0; taxonomy.categories().len() + 1], ..GoldCounts::default() };
         for entry in self.sentences.values() {
             match &entry.gold {
@@ -240,26 +240,26 @@ impl LabelIndex {
     }
 
     /// Whether experts dispute a sentence.
-    pub fn is_disputed(&self, sentence: SentenceId) -> bool {
+    pub(crate) fn is_disputed(&self, sentence: SentenceId) -> bool {
         self.sentences.get(&sentence).is_some_and(|entry| entry.gold == Err(NotGold::Disputed))
     }
 
     /// How many synthetic sentences were written for *None* and each category.
-    pub fn bronze_counts(&self, taxonomy: &Taxonomy) -> Vec<usize> {
+    pub(crate) fn bronze_counts(&self, taxonomy: &Taxonomy) -> Vec<usize> {
         let mut counts = vec![0; taxonomy.categories().len() + 1];
         self.synthetic.iter().for_each(|set| count(*set, &mut counts));
         counts
     }
 
     /// Whether more than one annotator has labelled real sentences.
-    pub fn has_several_annotators(&self) -> bool {
+    pub(crate) fn has_several_annotators(&self) -> bool {
         let real = self.sentences.values().filter(|entry| entry.origin == Origin::Real);
         let mut names = real.flat_map(|entry| &entry.labels.votes).map(|vote| &vote.annotator);
         names.next().is_some_and(|first| names.any(|name| name != first))
     }
 
     /// What this annotator may see of a sentence at a face; of one that nobody has labelled, as if they had not decided.
-    pub fn shown(&self, project: &Project, face: Face, id: SentenceId) -> Shown {
+    pub(crate) fn shown(&self, project: &Project, face: Face, id: SentenceId) -> Shown {
         let who = &project.annotator;
         let entry = self.sentences.get(&id);
         let split = entry.and_then(|e| Some(self.patients.get(&e.patient)?.split));
@@ -274,7 +274,7 @@ impl LabelIndex {
     }
 
     /// What annotators say of each real sentence, with its patient's number; in order of sentences.
-    pub fn votes(&self) -> Vec<(SentenceId, u32, &[Vote])> {
+    pub(crate) fn votes(&self) -> Vec<(SentenceId, u32, &[Vote])> {
         let decided = |entry: &PeoplesLabels| entry.origin == Origin::Real && !entry.labels.votes.is_empty();
         let real = self.sentences.iter().filter(|(_, entry)| decided(entry));
         let mut all: Vec<_> = real.map(|(id, entry)| (*id, entry.patient, entry.labels.votes.as_slice())).collect();
@@ -283,12 +283,12 @@ impl LabelIndex {
     }
 
     /// All that people say of a sentence.
-    pub fn human_labels(&self, sentence: SentenceId) -> Option<&HumanLabels> {
+    pub(crate) fn human_labels(&self, sentence: SentenceId) -> Option<&HumanLabels> {
         self.sentences.get(&sentence).map(|entry| &entry.labels)
     }
 
     /// The sentences of real notes that nobody has decided, in order.
-    pub fn undecided(&self, store: &Store) -> Result<Vec<SentenceId>, WorkflowError> {
+    pub(crate) fn undecided(&self, store: &Store) -> Result<Vec<SentenceId>, WorkflowError> {
         let (mut all, mut after) = (Vec::new(), SentenceId(0));
         loop {
             let ids = store.sentence_ids(Origin::Real, after, 4_000)?;
@@ -302,7 +302,7 @@ impl LabelIndex {
     }
 
     /// Silver: what the newest run of a language model says of real sentences, in their order.
-    pub fn silver(&self, taxonomy: &Taxonomy) -> Vec<Silver> {
+    pub(crate) fn silver(&self, taxonomy: &Taxonomy) -> Vec<Silver> {
         let run = self.latest(Source::Llm).and_then(|id| self.runs.get_key_value(id));
         let labels =
             run.into_iter().flat_map(|(id, run)| run.labels.iter().map(move |(sentence, at)| (id, sentence, at)));
@@ -347,7 +347,7 @@ pub(super) mod tests {
     use crate::workflow::scores::{score, score_in};
 
     /// Two patients with three sentences each.
-    pub struct Study {
+    pub(crate) struct Study {
         _folder: tempfile::TempDir,
         pub project: Project,
         pub store: Store,
@@ -356,7 +356,7 @@ pub(super) mod tests {
     }
 
     impl Study {
-        pub fn new() -> Self {
+        pub(crate) fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let root = folder.path().join("study");
             init(&root, "ad-signs").unwrap();
@@ -386,13 +386,13 @@ pub(super) mod tests {
             }
         }
 
-        pub fn decide(&mut self, who: &str, at: usize, label: &str) {
+        pub(crate) fn decide(&mut self, who: &str, at: usize, label: &str) {
             let decision = self.decision(who, at, label);
             self.store.append_decisions(&[decision]).unwrap();
         }
 
         /// Labels of the sentences in their order.
-        pub fn propose(&mut self, id: &str, kind: RunKind, labels: &[&str]) -> RunId {
+        pub(crate) fn propose(&mut self, id: &str, kind: RunKind, labels: &[&str]) -> RunId {
             let run = run(id, kind);
             self.store.put_run(&run).unwrap();
             let labels = self.sentences.iter().zip(labels);

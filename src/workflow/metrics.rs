@@ -17,7 +17,7 @@ const LENGTH_BINS: usize = 13;
 
 /// The newest run of each kind against gold.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct NewestScores {
+pub(crate) struct NewestScores {
     /// A language model that named categories.
     pub silver: Option<Scored>,
     /// A classifier, on held-out gold.
@@ -28,7 +28,7 @@ pub struct NewestScores {
 
 impl NewestScores {
     /// Scores them.
-    pub fn of(project: &Project, index: &LabelIndex) -> Self {
+    pub(crate) fn of(project: &Project, index: &LabelIndex) -> Self {
         let score = |run: Option<&RunId>| score(project, index, run?, project.file.bootstrap);
         Self {
             silver: score(index.latest(Source::Llm)),
@@ -40,7 +40,7 @@ impl NewestScores {
 
 /// The numbers of the store at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct MetricsSnapshot {
+pub(crate) struct MetricsSnapshot {
     /// The newest language-model run against gold, with its model.
     pub silver: Option<(Scored, String)>,
     /// The newest classifier against held-out gold, with its name.
@@ -61,7 +61,7 @@ pub struct MetricsSnapshot {
 
 /// Follows a store and measures it again only where something has changed.
 #[derive(Default)]
-pub struct MetricsReader {
+pub(crate) struct MetricsReader {
     /// The labels, as they were read last.
     pub index: LabelIndex,
     experts: Option<(ReadMark, Arc<AgreementReport>)>,
@@ -77,7 +77,7 @@ struct LengthCounts {
 
 impl MetricsReader {
     /// The numbers of the labels read last.
-    pub fn snapshot(&mut self, project: &Project, store: &Store) -> Result<MetricsSnapshot, WorkflowError> {
+    pub(crate) fn snapshot(&mut self, project: &Project, store: &Store) -> Result<MetricsSnapshot, WorkflowError> {
         for (origin, lengths) in [Origin::Real, Origin::Synthetic].into_iter().zip(&mut self.lengths) {
             lengths.follow(store, origin)?;
         }

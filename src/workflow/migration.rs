@@ -19,7 +19,7 @@ use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// What is to be done to categories.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MigrationRequest {
+pub(crate) enum MigrationRequest {
     /// One gets another key, and another name if one is given.
     Rename {
         /// The category, by key or name.
@@ -53,7 +53,7 @@ pub enum MigrationRequest {
 }
 
 /// Says what a request would do, and does nothing.
-pub fn plan(project: &Project, request: &MigrationRequest) -> Result<MigrationPlan, WorkflowError> {
+pub(crate) fn plan(project: &Project, request: &MigrationRequest) -> Result<MigrationPlan, WorkflowError> {
     let store = match request {
         MigrationRequest::FromFile => project.store_as_it_is()?,
         _ => project.store()?,
@@ -69,7 +69,7 @@ pub fn plan(project: &Project, request: &MigrationRequest) -> Result<MigrationPl
 
 /// Makes the change in the file and in the log. Should the power fail between the two, every other command says so, and
 /// `goldsmith taxonomy migrate` ends it.
-pub fn apply(project: &Project, plan: &MigrationPlan) -> Result<(), WorkflowError> {
+pub(crate) fn apply(project: &Project, plan: &MigrationPlan) -> Result<(), WorkflowError> {
     let _span = tracing::info_span!("migrate_taxonomy").entered();
     write(project, &mut project.store_as_it_is()?, plan)
 }
@@ -77,7 +77,7 @@ pub fn apply(project: &Project, plan: &MigrationPlan) -> Result<(), WorkflowErro
 /// How a label is read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase", tag = "as", content = "label")]
-pub enum LabelReading {
+pub(crate) enum LabelReading {
     /// With keys of the guideline.
     Label(Label),
     /// Not at all: a category of it was split, and people are asked again.
@@ -98,7 +98,7 @@ impl LabelReading {
 
 /// How many labels are read otherwise after a change, in the same way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RelabelCount {
+pub(crate) struct RelabelCount {
     /// As they are read now.
     pub from: LabelReading,
     /// As they would be read.
@@ -115,7 +115,7 @@ pub struct RelabelCount {
 
 /// A change that has not been made yet.
 #[derive(Clone, Debug, Serialize)]
-pub struct MigrationPlan {
+pub(crate) struct MigrationPlan {
     /// The taxonomy file as it would be.
     #[serde(skip)]
     text: String,
@@ -138,7 +138,7 @@ pub struct MigrationPlan {
 
 impl MigrationPlan {
     /// Labels of experts and adjudicators that would be open again.
-    pub fn reopened(&self) -> u64 {
+    pub(crate) fn reopened(&self) -> u64 {
         let opened = self.moves.iter().filter(|one| one.to == LabelReading::Open);
         opened.map(|one| one.experts + one.adjudicators).sum()
     }
@@ -297,7 +297,7 @@ pub(super) fn ensure_migrated(project: &Project, store: &mut Store) -> Result<()
 
 /// Experts' and adjudicators' labels that name a category which the guideline does not have: another site's, or one that was
 /// taken out. They are no gold.
-pub fn unknown_labels(project: &Project, store: &Store) -> Result<Vec<(Label, u64)>, WorkflowError> {
+pub(crate) fn unknown_labels(project: &Project, store: &Store) -> Result<Vec<(Label, u64)>, WorkflowError> {
     let mut all: BTreeMap<Label, u64> = BTreeMap::new();
     for (speaker, given, count) in store.original_labels()? {
         let people = matches!(speaker, LabelGiver::Expert | LabelGiver::Adjudicator);

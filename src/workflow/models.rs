@@ -24,7 +24,7 @@ use crate::workflow::refusal::Refusal;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// The project's rules about where text may go, with what the store holds.
-pub fn gate(project: &Project, store: &Store) -> Result<EgressPolicy, WorkflowError> {
+pub(crate) fn gate(project: &Project, store: &Store) -> Result<EgressPolicy, WorkflowError> {
     let privacy = &project.file.privacy;
     Ok(EgressPolicy {
         data_use: privacy.data_use,
@@ -34,7 +34,7 @@ pub fn gate(project: &Project, store: &Store) -> Result<EgressPolicy, WorkflowEr
 }
 
 /// The settings of a model by name; without a name, those of the only one.
-pub fn settings<'a>(project: &'a Project, name: &str) -> Result<(&'a str, &'a ModelSettings), WorkflowError> {
+pub(crate) fn settings<'a>(project: &'a Project, name: &str) -> Result<(&'a str, &'a ModelSettings), WorkflowError> {
     let models = &project.file.models;
     let known = || models.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     if !name.is_empty() {
@@ -61,7 +61,7 @@ pub fn settings<'a>(project: &'a Project, name: &str) -> Result<(&'a str, &'a Mo
 /// Opens a model: loads the file, or finds out what the server can do. Of a server the gate is asked first, whether
 /// `note_text` may go there; a refusal is written down. What is sent to find out carries no word of a note.
 #[cfg_attr(not(feature = "servers"), expect(unused_variables, reason = "only a server has a gate before it"))]
-pub fn open(
+pub(crate) fn open(
     project: &Project,
     store: &mut Store,
     settings: &ModelSettings,
@@ -94,7 +94,7 @@ pub fn open(
 }
 
 /// How hard a model may be asked.
-pub fn limits(settings: &ModelSettings) -> RateLimits {
+pub(crate) fn limits(settings: &ModelSettings) -> RateLimits {
     // A model in this process answers one after the other: one at work, one ready.
     let concurrency = if matches!(settings.provider, Provider::Embedded { .. }) { 1 } else { settings.concurrency };
     RateLimits {
@@ -107,6 +107,6 @@ pub fn limits(settings: &ModelSettings) -> RateLimits {
 }
 
 /// What tokens cost.
-pub fn prices(settings: &ModelSettings) -> Prices {
+pub(crate) fn prices(settings: &ModelSettings) -> Prices {
     Prices { input: settings.price_in, output: settings.price_out }
 }

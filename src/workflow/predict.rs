@@ -11,7 +11,7 @@ use crate::formats::notes::{self, Columns, Layout, Record};
 use crate::formats::tables::guard;
 
 /// Where the texts are.
-pub struct PredictInput {
+pub(crate) struct PredictInput {
     /// The file; `-` is standard input.
     pub path: PathBuf,
     /// The layout, where the name does not tell.
@@ -21,13 +21,13 @@ pub struct PredictInput {
 }
 
 /// Loads a saved model.
-pub fn load(folder: &Path) -> Result<Box<dyn Classifier>, WorkflowError> {
+pub(crate) fn load(folder: &Path) -> Result<Box<dyn Classifier>, WorkflowError> {
     Ok(classifier::load(folder)?.0)
 }
 
 /// Reads records, labels them with a saved model and writes a line each, as jsonl or csv like the input. Returns how many
 /// were written; a bad record stops it.
-pub fn predict(
+pub(crate) fn predict(
     model: &dyn Classifier,
     input: &PredictInput,
     as_csv: bool,

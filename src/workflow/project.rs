@@ -58,7 +58,7 @@ pub fn init(folder: &Path, taxonomy_name: &str) -> Result<PathBuf, WorkflowError
 }
 
 /// The folder of the project that `start` lies in.
-pub fn find(start: &Path) -> Result<PathBuf, WorkflowError> {
+pub(crate) fn find(start: &Path) -> Result<PathBuf, WorkflowError> {
     let start = start.canonicalize().unwrap_or_else(|_| start.into());
     start
         .ancestors()
@@ -82,19 +82,19 @@ impl Project {
     }
 
     /// Opens the store, with its splits as the project file says, although the guideline may read its labels otherwise.
-    pub fn store_as_it_is(&self) -> Result<Store, WorkflowError> {
+    pub(crate) fn store_as_it_is(&self) -> Result<Store, WorkflowError> {
         let mut store = Store::open(&self.file.store)?;
         store.apply_splits(&self.file.split)?;
         Ok(store)
     }
 
     /// The project's annotator at a face of the program: who asks what may be shown.
-    pub fn viewer(&self, face: Face) -> Viewer<'_> {
+    pub(crate) fn viewer(&self, face: Face) -> Viewer<'_> {
         Viewer { protocol: &self.file.protocol, person: &self.annotator, face }
     }
 
     /// Where trained models are saved.
-    pub fn models(&self) -> PathBuf {
+    pub(crate) fn models(&self) -> PathBuf {
         self.folder.join("models")
     }
 }
@@ -107,7 +107,7 @@ fn login_name() -> String {
 }
 
 /// Makes a folder that only its owner may enter.
-pub fn make_private_folder(folder: &Path) -> Result<(), WorkflowError> {
+pub(crate) fn make_private_folder(folder: &Path) -> Result<(), WorkflowError> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -99,7 +99,7 @@ pub fn assign(project: &Project, store: &mut Store, plan: bool) -> Result<Assign
 
 /// How far one expert has come.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct AnnotatorStatus {
+pub(crate) struct AnnotatorStatus {
     /// Who.
     pub annotator: Annotator,
     /// Whether the protocol names them.
@@ -124,7 +124,7 @@ pub struct AnnotatorStatus {
 
 /// How far all have come.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ProjectStatus {
+pub(crate) struct ProjectStatus {
     /// Everyone who is named or has decided.
     pub experts: Vec<AnnotatorStatus>,
     /// Real sentences.
@@ -140,7 +140,7 @@ pub struct ProjectStatus {
 }
 
 /// Reads how far all have come.
-pub fn status(project: &Project, store: &Store) -> Result<ProjectStatus, WorkflowError> {
+pub(crate) fn status(project: &Project, store: &Store) -> Result<ProjectStatus, WorkflowError> {
     let protocol = &project.file.protocol;
     let index = LabelIndex::read(project, store)?;
     let report = agreement::of(project, store, &index)?;

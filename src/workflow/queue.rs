@@ -27,7 +27,7 @@ use crate::store::{RankingRow, Store};
 use crate::workflow::session::Session;
 
 /// The classifier is asked about so many open sentences, drawn at random where there are more.
-pub const MOST_ASKED: usize = 20_000;
+pub(crate) const MOST_ASKED: usize = 20_000;
 /// Below so many labels of training patients a classifier says nothing.
 const FEWEST_LABELS: usize = 20;
 /// And below so many kinds of label.
@@ -35,7 +35,7 @@ const FEWEST_KINDS: usize = 3;
 
 /// An order that was made and is kept.
 #[derive(Clone, Debug, PartialEq)]
-pub struct QueuePlan {
+pub(crate) struct QueuePlan {
     /// The run.
     pub run: Run,
     /// The sentences in their order, each with why it is there.
@@ -52,7 +52,7 @@ struct OpenSentence {
 
 /// Puts the open sentences in order and keeps that as the newest plan. Stopped half-way it leaves the plan before it as it
 /// is and gives `None`.
-pub fn plan(session: Session<'_>) -> Result<Option<QueuePlan>, WorkflowError> {
+pub(crate) fn plan(session: Session<'_>) -> Result<Option<QueuePlan>, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("queue").entered();
     let started = now();
@@ -92,7 +92,7 @@ pub fn plan(session: Session<'_>) -> Result<Option<QueuePlan>, WorkflowError> {
 }
 
 /// Why sentences stand where they do, as far as whoever asks may know.
-pub fn reasons(
+pub(crate) fn reasons(
     project: &Project,
     store: &Store,
     rows: &[RankingRow],
@@ -112,7 +112,7 @@ fn plain(sentence: SentenceId, why: &str) -> RankingRow {
 }
 
 /// Whether enough has been decided since the newest plan for another one, and the order is one that learns from it.
-pub fn is_due(project: &Project, store: &Store) -> Result<bool, WorkflowError> {
+pub(crate) fn is_due(project: &Project, store: &Store) -> Result<bool, WorkflowError> {
     let QueueSettings { order, retrain_every, .. } = &project.file.queue;
     Ok(*order != StrategyMix::of(Strategy::Note) && store.decisions_since_ranking(*retrain_every)? >= *retrain_every)
 }

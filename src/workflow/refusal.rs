@@ -90,59 +90,60 @@ pub struct Refusal {
 
 impl Refusal {
     /// What is wrong, in words.
-    pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
         Self { kind, hints: Vec::new(), message: message.into(), source: None }
     }
 
     /// This person may not.
-    pub fn not_allowed(who: &Annotator, message: impl Into<String>) -> Self {
+    pub(crate) fn not_allowed(who: &Annotator, message: impl Into<String>) -> Self {
         Self::new(RefusalKind::NotAllowed { who: who.clone() }, message)
     }
 
     /// Nothing goes by that name.
-    pub fn not_found(what: &'static str, name: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn not_found(what: &'static str, name: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(RefusalKind::NotFound { what, name: name.into() }, message)
     }
 
     /// Several things go by that name.
-    pub fn ambiguous(what: &'static str, name: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn ambiguous(what: &'static str, name: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(RefusalKind::Ambiguous { what, name: name.into() }, message)
     }
 
     /// It is there already.
-    pub fn exists(what: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn exists(what: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(RefusalKind::Exists { what: what.into() }, message)
     }
 
     /// A setting is missing.
-    pub fn unset(setting: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn unset(setting: &'static str, message: impl Into<String>) -> Self {
         Self::new(RefusalKind::Unset { setting }, message)
     }
 
     /// What was typed cannot be meant.
-    pub fn invalid(what: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(what: &'static str, message: impl Into<String>) -> Self {
         Self::new(RefusalKind::Invalid { what }, message)
     }
 
     /// Something else has to be there first.
-    pub fn too_early(missing: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn too_early(missing: &'static str, message: impl Into<String>) -> Self {
         Self::new(RefusalKind::TooEarly { missing }, message)
     }
 
     /// A feature of this crate that the program was built without; `what` it then cannot do is a noun.
-    pub fn left_out(feature: &'static str, what: &str) -> Self {
+    #[cfg(not(all(feature = "embedded", feature = "encoders", feature = "sealed-bundles", feature = "servers")))]
+    pub(crate) fn left_out(feature: &'static str, what: &str) -> Self {
         Self::new(RefusalKind::Unavailable { what: feature }, format!("this goldsmith was built without {what}"))
             .hint(format!("build it again with `--features {feature}`"))
     }
 
     /// Adds what to try next.
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
     /// Adds what is behind it.
-    pub fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub(crate) fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }

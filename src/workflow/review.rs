@@ -27,10 +27,10 @@ pub enum Worklist {
 
 impl Worklist {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Review, Self::Bronze, Self::Adjudicate];
+    pub(crate) const ALL: [Self; 3] = [Self::Review, Self::Bronze, Self::Adjudicate];
 
     /// The worklist where sentences of an origin are decided.
-    pub fn of(origin: Origin) -> Self {
+    pub(crate) fn of(origin: Origin) -> Self {
         match origin {
             Origin::Real => Self::Review,
             Origin::Synthetic => Self::Bronze,
@@ -53,7 +53,7 @@ impl Worklist {
     }
 
     /// The face that it is to the rule of who sees what.
-    pub fn face(self) -> Face {
+    pub(crate) fn face(self) -> Face {
         match self {
             Self::Review | Self::Bronze => Face::Review,
             Self::Adjudicate => Face::Adjudicate,
@@ -98,17 +98,17 @@ pub struct ReviewItem {
 
 impl ReviewItem {
     /// The sentence's text.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         self.sentence.span.of(&self.document.text)
     }
 
     /// The wording that stands: the annotator's, or the text.
-    pub fn wording(&self) -> &str {
+    pub(crate) fn wording(&self) -> &str {
         self.mine.as_ref().and_then(|d| d.judgement.edited.as_deref()).unwrap_or_else(|| self.text())
     }
 
     /// What of it sways whoever decides on it now.
-    pub fn in_sight(&self) -> InSight {
+    pub(crate) fn in_sight(&self) -> InSight {
         InSight::NOTHING
             .with_if(Cue::Machine, !self.silver.is_empty())
             .with_if(Cue::Classifier, self.classifier.is_some() || self.why_of_machines)
@@ -117,12 +117,12 @@ impl ReviewItem {
     }
 
     /// The language model's newest proposal.
-    pub fn proposal(&self) -> Option<&Proposal> {
+    pub(crate) fn proposal(&self) -> Option<&Proposal> {
         self.silver.first()
     }
 
     /// The annotator's stand, or an empty one.
-    pub fn judgement(&self) -> Judgement {
+    pub(crate) fn judgement(&self) -> Judgement {
         self.mine.as_ref().map_or_else(Judgement::default, |decision| decision.judgement.clone())
     }
 }
@@ -288,7 +288,12 @@ fn revealed_before(project: &Project, store: &Store, item: &ReviewItem) -> Resul
 
 /// Settles a sentence as an adjudicator, over whatever the experts say; theirs stays as it is. The reason is the comment of the
 /// stand.
-pub fn settle(project: &Project, store: &mut Store, item: &ReviewItem, taking: Taking) -> Result<(), WorkflowError> {
+pub(crate) fn settle(
+    project: &Project,
+    store: &mut Store,
+    item: &ReviewItem,
+    taking: Taking,
+) -> Result<(), WorkflowError> {
     let Taking { judgement, took, besides } = taking;
     let annotator = &project.annotator;
     if !project.file.protocol.adjudicates(annotator) {
@@ -330,17 +335,22 @@ fn held(project: &Project, filter: &SentenceFilter) -> SentenceFilter {
 }
 
 /// Why a search lists less than all that passes it; `None` where it lists all.
-pub fn why_held(project: &Project, filter: &SentenceFilter) -> Option<&'static str> {
+pub(crate) fn why_held(project: &Project, filter: &SentenceFilter) -> Option<&'static str> {
     searcher(project, filter).why_held(filter)
 }
 
 /// How many sentences pass a search, counted up to `limit`.
-pub fn count(project: &Project, store: &Store, filter: &SentenceFilter, limit: u64) -> Result<u64, WorkflowError> {
+pub(crate) fn count(
+    project: &Project,
+    store: &Store,
+    filter: &SentenceFilter,
+    limit: u64,
+) -> Result<u64, WorkflowError> {
     Ok(store.count(&held(project, filter), &project.annotator, limit)?)
 }
 
 /// The nearest sentence that passes the filter beyond `from`.
-pub fn seek(
+pub(crate) fn seek(
     project: &Project,
     store: &Store,
     filter: &SentenceFilter,
@@ -351,12 +361,12 @@ pub fn seek(
 }
 
 /// Takes back the annotator's last decision, wherever it was.
-pub fn undo(project: &Project, store: &mut Store) -> Result<Option<UndoneDecision>, WorkflowError> {
+pub(crate) fn undo(project: &Project, store: &mut Store) -> Result<Option<UndoneDecision>, WorkflowError> {
     Ok(store.undo(&project.annotator, new_entry_id(), now())?)
 }
 
 /// Restores the decision taken back last.
-pub fn redo(project: &Project, store: &mut Store) -> Result<Option<UndoneDecision>, WorkflowError> {
+pub(crate) fn redo(project: &Project, store: &mut Store) -> Result<Option<UndoneDecision>, WorkflowError> {
     Ok(store.redo(&project.annotator, new_entry_id(), now())?)
 }
 
@@ -401,7 +411,7 @@ pub fn next_open(
 }
 
 /// How far the annotator has come, and the times of the latest decisions (oldest first) for the pace.
-pub fn progress(
+pub(crate) fn progress(
     project: &Project,
     store: &Store,
     worklist: Worklist,

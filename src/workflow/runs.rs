@@ -21,7 +21,7 @@ use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// Finds a run by its id, or by the beginning or the end of it.
-pub fn find(store: &Store, word: &str) -> Result<Run, WorkflowError> {
+pub(crate) fn find(store: &Store, word: &str) -> Result<Run, WorkflowError> {
     let runs = store.runs()?;
     let mut found: Vec<Run> =
         runs.into_iter().filter(|run| run.id.0.starts_with(word) || run.id.0.ends_with(word)).collect();
@@ -93,7 +93,7 @@ pub(super) fn end(
 
 /// What became of one category from one run to the other.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct CategoryChange {
+pub(crate) struct CategoryChange {
     /// The category's key, or `None`.
     pub category: String,
     /// Sentences that had it before.
@@ -110,7 +110,7 @@ pub struct CategoryChange {
 
 /// A sentence that has another label in the other run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LabelFlip {
+pub(crate) struct LabelFlip {
     /// The sentence.
     pub sentence: SentenceId,
     /// Its text.
@@ -125,7 +125,7 @@ pub struct LabelFlip {
 
 /// Two runs compared.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RunDiff {
+pub(crate) struct RunDiff {
     /// The one.
     pub before: String,
     /// The other.
@@ -149,7 +149,7 @@ pub struct RunDiff {
 }
 
 /// Compares two runs that labelled real sentences.
-pub fn diff(project: &Project, store: &Store, before: &Run, after: &Run) -> Result<RunDiff, WorkflowError> {
+pub(crate) fn diff(project: &Project, store: &Store, before: &Run, after: &Run) -> Result<RunDiff, WorkflowError> {
     for run in [before, after] {
         let (why, hint) = match run.kind {
             RunKind::Generate => ("wrote sentences", "`goldsmith bronze --run` shows it"),

@@ -28,13 +28,13 @@ pub struct Scored {
 
 impl Scored {
     /// The sentences behind a cell of the confusion matrix.
-    pub fn cell(&self, gold: usize, proposed: usize) -> Vec<SentenceId> {
+    pub(crate) fn cell(&self, gold: usize, proposed: usize) -> Vec<SentenceId> {
         let counted = |pair: &LabelPair| confused(pair.gold(), pair.predicted()).contains(&(gold, proposed));
         self.pairs.iter().filter(|(_, pair)| counted(pair)).map(|(id, _)| *id).collect()
     }
 
     /// The taxonomy that names the report's categories; `None` in the binary task, whose one category is that there is any.
-    pub fn taxonomy<'a>(&self, project: &'a Project) -> Option<&'a Taxonomy> {
+    pub(crate) fn taxonomy<'a>(&self, project: &'a Project) -> Option<&'a Taxonomy> {
         (self.task == Task::MultiClass).then_some(&project.taxonomy)
     }
 }
@@ -46,7 +46,7 @@ pub fn score(project: &Project, index: &LabelIndex, run: &RunId, bootstrap: Boot
 }
 
 /// Scores a run in a task; `None` for one that did not name the categories that the task asks for.
-pub fn score_in(
+pub(crate) fn score_in(
     task: Task,
     project: &Project,
     index: &LabelIndex,

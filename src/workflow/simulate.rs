@@ -273,7 +273,7 @@ fn of_project(project: &Project) -> Result<Set, WorkflowError> {
 }
 
 /// Texts with the names of their labels.
-pub type Named = Vec<(String, String)>;
+pub(crate) type Named = Vec<(String, String)>;
 
 /// What a project's games are played on and scored on, as texts with their labels, so that another program can play as well.
 pub fn labelled_texts(project: &Project) -> Result<(Named, Named), WorkflowError> {

@@ -13,7 +13,7 @@ use super::project::Project;
 use super::scores::{self, Scored};
 use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
 use crate::classifier::{self, ClassWeights, Classifier, Example, FitConfig, HeadConfig, Mode, Trainer, TuneConfig};
-pub use crate::classifier::{Epoch, TrainingEvent};
+pub(crate) use crate::classifier::{Epoch, TrainingEvent};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::Gold;
@@ -26,11 +26,11 @@ use crate::formats::project::training::{Method, TrainSettings, Weights};
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::session::Session;
-pub use sets::bronze_label;
+pub(crate) use sets::bronze_label;
 pub(super) use sets::{LabelledSentences, data_hash, examples, held_out_examples};
 
 /// The name that the *None* output has in a saved model. No category key can be it.
-pub const NONE: &str = "None";
+pub(crate) const NONE: &str = "None";
 
 /// What a training run says while it runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,7 +70,7 @@ pub struct Trained {
 }
 
 /// The outputs of a model under a taxonomy: *None* first under `single`, the categories alone under `multiple`.
-pub fn outputs(taxonomy: &Taxonomy) -> (Vec<String>, Mode) {
+pub(crate) fn outputs(taxonomy: &Taxonomy) -> (Vec<String>, Mode) {
     let keys = taxonomy.categories().iter().map(|c| c.key.to_string());
     match taxonomy.selection() {
         Selection::Single => (std::iter::once(NONE.to_owned()).chain(keys).collect(), Mode::Single),
@@ -89,7 +89,7 @@ pub(super) fn positions(taxonomy: &Taxonomy, label: &Label) -> Vec<usize> {
 
 /// Probabilities of a model's outputs as the store has them: *None* first, then each category. Under `multiple` the
 /// probability of *None* is that of no category, taken as independent.
-pub fn with_none(mode: Mode, row: &[f32]) -> Vec<f32> {
+pub(crate) fn with_none(mode: Mode, row: &[f32]) -> Vec<f32> {
     match mode {
         Mode::Single => row.to_vec(),
         Mode::Multiple => std::iter::once(row.iter().map(|p| 1.0 - p).product()).chain(row.iter().copied()).collect(),
@@ -103,7 +103,7 @@ struct Sets {
 }
 
 /// Trains, saves, labels every real sentence, and scores.
-pub fn train(session: Session<'_, TrainRunEvent>, settings: &TrainSettings) -> Result<Trained, WorkflowError> {
+pub(crate) fn train(session: Session<'_, TrainRunEvent>, settings: &TrainSettings) -> Result<Trained, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("train").entered();
     let mut index = LabelIndex::read(project, store)?;
@@ -231,7 +231,7 @@ fn label_all(
 }
 
 /// The label that a row of probabilities speaks for.
-pub fn chosen_label(model: &dyn Classifier, row: &[f32]) -> Label {
+pub(crate) fn chosen_label(model: &dyn Classifier, row: &[f32]) -> Label {
     label_of(model.outputs(), &model.choose(row))
 }
 
@@ -260,7 +260,7 @@ fn proposal(taxonomy: &Taxonomy, model: &dyn Classifier, row: &[f32], sentence: 
 }
 
 /// What trains by these settings.
-pub fn learner(project: &Project, settings: &TrainSettings) -> Result<Trainer, WorkflowError> {
+pub(crate) fn learner(project: &Project, settings: &TrainSettings) -> Result<Trainer, WorkflowError> {
     let class_weights = |by_default| match settings.class_weights {
         None => by_default,
         Some(Weights::None) => ClassWeights::None,
@@ -373,7 +373,7 @@ fn card(
 }
 
 /// The saved model to use: the one named, or that of the newest finished training run.
-pub fn latest_model(
+pub(crate) fn latest_model(
     project: &Project,
     store: &Store,
     named: Option<&std::path::Path>,
@@ -395,7 +395,7 @@ pub fn latest_model(
 }
 
 /// Scores a saved model on the gold of test patients as it stands now.
-pub fn score(
+pub(crate) fn score(
     project: &Project,
     store: &Store,
     folder: &std::path::Path,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Families of encoders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum EncoderFamily {
+pub(crate) enum EncoderFamily {
     /// BERT and what has its shape: ClinicalBERT, PubMedBERT, MiniLM, bge.
     Bert,
     /// DistilBERT.
@@ -17,7 +17,7 @@ pub enum EncoderFamily {
 
 /// Between the two products of a layer's second half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
+pub(crate) enum Activation {
     /// By the error function.
     Gelu,
     /// By tanh.
@@ -28,7 +28,7 @@ pub enum Activation {
 
 /// What ModernBERT has of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ModernBertConfig {
+pub(crate) struct ModernBertConfig {
     /// Every so manyth layer attends to everything, beginning with the first; the others to a window.
     pub global_every: usize,
     /// Positions to each side that a window reaches.
@@ -43,7 +43,7 @@ pub struct ModernBertConfig {
 
 /// An encoder's shape.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Architecture {
+pub(crate) struct Architecture {
     /// EncoderFamily.
     pub family: EncoderFamily,
     /// Entries of the vocabulary.
@@ -113,7 +113,7 @@ struct RawConfig {
 
 impl Architecture {
     /// Reads the text of `config.json`; the error says what is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, Cause> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Cause> {
         let raw: RawConfig = serde_json::from_str(text)?;
         let family = match raw.model_type.as_deref() {
             Some("bert") => EncoderFamily::Bert,
@@ -185,7 +185,7 @@ impl Architecture {
     }
 
     /// The same encoder under a classifier that sees the mean of all positions.
-    pub fn with_mean(mut self) -> Self {
+    pub(crate) fn with_mean(mut self) -> Self {
         match &mut self.modern {
             Some(modern) => modern.mean_pooling = true,
             None => self.bare_mean = true,
@@ -194,12 +194,12 @@ impl Architecture {
     }
 
     /// Whether a classifier sees the mean of all positions.
-    pub fn pools_mean(&self) -> bool {
+    pub(crate) fn pools_mean(&self) -> bool {
         self.bare_mean || self.modern.is_some_and(|modern| modern.mean_pooling)
     }
 
     /// The prefix of the encoder's tensors in a model with a classifier.
-    pub fn prefix(&self) -> &'static str {
+    pub(crate) fn prefix(&self) -> &'static str {
         match self.family {
             EncoderFamily::Bert => "bert.",
             EncoderFamily::DistilBert => "distilbert.",
@@ -208,12 +208,12 @@ impl Architecture {
     }
 
     /// Whether a layer of ModernBERT attends to everything.
-    pub fn attends_globally(&self, layer: usize) -> bool {
+    pub(crate) fn attends_globally(&self, layer: usize) -> bool {
         self.modern.is_none_or(|modern| layer.is_multiple_of(modern.global_every))
     }
 
     /// Names and shapes of the encoder's tensors, without the prefix.
-    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+    pub(crate) fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         let (h, f) = (self.hidden, self.intermediate);
         let mut all: Vec<(String, Vec<usize>)> = Vec::new();
         let mut add = |name: String, shape: &[usize]| all.push((name, shape.to_vec()));
@@ -265,7 +265,7 @@ impl Architecture {
 
     /// Names of a layer's parts in BERT and DistilBERT: query, key, value, output, its norm, the widening and the narrowing
     /// product, and their norm.
-    pub fn layer(&self, layer: usize) -> [String; 8] {
+    pub(crate) fn layer(&self, layer: usize) -> [String; 8] {
         let names = match self.family {
             EncoderFamily::DistilBert => [
                 "attention.q_lin",
@@ -294,7 +294,7 @@ impl Architecture {
 
     /// Names and shapes of the classifier's tensors above the encoder, with their full names: the layer before, and the
     /// output itself. They are those of transformers' `...ForSequenceClassification`.
-    pub fn head(&self, outputs: usize) -> Vec<(String, Vec<usize>)> {
+    pub(crate) fn head(&self, outputs: usize) -> Vec<(String, Vec<usize>)> {
         let h = self.hidden;
         let named = |name: &str, shape: &[usize]| (name.to_owned(), shape.to_vec());
         let mut all = match self.family {
@@ -312,7 +312,7 @@ impl Architecture {
     }
 
     /// The class that transformers loads a folder of this family as.
-    pub fn class(&self) -> &'static str {
+    pub(crate) fn class(&self) -> &'static str {
         match self.family {
             EncoderFamily::Bert => "BertForSequenceClassification",
             EncoderFamily::DistilBert => "DistilBertForSequenceClassification",

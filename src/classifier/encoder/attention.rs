@@ -16,7 +16,7 @@ pub(in crate::classifier) enum Queries {
 
 impl Queries {
     /// How many rows ask.
-    pub fn rows(self, batch: &PackedBatch) -> usize {
+    pub(crate) fn rows(self, batch: &PackedBatch) -> usize {
         match self {
             Self::All => batch.tokens(),
             Self::First => batch.len(),
@@ -45,7 +45,7 @@ impl AttentionShape {
     }
 
     /// How many attention weights a batch has.
-    pub fn weights(&self, batch: &PackedBatch) -> usize {
+    pub(crate) fn weights(&self, batch: &PackedBatch) -> usize {
         batch.spans().map(|(_, len)| self.count * self.query_count(len) * len).sum()
     }
 

@@ -73,7 +73,7 @@ fn dropout_place(layer: usize, which: u32) -> u32 {
 
 impl Fused {
     /// A pass over an encoder of this shape.
-    pub fn new(shape: &Architecture, parameters: &Parameters, threads: std::sync::Arc<Threads>) -> Self {
+    pub(crate) fn new(shape: &Architecture, parameters: &Parameters, threads: std::sync::Arc<Threads>) -> Self {
         let pair = |name: &str| WeightAndBias::find(parameters, name);
         let layers = (0..shape.layers)
             .map(|layer| {
@@ -102,7 +102,7 @@ impl Fused {
 
     /// The last hidden state: `[tokens, hidden]`, or `[texts, hidden]` of first positions. With `keep` the backward pass is
     /// open until the next call.
-    pub fn forward(
+    pub(crate) fn forward(
         &mut self,
         parameters: &Parameters,
         batch: &PackedBatch,
@@ -262,7 +262,7 @@ impl Fused {
 
     /// Adds the gradients of everything that is trained, from that by the last hidden state. Layers below the first trained
     /// one are left out.
-    pub fn backward(&mut self, parameters: &mut Parameters, grad_output: &[f32]) {
+    pub(crate) fn backward(&mut self, parameters: &mut Parameters, grad_output: &[f32]) {
         let threads = std::sync::Arc::clone(&self.threads);
         let trained = |at: usize, parameters: &Parameters| parameters.all().get(at).is_some_and(|p| p.trained);
         let lowest = (0..self.shape.layers).find(|layer| trained(self.layers[*layer].query.weight, parameters));

@@ -28,7 +28,7 @@ pub(in crate::classifier) enum Pass {
 
 impl Pass {
     /// The fused pass where it knows the family, else the plain one on this processor.
-    pub fn for_architecture(shape: &Architecture, parameters: &Parameters, threads: &Arc<Threads>) -> Self {
+    pub(crate) fn for_architecture(shape: &Architecture, parameters: &Parameters, threads: &Arc<Threads>) -> Self {
         match shape.family {
             EncoderFamily::Bert | EncoderFamily::DistilBert => {
                 Self::Fused(Box::new(Fused::new(shape, parameters, Arc::clone(threads))))
@@ -38,7 +38,7 @@ impl Pass {
     }
 
     /// The last hidden state of the rows asked for.
-    pub fn forward(
+    pub(crate) fn forward(
         &mut self,
         parameters: &Parameters,
         batch: &PackedBatch,
@@ -53,7 +53,7 @@ impl Pass {
     }
 
     /// Adds gradients.
-    pub fn backward(&mut self, parameters: &mut Parameters, grad_output: &[f32]) -> Result<(), ClassifierError> {
+    pub(crate) fn backward(&mut self, parameters: &mut Parameters, grad_output: &[f32]) -> Result<(), ClassifierError> {
         match self {
             Self::Fused(fused) => fused.backward(parameters, grad_output),
             Self::Plain(plain) => plain.backward(parameters, grad_output)?,
@@ -92,7 +92,7 @@ pub(in crate::classifier) struct Network {
 
 impl Network {
     /// A network over parameters that have a head for so many outputs.
-    pub fn new(shape: &Architecture, parameters: &Parameters, outputs: usize, pass: Pass) -> Self {
+    pub(crate) fn new(shape: &Architecture, parameters: &Parameters, outputs: usize, pass: Pass) -> Self {
         let head: Vec<usize> = shape.head(outputs).iter().map(|(name, _)| parameters.index(name)).collect();
         let (dense, last) = match head[..] {
             [weight, other, ref last @ ..] if last.len() == 2 => (Some([weight, other]), [last[0], last[1]]),
@@ -106,7 +106,7 @@ impl Network {
     }
 
     /// Logits `[texts, outputs]`.
-    pub fn forward(
+    pub(crate) fn forward(
         &mut self,
         parameters: &Parameters,
         batch: &PackedBatch,
@@ -178,7 +178,7 @@ impl Network {
     }
 
     /// Adds gradients, from that by the logits of the last `forward`.
-    pub fn backward(&mut self, parameters: &mut Parameters, grad_logits: &[f32]) -> Result<(), ClassifierError> {
+    pub(crate) fn backward(&mut self, parameters: &mut Parameters, grad_logits: &[f32]) -> Result<(), ClassifierError> {
         let (h, k) = (self.shape.hidden, self.outputs);
         let kept = std::mem::take(&mut self.kept);
         let texts = kept.batch.len();

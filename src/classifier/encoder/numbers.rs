@@ -26,7 +26,7 @@ pub struct Threads {
 
 impl Threads {
     /// A pool of so many threads; where the system gives none, the calling thread works alone.
-    pub fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         let pool = (count > 1).then(|| rayon::ThreadPoolBuilder::new().num_threads(count).build().ok()).flatten();
         Self { count: if pool.is_some() { count } else { 1 }, pool }
     }
@@ -40,7 +40,7 @@ impl Threads {
     }
 
     /// How many.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.count
     }
 
@@ -111,17 +111,17 @@ pub(in crate::classifier) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// `rows x columns`, one row after the other.
-    pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub(crate) fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
         Self::strided(data, rows, columns, columns)
     }
 
     /// `rows x columns` with rows that begin `row_stride` apart.
-    pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+    pub(crate) fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         Self { data, rows, columns, row_stride, column_stride: 1 }
     }
 
     /// UsedRows for columns.
-    pub fn transposed(self) -> Self {
+    pub(crate) fn transposed(self) -> Self {
         Self {
             rows: self.columns,
             columns: self.rows,
@@ -338,7 +338,7 @@ pub struct Dropout {
 
 impl Dropout {
     /// Masks for one step; `None` where nothing is dropped.
-    pub fn new(seed: u64, step: u64, rate: f32) -> Option<Self> {
+    pub(crate) fn new(seed: u64, step: u64, rate: f32) -> Option<Self> {
         let rate = rate.clamp(0.0, 0.95);
         (rate > 0.0).then(|| Self {
             key: splitmix64(seed ^ splitmix64(step.wrapping_add(0x9e37_79b9_7f4a_7c15))),
@@ -348,7 +348,7 @@ impl Dropout {
     }
 
     /// The same seed and step at another rate.
-    pub fn at(self, rate: f32) -> Option<Self> {
+    pub(crate) fn at(self, rate: f32) -> Option<Self> {
         let rate = rate.clamp(0.0, 0.95);
         (rate > 0.0).then(|| Self {
             below: (f64::from(rate) * f64::from(u32::MAX)) as u32,

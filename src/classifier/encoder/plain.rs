@@ -36,12 +36,12 @@ struct Padded {
 
 impl Plain {
     /// A pass over an encoder of this shape.
-    pub fn new(shape: &Architecture, device: Device) -> Self {
+    pub(crate) fn new(shape: &Architecture, device: Device) -> Self {
         Self { shape: shape.clone(), device, variables: Vec::new(), output: None }
     }
 
     /// The last hidden state, `[tokens, hidden]` or `[texts, hidden]` of first positions.
-    pub fn forward(
+    pub(crate) fn forward(
         &mut self,
         parameters: &Parameters,
         batch: &PackedBatch,
@@ -64,7 +64,7 @@ impl Plain {
     }
 
     /// Adds the gradients of everything that is trained, from that by what `forward` returned.
-    pub fn backward(&mut self, parameters: &mut Parameters, grad_output: &[f32]) -> Result<()> {
+    pub(crate) fn backward(&mut self, parameters: &mut Parameters, grad_output: &[f32]) -> Result<()> {
         let Some(output) = self.output.take() else {
             return Ok(());
         };

@@ -12,7 +12,7 @@ pub(in crate::classifier) struct Tokens {
 
 impl Tokens {
     /// Reads `tokenizer.json` of a folder, whose ids must be below `vocabulary`. `most` counts the marks at both ends.
-    pub fn read(folder: &Path, vocabulary: usize, most: usize) -> Result<Self, Cause> {
+    pub(crate) fn read(folder: &Path, vocabulary: usize, most: usize) -> Result<Self, Cause> {
         let path = folder.join("tokenizer.json");
         let mut tokenizer = Tokenizer::from_file(&path).map_err(|e| InFile::cause("tokenizer.json", e))?;
         let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
@@ -30,7 +30,7 @@ impl Tokens {
     }
 
     /// The ids of a text, with its marks; never none.
-    pub fn ids(&self, text: &str) -> Result<Vec<u32>, Cause> {
+    pub(crate) fn ids(&self, text: &str) -> Result<Vec<u32>, Cause> {
         let encoding =
             self.tokenizer.encode_fast(text, true).map_err(|e| format!("a text cannot be cut into tokens: {e}"))?;
         match encoding.get_ids() {
@@ -51,7 +51,7 @@ pub(in crate::classifier) struct PackedBatch {
 
 impl PackedBatch {
     /// A batch of these texts.
-    pub fn of<'a>(texts: impl IntoIterator<Item = &'a [u32]>) -> Self {
+    pub(crate) fn of<'a>(texts: impl IntoIterator<Item = &'a [u32]>) -> Self {
         let mut batch = Self { ids: Vec::new(), starts: vec![0] };
         for text in texts {
             batch.ids.extend_from_slice(text);
@@ -61,17 +61,17 @@ impl PackedBatch {
     }
 
     /// How many texts.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.starts.len() - 1
     }
 
     /// How many tokens.
-    pub fn tokens(&self) -> usize {
+    pub(crate) fn tokens(&self) -> usize {
         self.ids.len()
     }
 
     /// Begin and length of each text.
-    pub fn spans(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.starts.windows(2).map(|pair| (pair[0], pair[1] - pair[0]))
     }
 }

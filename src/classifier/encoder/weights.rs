@@ -41,7 +41,7 @@ pub(in crate::classifier) struct UsedRows {
 
 impl UsedRows {
     /// The rows that these tokens take.
-    pub fn of(tokens: impl Iterator<Item = u32>, vocabulary: usize) -> Self {
+    pub(crate) fn of(tokens: impl Iterator<Item = u32>, vocabulary: usize) -> Self {
         let mut position = vec![u32::MAX; vocabulary];
         for token in tokens {
             if let Some(seen) = position.get_mut(token as usize) {
@@ -71,33 +71,33 @@ impl Parameters {
     }
 
     /// Where a tensor is; the architecture names only what [`read`] has put there.
-    pub fn index(&self, name: &str) -> usize {
+    pub(crate) fn index(&self, name: &str) -> usize {
         self.by_name.get(name).copied().unwrap_or(usize::MAX)
     }
 
     /// A tensor's values.
-    pub fn value(&self, at: usize) -> &[f32] {
+    pub(crate) fn value(&self, at: usize) -> &[f32] {
         &self.all[at].value
     }
 
     /// A tensor to be changed.
-    pub fn get_mut(&mut self, at: usize) -> &mut Parameter {
+    pub(crate) fn get_mut(&mut self, at: usize) -> &mut Parameter {
         &mut self.all[at]
     }
 
     /// All of them.
-    pub fn all(&self) -> &[Parameter] {
+    pub(crate) fn all(&self) -> &[Parameter] {
         &self.all
     }
 
     /// All of them.
-    pub fn all_mut(&mut self) -> &mut [Parameter] {
+    pub(crate) fn all_mut(&mut self) -> &mut [Parameter] {
         &mut self.all
     }
 
     /// Adds a head for so many outputs: what the folder has of the layer before the outputs, and small random numbers
     /// (normal, deviation 0.02, as transformers does) for the rest.
-    pub fn add_head(&mut self, architecture: &Architecture, outputs: usize, found: &FolderTensors, seed: u64) {
+    pub(crate) fn add_head(&mut self, architecture: &Architecture, outputs: usize, found: &FolderTensors, seed: u64) {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         for (name, shape) in architecture.head(outputs) {
             let size: usize = shape.iter().product();
@@ -115,7 +115,12 @@ impl Parameters {
     }
 
     /// Takes the whole head from the folder; `None` when it has none of this shape.
-    pub fn restore_head(&mut self, architecture: &Architecture, outputs: usize, found: &FolderTensors) -> Option<()> {
+    pub(crate) fn restore_head(
+        &mut self,
+        architecture: &Architecture,
+        outputs: usize,
+        found: &FolderTensors,
+    ) -> Option<()> {
         for (name, shape) in architecture.head(outputs) {
             let (_, values) = found.head.get(&name).filter(|(s, _)| *s == shape)?;
             self.push(name, shape, values.clone());
@@ -124,7 +129,7 @@ impl Parameters {
     }
 
     /// Writes everything as transformers names it. The file does not depend on the order of a hash map.
-    pub fn save(&self, prefix: &str, path: &Path) -> Result<(), ClassifierError> {
+    pub(crate) fn save(&self, prefix: &str, path: &Path) -> Result<(), ClassifierError> {
         let unwritable =
             |cause: Cause| ClassifierError::Unwritable { path: path.parent().unwrap_or(path).into(), cause };
         let mut bytes: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
@@ -210,7 +215,7 @@ pub(in crate::classifier) fn read(folder: &Path, architecture: &Architecture) ->
 
 impl FolderTensors {
     /// The encoder's parameters, all there and all of the right shape.
-    pub fn take_encoder(&mut self, architecture: &Architecture) -> Result<Parameters, Cause> {
+    pub(crate) fn take_encoder(&mut self, architecture: &Architecture) -> Result<Parameters, Cause> {
         let mut parameters = Parameters::default();
         for (name, shape) in architecture.tensors() {
             match self.encoder.remove(&name) {

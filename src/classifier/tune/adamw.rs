@@ -21,14 +21,21 @@ pub(super) struct AdamW {
 }
 
 impl AdamW {
-    pub fn new(parameters: &Parameters) -> Self {
+    pub(crate) fn new(parameters: &Parameters) -> Self {
         let zeros = || parameters.all().iter().map(|p| vec![0.0; p.gradient.len()]).collect();
         Self { first: zeros(), second: zeros(), step: 0, untouched: 1.0 }
     }
 
     /// One step. Gradients are scaled down to a common norm of at most `clip` first and are zero afterwards. Returns the
     /// norm before.
-    pub fn update(&mut self, parameters: &mut Parameters, rate: f64, decay: f64, clip: f64, threads: &Threads) -> f64 {
+    pub(crate) fn update(
+        &mut self,
+        parameters: &mut Parameters,
+        rate: f64,
+        decay: f64,
+        clip: f64,
+        threads: &Threads,
+    ) -> f64 {
         let norm = norm(parameters);
         // PyTorch's clip_grad_norm_.
         let scale = (clip / (norm + 1e-6)).min(1.0) as f32;
@@ -82,7 +89,7 @@ impl AdamW {
     }
 
     /// Every tensor's values, with the decay that rows without a gradient have missed.
-    pub fn with_decay_applied(&self, parameters: &Parameters) -> Vec<Vec<f32>> {
+    pub(crate) fn with_decay_applied(&self, parameters: &Parameters) -> Vec<Vec<f32>> {
         let mut all: Vec<Vec<f32>> = parameters.all().iter().map(|parameter| parameter.value.clone()).collect();
         for (parameter, values) in parameters.all().iter().zip(&mut all).filter(|(p, _)| p.trained && p.decays) {
             let Some(rows) = &parameter.rows else {

@@ -41,7 +41,7 @@ struct CheckpointHeader {
 const KINDS: [&str; 4] = ["value", "first", "second", "best"];
 
 impl CheckpointState {
-    pub fn save(
+    pub(crate) fn save(
         &self,
         keep: &Checkpointing<'_>,
         parameters: &Parameters,
@@ -85,7 +85,7 @@ impl CheckpointState {
 
     /// The state that a run with the same fingerprint left, if there is one that can be read. Anything else is as if there
     /// were none: training begins anew.
-    pub fn load(
+    pub(crate) fn load(
         keep: &Checkpointing<'_>,
         parameters: &mut Parameters,
         optimiser: &mut AdamW,

@@ -16,7 +16,7 @@ const COPIED: [&str; 3] = ["special_tokens_map.json", "vocab.txt", "LICENSE"];
 
 /// A fine-tuned encoder with its classifier. The temperature is part of the last weights, so the logits are calibrated
 /// wherever the folder is loaded.
-pub struct TunedModel {
+pub(crate) struct TunedModel {
     encoder: Arc<Encoder>,
     outputs: Vec<String>,
     mode: Mode,
@@ -97,7 +97,7 @@ impl TunedModel {
     }
 
     /// Calibrated logits `[texts][outputs]`: those that transformers computes from the saved folder.
-    pub fn logits(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
+    pub(crate) fn logits(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
         let ids = self.encoder.ids(texts)?;
         let mut network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
         read(&mut network, &self.parameters, &ids, self.outputs.len())

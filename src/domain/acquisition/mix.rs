@@ -26,10 +26,11 @@ pub enum Strategy {
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Note, Self::Random, Self::Margin, Self::Contested, Self::Balanced, Self::Doubts];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Note, Self::Random, Self::Margin, Self::Contested, Self::Balanced, Self::Doubts];
 
     /// Its word in files and on the command line.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Note => "note",
             Self::Random => "random",
@@ -41,7 +42,7 @@ impl Strategy {
     }
 
     /// Whether it goes by a classifier.
-    pub fn needs_classifier(self) -> bool {
+    pub(crate) fn needs_classifier(self) -> bool {
         matches!(self, Self::Margin | Self::Contested | Self::Balanced)
     }
 }
@@ -79,18 +80,18 @@ pub struct StrategyMix(Vec<(Strategy, f64)>);
 
 impl StrategyMix {
     /// One strategy alone.
-    pub fn of(strategy: Strategy) -> Self {
+    pub(crate) fn of(strategy: Strategy) -> Self {
         Self(vec![(strategy, 1.0)])
     }
 
     /// The order of a project that does not say otherwise: what the classifier may be wrong on, seen in two ways, so that
     /// the one finds what the other does not; and chance, which finds what no classifier knows to ask for.
-    pub fn usual() -> Self {
+    pub(crate) fn usual() -> Self {
         Self::scaled(vec![(Strategy::Contested, 0.5), (Strategy::Balanced, 0.4), (Strategy::Random, 0.1)])
     }
 
     /// Strategies by weights.
-    pub fn new(weights: Vec<(Strategy, f64)>) -> Result<Self, MixError> {
+    pub(crate) fn new(weights: Vec<(Strategy, f64)>) -> Result<Self, MixError> {
         let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
         for (i, (strategy, weight)) in weights.iter().enumerate() {
             if !(*weight > 0.0 && sum.is_finite()) {
@@ -114,12 +115,12 @@ impl StrategyMix {
     }
 
     /// Each strategy with its share.
-    pub fn shares(&self) -> &[(Strategy, f64)] {
+    pub(crate) fn shares(&self) -> &[(Strategy, f64)] {
         &self.0
     }
 
     /// Whether one of its strategies does something.
-    pub fn any(&self, does: fn(Strategy) -> bool) -> bool {
+    pub(crate) fn any(&self, does: fn(Strategy) -> bool) -> bool {
         self.0.iter().any(|(strategy, _)| does(*strategy))
     }
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::domain::taxonomy::Selection;
 
 /// How far the likeliest output is ahead of the next; where any may hold, how far the nearest is from one half, doubled.
-pub fn margin(selection: Selection, row: &[f32]) -> f64 {
+pub(crate) fn margin(selection: Selection, row: &[f32]) -> f64 {
     match selection {
         Selection::Single => {
             let (mut first, mut second) = (0.0f32, 0.0f32);

@@ -12,7 +12,7 @@ const ENOUGH: u64 = 30;
 
 /// One expert's decision on a sentence with silver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SilverDecision {
+pub(crate) struct SilverDecision {
     /// Whose note it is.
     pub patient: u32,
     /// Whether a machine's label could be seen before the decision.
@@ -24,7 +24,7 @@ pub struct SilverDecision {
 /// What the difference says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum AnchoringVerdict {
+pub(crate) enum AnchoringVerdict {
     /// Experts agree more with silver that they saw, by more than chance.
     Pulled,
     /// Chance can explain the difference.
@@ -37,7 +37,7 @@ pub enum AnchoringVerdict {
 
 /// Agreement with silver where it was seen against where it was not.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Anchoring {
+pub(crate) struct Anchoring {
     /// Decisions with a machine's label in sight.
     pub seen: Proportion,
     /// Blind ones.
@@ -50,7 +50,7 @@ pub struct Anchoring {
 
 impl Anchoring {
     /// Of decisions on sentences that have silver.
-    pub fn of(sights: &[SilverDecision], bootstrap: Bootstrap) -> Self {
+    pub(crate) fn of(sights: &[SilverDecision], bootstrap: Bootstrap) -> Self {
         let clusters = Clusters::of(sights.iter().map(|sight| sight.patient), MAX_CLUSTERS);
         let mut cells = vec![0u32; 4 * clusters.count];
         for sight in sights {
@@ -89,7 +89,7 @@ impl Anchoring {
     }
 
     /// What the difference says.
-    pub fn pull(&self) -> AnchoringVerdict {
+    pub(crate) fn pull(&self) -> AnchoringVerdict {
         let enough =
             self.seen.whole.min(self.hidden.whole) >= ENOUGH && least_p(self.patients.0.min(self.patients.1)) < LEVEL;
         match self.difference.estimate.interval {
@@ -101,7 +101,7 @@ impl Anchoring {
     }
 
     /// What it means.
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let percent = |share: Option<f64>| 100.0 * share.unwrap_or_default();
         let pull = self.pull();
         if pull == AnchoringVerdict::Unknown {

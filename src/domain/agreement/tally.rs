@@ -64,7 +64,7 @@ pub(super) struct AgreementCounts {
 
 impl AgreementCounts {
     /// Of ratings in order of sentences, one for each rater.
-    pub fn of(sorted: &[Rating], categories: usize, selection: Selection) -> Self {
+    pub(crate) fn of(sorted: &[Rating], categories: usize, selection: Selection) -> Self {
         let all = || sorted.chunk_by(|a, b| a.item == b.item);
         let rated = || all().filter(|item| item.len() > 1);
         let mut numbers: Vec<usize> = rated().flatten().map(|rating| rating.rater).collect();
@@ -221,7 +221,7 @@ impl AgreementCounts {
     }
 
     /// All units and all pairs.
-    pub fn total(&self) -> (Vec<f64>, Vec<u32>) {
+    pub(crate) fn total(&self) -> (Vec<f64>, Vec<u32>) {
         let (mut units, mut pairs) = (Vec::new(), Vec::new());
         self.resample(&vec![1; self.clusters], &mut units, &mut pairs);
         (units, pairs)
@@ -233,18 +233,18 @@ impl AgreementCounts {
     }
 
     /// How many labels have a class, and how many sentences have such a label.
-    pub fn class_counts(&self, units: &[f64], class: usize) -> (usize, usize) {
+    pub(crate) fn class_counts(&self, units: &[f64], class: usize) -> (usize, usize) {
         let at = self.class_at(class);
         (units[at] as usize, units[at + 2] as usize)
     }
 
     /// How many sentences each pair shares.
-    pub fn shared(&self, pairs: &[u32]) -> Vec<usize> {
+    pub(crate) fn shared(&self, pairs: &[u32]) -> Vec<usize> {
         pairs.chunks_exact(self.pair_width()).map(|pair| pair[0] as usize).collect()
     }
 
     /// Each value's interval and the resamples that did not have it.
-    pub fn intervals(&self, draws: Resamples) -> Vec<(Option<(f64, f64)>, usize)> {
+    pub(crate) fn intervals(&self, draws: Resamples) -> Vec<(Option<(f64, f64)>, usize)> {
         let (mut units, mut pairs, mut said) = (Vec::new(), Vec::new(), Vec::new());
         draws.intervals(|times, values| {
             self.resample(times, &mut units, &mut pairs);
@@ -256,7 +256,7 @@ impl AgreementCounts {
 
     /// Raw agreement, mean kappa, Fleiss' kappa, alpha, AC1 and (by distance, where asked for) alpha; then kappa, alpha and
     /// AC1 of each class; then raw agreement and kappa of each pair.
-    pub fn values(&self, units: &[f64], pairs: &[u32], values: &mut Vec<Value>) {
+    pub(crate) fn values(&self, units: &[f64], pairs: &[u32], values: &mut Vec<Value>) {
         values.clear();
         let ratings = units[RATINGS];
         let labels = || units[HEAD..self.class_at(0)].chunks_exact(LABEL);

@@ -9,7 +9,7 @@ use crate::domain::statistics::{Bootstrap, Resamples, bootstrap_p, least_p, mean
 
 /// A system to compare: labels of the test sentences, in their order, from each seed.
 #[derive(Clone, Debug, Default)]
-pub struct ComparedSystem<'a> {
+pub(crate) struct ComparedSystem<'a> {
     /// Seed and labels.
     pub seeds: Vec<(u64, &'a [LabelSet])>,
     /// The system that it is compared with, by its place in the list.
@@ -18,7 +18,7 @@ pub struct ComparedSystem<'a> {
 
 /// The difference of a score from that of the system compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Mean over the seeds that both have.
     pub difference: Option<f64>,
     /// 95 % interval over the bootstrap by patient.
@@ -29,7 +29,7 @@ pub struct Difference {
 
 /// One system's scores, each in the order of `ClassLayout::values`, and how they differ from the other's.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct SystemScores {
+pub(crate) struct SystemScores {
     /// Each score over the seeds.
     pub scores: Vec<SeedSpread>,
     /// Each score's difference; empty where there is nothing to compare with.
@@ -39,7 +39,7 @@ pub struct SystemScores {
 /// Scores systems on the same test sentences and compares each with the one that it names. In each resample a system's score
 /// is the mean over its seeds, and a difference is the mean over the seeds that both have; a resample in which one of them is
 /// undefined says nothing and is left out.
-pub fn compare(
+pub(crate) fn compare(
     tested: &[TestSentence],
     systems: &[ComparedSystem<'_>],
     categories: usize,

@@ -15,7 +15,7 @@ use crate::domain::statistics::{Bootstrap, McNemar, holm};
 
 /// What an experiment is about, as the report names it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ExperimentSubject {
+pub(crate) struct ExperimentSubject {
     /// A short id: the same for the same cells on the same data.
     pub id: String,
     /// The project's name.
@@ -38,7 +38,7 @@ pub struct ExperimentSubject {
 
 /// What a cell was trained on, and for how long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TrainingSize {
+pub(crate) struct TrainingSize {
     /// Rows of gold.
     pub gold: usize,
     /// Rows of silver.
@@ -53,14 +53,14 @@ pub struct TrainingSize {
 
 impl TrainingSize {
     /// All rows.
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.gold + self.silver + self.bronze
     }
 }
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ExperimentReport {
+pub(crate) struct ExperimentReport {
     /// A short id: the same for the same cells on the same data.
     pub experiment: String,
     /// The project's name.
@@ -95,7 +95,7 @@ pub struct ExperimentReport {
 
 /// Where a number comes from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct CellRun {
+pub(crate) struct CellRun {
     /// The cell.
     #[serde(flatten)]
     pub cell: Cell,
@@ -111,7 +111,7 @@ pub struct CellRun {
 
 /// One model in one task: a table of training sets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct GridTable {
+pub(crate) struct GridTable {
     /// The model.
     pub model: String,
     /// The task.
@@ -125,7 +125,7 @@ pub struct GridTable {
 /// What a row of the table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum RowKind {
+pub(crate) enum RowKind {
     /// A category, *None*, or "any" in the binary task.
     Class,
     /// An average over them.
@@ -134,7 +134,7 @@ pub enum RowKind {
 
 /// A row of the table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RowName {
+pub(crate) struct RowName {
     /// The category's key, `None`, `any`, or the average's name.
     pub key: String,
     /// What people read.
@@ -150,7 +150,7 @@ pub struct RowName {
 
 /// One training set's scores.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SetScores {
+pub(crate) struct SetScores {
     /// What was trained on.
     pub set: TrainingSetSpec,
     /// The seeds that are done.
@@ -171,7 +171,7 @@ pub struct SetScores {
 
 /// One row of one training set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RowScores {
+pub(crate) struct RowScores {
     /// Precision.
     pub precision: SeedSpread,
     /// Recall.
@@ -184,7 +184,7 @@ pub struct RowScores {
 
 /// A difference with its verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct TestedDifference {
+pub(crate) struct TestedDifference {
     /// The difference, its interval and p.
     #[serde(flatten)]
     pub gain: Difference,
@@ -196,7 +196,7 @@ pub struct TestedDifference {
 
 /// One training set's scores by share of gold.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LearningCurve {
+pub(crate) struct LearningCurve {
     /// The model.
     pub model: String,
     /// The task.
@@ -209,7 +209,7 @@ pub struct LearningCurve {
 
 /// One share of gold.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SharePoint {
+pub(crate) struct SharePoint {
     /// Per cent.
     pub share: u32,
     /// Rows of gold.
@@ -233,7 +233,7 @@ struct SeedGroup<'a> {
 
 impl ExperimentReport {
     /// Makes the report of the cells that are done. Without resamples there are means and deviations alone, which is quick.
-    pub fn of(subject: &ExperimentSubject, done: &[FinishedCell], bootstrap: Bootstrap) -> Self {
+    pub(crate) fn of(subject: &ExperimentSubject, done: &[FinishedCell], bootstrap: Bootstrap) -> Self {
         let (mut grids, mut curves, mut cells) = (Vec::new(), Vec::new(), Vec::new());
         let mut tables: Vec<(&str, Task)> = subject.cells.iter().map(|cell| (cell.model.as_str(), cell.task)).collect();
         let mut seen = std::collections::BTreeSet::new();

@@ -12,15 +12,15 @@ pub(in crate::domain) struct ClassLayout {
 
 impl ClassLayout {
     /// Where the accuracy stands among the values.
-    pub const ACCURACY: usize = 0;
+    pub(crate) const ACCURACY: usize = 0;
 
     /// Where the precision of a class stands among the values; recall and F1 follow.
-    pub fn class(class: usize) -> usize {
+    pub(crate) fn class(class: usize) -> usize {
         1 + 3 * class
     }
 
     /// Where the macro average's precision stands; micro and weighted averages follow.
-    pub fn averages(self) -> usize {
+    pub(crate) fn averages(self) -> usize {
         Self::class(self.categories + 2)
     }
 
@@ -29,13 +29,13 @@ impl ClassLayout {
         2 + 3 * (categories + 2)
     }
 
-    pub fn counts(self, cells: &[u32], class: usize) -> Counts {
+    pub(crate) fn counts(self, cells: &[u32], class: usize) -> Counts {
         let at = 2 + 3 * class;
         Counts { tp: u64::from(cells[at]), fp: u64::from(cells[at + 1]), fn_: u64::from(cells[at + 2]) }
     }
 
     /// Accuracy, then precision, recall, F1 of each class, then of macro, micro and weighted.
-    pub fn values(self, cells: &[u32], values: &mut Vec<Option<f64>>) {
+    pub(crate) fn values(self, cells: &[u32], values: &mut Vec<Option<f64>>) {
         values.clear();
         values.push(ratio(u64::from(cells[1]), u64::from(cells[0])));
         let mut means = [0.0; 3];
@@ -70,7 +70,7 @@ pub(in crate::domain) struct ClusterCounts {
 }
 
 impl ClusterCounts {
-    pub fn of(pairs: impl IntoIterator<Item = LabelPair> + Clone, categories: usize) -> Self {
+    pub(crate) fn of(pairs: impl IntoIterator<Item = LabelPair> + Clone, categories: usize) -> Self {
         let width = ClassLayout::cells(categories);
         let numbered = Clusters::of(pairs.clone().into_iter().map(|pair| pair.sentence.patient), MAX_CLUSTERS);
         let (clusters, patients) = (numbered.count, numbered.patients());
@@ -96,19 +96,19 @@ impl ClusterCounts {
         Self { cells, width, clusters, patients }
     }
 
-    pub fn total(&self) -> Vec<u32> {
+    pub(crate) fn total(&self) -> Vec<u32> {
         let mut total = Vec::new();
         self.weighted_sum(&vec![1; self.clusters], &mut total);
         total
     }
 
     /// The sum of the clusters, each as often as it was drawn.
-    pub fn weighted_sum(&self, times: &[u32], sum: &mut Vec<u32>) {
+    pub(crate) fn weighted_sum(&self, times: &[u32], sum: &mut Vec<u32>) {
         weighted_sum(&self.cells, self.width, times, sum);
     }
 
     /// What the bootstrap says of each value; see [`Resamples::intervals`].
-    pub fn intervals(&self, layout: ClassLayout, bootstrap: Bootstrap) -> Option<Vec<Option<(f64, f64)>>> {
+    pub(crate) fn intervals(&self, layout: ClassLayout, bootstrap: Bootstrap) -> Option<Vec<Option<(f64, f64)>>> {
         let mut sum = Vec::new();
         let said = Resamples::new(self.clusters, bootstrap)?.intervals(|times, values| {
             self.weighted_sum(times, &mut sum);

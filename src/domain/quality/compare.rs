@@ -13,7 +13,7 @@ use super::{Lengths, self_bleu, words};
 
 /// One of the two sets that are compared.
 #[derive(Clone, Copy, Debug)]
-pub struct Side<'a> {
+pub(crate) struct Side<'a> {
     /// Its sentences.
     pub texts: &'a [&'a str],
     /// How many sentences have each label.
@@ -22,7 +22,7 @@ pub struct Side<'a> {
 
 /// How sentences are drawn where all would be unfair or too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Sampling {
+pub(crate) struct Sampling {
     /// Seed of the draw.
     pub seed: u64,
     /// At most so many sentences of each side count in self-BLEU.
@@ -37,7 +37,7 @@ impl Default for Sampling {
 
 /// Sentence lengths in words.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct LengthStats {
+pub(crate) struct LengthStats {
     /// Mean.
     pub mean: f64,
     /// Standard deviation, as of a population.
@@ -48,10 +48,10 @@ pub struct LengthStats {
 
 impl LengthStats {
     /// The shares that [`LengthStats::quantiles`] stand for.
-    pub const SHARES: [f64; 7] = [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0];
+    pub(crate) const SHARES: [f64; 7] = [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0];
 
     /// The statistics of a histogram; `None` of an empty one.
-    pub fn of(lengths: &Lengths) -> Option<Self> {
+    pub(crate) fn of(lengths: &Lengths) -> Option<Self> {
         let quantiles = Self::SHARES.map(|q| lengths.quantile(q).unwrap_or_default());
         Some(Self { mean: lengths.mean()?, sd: lengths.sd()?, quantiles })
     }
@@ -59,7 +59,7 @@ impl LengthStats {
 
 /// One side in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Profile {
+pub(crate) struct Profile {
     /// How many sentences.
     pub sentences: usize,
     /// How many words.
@@ -81,7 +81,7 @@ pub struct Profile {
 
 /// Both sides, and how far apart they are. What can't be told from an empty side is `None`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// Real sentences.
     pub real: Profile,
     /// Generated sentences.
@@ -97,7 +97,7 @@ pub struct Comparison {
 }
 
 /// Compares generated sentences with real ones. The same sides, sampling and seed give the same numbers.
-pub fn compare(real: Side<'_>, bronze: Side<'_>, sampling: Sampling) -> Comparison {
+pub(crate) fn compare(real: Side<'_>, bronze: Side<'_>, sampling: Sampling) -> Comparison {
     let even = real.texts.len().min(bronze.texts.len());
     let (real_profile, real_words, real_lengths) = profile(real.texts, even, sampling);
     let (bronze_profile, bronze_words, bronze_lengths) = profile(bronze.texts, even, sampling);
@@ -161,7 +161,7 @@ fn sample<T: Copy>(items: &[T], size: usize, seed: u64) -> Vec<T> {
 }
 
 /// Different n-grams of words over all n-grams (Li et al. 2016); `None` if there are none, or `n` is 0.
-pub fn distinct<S: AsRef<[String]>>(sentences: &[S], n: usize) -> Option<f64> {
+pub(crate) fn distinct<S: AsRef<[String]>>(sentences: &[S], n: usize) -> Option<f64> {
     let ngrams = || sentences.iter().filter(|_| n > 0).flat_map(|words| words.as_ref().windows(n.max(1)));
     let all = ngrams().count();
     share(ngrams().collect::<FxHashSet<_>>().len(), all)

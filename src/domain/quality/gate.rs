@@ -9,7 +9,7 @@ use super::{Check, Limits, Reference, Verdict, percent, words};
 
 /// Judges generated sentences against real ones and against those generated before.
 #[derive(Clone, Debug)]
-pub struct Gate<'a> {
+pub(crate) struct Gate<'a> {
     reference: &'a Reference,
     taxonomy: &'a Taxonomy,
     bronze: Index,
@@ -19,7 +19,7 @@ pub struct Gate<'a> {
 
 impl<'a> Gate<'a> {
     /// A gate with the limits of `reference`, before the first generated sentence.
-    pub fn new(reference: &'a Reference, taxonomy: &'a Taxonomy) -> Self {
+    pub(crate) fn new(reference: &'a Reference, taxonomy: &'a Taxonomy) -> Self {
         let limits = reference.limits();
         let lengths = reference.lengths();
         let length = lengths.quantile(limits.length_low).zip(lengths.quantile(limits.length_high));
@@ -27,18 +27,18 @@ impl<'a> Gate<'a> {
     }
 
     /// The limits in force.
-    pub fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         self.reference.limits()
     }
 
     /// Lets later sentences be compared with this one.
-    pub fn accept(&mut self, text: &str) {
+    pub(crate) fn accept(&mut self, text: &str) {
         self.bronze.add(&words(text));
     }
 
     /// One verdict for each check of the text alone, in the order of [`Check::ALL`], without those that the limits skip.
     /// [`Verdict::round_trip`] and [`Verdict::classifier`] make the two that ask a model.
-    pub fn judge(&self, text: &str, target: &Label) -> Vec<Verdict> {
+    pub(crate) fn judge(&self, text: &str, target: &Label) -> Vec<Verdict> {
         let words = words(text);
         let real = self.reference.index();
         let skip = &self.limits().skip;

@@ -10,7 +10,7 @@ use super::{Lengths, Limits, words};
 ///
 /// A million different sentences of ten words take about 150 MB.
 #[derive(Clone, Debug)]
-pub struct Reference {
+pub(crate) struct Reference {
     limits: Limits,
     index: Index,
     /// Hashes of all runs of [`Reference::run`] words.
@@ -20,13 +20,13 @@ pub struct Reference {
 
 impl Reference {
     /// An empty index for these limits.
-    pub fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         let index = Index::new(limits.near_duplicate);
         Self { limits, index, runs: FxHashSet::default(), lengths: Lengths::default() }
     }
 
     /// Adds a real sentence.
-    pub fn add(&mut self, text: &str) {
+    pub(crate) fn add(&mut self, text: &str) {
         let words = words(text);
         self.lengths.add(words.len());
         // Stock phrases repeat in every note; their runs are known when they are.
@@ -37,17 +37,17 @@ impl Reference {
     }
 
     /// The limits that it was made for.
-    pub fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
 
     /// How long the real sentences are, repeated ones counted each time.
-    pub fn lengths(&self) -> &Lengths {
+    pub(crate) fn lengths(&self) -> &Lengths {
         &self.lengths
     }
 
     /// The shortest run that is looked for: one word more than the limits allow.
-    pub fn run(&self) -> usize {
+    pub(crate) fn run(&self) -> usize {
         self.limits.shared_words.saturating_add(1)
     }
 
@@ -57,7 +57,8 @@ impl Reference {
     /// (one in a million million for a million sentences). *By how much* is the length covered by overlapping runs, and
     /// no less than the true one: it is greater where two real sentences share the words in the overlap and the text
     /// goes from one to the other there.
-    pub fn longest_shared(&self, text: &str) -> usize {
+    #[cfg(test)]
+    pub(crate) fn longest_shared(&self, text: &str) -> usize {
         self.longest(&words(text))
     }
 
@@ -71,13 +72,15 @@ impl Reference {
     }
 
     /// Whether a real sentence has the same words in the same order.
-    pub fn contains(&self, text: &str) -> bool {
+    #[cfg(test)]
+    pub(crate) fn contains(&self, text: &str) -> bool {
         self.index.contains(&words(text))
     }
 
     /// The similarity of the most similar real sentence, if it reaches [`Limits::near_duplicate`]: Jaccard's, over the
     /// sets of words, with every number counted as the same word.
-    pub fn nearest(&self, text: &str) -> Option<f64> {
+    #[cfg(test)]
+    pub(crate) fn nearest(&self, text: &str) -> Option<f64> {
         self.index.nearest(&words(text))
     }
 

@@ -38,7 +38,7 @@ impl Most {
 ///
 /// The references of a sentence are all but itself, so its clipped counts need only the two greatest counts of each
 /// n-gram: time and memory are linear in the words, where the definition is quadratic.
-pub fn self_bleu<S: AsRef<[String]>>(sentences: &[S]) -> Option<f64> {
+pub(crate) fn self_bleu<S: AsRef<[String]>>(sentences: &[S]) -> Option<f64> {
     let sentences: Vec<&[String]> = sentences.iter().map(AsRef::as_ref).filter(|s| !s.is_empty()).collect();
     if sentences.len() < 2 {
         return None;

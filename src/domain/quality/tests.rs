@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::compare::distinct;
 use super::*;
 use crate::domain::category::CategoryKey;
 use crate::domain::taxonomy::tests::small;

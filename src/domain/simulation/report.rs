@@ -65,7 +65,7 @@ pub struct Report {
 
 impl Report {
     /// Sums up games.
-    pub fn of(plan: &Plan, rows: usize, games: Vec<Game>) -> Self {
+    pub(crate) fn of(plan: &Plan, rows: usize, games: Vec<Game>) -> Self {
         let orders = (0..plan.mixes.len()).map(|mix| reach(plan, mix, &games)).collect();
         Self { share: plan.share, rows, planned: plan.mixes.len() * plan.seeds.len(), orders, games }
     }

@@ -9,13 +9,13 @@ use crate::domain::label_set::LabelSet;
 
 /// Cohen's kappa (1960), `(Po - Pe) / (1 - Pe)`. `chance` is the sum over the labels of how often the one rater gave it times
 /// how often the other did. All of it is multiplied by the square of the number of sentences, so that 0/0 is exact.
-pub fn cohen_kappa(items: u64, agreed: u64, chance: u64) -> Option<f64> {
+pub(crate) fn cohen_kappa(items: u64, agreed: u64, chance: u64) -> Option<f64> {
     let all = items * items;
     (all != chance).then(|| ((agreed * items) as f64 - chance as f64) / (all - chance) as f64)
 }
 
 /// Cohen's kappa of two raters' labels of the same sentences.
-pub fn cohen_kappa_of_pairs<L: Eq + Hash>(pairs: impl IntoIterator<Item = (L, L)>) -> Option<f64> {
+pub(crate) fn cohen_kappa_of_pairs<L: Eq + Hash>(pairs: impl IntoIterator<Item = (L, L)>) -> Option<f64> {
     let (mut items, mut agreed) = (0, 0);
     let mut counts: FxHashMap<L, (u64, u64)> = FxHashMap::default();
     for (one, other) in pairs {
@@ -29,7 +29,7 @@ pub fn cohen_kappa_of_pairs<L: Eq + Hash>(pairs: impl IntoIterator<Item = (L, L)
 
 /// Fleiss' kappa (1971) of sentences that have equally many `raters`. `agreed` is the sum over them of the share of their pairs
 /// of raters that agree, `squares` the sum over the labels of the square of how often each was given.
-pub fn fleiss_kappa(agreed: f64, items: f64, raters: usize, squares: f64) -> Option<f64> {
+pub(crate) fn fleiss_kappa(agreed: f64, items: f64, raters: usize, squares: f64) -> Option<f64> {
     let ratings = items * raters as f64;
     let (agreed, chance) = (agreed / items, squares / (ratings * ratings));
     (items > 0.0 && squares != ratings * ratings).then(|| (agreed - chance) / (1.0 - chance))
@@ -37,21 +37,21 @@ pub fn fleiss_kappa(agreed: f64, items: f64, raters: usize, squares: f64) -> Opt
 
 /// Krippendorff's alpha (2004), `1 - Do / De`. `apart` is the observed disagreement: off the diagonal of the coincidence matrix,
 /// weighted by distance where there is one. `expected` is that of every rating with every other.
-pub fn krippendorff_alpha(apart: f64, expected: f64, ratings: f64) -> Option<f64> {
+pub(crate) fn krippendorff_alpha(apart: f64, expected: f64, ratings: f64) -> Option<f64> {
     (ratings > 0.0 && expected > 0.0).then(|| 1.0 - apart * (ratings - 1.0) / expected)
 }
 
 /// Gwet's AC1 (2008), `(Pa - Pe) / (1 - Pe)`. `agreed` is the sum over sentences of the share of their pairs of raters that agree.
 /// Pe is `chance / (scale - 1)`, with `chance` the sum over the labels of `p (1 - p)`, p being the mean over sentences of the
 /// share of raters that gave it, and `scale` the number of labels.
-pub fn gwet_ac1(agreed: f64, items: f64, chance: f64, scale: usize) -> Option<f64> {
+pub(crate) fn gwet_ac1(agreed: f64, items: f64, chance: f64, scale: usize) -> Option<f64> {
     let chance = chance / (scale.max(2) - 1) as f64;
     (items > 0.0 && scale > 1).then(|| (agreed / items - chance) / (1.0 - chance))
 }
 
 /// How far two sets are from each other: Passonneau's MASI (2006), 1 - Jaccard times monotonicity, as nltk has it since 3.10
 /// (before, its thirds were 0.67 and 0.33). Two empty sets are the same.
-pub fn masi_distance(one: LabelSet, other: LabelSet) -> f64 {
+pub(crate) fn masi_distance(one: LabelSet, other: LabelSet) -> f64 {
     if one == other {
         return 0.0;
     }

@@ -35,7 +35,7 @@ pub(in crate::domain) struct Clusters {
 
 impl Clusters {
     /// At most `most` clusters of them.
-    pub fn of(patients: impl Iterator<Item = u32>, most: usize) -> Self {
+    pub(crate) fn of(patients: impl Iterator<Item = u32>, most: usize) -> Self {
         let mut numbers: FxHashMap<u32, usize> = FxHashMap::default();
         for patient in patients {
             let next = numbers.len();
@@ -46,12 +46,12 @@ impl Clusters {
     }
 
     /// How many patients there are.
-    pub fn patients(&self) -> usize {
+    pub(crate) fn patients(&self) -> usize {
         self.numbers.len()
     }
 
     /// The cluster of one of the patients.
-    pub fn at(&self, patient: u32) -> usize {
+    pub(crate) fn at(&self, patient: u32) -> usize {
         self.numbers[&patient] % self.count
     }
 }
@@ -81,7 +81,7 @@ pub(in crate::domain) struct Resamples {
 
 impl Resamples {
     /// `None` where nothing can be said: fewer than two clusters, or no resamples.
-    pub fn new(clusters: usize, bootstrap: Bootstrap) -> Option<Self> {
+    pub(crate) fn new(clusters: usize, bootstrap: Bootstrap) -> Option<Self> {
         let random = ChaCha8Rng::seed_from_u64(bootstrap.seed);
         (clusters > 1 && bootstrap.resamples > 0).then(|| Self {
             random,
@@ -91,7 +91,7 @@ impl Resamples {
     }
 
     /// How often each cluster is in the next resample.
-    pub fn draw(&mut self) -> Option<&[u32]> {
+    pub(crate) fn draw(&mut self) -> Option<&[u32]> {
         self.left = self.left.checked_sub(1)?;
         self.times.fill(0);
         let clusters = self.times.len();
@@ -104,7 +104,7 @@ impl Resamples {
     /// Percentile bootstrap over clusters: `scipy.stats.bootstrap(method="percentile")` with clusters for items. A
     /// resample in which a value is undefined says nothing about it and is left out of its interval; beside each
     /// interval stands how many were.
-    pub fn intervals(
+    pub(crate) fn intervals(
         mut self,
         mut values_of: impl FnMut(&[u32], &mut Vec<Option<f64>>),
     ) -> Vec<(Option<(f64, f64)>, usize)> {

@@ -1,10 +1,10 @@
 //! Points and tails of distributions.
 
 /// The 97.5 % point of the normal distribution: 95 % of it lie within so many standard deviations.
-pub const NORMAL_975: f64 = 1.959_963_984_540_054;
+pub(crate) const NORMAL_975: f64 = 1.959_963_984_540_054;
 
 /// The 97.5 % point of Student's t for so many degrees of freedom.
-pub fn student_975(freedom: usize) -> f64 {
+pub(crate) fn student_975(freedom: usize) -> f64 {
     const TABLE: [f64; 30] = [
         12.7062, 4.30265, 3.18245, 2.77645, 2.57058, 2.44691, 2.36462, 2.306, 2.26216, 2.22814, 2.20099, 2.17881,
         2.16037, 2.14479, 2.13145, 2.11991, 2.10982, 2.10092, 2.09302, 2.08596, 2.07961, 2.07387, 2.06866, 2.0639,

@@ -37,7 +37,7 @@ impl SampleMean {
 
     /// The ratio of the mean of the firsts to that of the seconds. Its interval is the jackknife's (Quenouille 1956; Tukey
     /// 1958): with r(i) the ratio without pair i, the variance is `(n - 1) / n sum (r(i) - mean r)^2`.
-    pub fn ratio(pairs: &[(f64, f64)]) -> Option<Self> {
+    pub(crate) fn ratio(pairs: &[(f64, f64)]) -> Option<Self> {
         let n = pairs.len();
         let without = |left_out: Option<usize>| {
             let kept = pairs.iter().enumerate().filter(|(i, _)| Some(*i) != left_out);
@@ -67,7 +67,7 @@ pub struct Proportion {
 
 impl Proportion {
     /// Of counts.
-    pub fn of(part: u64, whole: u64) -> Self {
+    pub(crate) fn of(part: u64, whole: u64) -> Self {
         let z = NORMAL_975;
         let (n, share) = (whole as f64, part as f64 / whole as f64);
         let stretch = 1.0 + z * z / n;

@@ -6,12 +6,12 @@ use super::distribution::{binomial_half, erfc};
 use crate::domain::label_set::LabelSet;
 
 /// Below this, corrected for the number of comparisons, a difference is called more than chance.
-pub const LEVEL: f64 = 0.05;
+pub(crate) const LEVEL: f64 = 0.05;
 
 /// McNemar's test (1947) of two systems' accuracy on the same sentences. It takes sentences as independent, which those of one
 /// patient are not; the bootstrap by patient is beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct McNemar {
+pub(crate) struct McNemar {
     /// Sentences that only the first has right.
     pub first_only: u64,
     /// Sentences that only the second has right.
@@ -28,7 +28,7 @@ pub struct McNemar {
 
 impl McNemar {
     /// From the counts of sentences that only one has right.
-    pub fn of(first_only: u64, second_only: u64) -> Self {
+    pub(crate) fn of(first_only: u64, second_only: u64) -> Self {
         let (few, n) = (first_only.min(second_only), first_only + second_only);
         let (below, at) = binomial_half(few, n);
         let apart = first_only.abs_diff(second_only) as f64;
@@ -45,7 +45,11 @@ impl McNemar {
     }
 
     /// From gold and the labels of both systems.
-    pub fn from_labels(gold: impl IntoIterator<Item = LabelSet>, first: &[LabelSet], second: &[LabelSet]) -> Self {
+    pub(crate) fn from_labels(
+        gold: impl IntoIterator<Item = LabelSet>,
+        first: &[LabelSet],
+        second: &[LabelSet],
+    ) -> Self {
         let (mut first_only, mut second_only) = (0, 0);
         for (gold, (first, second)) in gold.into_iter().zip(first.iter().zip(second)) {
             match (*first == gold, *second == gold) {
@@ -60,7 +64,7 @@ impl McNemar {
 
 /// Holm (1979): each p corrected so that the chance of a single false alarm among them stays below the level. Undefined ones
 /// are no comparison, and do not count.
-pub fn holm(p: &[Option<f64>]) -> Vec<Option<f64>> {
+pub(crate) fn holm(p: &[Option<f64>]) -> Vec<Option<f64>> {
     let mut order: Vec<(usize, f64)> = p.iter().enumerate().filter_map(|(i, p)| Some((i, (*p)?))).collect();
     order.sort_by(|a, b| a.1.total_cmp(&b.1));
     let mut corrected = vec![None; p.len()];
@@ -82,7 +86,7 @@ pub(in crate::domain) fn bootstrap_p(drawn: &[f32]) -> f64 {
 
 /// The least p that so many patients can give: 2 of the 2^n ways to swap both systems' labels of whole patients are as
 /// extreme as all patients on one side. A bootstrap of few patients would promise more than they hold.
-pub fn least_p(patients: usize) -> f64 {
+pub(crate) fn least_p(patients: usize) -> f64 {
     0.5f64.powi(i32::try_from(patients).unwrap_or(i32::MAX) - 1).min(1.0)
 }
 

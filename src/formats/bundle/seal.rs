@@ -16,14 +16,14 @@ const ARMOR: &[u8] = b"-----BEGIN AGE";
 
 /// A password from the environment: it cannot be printed, written or compared.
 #[derive(Clone)]
-pub struct Secret {
+pub(crate) struct Secret {
     value: String,
     variable: String,
 }
 
 impl Secret {
     /// Reads it from an environment variable.
-    pub fn from_env(variable: &str) -> Result<Self, FormatError> {
+    pub(crate) fn from_env(variable: &str) -> Result<Self, FormatError> {
         match std::env::var(variable) {
             Ok(value) if !value.is_empty() => Ok(Self { value, variable: variable.into() }),
             _ => Err(FormatError::key(format!("the environment has no {variable}"), Needs::Variable(variable.into()))),
@@ -53,7 +53,7 @@ impl fmt::Debug for Secret {
 
 /// Who can open a bundle.
 #[derive(Clone, Debug, Default)]
-pub enum Seal {
+pub(crate) enum Seal {
     /// Anyone.
     #[default]
     Open,
@@ -65,7 +65,7 @@ pub enum Seal {
 
 impl Seal {
     /// From what is said on the command line: public keys `age1...`, or files with one on each line; or a passphrase.
-    pub fn of(recipients: &[String], passphrase: Option<Secret>) -> Result<Self, FormatError> {
+    pub(crate) fn of(recipients: &[String], passphrase: Option<Secret>) -> Result<Self, FormatError> {
         let mut all = Vec::new();
         for word in recipients {
             match word.parse() {
@@ -96,7 +96,7 @@ impl Seal {
     }
 
     /// Whether anyone can open it.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         matches!(self, Self::Open)
     }
 
@@ -113,7 +113,7 @@ impl Seal {
 }
 
 /// Whether a word is a public key.
-pub fn is_public_key(word: &str) -> bool {
+pub(crate) fn is_public_key(word: &str) -> bool {
     word.parse::<x25519::Recipient>().is_ok()
 }
 
@@ -170,7 +170,7 @@ impl<W: Write> Write for Sealed<W> {
 
 /// What may open a bundle.
 #[derive(Default)]
-pub struct Keys {
+pub(crate) struct Keys {
     identities: Vec<Box<dyn age::Identity + Send + Sync>>,
     files: Vec<PathBuf>,
     passphrase: Option<Secret>,
@@ -178,7 +178,7 @@ pub struct Keys {
 
 impl Keys {
     /// Identities from files as `age-keygen` writes them, and a passphrase.
-    pub fn of(files: &[PathBuf], passphrase: Option<Secret>) -> Result<Self, FormatError> {
+    pub(crate) fn of(files: &[PathBuf], passphrase: Option<Secret>) -> Result<Self, FormatError> {
         let mut identities: Vec<Box<dyn age::Identity + Send + Sync>> = Vec::new();
         for path in files {
             let file = std::fs::File::open(path);

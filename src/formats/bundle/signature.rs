@@ -15,11 +15,11 @@ use crate::formats::{FormatError, Needs, create_private, read_text};
 const SIGNATURE_LETTERS: usize = 88;
 
 /// A secret key, ready to sign. It has no form that could be printed.
-pub struct Signer(SecretKey);
+pub(crate) struct Signer(SecretKey);
 
 impl Signer {
     /// Reads a minisign secret key, with the password that it may be kept under.
-    pub fn read(path: &Path, password: Option<&Secret>) -> Result<Self, FormatError> {
+    pub(crate) fn read(path: &Path, password: Option<&Secret>) -> Result<Self, FormatError> {
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|cause| FormatError::Io { doing: "read", path: path.into(), cause })?;
         // What the crate is not given it would ask the terminal for.
@@ -44,7 +44,7 @@ impl Signer {
     }
 
     /// Signs a file, under the name that it will have, and writes the signature beside that. Gives the key's id.
-    pub fn sign(&self, file: File, path: &Path, at: Timestamp) -> Result<String, FormatError> {
+    pub(crate) fn sign(&self, file: File, path: &Path, at: Timestamp) -> Result<String, FormatError> {
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let name: String = name.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         let trusted = format!("timestamp:{}\tfile:{name}\thashed", at.0 / 1000);
@@ -58,7 +58,7 @@ impl Signer {
 }
 
 /// A public key, from its text (`RW...`) or from a file.
-pub fn public_key(word: &str) -> Result<PublicKey, FormatError> {
+pub(crate) fn public_key(word: &str) -> Result<PublicKey, FormatError> {
     let no_key = || {
         let said = format!("`{word}` is neither a minisign public key (RW..., 56 letters) nor a file with one");
         FormatError::key(said, Needs::Nothing)
@@ -75,13 +75,13 @@ pub fn public_key(word: &str) -> Result<PublicKey, FormatError> {
 }
 
 /// Whether a word is a public key.
-pub fn is_public_key(word: &str) -> bool {
+pub(crate) fn is_public_key(word: &str) -> bool {
     PublicKey::from_base64(word.trim()).is_ok()
 }
 
 /// Checks the signature beside a bundle against keys, of which one must have made it. Gives that key's id. Nothing of the
 /// bundle has been read by then.
-pub fn verify(bundle: &Bundle, keys: &[PublicKey]) -> Result<String, FormatError> {
+pub(crate) fn verify(bundle: &Bundle, keys: &[PublicKey]) -> Result<String, FormatError> {
     let path = signature_of(bundle.path());
     if !path.is_file() {
         let said =

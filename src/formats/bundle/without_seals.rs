@@ -9,7 +9,7 @@ fn left_out() -> FormatError {
     FormatError::key("this goldsmith was built without seals and signatures", Needs::Feature("sealed-bundles"))
 }
 
-pub mod seal {
+pub(crate) mod seal {
     use std::io::{self, BufRead, BufReader, Read, Write};
     use std::path::{Path, PathBuf};
 
@@ -19,23 +19,23 @@ pub mod seal {
 
     /// No password is of any use.
     #[derive(Clone, Debug)]
-    pub enum Secret {}
+    pub(crate) enum Secret {}
 
     impl Secret {
-        pub fn from_env(_: &str) -> Result<Self, FormatError> {
+        pub(crate) fn from_env(_: &str) -> Result<Self, FormatError> {
             Err(left_out())
         }
     }
 
     /// Anyone can open a bundle.
-    pub struct Seal;
+    pub(crate) struct Seal;
 
     impl Seal {
-        pub fn of(recipients: &[String], _: Option<Secret>) -> Result<Self, FormatError> {
+        pub(crate) fn of(recipients: &[String], _: Option<Secret>) -> Result<Self, FormatError> {
             if recipients.is_empty() { Ok(Self) } else { Err(left_out()) }
         }
 
-        pub fn is_open(&self) -> bool {
+        pub(crate) fn is_open(&self) -> bool {
             true
         }
 
@@ -45,7 +45,7 @@ pub mod seal {
     }
 
     /// What cannot be read is not called wrong.
-    pub fn is_public_key(_: &str) -> bool {
+    pub(crate) fn is_public_key(_: &str) -> bool {
         true
     }
 
@@ -53,7 +53,7 @@ pub mod seal {
     pub(in crate::formats::bundle) struct Sealed<W: Write>(W);
 
     impl<W: Write> Sealed<W> {
-        pub fn finish(mut self) -> io::Result<W> {
+        pub(crate) fn finish(mut self) -> io::Result<W> {
             self.0.flush()?;
             Ok(self.0)
         }
@@ -71,10 +71,10 @@ pub mod seal {
 
     /// No key.
     #[derive(Default)]
-    pub struct Keys;
+    pub(crate) struct Keys;
 
     impl Keys {
-        pub fn of(files: &[PathBuf], _: Option<Secret>) -> Result<Self, FormatError> {
+        pub(crate) fn of(files: &[PathBuf], _: Option<Secret>) -> Result<Self, FormatError> {
             if files.is_empty() { Ok(Self) } else { Err(left_out()) }
         }
 
@@ -91,7 +91,7 @@ pub mod seal {
     }
 }
 
-pub mod signature {
+pub(crate) mod signature {
     use std::fs::File;
     use std::path::Path;
 
@@ -102,31 +102,31 @@ pub mod signature {
     use crate::formats::bundle::Bundle;
 
     /// No key can be read.
-    pub enum Signer {}
+    pub(crate) enum Signer {}
 
     impl Signer {
-        pub fn read(_: &Path, _: Option<&Secret>) -> Result<Self, FormatError> {
+        pub(crate) fn read(_: &Path, _: Option<&Secret>) -> Result<Self, FormatError> {
             Err(left_out())
         }
 
-        pub fn sign(&self, _: File, _: &Path, _: Timestamp) -> Result<String, FormatError> {
+        pub(crate) fn sign(&self, _: File, _: &Path, _: Timestamp) -> Result<String, FormatError> {
             match *self {}
         }
     }
 
     /// No key can be read.
-    pub enum PublicKey {}
+    pub(crate) enum PublicKey {}
 
-    pub fn public_key(_: &str) -> Result<PublicKey, FormatError> {
+    pub(crate) fn public_key(_: &str) -> Result<PublicKey, FormatError> {
         Err(left_out())
     }
 
     /// What cannot be read is not called wrong.
-    pub fn is_public_key(_: &str) -> bool {
+    pub(crate) fn is_public_key(_: &str) -> bool {
         true
     }
 
-    pub fn verify(_: &Bundle, _: &[PublicKey]) -> Result<String, FormatError> {
+    pub(crate) fn verify(_: &Bundle, _: &[PublicKey]) -> Result<String, FormatError> {
         Err(left_out())
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Sheet {
 
 impl Sheet {
     /// The header, then the rows.
-    pub fn lines(&self) -> Vec<Vec<String>> {
+    pub(crate) fn lines(&self) -> Vec<Vec<String>> {
         std::iter::once(&self.header).chain(&self.rows).cloned().collect()
     }
 }

@@ -84,7 +84,7 @@ pub struct ModelSettings {
 
 impl ModelSettings {
     /// A model with the settings that the template gives.
-    pub fn new(provider: Provider) -> Self {
+    pub(crate) fn new(provider: Provider) -> Self {
         Self {
             provider,
             concurrency: 8,
@@ -97,7 +97,7 @@ impl ModelSettings {
     }
 
     /// The threads of a model in this process, where a number is set.
-    pub fn threads(&self) -> Option<usize> {
+    pub(crate) fn threads(&self) -> Option<usize> {
         match self.provider {
             Provider::Embedded { threads, .. } if threads > 0 => Some(threads),
             _ => None,
@@ -105,12 +105,12 @@ impl ModelSettings {
     }
 
     /// A GGUF file.
-    pub fn embedded(file: PathBuf) -> Self {
+    pub(crate) fn embedded(file: PathBuf) -> Self {
         Self::new(Provider::Embedded { file, threads: 0, context: 8192 })
     }
 
     /// A server.
-    pub fn chat(url: &str, model: &str) -> Self {
+    pub(crate) fn chat(url: &str, model: &str) -> Self {
         let (key_env, key_header) = (String::new(), "authorization".to_owned());
         let (url, model, query) = (url.to_owned(), model.to_owned(), Vec::new());
         Self::new(Provider::Chat { url, model, key_env, key_header, query, timeout: 120 })

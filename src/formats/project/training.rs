@@ -33,10 +33,10 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Ngram, Self::Frozen, Self::Finetune, Self::Vote];
+    pub(crate) const ALL: [Self; 4] = [Self::Ngram, Self::Frozen, Self::Finetune, Self::Vote];
 
     /// Its word in the project file.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Ngram => "ngram",
             Self::Frozen => "frozen",
@@ -128,7 +128,7 @@ impl TrainSettings {
     }
 
     /// How much an example of a tier counts.
-    pub fn weight(&self, tier: Tier) -> f32 {
+    pub(crate) fn weight(&self, tier: Tier) -> f32 {
         let [gold, silver, bronze] = self.tier_weights;
         (match tier {
             Tier::Gold => gold,

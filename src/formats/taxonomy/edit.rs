@@ -11,7 +11,12 @@ use crate::domain::taxonomy::{Category, Taxonomy};
 use crate::formats::FormatError;
 
 /// The text of a taxonomy file with one more example in a category (`None`: of sentences without any).
-pub fn with_example(path: &Path, text: &str, key: Option<&CategoryKey>, example: &str) -> Result<String, FormatError> {
+pub(crate) fn with_example(
+    path: &Path,
+    text: &str,
+    key: Option<&CategoryKey>,
+    example: &str,
+) -> Result<String, FormatError> {
     let file = TaxonomyEditor { path, text };
     file.edit(|document| {
         let table: &mut dyn TableLike = match key {
@@ -25,7 +30,7 @@ pub fn with_example(path: &Path, text: &str, key: Option<&CategoryKey>, example:
 }
 
 /// The text of a taxonomy file in which a category has another key, and another name if one is given.
-pub fn renamed(
+pub(crate) fn renamed(
     path: &Path,
     text: &str,
     old: &CategoryKey,
@@ -47,7 +52,7 @@ pub fn renamed(
 
 /// The text of a taxonomy file in which several categories are one, at the place of the first of them, which says all that each
 /// of them said. If it is one of them it keeps its name and shortcut.
-pub fn merged(
+pub(crate) fn merged(
     path: &Path,
     text: &str,
     keys: &[CategoryKey],
@@ -85,11 +90,11 @@ pub fn merged(
 }
 
 /// What may be the shortcut of a new category: no action of the workbench has one of these keys.
-pub const SHORTCUTS: &str = "123456789abdehimoptwxyz";
+pub(crate) const SHORTCUTS: &str = "123456789abdehimoptwxyz";
 
 /// The text of a taxonomy file in which a category is several: new ones, that say what it said until somebody writes what tells
 /// them apart, or such as are there already. The first new one has its shortcut, the others get one of [`SHORTCUTS`].
-pub fn split(path: &Path, text: &str, old: &CategoryKey, into: &[CategoryKey]) -> Result<String, FormatError> {
+pub(crate) fn split(path: &Path, text: &str, old: &CategoryKey, into: &[CategoryKey]) -> Result<String, FormatError> {
     let taxonomy = parse(path, text)?;
     let earlier: Vec<&str> =
         taxonomy.get(old).into_iter().flat_map(|c| c.was.iter().chain([&c.key])).map(CategoryKey::as_str).collect();
@@ -125,7 +130,7 @@ pub fn split(path: &Path, text: &str, old: &CategoryKey, into: &[CategoryKey]) -
 
 /// An earlier text of a taxonomy file, `before`, put back in place of what is there `now`: a key that is known only now is read
 /// as what its category came from.
-pub fn restored(path: &Path, before: &str, now: &Taxonomy) -> Result<String, FormatError> {
+pub(crate) fn restored(path: &Path, before: &str, now: &Taxonomy) -> Result<String, FormatError> {
     let taxonomy = parse(path, before)?;
     let (then, since) = (KeyMap::of(&taxonomy), KeyMap::of(now));
     let is_known = |key: &CategoryKey| taxonomy.get(key).is_some() || then.replacements(key).next().is_some();

@@ -18,11 +18,11 @@ const LONGEST_REPLY: usize = 4 << 20;
 
 /// A key from the environment: it cannot be printed, written or compared.
 #[derive(Clone)]
-pub struct ApiKey(String);
+pub(crate) struct ApiKey(String);
 
 impl ApiKey {
     /// Reads a key from an environment variable.
-    pub fn from_env(variable: &str) -> Result<Self, LlmError> {
+    pub(crate) fn from_env(variable: &str) -> Result<Self, LlmError> {
         match std::env::var(variable) {
             Ok(key) if !key.trim().is_empty() => Ok(Self(key.trim().to_owned())),
             _ => Err(LlmError::Fatal(format!(
@@ -40,7 +40,7 @@ impl fmt::Debug for ApiKey {
 
 impl Endpoint {
     /// The host that requests go to.
-    pub fn host(&self) -> Result<Host, LlmError> {
+    pub(crate) fn host(&self) -> Result<Host, LlmError> {
         Ok(Host::new(self.parsed()?.host_str().unwrap_or_default()))
     }
 
@@ -72,7 +72,7 @@ pub(in crate::llm) fn builder() -> reqwest::ClientBuilder {
 }
 
 /// The client of one endpoint.
-pub struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     url: Url,
     host: Host,
@@ -80,7 +80,7 @@ pub struct Client {
 
 impl Client {
     /// Prepares the client; nothing is sent. A key is read from the environment here.
-    pub fn new(endpoint: &Endpoint) -> Result<Self, LlmError> {
+    pub(crate) fn new(endpoint: &Endpoint) -> Result<Self, LlmError> {
         let mut url = endpoint.parsed()?;
         if !endpoint.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&endpoint.query);
@@ -116,12 +116,17 @@ impl Client {
     }
 
     /// Where it sends to.
-    pub fn host(&self) -> &Host {
+    pub(crate) fn host(&self) -> &Host {
         &self.host
     }
 
     /// Posts JSON to a path below the base address.
-    pub async fn post(&self, path: &str, body: Vec<u8>, departure: Option<&EgressRecord>) -> Result<Answer, LlmError> {
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+        departure: Option<&EgressRecord>,
+    ) -> Result<Answer, LlmError> {
         match departure {
             Some(departure) if *departure.host() == self.host => {}
             _ => {

@@ -9,18 +9,18 @@ use crate::domain::egress::{EgressRecord, Host};
 use crate::llm::LlmError;
 
 /// There is none.
-pub enum Client {}
+pub(crate) enum Client {}
 
 impl Client {
-    pub fn new(_: &Endpoint) -> Result<Self, LlmError> {
+    pub(crate) fn new(_: &Endpoint) -> Result<Self, LlmError> {
         Err(LlmError::Fatal("this goldsmith was built without HTTP; build it again with `--features servers`".into()))
     }
 
-    pub fn host(&self) -> &Host {
+    pub(crate) fn host(&self) -> &Host {
         match *self {}
     }
 
-    pub fn post(&self, _: &str, _: Vec<u8>, _: Option<&EgressRecord>) -> Ready<Result<Answer, LlmError>> {
+    pub(crate) fn post(&self, _: &str, _: Vec<u8>, _: Option<&EgressRecord>) -> Ready<Result<Answer, LlmError>> {
         match *self {}
     }
 }

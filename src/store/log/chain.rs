@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::entries::{self, ENTRY};
 use crate::domain::entry::Entry;
-use crate::store::{Store, StoreError};
+#[cfg(test)]
+use crate::store::Store;
 
 /// A link.
 pub(super) type ChainHash = [u8; 32];
@@ -42,9 +43,10 @@ pub(in crate::store) fn link_all(c: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+#[cfg(test)]
 impl Store {
     /// The last link, in hexadecimal; empty where there is no entry.
-    pub fn chain_head(&self) -> Result<String, StoreError> {
+    pub(crate) fn chain_head(&self) -> Result<String, crate::store::StoreError> {
         self.with(|c| {
             let last = "SELECT hash FROM chain ORDER BY position DESC LIMIT 1";
             let head = c.prepare_cached(last)?.query_row([], |row| row.get::<_, ChainHash>(0)).optional()?;

@@ -118,7 +118,8 @@ pub(super) fn parse_ids(joined: &str) -> Vec<EntryId> {
 
 impl Store {
     /// Entries after a number, in the order of this store, with the number of the last.
-    pub fn entries(&self, after: i64) -> Result<(Vec<Entry>, i64), StoreError> {
+    #[cfg(test)]
+    pub(crate) fn entries(&self, after: i64) -> Result<(Vec<Entry>, i64), StoreError> {
         self.with(|c| {
             let mut last = after;
             let all = c
@@ -133,7 +134,7 @@ impl Store {
     }
 
     /// The number of the last entry and its link in the chain; 0 and nothing where there is none.
-    pub fn log_end(&self) -> Result<(i64, String), StoreError> {
+    pub(crate) fn log_end(&self) -> Result<(i64, String), StoreError> {
         self.with(|c| {
             let last = "SELECT e.seq, c.hash FROM events e JOIN chain c ON c.event = e.id ORDER BY e.seq DESC LIMIT 1";
             let read = |row: &Row<'_>| Ok((row.get(0)?, hex::encode(row.get::<_, [u8; 32]>(1)?)));

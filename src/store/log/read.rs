@@ -80,7 +80,7 @@ pub struct PersonTotals {
 
 impl Store {
     /// The numbers of the events that pass, in the order asked for.
-    pub fn log_order(&self, filter: &LogFilter) -> Result<Vec<i64>, StoreError> {
+    pub(crate) fn log_order(&self, filter: &LogFilter) -> Result<Vec<i64>, StoreError> {
         let order = if filter.by_sentence { "2, e.at, e.id" } else { "e.at, e.id" };
         let sql = format!(
             "SELECT e.seq, coalesce(e.sentence, t.sentence) FROM events e LEFT JOIN events t ON t.id = e.target
@@ -95,7 +95,7 @@ impl Store {
     }
 
     /// One event by its number.
-    pub fn log_row(&self, seq: i64) -> Result<LogRow, StoreError> {
+    pub(crate) fn log_row(&self, seq: i64) -> Result<LogRow, StoreError> {
         self.with(|c| {
             let read = format!("{ENTRY} WHERE e.seq = ?");
             let entry = c.prepare_cached(&read)?.query_row([seq], |row| Ok(entries::entry(row).ok()))?;
@@ -124,7 +124,7 @@ impl Store {
     }
 
     /// What each annotator did, by name.
-    pub fn people(&self) -> Result<Vec<PersonTotals>, StoreError> {
+    pub(crate) fn people(&self) -> Result<Vec<PersonTotals>, StoreError> {
         self.with(|c| {
             c.prepare(
                 "SELECT annotator, sum(kind = 'decide'), sum(kind = 'decide' AND in_sight IS ''),
@@ -152,7 +152,7 @@ impl Store {
     }
 
     /// A sentence by its number, with the note's id in its source; none if there is no such sentence.
-    pub fn place_of(&self, sentence: SentenceId) -> Result<Option<String>, StoreError> {
+    pub(crate) fn place_of(&self, sentence: SentenceId) -> Result<Option<String>, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT d.external_id FROM sentences s JOIN documents d ON d.id = s.document WHERE s.id = ?",

@@ -160,7 +160,7 @@ pub(super) fn input(prompt: Prompt, text: String) -> Overlay {
 }
 
 /// Actions whose name or help holds every word typed.
-pub fn palette(typed: &str) -> Vec<(Action, &'static str)> {
+pub(crate) fn palette(typed: &str) -> Vec<(Action, &'static str)> {
     let words: Vec<String> = typed.to_lowercase().split_whitespace().map(str::to_owned).collect();
     Action::all()
         .filter(|(_, name, help)| words.iter().all(|w| name.contains(w.as_str()) || help.to_lowercase().contains(w)))

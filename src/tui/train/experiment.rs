@@ -7,7 +7,7 @@ use crate::workflow::experiment::{ExperimentEvent, ExperimentResult};
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub struct ExperimentState {
+pub(crate) struct ExperimentState {
     /// Whether it is under way.
     pub running: bool,
     /// The table as it stands; `None` before the first plan.
@@ -26,12 +26,12 @@ pub struct ExperimentState {
 
 impl ExperimentState {
     /// Notes that it begins.
-    pub fn start(&mut self, now: u64) {
+    pub(crate) fn start(&mut self, now: u64) {
         *self = Self { running: true, since: now, last: now, ..Self::default() };
     }
 
     /// Takes what it says.
-    pub fn hear(&mut self, event: ExperimentEvent, now: u64) {
+    pub(crate) fn hear(&mut self, event: ExperimentEvent, now: u64) {
         match event {
             ExperimentEvent::Planned { report, jobs } => {
                 (self.since, self.last) = (now, now);
@@ -48,14 +48,14 @@ impl ExperimentState {
     }
 
     /// Milliseconds that the cells to come will take, by the pace so far.
-    pub fn left(&self) -> Option<u64> {
+    pub(crate) fn left(&self) -> Option<u64> {
         let report = self.report.as_ref().filter(|_| self.running && self.done > 0)?;
         let open = report.planned.saturating_sub(report.finished) as u64;
         Some(self.last.saturating_sub(self.since) * open / self.done)
     }
 
     /// Notes that it is over, and says how. A report that came at the end has the intervals.
-    pub fn finish(&mut self, result: Result<ExperimentResult, String>) -> (String, StyleRole) {
+    pub(crate) fn finish(&mut self, result: Result<ExperimentResult, String>) -> (String, StyleRole) {
         self.running = false;
         let ended = match result {
             Ok(ExperimentResult { report, stopped }) => {
@@ -73,7 +73,7 @@ impl ExperimentState {
     }
 
     /// Moves the table; its last line stays in sight.
-    pub fn scroll(&mut self, by: isize) {
+    pub(crate) fn scroll(&mut self, by: isize) {
         let grids = self.report.iter().flat_map(|report| &report.grids);
         let lines: usize = grids.map(|grid| grid.rows.len() + 4).sum();
         self.top = self.top.saturating_add_signed(by).min(lines.saturating_sub(1));

@@ -5,7 +5,7 @@ use crate::formats::project::training::{Method, TrainSettings};
 
 /// A line of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub(crate) enum Choice {
     /// Starts.
     Start,
     /// Trains this.
@@ -18,7 +18,7 @@ pub enum Choice {
 
 /// What starts.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Begin {
+pub(crate) enum Begin {
     /// One run with these settings.
     Training(Box<TrainSettings>),
     /// The experiment, with this method.
@@ -27,7 +27,7 @@ pub enum Begin {
 
 /// See the module. It lasts for the session; the project file stays as it is.
 #[derive(Clone, Debug)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// The settings as chosen.
     pub settings: TrainSettings,
     /// The line chosen.
@@ -41,24 +41,24 @@ type Chosen = Result<Option<Begin>, &'static str>;
 
 impl Setup {
     /// What the project file says.
-    pub fn new(settings: &TrainSettings) -> Self {
+    pub(crate) fn new(settings: &TrainSettings) -> Self {
         Self { settings: settings.clone(), selected: 0, file: settings.clone() }
     }
 
     /// The lines in order.
-    pub fn choices() -> Vec<Choice> {
+    pub(crate) fn choices() -> Vec<Choice> {
         let tiers = [Tier::Gold, Tier::Silver, Tier::Bronze].map(Choice::Tier);
         let methods = Method::ALL.map(Choice::Method);
         std::iter::once(Choice::Start).chain(methods).chain(tiers).chain([Choice::Experiment]).collect()
     }
 
     /// Moves the choice.
-    pub fn step(&mut self, by: isize) {
+    pub(crate) fn step(&mut self, by: isize) {
         self.selected = self.selected.saturating_add_signed(by).min(Self::choices().len() - 1);
     }
 
     /// Whether a line's choice is taken; `None` for one that is done at once.
-    pub fn taken(&self, choice: Choice) -> Option<bool> {
+    pub(crate) fn taken(&self, choice: Choice) -> Option<bool> {
         match choice {
             Choice::Start | Choice::Experiment => None,
             Choice::Method(method) => Some(self.settings.method == method),
@@ -67,7 +67,7 @@ impl Setup {
     }
 
     /// Does what the line says.
-    pub fn choose(&mut self) -> Chosen {
+    pub(crate) fn choose(&mut self) -> Chosen {
         match Self::choices().get(self.selected) {
             Some(Choice::Method(method)) => {
                 // What the file sets for one method fits no other.
@@ -92,7 +92,7 @@ impl Setup {
     }
 
     /// The settings to start with.
-    pub fn start(&self) -> Chosen {
+    pub(crate) fn start(&self) -> Chosen {
         if self.settings.tiers.is_empty() {
             return Err("choose at least one of gold, silver and bronze to learn from");
         }

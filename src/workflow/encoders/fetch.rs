@@ -16,7 +16,7 @@ const WELCOME: [&str; 4] = ["tokenizer_config.json", "special_tokens_map.json", 
 /// Fetches an encoder by its name on the hub into the cache that the hub's other tools use, and gives its folder. Nothing but
 /// the name is sent. A file that is there already is not fetched again. The variables of the hub's tools hold: `HF_ENDPOINT`
 /// for another hub, `HF_HOME` and `HF_HUB_CACHE` for the cache, `HF_HUB_OFFLINE`.
-pub fn fetch(name: &str, watch: &mut Watch<'_>) -> Result<PathBuf, WorkflowError> {
+pub(crate) fn fetch(name: &str, watch: &mut Watch<'_>) -> Result<PathBuf, WorkflowError> {
     let _span = tracing::info_span!("fetch_encoder").entered();
     if std::env::var_os("HF_HUB_OFFLINE").is_some_and(|value| value == "1") {
         let said = format!("HF_HUB_OFFLINE is set, so `{name}` is not fetched");

@@ -59,7 +59,11 @@ pub(super) struct CellData<'a> {
 
 impl<'a> ExperimentGrid<'a> {
     /// Reads what there is, plans the cells, and looks for leaks.
-    pub fn plan(project: &'a Project, store: &Store, options: &ExperimentOptions) -> Result<Self, WorkflowError> {
+    pub(crate) fn plan(
+        project: &'a Project,
+        store: &Store,
+        options: &ExperimentOptions,
+    ) -> Result<Self, WorkflowError> {
         let index = LabelIndex::read(project, store)?;
         let tiers: BTreeSet<Tier> = options.sets.iter().flat_map(|set| set.tiers()).copied().collect();
         let tiers: Vec<Tier> = tiers.into_iter().collect();
@@ -228,17 +232,17 @@ impl<'a> ExperimentGrid<'a> {
     }
 
     /// The test sentences, in order.
-    pub fn tested(&self) -> impl Iterator<Item = SentenceId> {
+    pub(crate) fn tested(&self) -> impl Iterator<Item = SentenceId> {
         self.test.gold().iter().map(Gold::sentence)
     }
 
     /// Their texts.
-    pub fn test_texts(&self) -> Vec<&str> {
+    pub(crate) fn test_texts(&self) -> Vec<&str> {
         self.tested().map(|id| self.text(id)).collect()
     }
 
     /// The outputs of a task's models.
-    pub fn outputs(&self, task: Task) -> (Vec<String>, Mode) {
+    pub(crate) fn outputs(&self, task: Task) -> (Vec<String>, Mode) {
         match task {
             Task::Binary => (vec![NONE.to_owned(), Label::ANY.to_owned()], Mode::Single),
             Task::MultiClass => train::outputs(&self.project.taxonomy),
@@ -246,7 +250,7 @@ impl<'a> ExperimentGrid<'a> {
     }
 
     /// What a cell trains and stops on.
-    pub fn data(&self, cell: &Cell) -> CellData<'_> {
+    pub(crate) fn data(&self, cell: &Cell) -> CellData<'_> {
         let kept = (cell.share < 100).then(|| {
             let split = &self.project.file.split;
             let trains = self.labels.gold.iter().filter(|gold| split.split(gold.patient()) == Split::Train);
@@ -279,17 +283,17 @@ impl<'a> ExperimentGrid<'a> {
     }
 
     /// Everything that trains, each once.
-    pub fn learners(&self) -> impl Iterator<Item = &Trainer> {
+    pub(crate) fn learners(&self) -> impl Iterator<Item = &Trainer> {
         self.learners.values().map(|(learner, _)| learner)
     }
 
     /// Every text that a cell may read.
-    pub fn all_texts(&self) -> Vec<&str> {
+    pub(crate) fn all_texts(&self) -> Vec<&str> {
         self.texts.values().map(String::as_str).collect()
     }
 
     /// What trains a cell.
-    pub fn learner(&self, cell: &Cell) -> Result<&Trainer, WorkflowError> {
+    pub(crate) fn learner(&self, cell: &Cell) -> Result<&Trainer, WorkflowError> {
         let found = self.learners.get(&cell.model).map(|(learner, _)| learner);
         found.ok_or_else(|| {
             let said = format!("there is no model `{}` in this experiment", cell.model);
@@ -308,7 +312,7 @@ impl<'a> ExperimentGrid<'a> {
     }
 
     /// The run that a cell is stored as, with its predictions; and the cell as the report takes it.
-    pub fn run(&self, at: usize, fitted: CellResult) -> (Run, Vec<(SentenceId, Label)>, FinishedCell) {
+    pub(crate) fn run(&self, at: usize, fitted: CellResult) -> (Run, Vec<(SentenceId, Label)>, FinishedCell) {
         let cell = self.subject.cells[at].clone();
         let predicted: Vec<LabelSet> = fitted.labels.iter().map(|label| self.set(cell.task, label)).collect();
         let (accuracy, macro_f1) = self.scores(cell.task, &predicted);
@@ -338,7 +342,7 @@ impl<'a> ExperimentGrid<'a> {
     }
 
     /// The cells that were trained before on the same data with the same configuration.
-    pub fn done(&self, store: &Store) -> Result<Vec<FinishedCell>, WorkflowError> {
+    pub(crate) fn done(&self, store: &Store) -> Result<Vec<FinishedCell>, WorkflowError> {
         let mut runs: FxHashMap<String, Run> = FxHashMap::default();
         for run in store.runs()?.into_iter().filter(|run| run.kind == RunKind::Experiment) {
             runs.entry(run.config.clone()).or_insert(run);

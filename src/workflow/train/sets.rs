@@ -17,7 +17,7 @@ use crate::workflow::project::Project;
 
 /// A bronze sentence as it may be trained on: what an expert accepted, reworded or relabelled counts as the expert left it,
 /// what none has looked at counts if the quality gate let it pass; `None` for the rest.
-pub fn bronze_label(row: &BronzeRow) -> Option<(Label, String)> {
+pub(crate) fn bronze_label(row: &BronzeRow) -> Option<(Label, String)> {
     let verdict = row.verdict.clone().unwrap_or_default();
     let decided = verdict.label.is_some();
     if verdict.rejected || !(decided || row.passed) {
@@ -36,7 +36,12 @@ pub(in crate::workflow) struct LabelledSentences {
 
 impl LabelledSentences {
     /// Reads them: silver is the newest labelling run's.
-    pub fn read(project: &Project, store: &Store, index: &LabelIndex, tiers: &[Tier]) -> Result<Self, WorkflowError> {
+    pub(crate) fn read(
+        project: &Project,
+        store: &Store,
+        index: &LabelIndex,
+        tiers: &[Tier],
+    ) -> Result<Self, WorkflowError> {
         let silver = if tiers.contains(&Tier::Silver) { index.silver(&project.taxonomy) } else { Vec::new() };
         let mut bronze = Vec::new();
         if tiers.contains(&Tier::Bronze) {
@@ -50,7 +55,7 @@ impl LabelledSentences {
     }
 
     /// A training set of some of the tiers, and of the gold that `of_gold` lets in.
-    pub fn train_set(&self, tiers: &[Tier], of_gold: impl Fn(&Gold) -> bool) -> TrainSet {
+    pub(crate) fn train_set(&self, tiers: &[Tier], of_gold: impl Fn(&Gold) -> bool) -> TrainSet {
         let has = |tier| tiers.contains(&tier);
         TrainSet::mix(
             &self.plan,
@@ -61,12 +66,12 @@ impl LabelledSentences {
     }
 
     /// The gold of a part that is held out.
-    pub fn held_out(&self, part: Split) -> TestSet {
+    pub(crate) fn held_out(&self, part: Split) -> TestSet {
         TestSet::from_gold(self.gold.clone(), &self.plan, part)
     }
 
     /// The texts of sentences; a bronze sentence's as an expert left it.
-    pub fn texts(&self, store: &Store, ids: &[SentenceId]) -> Result<Vec<String>, WorkflowError> {
+    pub(crate) fn texts(&self, store: &Store, ids: &[SentenceId]) -> Result<Vec<String>, WorkflowError> {
         let edited: BTreeMap<SentenceId, &str> = self.bronze.iter().map(|b| (b.sentence(), b.text())).collect();
         let rows = store.texts(ids)?.into_iter();
         Ok(rows.map(|row| edited.get(&row.id).map_or(row.text, |text| (*text).to_owned())).collect())

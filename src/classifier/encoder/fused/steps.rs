@@ -16,7 +16,7 @@ pub(super) struct WeightAndBias {
 }
 
 impl WeightAndBias {
-    pub fn find(parameters: &Parameters, name: &str) -> Self {
+    pub(crate) fn find(parameters: &Parameters, name: &str) -> Self {
         Self { weight: parameters.index(&format!("{name}.weight")), bias: parameters.index(&format!("{name}.bias")) }
     }
 }

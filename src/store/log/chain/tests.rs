@@ -94,7 +94,7 @@ fn one_of_each() -> Store {
         undoes: Some(EntryId("e-09".into())),
     };
     for (id, at, migration) in [("e-09", 9_000, renamed), ("e-10", 10_000, undone)] {
-        let done: Result<(), StoreError> =
+        let done: Result<(), crate::store::StoreError> =
             store.migrate_taxonomy((&EntryId(id.into()), Timestamp(at), &ann), &migration, &[], || Ok(()));
         done.unwrap();
     }
