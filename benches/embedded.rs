@@ -12,12 +12,12 @@ use std::time::Instant;
 
 use goldsmith::formats::taxonomy;
 use goldsmith::llm::embedded::{Embedded, Settings};
-use goldsmith::llm::{ChatMessage, Choose, LanguageModel, Role};
+use goldsmith::llm::{ChatMessage, ChooseRequest, LanguageModel, Role};
 
 /// Made-up sentences with their category's number, 0 for none.
 const SENTENCES: &str = include_str!("embedded.txt");
 
-fn choose_one(model: &Embedded, runtime: &tokio::runtime::Runtime, request: &Choose) -> Vec<Vec<f32>> {
+fn choose_one(model: &Embedded, runtime: &tokio::runtime::Runtime, request: &ChooseRequest) -> Vec<Vec<f32>> {
     let choices = runtime.block_on(model.choose(request, None)).expect("an answer");
     choices.into_iter().map(|c| c.logprobs.into_iter().map(|p| p.unwrap_or(f32::NEG_INFINITY)).collect()).collect()
 }
@@ -118,7 +118,7 @@ fn main() {
                 }
                 turns[0].content = turns[0].content.replace("exactly one letter", "exactly one key");
             }
-            let request = |asks: &[(usize, String)]| Choose {
+            let request = |asks: &[(usize, String)]| ChooseRequest {
                 turns: turns.clone(),
                 asks: asks.iter().map(|(_, text)| text.clone()).collect(),
                 options: options.clone(),

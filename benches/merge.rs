@@ -12,7 +12,7 @@ use goldsmith::domain::label::{
 use goldsmith::domain::sight::{Cue, InSight};
 use goldsmith::domain::text::Span;
 use goldsmith::store::{SeekDirection, Store};
-use goldsmith::workflow::bundle::{self, Options, Taking};
+use goldsmith::workflow::bundle::{self, BundleOptions, MergeOptions};
 use goldsmith::workflow::project::{Project, init};
 use goldsmith::workflow::session::Session;
 use goldsmith::workflow::{Cancel, Progress, audit};
@@ -127,7 +127,7 @@ fn main() {
         let out = folder.path().join(format!("{site}.gz"));
         peak();
         let start = Instant::now();
-        let options = Options { out: out.clone(), ..Options::default() };
+        let options = BundleOptions { out: out.clone(), ..BundleOptions::default() };
         let written =
             bundle::write(Session::new(&project, &mut store, &Cancel::default(), silent), &options).expect("writes");
         println!(
@@ -149,7 +149,7 @@ fn main() {
         let start = Instant::now();
         let (mut new, mut known, mut disputed) = (0, 0, 0);
         for file in &bundles {
-            let options = Taking { file: file.clone(), ..Taking::default() };
+            let options = MergeOptions { file: file.clone(), ..MergeOptions::default() };
             let taken = bundle::take_in(Session::new(&project, &mut store, &Cancel::default(), silent), &options)
                 .expect("takes it in");
             new += taken.merged.new;

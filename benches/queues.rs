@@ -13,9 +13,9 @@ use goldsmith::classifier::{Encoder, Threads};
 use goldsmith::domain::acquisition::draw;
 use goldsmith::domain::statistics::SampleMean;
 use goldsmith::formats::notes::Columns;
-use goldsmith::formats::project::training::{Method, TrainSettings};
+use goldsmith::formats::project::training::{TrainSettings, TrainingMethod};
 use goldsmith::formats::simulation::table;
-use goldsmith::workflow::simulate::{Data, Options, simulate};
+use goldsmith::workflow::simulate::{Data, SimulateOptions, simulate};
 use goldsmith::workflow::{Cancel, demo};
 
 const SEEDS: usize = 10;
@@ -90,10 +90,10 @@ fn small_text(encoder: &Encoder, train: &Labelled, test: &Labelled) {
 fn compare(name: &str, data: &Data, train: &Labelled, test: &Labelled, encoder: Option<&Path>) {
     let settings = TrainSettings::default();
     let train_settings = match encoder {
-        Some(folder) => TrainSettings { encoder: folder.display().to_string(), ..settings.of(Method::Frozen) },
+        Some(folder) => TrainSettings { encoder: folder.display().to_string(), ..settings.of(TrainingMethod::Frozen) },
         None => settings,
     };
-    let options = Options {
+    let options = SimulateOptions {
         train: train_settings,
         mixes: ORDERS.iter().map(|mix| mix.parse().expect("an order")).collect(),
         seeds: SEEDS,

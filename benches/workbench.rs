@@ -18,7 +18,7 @@ use goldsmith::domain::statistics::Bootstrap;
 use goldsmith::domain::text::Span;
 use goldsmith::formats::notes::Columns;
 use goldsmith::tui::Headless;
-use goldsmith::workflow::import::{self, Options, Unit};
+use goldsmith::workflow::import::{self, ImportOptions, Unit};
 use goldsmith::workflow::label_index::LabelIndex;
 use goldsmith::workflow::project::{Project, init};
 use goldsmith::workflow::session::Session;
@@ -252,7 +252,7 @@ fn import_ours(folder: &Path, rows: u64, jsonl: &Path) -> (f64, f64) {
     init(&root, "ad-signs").expect("makes a project");
     let project = Project::read(&root, Some("ann")).expect("reads");
     let mut store = project.store().expect("opens");
-    let options = Options {
+    let options = ImportOptions {
         paths: vec![jsonl.into()],
         layout: None,
         columns: Columns::default(),

@@ -34,10 +34,10 @@ use crate::domain::text::visible;
 use crate::formats;
 use crate::formats::project::ProjectFile;
 use crate::formats::project::language::ModelSettings;
-use crate::formats::project::training::{Method, TrainSettings};
+use crate::formats::project::training::{TrainSettings, TrainingMethod};
 use crate::formats::tables::{self, NamedScores, TableStyle};
 use crate::tui;
-use crate::workflow::import::{self, LabelsBy, Options, Unit};
+use crate::workflow::import::{self, ImportOptions, LabelsBy, Unit};
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::metrics::NewestScores;
 use crate::workflow::migration::MigrationRequest;
@@ -130,7 +130,7 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
         Some(Verb::Demo { folder }) => show_demo(folder),
         Some(Verb::Import { paths, layout, columns, unit, annotator, model, on_error }) => {
             let labels = annotator.map(LabelsBy::Annotator).or_else(|| model.map(LabelsBy::Model));
-            let options = Options {
+            let options = ImportOptions {
                 paths,
                 layout: layout.map(Into::into),
                 columns: columns.into(),
@@ -416,7 +416,7 @@ fn show_demo(folder: Option<PathBuf>) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn bring_in(project: &Project, options: &Options) -> Result<Exit, Failure> {
+fn bring_in(project: &Project, options: &ImportOptions) -> Result<Exit, Failure> {
     let mut store = project.store()?;
     let cancel = cancel_on_signal();
     let bar = Bar::default();
@@ -525,8 +525,8 @@ fn train_settings(settings: &mut TrainSettings, args: TrainArgs) {
     if let Some(tiers) = args.tiers {
         settings.tiers = tiers.into_iter().map(Into::into).collect();
     }
-    let by_encoder = args.encoder.is_some() && settings.method == Method::Ngram;
-    let method = args.method.map_or(if by_encoder { Method::Finetune } else { settings.method }, Into::into);
+    let by_encoder = args.encoder.is_some() && settings.method == TrainingMethod::Ngram;
+    let method = args.method.map_or(if by_encoder { TrainingMethod::Finetune } else { settings.method }, Into::into);
     if method != settings.method {
         *settings = settings.of(method);
     }

@@ -20,7 +20,7 @@ use crate::domain::taxonomy::TaxonomyError;
 
 /// One fault of a text file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct FileFault {
     /// From 1.
     pub line: usize,
     /// In characters, from 1.
@@ -29,7 +29,7 @@ pub struct Fault {
     pub message: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for FileFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}", self.line, self.column, self.message)
     }
@@ -55,7 +55,7 @@ pub enum FormatError {
         /// Which file.
         path: PathBuf,
         /// All its faults, in the order of the file.
-        faults: Vec<Fault>,
+        faults: Vec<FileFault>,
     },
     /// The file as a whole is not what the options say.
     #[error("{}: {message}", .path.display())]
@@ -148,7 +148,7 @@ impl FormatError {
     }
 }
 
-fn list(path: &std::path::Path, faults: &[Fault]) -> String {
+fn list(path: &std::path::Path, faults: &[FileFault]) -> String {
     faults.iter().map(|fault| format!("{}:{fault}", path.display())).collect::<Vec<_>>().join("\n")
 }
 
@@ -158,7 +158,7 @@ pub(crate) fn read_text(path: &std::path::Path) -> Result<String, FormatError> {
     String::from_utf8(bytes).map_err(|error| {
         let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
         let (line, column) = place(&good, good.len());
-        let faults = vec![Fault { line, column, message: "this is not UTF-8 text".into() }];
+        let faults = vec![FileFault { line, column, message: "this is not UTF-8 text".into() }];
         FormatError::Faulty { path: path.into(), faults }
     })
 }

@@ -164,7 +164,7 @@ pub struct Reply {
 
 /// A request to choose between given answers, for several last turns after one shared beginning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Choose {
+pub struct ChooseRequest {
     /// The shared beginning: guideline and examples.
     pub turns: Vec<ChatMessage>,
     /// The last user turn; each is answered by itself.
@@ -175,7 +175,7 @@ pub struct Choose {
 
 /// How likely each option is as an answer to one ask.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Choice {
+pub struct ChoiceReply {
     /// Natural logarithm of the probability that the model would give each option, in their order; minus infinity (as
     /// `None`) where the provider names only the likeliest tokens and the option is not among them. They need not sum to
     /// one: the rest is what the model would rather have said.
@@ -257,7 +257,7 @@ pub trait LanguageModel: Send + Sync {
     /// Where requests go; `None` for a model in this process. A request to a host needs a [`EgressRecord`] for it.
     fn host(&self) -> Option<&Host>;
 
-    /// How many asks one [`Choose`] may usefully hold.
+    /// How many asks one [`ChooseRequest`] may usefully hold.
     fn asks_at_once(&self) -> usize {
         1
     }
@@ -266,6 +266,9 @@ pub trait LanguageModel: Send + Sync {
     fn write<'a>(&'a self, request: &'a WriteRequest, departure: Option<&'a EgressRecord>) -> PendingAnswer<'a, Reply>;
 
     /// Scores the options as answers to each ask, in the order of the asks.
-    fn choose<'a>(&'a self, request: &'a Choose, departure: Option<&'a EgressRecord>)
-    -> PendingAnswer<'a, Vec<Choice>>;
+    fn choose<'a>(
+        &'a self,
+        request: &'a ChooseRequest,
+        departure: Option<&'a EgressRecord>,
+    ) -> PendingAnswer<'a, Vec<ChoiceReply>>;
 }

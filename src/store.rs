@@ -40,7 +40,7 @@ pub use key_map::LabelGiver;
 pub use label_changes::{CurrentLabelRow, ProposalRow, ReadMark, SettlementRow};
 pub use log::{ChainAudit, LogFilter, LogRow, PersonTotals, ProgressCount, Said, Tampering, UndoneDecision, Veiled};
 pub use merge::{Merged, Seen};
-pub use protocol::Given;
+pub use protocol::AssignedCount;
 pub use queue::SeekDirection;
 pub(crate) use ranking::RankingRow;
 pub(crate) use requests::FailedSentence;

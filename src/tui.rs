@@ -45,7 +45,7 @@ use effect::EffectContext;
 pub use headless::Headless;
 use keymap::Keymap;
 use message::{Effect, Message};
-use shared::Shared;
+use shared::SharedState;
 use theme::Theme;
 
 /// How often the store is asked whether another process has written.
@@ -182,7 +182,7 @@ pub(crate) fn run(project: Project) -> Result<(), WorkflowError> {
     Ok(())
 }
 
-fn shared(project: &Project, theme: Theme, outdated: Vec<Outdated>) -> (Shared, Vec<String>) {
+fn shared(project: &Project, theme: Theme, outdated: Vec<Outdated>) -> (SharedState, Vec<String>) {
     let (keymap, mut faults) = Keymap::new(&project.file.keys);
     for category in project.taxonomy.categories() {
         let key = keymap::Key::parse(&category.shortcut.to_string());
@@ -190,7 +190,7 @@ fn shared(project: &Project, theme: Theme, outdated: Vec<Outdated>) -> (Shared, 
             faults.push(format!("the shortcut `{}` of {} is the key of {action:?}", category.shortcut, category.key));
         }
     }
-    let shared = Shared {
+    let shared = SharedState {
         outdated,
         taxonomy: project.taxonomy.clone(),
         annotator: project.annotator.clone(),

@@ -13,7 +13,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::domain::experiment::TrainingSetSpec;
 use crate::domain::split::Tier;
 use crate::formats::notes::{Columns, Layout};
-use crate::formats::project::training::Method;
+use crate::formats::project::training::TrainingMethod;
 use crate::workflow::experiment;
 pub(super) use exchange::{AuditArgs, BundleArgs, MergeArgs};
 pub(super) use experts::{AgreementArgs, AssignArgs, GoldArgs, StatusArgs};
@@ -462,7 +462,7 @@ pub(super) enum MethodArg {
     Vote,
 }
 
-impl From<MethodArg> for Method {
+impl From<MethodArg> for TrainingMethod {
     fn from(arg: MethodArg) -> Self {
         match arg {
             MethodArg::Ngram => Self::Ngram,

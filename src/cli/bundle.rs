@@ -3,13 +3,13 @@
 use super::arguments::{BundleArgs, MergeArgs};
 use super::{Bar, Exit, Failure, cancel_on_signal, say};
 use crate::formats::tables::counted;
-use crate::workflow::bundle::{self, Options, Taken, Taking};
+use crate::workflow::bundle::{self, BundleOptions, MergeOptions, MergeSummary};
 use crate::workflow::project::Project;
 use crate::workflow::session::Session;
 
 pub(super) fn write(project: &Project, args: BundleArgs) -> Result<Exit, Failure> {
     let mut store = project.store()?;
-    let options = Options {
+    let options = BundleOptions {
         out: args.out,
         annotator: args.annotator.map(crate::domain::label::Annotator),
         site: args.site,
@@ -81,7 +81,7 @@ pub(super) fn take_in(project: &Project, args: MergeArgs) -> Result<Exit, Failur
     let (cancel, bar) = (cancel_on_signal(), Bar::default());
     let mut nothing = true;
     for file in args.files {
-        let options = Taking {
+        let options = MergeOptions {
             file,
             identities: args.identity.clone(),
             passphrase_env: args.passphrase_env.clone(),
@@ -98,7 +98,7 @@ pub(super) fn take_in(project: &Project, args: MergeArgs) -> Result<Exit, Failur
     Ok(Exit::unless_nothing(nothing))
 }
 
-fn report(project: &Project, options: &Taking, taken: &Taken) {
+fn report(project: &Project, options: &MergeOptions, taken: &MergeSummary) {
     let merged = taken.merged;
     let signed = match &taken.signer {
         Some(key) => format!("signed by key {key}"),

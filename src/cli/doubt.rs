@@ -6,7 +6,7 @@ use crate::domain::confident::Doubt;
 use crate::domain::corpus::SentenceId;
 use crate::domain::text::visible;
 use crate::formats::tables;
-use crate::workflow::doubt::{self, Found, Looked, Options};
+use crate::workflow::doubt::{self, DoubtOptions, Found, Looked};
 use crate::workflow::project::Project;
 use crate::workflow::refusal::Refusal;
 use crate::workflow::session::Session;
@@ -19,7 +19,7 @@ pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure
                 .hint("`goldsmith doubt` makes one")
         })?
     } else {
-        let options = Options { folds: args.folds, seed: args.seed.unwrap_or(project.file.train.seed) };
+        let options = DoubtOptions { folds: args.folds, seed: args.seed.unwrap_or(project.file.train.seed) };
         let (cancel, bar) = (cancel_on_signal(), Bar::default());
         match doubt::search(Session::new(project, &mut store, &cancel, &mut |p| bar.show(p)), &options)? {
             Some(found) => found,

@@ -8,7 +8,7 @@ use super::{Bar, Exit, Failure, cancel_on_signal, print, say};
 use crate::domain::experiment::{ExperimentReport, Task};
 use crate::formats::create_private;
 use crate::formats::experiment::{ReportFormat, write};
-use crate::formats::project::training::Method;
+use crate::formats::project::training::TrainingMethod;
 use crate::tui;
 use crate::workflow::WorkflowError;
 use crate::workflow::experiment::{ExperimentEvent, ExperimentOptions, SHARES, experiment};
@@ -55,7 +55,7 @@ pub(super) fn run(project: &Project, args: &ExperimentArgs) -> Result<Exit, Fail
 }
 
 fn options(project: &Project, args: &ExperimentArgs) -> ExperimentOptions {
-    let methods: Vec<Method> = args.models.iter().flatten().map(|model| (*model).into()).collect();
+    let methods: Vec<TrainingMethod> = args.models.iter().flatten().map(|model| (*model).into()).collect();
     let mut options = ExperimentOptions::grid(project, &methods, args.seeds.max(1));
     if let Some(tasks) = &args.tasks {
         let task = |arg: &TaskArg| match arg {

@@ -2,7 +2,7 @@
 
 use super::{Exit, Failure, print, say};
 use crate::domain::category::CategoryKey;
-use crate::domain::guideline::{Change, Part};
+use crate::domain::guideline::{GuidelineChange, GuidelinePart};
 use crate::domain::text::{listed, visible};
 use crate::workflow::guideline;
 use crate::workflow::project::Project;
@@ -46,23 +46,23 @@ pub(super) fn diff(project: &Project, before: Option<&str>, after: Option<&str>,
 }
 
 /// A change in words, with the lines that it takes away and adds.
-pub(super) fn said(change: &Change) -> String {
+pub(super) fn said(change: &GuidelineChange) -> String {
     let lines = |before: &[String], after: &[String]| -> String {
         let signed = |sign: char, line: &String| format!("  {sign} {}\n", visible(line).text.replace('\n', " "));
         before.iter().map(|line| signed('-', line)).chain(after.iter().map(|line| signed('+', line))).collect()
     };
-    let meaning = |part: Part| if part.changes_meaning() { "" } else { " (no change of meaning)" };
+    let meaning = |part: GuidelinePart| if part.changes_meaning() { "" } else { " (no change of meaning)" };
     match change {
-        Change::Added(key) => format!("new category {key}\n"),
-        Change::Removed(key) => format!("category {key} is gone\n"),
-        Change::Renamed { from, to } => format!("{from} is now {to}\n"),
-        Change::Merged { from, into } => format!("{} are now one: {into}\n", listed(from)),
-        Change::Split { from, into } => format!("{from} is now {}\n", listed(into)),
-        Change::Changed { category, part, before, after } => {
+        GuidelineChange::Added(key) => format!("new category {key}\n"),
+        GuidelineChange::Removed(key) => format!("category {key} is gone\n"),
+        GuidelineChange::Renamed { from, to } => format!("{from} is now {to}\n"),
+        GuidelineChange::Merged { from, into } => format!("{} are now one: {into}\n", listed(from)),
+        GuidelineChange::Split { from, into } => format!("{from} is now {}\n", listed(into)),
+        GuidelineChange::Changed { category, part, before, after } => {
             let category = category.as_ref().map_or("None", CategoryKey::as_str);
             format!("{category}, {}{}\n{}", part.word(), meaning(*part), lines(before, after))
         }
-        Change::Rules { before, after } => format!("rules\n{}", lines(before, after)),
-        Change::Selection => "how many categories a sentence may carry\n".to_owned(),
+        GuidelineChange::Rules { before, after } => format!("rules\n{}", lines(before, after)),
+        GuidelineChange::Selection => "how many categories a sentence may carry\n".to_owned(),
     }
 }

@@ -15,7 +15,7 @@ use crate::formats::project::language::{
 };
 use crate::formats::tables::percent;
 use crate::workflow::dispatch::JobEnd;
-use crate::workflow::label::{self, Options, Which};
+use crate::workflow::label::{self, LabelOptions, SentenceChoice};
 use crate::workflow::project::Project;
 use crate::workflow::refusal::Refusal;
 use crate::workflow::session::Session;
@@ -56,7 +56,7 @@ pub(super) fn budget(args: &BudgetArgs, model: &ModelSettings) -> Result<Budget,
 }
 
 impl LabelArgs {
-    fn options(&self, project: &Project) -> Result<Options, WorkflowError> {
+    fn options(&self, project: &Project) -> Result<LabelOptions, WorkflowError> {
         let file = &project.file.label;
         let model = model(project, &self.model, &file.model)?;
         let settings = LabelSettings {
@@ -81,14 +81,14 @@ impl LabelArgs {
             samples: self.samples.unwrap_or(file.samples).max(1),
             ..file.clone()
         };
-        Ok(Options {
+        Ok(LabelOptions {
             budget: budget(&self.budget, &model)?,
             model,
             settings,
             which: match self.only {
-                WhichArg::All => Which::All,
-                WhichArg::Gold => Which::Gold,
-                WhichArg::Open => Which::Open,
+                WhichArg::All => SentenceChoice::All,
+                WhichArg::Gold => SentenceChoice::Gold,
+                WhichArg::Open => SentenceChoice::Open,
             },
             limit: self.limit,
             fresh: self.fresh,
@@ -178,7 +178,7 @@ fn ended(ended: JobEnd, nothing: bool) -> Exit {
     }
 }
 
-fn plan(project: &Project, options: &Options) -> Result<Exit, Failure> {
+fn plan(project: &Project, options: &LabelOptions) -> Result<Exit, Failure> {
     let plan = label::forecast(project, &project.store()?, options)?;
     let cost = plan.micros.map_or_else(|| "not known (no prices)".to_owned(), |m| format!("{:.2}", m as f64 / 1e6));
     let time = plan.seconds.map_or_else(
@@ -374,7 +374,7 @@ pub(super) fn generate(project: &Project, args: &GenerateArgs) -> Result<Exit, F
         ..file.clone()
     };
     let categories = args.categories.iter().map(|word| project.taxonomy.find(word)).collect::<Result<Vec<_>, _>>();
-    let options = generate::Options {
+    let options = generate::GenerateOptions {
         budget: budget(&args.budget, &model)?,
         model,
         settings,

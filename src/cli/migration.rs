@@ -3,7 +3,7 @@
 use super::arguments::MigrationArgs;
 use super::guideline::said;
 use super::{Exit, Failure, print, say};
-use crate::domain::guideline::Change;
+use crate::domain::guideline::GuidelineChange;
 use crate::domain::taxonomy::Taxonomy;
 use crate::domain::text::{listed, visible};
 use crate::formats::tables::counted;
@@ -41,13 +41,13 @@ pub(super) fn run(project: &Project, how: MigrationArgs, request: &MigrationRequ
     }
     for change in &plan.changes {
         match change {
-            Change::Split { into, .. } => {
+            GuidelineChange::Split { into, .. } => {
                 say(&format!(
                     "next: write in the taxonomy file what distinguishes {}; for now their definitions are the same",
                     listed(into)
                 ));
             }
-            Change::Merged { into, .. } => {
+            GuidelineChange::Merged { into, .. } => {
                 say(&format!("next: check in the taxonomy file that {into} is defined as it should be"));
             }
             _ => {}

@@ -11,7 +11,7 @@ use crate::formats::{FormatError, create_private, simulation};
 use crate::workflow::WorkflowError;
 use crate::workflow::project::Project;
 use crate::workflow::refusal::Refusal;
-use crate::workflow::simulate::{Data, Options, Simulated, simulate};
+use crate::workflow::simulate::{Data, SimulateOptions, Simulated, simulate};
 
 pub(super) fn run(here: impl FnOnce() -> Result<Project, WorkflowError>, args: SimulateArgs) -> Result<Exit, Failure> {
     let mut train = TrainSettings::default();
@@ -34,7 +34,7 @@ pub(super) fn run(here: impl FnOnce() -> Result<Project, WorkflowError>, args: S
     if let Some(encoder) = &args.encoder {
         train.encoder = super::encoder_argument(encoder);
     }
-    let options = Options {
+    let options = SimulateOptions {
         train,
         mixes: mixes(args.strategies.as_deref(), &usual)?,
         seeds: args.seeds,

@@ -11,7 +11,7 @@ use super::taxonomy::{Category, Taxonomy};
 /// A part of a guideline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Part {
+pub(crate) enum GuidelinePart {
     /// The name that people read.
     Name,
     /// The key that assigns it.
@@ -26,7 +26,7 @@ pub(crate) enum Part {
     Examples,
 }
 
-impl Part {
+impl GuidelinePart {
     /// Its word in the file.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Part {
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Change {
+pub(crate) enum GuidelineChange {
     /// A category that was not there before.
     Added(CategoryKey),
     /// A category that is no longer there.
@@ -79,7 +79,7 @@ pub(crate) enum Change {
         /// Which category; `None` for *None*.
         category: Option<CategoryKey>,
         /// Which part.
-        part: Part,
+        part: GuidelinePart,
         /// Lines that are gone.
         before: Vec<String>,
         /// Lines that are new.
@@ -98,7 +98,7 @@ pub(crate) enum Change {
 
 /// Every difference between two versions, in the order of the later file. That a text names another category by the key that it
 /// has now is none.
-pub(crate) fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
+pub(crate) fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<GuidelineChange> {
     let mut changes = Vec::new();
     let key_map = KeyMap::of(after);
     let told = |category: &Category| {
@@ -111,7 +111,7 @@ pub(crate) fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
         }
     };
     if before.selection() != after.selection() {
-        changes.push(Change::Selection);
+        changes.push(GuidelineChange::Selection);
     }
     let split = |key: &CategoryKey| key_map.replacements(key).nth(1).is_some();
     for category in after.categories() {
@@ -120,17 +120,17 @@ pub(crate) fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
         let (parted, whole): (Vec<&Category>, Vec<_>) =
             before.categories().iter().filter(|earlier| names(earlier)).partition(|earlier| split(&earlier.key));
         match whole[..] {
-            [] if parted.is_empty() => changes.push(Change::Added(key.clone())),
+            [] if parted.is_empty() => changes.push(GuidelineChange::Added(key.clone())),
             [] => {}
             [earlier] => {
                 if earlier.key != *key {
-                    changes.push(Change::Renamed { from: earlier.key.clone(), to: key.clone() });
+                    changes.push(GuidelineChange::Renamed { from: earlier.key.clone(), to: key.clone() });
                 }
                 changes.extend(between(&told(earlier), category));
             }
             _ => {
                 let from = whole.iter().map(|earlier| earlier.key.clone()).collect();
-                changes.push(Change::Merged { from, into: key.clone() });
+                changes.push(GuidelineChange::Merged { from, into: key.clone() });
                 // It may be called what it will; what it says is held to all that they said.
                 if let Some(joined) = Category::joined(&whole) {
                     let joined = Category { name: category.name.clone(), shortcut: category.shortcut, ..told(&joined) };
@@ -142,40 +142,49 @@ pub(crate) fn diff(before: &Taxonomy, after: &Taxonomy) -> Vec<Change> {
     for category in before.categories().iter().filter(|category| after.get(&category.key).is_none()) {
         let into: Vec<CategoryKey> = key_map.replacements(&category.key).cloned().collect();
         match into.len() {
-            0 => changes.push(Change::Removed(category.key.clone())),
+            0 => changes.push(GuidelineChange::Removed(category.key.clone())),
             1 => {}
-            _ => changes.push(Change::Split { from: category.key.clone(), into }),
+            _ => changes.push(GuidelineChange::Split { from: category.key.clone(), into }),
         }
     }
     let one = |text: &str| vec![text.to_owned()];
     let none = [
-        (Part::Definition, one(&key_map.rewrite_keys(&before.none().definition)), one(&after.none().definition)),
-        (Part::Examples, before.none().examples.clone(), after.none().examples.clone()),
+        (
+            GuidelinePart::Definition,
+            one(&key_map.rewrite_keys(&before.none().definition)),
+            one(&after.none().definition),
+        ),
+        (GuidelinePart::Examples, before.none().examples.clone(), after.none().examples.clone()),
     ];
     changes.extend(none.into_iter().filter_map(|(part, before, after)| changed(None, part, before, after)));
     if let Some((before, after)) =
         lines(before.rules().iter().map(|rule| key_map.rewrite_keys(rule)).collect(), after.rules().to_vec())
     {
-        changes.push(Change::Rules { before, after });
+        changes.push(GuidelineChange::Rules { before, after });
     }
     changes
 }
 
-fn between(before: &Category, after: &Category) -> Vec<Change> {
+fn between(before: &Category, after: &Category) -> Vec<GuidelineChange> {
     let one = |text: &str| vec![text.to_owned()];
     let parts = [
-        (Part::Name, one(&before.name), one(&after.name)),
-        (Part::Shortcut, one(&before.shortcut.to_string()), one(&after.shortcut.to_string())),
-        (Part::Definition, one(&before.definition), one(&after.definition)),
-        (Part::Includes, before.includes.clone(), after.includes.clone()),
-        (Part::Excludes, before.excludes.clone(), after.excludes.clone()),
-        (Part::Examples, before.examples.clone(), after.examples.clone()),
+        (GuidelinePart::Name, one(&before.name), one(&after.name)),
+        (GuidelinePart::Shortcut, one(&before.shortcut.to_string()), one(&after.shortcut.to_string())),
+        (GuidelinePart::Definition, one(&before.definition), one(&after.definition)),
+        (GuidelinePart::Includes, before.includes.clone(), after.includes.clone()),
+        (GuidelinePart::Excludes, before.excludes.clone(), after.excludes.clone()),
+        (GuidelinePart::Examples, before.examples.clone(), after.examples.clone()),
     ];
     parts.into_iter().filter_map(|(part, b, a)| changed(Some(after.key.clone()), part, b, a)).collect()
 }
 
-fn changed(category: Option<CategoryKey>, part: Part, before: Vec<String>, after: Vec<String>) -> Option<Change> {
-    lines(before, after).map(|(before, after)| Change::Changed { category, part, before, after })
+fn changed(
+    category: Option<CategoryKey>,
+    part: GuidelinePart,
+    before: Vec<String>,
+    after: Vec<String>,
+) -> Option<GuidelineChange> {
+    lines(before, after).map(|(before, after)| GuidelineChange::Changed { category, part, before, after })
 }
 
 /// What is only in the one and only in the other; `None` where both say the same. The order of lines is no difference.
@@ -201,17 +210,17 @@ pub struct Outdated {
 impl Outdated {
     /// What changes put in question among the labels of a version, as they are read today; `None` if nothing. A new category puts
     /// *None* in question, as a sentence may belong to it.
-    pub(crate) fn by(taxonomy: &str, changes: &[Change]) -> Option<Self> {
+    pub(crate) fn by(taxonomy: &str, changes: &[GuidelineChange]) -> Option<Self> {
         let mut outdated = Self { taxonomy: taxonomy.to_owned(), all: false, categories: Vec::new(), none: false };
         for change in changes {
             match change {
-                Change::Added(_) => outdated.none = true,
-                Change::Removed(key) => outdated.categories.push(key.clone()),
-                Change::Renamed { .. } | Change::Merged { .. } | Change::Split { .. } => {}
-                Change::Changed { part, .. } if !part.changes_meaning() => {}
-                Change::Changed { category: Some(key), .. } => outdated.categories.push(key.clone()),
-                Change::Changed { category: None, .. } => outdated.none = true,
-                Change::Rules { .. } | Change::Selection => outdated.all = true,
+                GuidelineChange::Added(_) => outdated.none = true,
+                GuidelineChange::Removed(key) => outdated.categories.push(key.clone()),
+                GuidelineChange::Renamed { .. } | GuidelineChange::Merged { .. } | GuidelineChange::Split { .. } => {}
+                GuidelineChange::Changed { part, .. } if !part.changes_meaning() => {}
+                GuidelineChange::Changed { category: Some(key), .. } => outdated.categories.push(key.clone()),
+                GuidelineChange::Changed { category: None, .. } => outdated.none = true,
+                GuidelineChange::Rules { .. } | GuidelineChange::Selection => outdated.all = true,
             }
         }
         outdated.categories.sort();
@@ -271,9 +280,9 @@ mod tests {
             c.push(other);
         });
         let (memory, mood) = (key("memory"), key("mood"));
-        let to_recall = Change::Renamed { from: memory.clone(), to: key("recall") };
-        let to_mind = Change::Merged { from: vec![memory.clone(), mood], into: key("mind") };
-        let parted = Change::Split { from: memory, into: vec![key("recent"), key("remote")] };
+        let to_recall = GuidelineChange::Renamed { from: memory.clone(), to: key("recall") };
+        let to_mind = GuidelineChange::Merged { from: vec![memory.clone(), mood], into: key("mind") };
+        let parted = GuidelineChange::Split { from: memory, into: vec![key("recent"), key("remote")] };
         for (after, first, asked) in [
             (renamed(|_| {}), &to_recall, None),
             (renamed(|c| c.definition.push('!')), &to_recall, Some("recall")),
@@ -329,9 +338,9 @@ mod tests {
             c[0].includes = vec!["names".into(), "faces".into()];
             c.swap(1, 2);
         });
-        let expected = Change::Changed {
+        let expected = GuidelineChange::Changed {
             category: Some(CategoryKey::new("memory").unwrap()),
-            part: Part::Includes,
+            part: GuidelinePart::Includes,
             before: vec![],
             after: vec!["names".into(), "faces".into()],
         };

@@ -14,7 +14,7 @@ use super::sight::InSight;
 
 /// What of the projection an entry changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change<'a> {
+pub(crate) enum ProjectionChange<'a> {
     /// The author's current decision on a sentence.
     Decision,
     /// The settlement of a sentence.
@@ -26,7 +26,7 @@ pub(crate) enum Change<'a> {
     KeyMap,
 }
 
-impl<'a> Change<'a> {
+impl<'a> ProjectionChange<'a> {
     /// What an entry changes.
     pub(crate) fn of(body: &'a Body) -> Self {
         match body {

@@ -8,10 +8,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
 
-pub(crate) use compare::{Comparison, Profile, Sampling, Side, compare};
-pub(crate) use gate::Gate;
+pub(crate) use compare::{Comparison, Profile, Sampling, SentenceSet, compare};
+pub(crate) use gate::QualityGate;
 pub(crate) use lengths::Lengths;
-pub(crate) use reference::Reference;
+pub(crate) use reference::RealSentences;
 pub(crate) use self_bleu::self_bleu;
 
 use super::label::Label;

@@ -75,7 +75,7 @@ fn split(text: &str, block: Span, sealed: &[Span], sentences: &mut Vec<Span>) {
         let end = if is_stop(c) {
             let stop = Stop::read(text, Span::new(start, block.end), at);
             at = stop.end;
-            if stop.kind == Kind::Period && stop.rest.starts_with(char::is_whitespace) && stop.is_item_number() {
+            if stop.kind == StopKind::Period && stop.rest.starts_with(char::is_whitespace) && stop.is_item_number() {
                 item = stop.word.parse::<u32>().ok();
                 continue;
             }
@@ -141,7 +141,7 @@ fn word_after(text: &str) -> &str {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum StopKind {
     Period,
     /// A question or exclamation mark among the stops.
     Loud,
@@ -150,7 +150,7 @@ enum Kind {
 
 /// One or more stops in a row, and what is around them.
 struct Stop<'a> {
-    kind: Kind,
+    kind: StopKind,
     /// What the sentence says before the stop.
     sentence: &'a str,
     word: &'a str,
@@ -169,11 +169,11 @@ impl<'a> Stop<'a> {
         let run = &tail[..stops];
         let rest = tail[stops..].trim_start_matches(is_closer);
         let kind = if run.contains(['?', '!']) {
-            Kind::Loud
+            StopKind::Loud
         } else if run == "." {
-            Kind::Period
+            StopKind::Period
         } else {
-            Kind::Ellipsis
+            StopKind::Ellipsis
         };
         Self {
             kind,
@@ -195,9 +195,9 @@ impl<'a> Stop<'a> {
         }
         let next = Next::read(self.rest.trim_start());
         match self.kind {
-            Kind::Loud => self.loud_ends(&next),
-            Kind::Ellipsis => next.opens || next.first.is_uppercase(),
-            Kind::Period => self.period_ends(&next),
+            StopKind::Loud => self.loud_ends(&next),
+            StopKind::Ellipsis => next.opens || next.first.is_uppercase(),
+            StopKind::Period => self.period_ends(&next),
         }
     }
 
@@ -210,7 +210,7 @@ impl<'a> Stop<'a> {
         let number = self.word.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '%' | ')' | ']'))
             && !self.word.contains(['@', '=', '&'])
             && !self.word.contains("//");
-        if self.kind == Kind::Ellipsis || abbreviation(self.word).is_some() {
+        if self.kind == StopKind::Ellipsis || abbreviation(self.word).is_some() {
             return false;
         }
         let word = word_after(after);
@@ -225,7 +225,7 @@ impl<'a> Stop<'a> {
         if capital {
             return free && (whole_word && (then_small || is_starter(word)) || number && then_small && word.len() > 1);
         }
-        self.kind == Kind::Period
+        self.kind == StopKind::Period
             && whole_word
             && is_careless_starter(word)
             && after[word.len()..].starts_with(char::is_whitespace)

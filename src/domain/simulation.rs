@@ -17,8 +17,8 @@ use serde::Serialize;
 use super::acquisition::{self, Candidate, CandidatePool, LabelledCandidate, StrategyMix};
 use super::corpus::SentenceId;
 use super::taxonomy::Selection;
-pub(crate) use expert::{Expert, Protocol};
-pub(crate) use report::{Reach, Report};
+pub(crate) use expert::{SimulatedExpert, SimulatedProtocol};
+pub(crate) use report::{LabelsNeeded, SimulationReport};
 
 /// A sentence of the labelled set.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,7 +42,7 @@ pub(crate) struct Stage<'a> {
 
 /// What is to be played.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Plan {
+pub struct SimulationPlan {
     /// Orders, each of which is compared with the first.
     pub mixes: Vec<StrategyMix>,
     /// One game of each order for each seed.
@@ -58,7 +58,7 @@ pub struct Plan {
     /// Whether a game ends once that is reached.
     pub stop: bool,
     /// Who decides, and how.
-    pub protocol: Protocol,
+    pub protocol: SimulatedProtocol,
 }
 
 /// What a classifier is to learn, and what it is asked.
@@ -137,7 +137,7 @@ pub(crate) struct Told {
 /// broken off is left out.
 pub(crate) fn play<E>(
     stage: &Stage<'_>,
-    plan: &Plan,
+    plan: &SimulationPlan,
     learn: &mut Learn<'_, E>,
     watch: &mut dyn FnMut(Told) -> ControlFlow<()>,
 ) -> Result<Vec<Game>, E> {
@@ -160,7 +160,7 @@ pub(crate) fn play<E>(
 
 fn game<E>(
     stage: &Stage<'_>,
-    plan: &Plan,
+    plan: &SimulationPlan,
     (mix, seed, full): (usize, u64, f64),
     learn: &mut Learn<'_, E>,
     tell: &mut dyn FnMut(usize) -> ControlFlow<()>,

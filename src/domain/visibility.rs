@@ -24,7 +24,7 @@ pub(crate) enum Face {
 
 /// Which labels are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum OthersLabel {
     /// What language models and classifiers say, and all that is made from it: reasons, probabilities, doubts.
     Machine,
     /// What other experts and adjudicators say.
@@ -33,7 +33,7 @@ pub(crate) enum Kind {
 
 /// On which sentences a kind of label may be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum VisibleSentences {
     /// On none.
     Nothing,
     /// On those that the person has decided.
@@ -46,7 +46,7 @@ pub(crate) enum Reach {
     All,
 }
 
-impl Reach {
+impl VisibleSentences {
     fn covers(self, decided: bool, blind: bool) -> bool {
         match self {
             Self::Nothing => false,
@@ -60,7 +60,7 @@ impl Reach {
 
 /// What the rule must know of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Facts {
+pub(crate) struct SentenceFacts {
     /// Which.
     pub sentence: SentenceId,
     /// Real or synthetic.
@@ -73,7 +73,7 @@ pub(crate) struct Facts {
 
 /// What may be shown of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub struct VisibleLabels {
     /// What machines say, and all that is made from it.
     pub machines: bool,
     /// What colleagues say.
@@ -102,49 +102,52 @@ impl Viewer<'_> {
     ///   decided. What machines say is kept from them where the protocol is blind: their word is gold too.
     /// - A verb reports to whoever runs the project. Where nobody is named, everyone does, and colleagues' labels are no secret
     ///   there; where somebody is, an annotator sees there what they see in Review.
-    pub(crate) fn reach(&self, origin: Origin, kind: Kind) -> Reach {
+    pub(crate) fn reach(&self, origin: Origin, kind: OthersLabel) -> VisibleSentences {
         let Self { protocol, person, face } = *self;
         if face == Face::Adjudicate {
             let annotates = protocol.annotators.contains(person);
             let only_adjudicates = protocol.adjudicators.contains(person) && !annotates;
             return match kind {
-                _ if !protocol.adjudicates(person) => Reach::Nothing,
-                Kind::Machine => Reach::NotBlind,
-                Kind::Colleague if protocol.decides(person) && !only_adjudicates => Reach::Decided,
-                Kind::Colleague => Reach::All,
+                _ if !protocol.adjudicates(person) => VisibleSentences::Nothing,
+                OthersLabel::Machine => VisibleSentences::NotBlind,
+                OthersLabel::Colleague if protocol.decides(person) && !only_adjudicates => VisibleSentences::Decided,
+                OthersLabel::Colleague => VisibleSentences::All,
             };
         }
         if !protocol.decides(person) {
-            return Reach::All;
+            return VisibleSentences::All;
         }
         match kind {
-            Kind::Machine if origin == Origin::Synthetic => Reach::All,
-            Kind::Machine => Reach::DecidedOrNotBlind,
-            Kind::Colleague if face == Face::Report && !protocol.is_shared() => Reach::All,
-            Kind::Colleague => match protocol.show_others {
-                ShowOthers::After => Reach::Decided,
-                ShowOthers::Never => Reach::Nothing,
-                ShowOthers::Before if origin == Origin::Synthetic => Reach::All,
-                ShowOthers::Before => Reach::DecidedOrNotBlind,
+            OthersLabel::Machine if origin == Origin::Synthetic => VisibleSentences::All,
+            OthersLabel::Machine => VisibleSentences::DecidedOrNotBlind,
+            OthersLabel::Colleague if face == Face::Report && !protocol.is_shared() => VisibleSentences::All,
+            OthersLabel::Colleague => match protocol.show_others {
+                ShowOthers::After => VisibleSentences::Decided,
+                ShowOthers::Never => VisibleSentences::Nothing,
+                ShowOthers::Before if origin == Origin::Synthetic => VisibleSentences::All,
+                ShowOthers::Before => VisibleSentences::DecidedOrNotBlind,
             },
         }
     }
 
     /// Whether this person may see a kind of label on this sentence.
-    pub(crate) fn sees(&self, of: Facts, kind: Kind) -> bool {
+    pub(crate) fn sees(&self, of: SentenceFacts, kind: OthersLabel) -> bool {
         let blind = of.origin == Origin::Real && self.protocol.is_blind(self.person, of.sentence, of.split);
         self.reach(of.origin, kind).covers(of.decided, blind)
     }
 
     /// All that this person may see of this sentence.
-    pub(crate) fn shown(&self, of: Facts) -> Shown {
-        Shown { machines: self.sees(of, Kind::Machine), colleagues: self.sees(of, Kind::Colleague) }
+    pub(crate) fn shown(&self, of: SentenceFacts) -> VisibleLabels {
+        VisibleLabels {
+            machines: self.sees(of, OthersLabel::Machine),
+            colleagues: self.sees(of, OthersLabel::Colleague),
+        }
     }
 
     /// What a search may list: the search itself, held to sentences whose labels this person may see where it goes by labels.
     pub(crate) fn held_to_what_is_shown(&self, filter: &SentenceFilter) -> SentenceFilter {
         // That a sentence is disputed is told by colleagues' labels.
-        let disputed = (self.face == Face::Adjudicate).then_some(Kind::Colleague);
+        let disputed = (self.face == Face::Adjudicate).then_some(OthersLabel::Colleague);
         let kinds = gives_away(filter).chain(disputed);
         let among = kinds.map(|kind| self.among(self.reach(filter.origin, kind))).max().unwrap_or_default();
         SentenceFilter { among, ..filter.clone() }
@@ -171,12 +174,12 @@ impl Viewer<'_> {
     }
 
     /// A search cannot draw the share that is kept blind besides, so there it lists what is decided.
-    fn among(&self, reach: Reach) -> Among {
+    fn among(&self, reach: VisibleSentences) -> Among {
         match reach {
-            Reach::All => Among::All,
-            Reach::Nothing => Among::Nothing,
-            Reach::Decided => Among::Decided,
-            Reach::NotBlind | Reach::DecidedOrNotBlind => match self.protocol.blind {
+            VisibleSentences::All => Among::All,
+            VisibleSentences::Nothing => Among::Nothing,
+            VisibleSentences::Decided => Among::Decided,
+            VisibleSentences::NotBlind | VisibleSentences::DecidedOrNotBlind => match self.protocol.blind {
                 Blind::Always => Among::Decided,
                 _ if self.protocol.blind_share > 0.0 => Among::Decided,
                 Blind::Test => Among::DecidedOrUnscored,
@@ -187,13 +190,13 @@ impl Viewer<'_> {
 }
 
 /// Whose labels a search goes by, one's own apart.
-pub(crate) fn gives_away(filter: &SentenceFilter) -> impl Iterator<Item = Kind> {
+pub(crate) fn gives_away(filter: &SentenceFilter) -> impl Iterator<Item = OthersLabel> {
     let whose = match filter.category {
-        Some((LabelOwner::Expert, _)) => Some(Kind::Colleague),
-        Some((LabelOwner::Llm | LabelOwner::Classifier, _)) => Some(Kind::Machine),
+        Some((LabelOwner::Expert, _)) => Some(OthersLabel::Colleague),
+        Some((LabelOwner::Llm | LabelOwner::Classifier, _)) => Some(OthersLabel::Machine),
         Some((LabelOwner::Mine, _)) | None => None,
     };
-    let both = if filter.disagreement { &[Kind::Machine, Kind::Colleague][..] } else { &[] };
+    let both = if filter.disagreement { &[OthersLabel::Machine, OthersLabel::Colleague][..] } else { &[] };
     whose.into_iter().chain(both.iter().copied())
 }
 

@@ -1,6 +1,6 @@
 //! Bundles: a site's events as a file that another site takes in whole or not at all.
 //!
-//! A bundle is lines of JSON: a [`Header`], [`Item`]s of one kind each, and a last line with the number of lines before it and
+//! A bundle is lines of JSON: a [`BundleHeader`], [`BundleLine`]s of one kind each, and a last line with the number of lines before it and
 //! their SHA-256, so that a torn file is known. It may be gzipped, and the whole may be an age file ([`seal`]); a signature
 //! stands beside it ([`signature`]). What is read is read as it streams by and is checked line by line; nothing is passed over.
 //!
@@ -30,7 +30,7 @@ use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Fault, FormatError};
+use super::{FileFault, FormatError};
 use crate::domain::corpus::{Document, NewDocument, Origin, PatientKey, Sentence, SentenceId};
 use crate::domain::entry::{Entry, SentenceRef};
 use crate::domain::label::{Annotator, Confidence, Label, NewProposal, Run, RunId, RunKind, Source, Timestamp};
@@ -51,7 +51,7 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 /// What the first line says of the rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Header {
+pub struct BundleHeader {
     /// The store that wrote it.
     pub site: String,
     /// When.
@@ -79,7 +79,7 @@ pub struct Header {
 /// A whole note with its sentences.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Note {
+pub(crate) struct BundleNote {
     origin: Origin,
     patient: PatientKey,
     id: String,
@@ -91,7 +91,7 @@ pub(crate) struct Note {
     sentences: Vec<(usize, usize)>,
 }
 
-impl Note {
+impl BundleNote {
     /// A stored document with its sentences.
     pub(crate) fn new(document: Document, sentences: &[Sentence]) -> Self {
         let Document { patient, external_id, title, kind, date, source, origin, text, .. } = document;
@@ -118,7 +118,7 @@ impl Note {
 /// What a machine proposed, as it was seen; without words of the note.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Proposed {
+pub(crate) struct BundleProposal {
     /// The run that proposed it.
     pub run: RunId,
     /// For which sentence.
@@ -131,7 +131,7 @@ pub(crate) struct Proposed {
     probabilities: Vec<f32>,
 }
 
-impl Proposed {
+impl BundleProposal {
     /// A stored proposal. A probability that is none (a broken model's) is left out.
     pub(crate) fn new(run: &RunId, sentence: SentenceRef, source: Source, content: NewProposal) -> Self {
         let NewProposal { label, confidence, probabilities, .. } = content;
@@ -158,7 +158,7 @@ pub(crate) fn without_words(run: Run) -> Run {
 /// A line between the first and the last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub(crate) enum Item {
+pub(crate) enum BundleLine {
     /// A version of the guideline.
     Taxonomy {
         /// By what decisions name it.
@@ -169,11 +169,11 @@ pub(crate) enum Item {
         content: String,
     },
     /// A note; only in a bundle with text.
-    Note(Note),
+    Note(BundleNote),
     /// A run whose proposals follow.
     Run(Run),
     /// A proposal that an event names.
-    Proposal(Proposed),
+    Proposal(BundleProposal),
     /// An event.
     Event {
         /// As every store understands it.
@@ -205,7 +205,7 @@ enum Pressed<W: Write> {
 }
 
 /// Writes a bundle line by line.
-pub(crate) struct Writer<W: Write> {
+pub(crate) struct BundleWriter<W: Write> {
     out: Pressed<W>,
     path: PathBuf,
     line: Vec<u8>,
@@ -213,15 +213,15 @@ pub(crate) struct Writer<W: Write> {
     lines: u64,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> BundleWriter<W> {
     /// Begins a bundle; `path` is what it will be called, and where that ends in `.gz` or `.gz.age` it is gzipped.
-    pub(crate) fn new(out: W, path: &Path, seal: &Seal, header: &Header) -> Result<Self, FormatError> {
+    pub(crate) fn new(out: W, path: &Path, seal: &Seal, header: &BundleHeader) -> Result<Self, FormatError> {
         #[derive(Serialize)]
         struct First<'a> {
             goldsmith: &'a str,
             version: u64,
             #[serde(flatten)]
-            header: &'a Header,
+            header: &'a BundleHeader,
         }
         let sealed = BufWriter::with_capacity(1 << 16, seal.around(out).map_err(|e| unwritable(path, e))?);
         let name = path.to_string_lossy();
@@ -236,7 +236,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes a line.
-    pub(crate) fn put(&mut self, item: &Item) -> Result<(), FormatError> {
+    pub(crate) fn put(&mut self, item: &BundleLine) -> Result<(), FormatError> {
         self.line(item)
     }
 
@@ -313,7 +313,7 @@ impl Bundle {
     }
 
     /// Reads it from its beginning.
-    pub(crate) fn read(&self, keys: &Keys) -> Result<Reader, FormatError> {
+    pub(crate) fn read(&self, keys: &Keys) -> Result<BundleReader, FormatError> {
         let plain = keys.open(self.start()?, &self.path)?;
         let mut plain = BufReader::with_capacity(1 << 16, plain);
         let start = plain.fill_buf().map_err(|error| broken(&self.path, 1, &error))?;
@@ -322,7 +322,7 @@ impl Bundle {
         } else {
             Box::new(plain)
         };
-        Reader::begin(input, &self.path)
+        BundleReader::begin(input, &self.path)
     }
 
     /// The file again, from its first byte on.
@@ -337,7 +337,7 @@ impl Bundle {
 }
 
 fn fault(path: &Path, line: usize, column: usize, message: impl Into<String>) -> FormatError {
-    let faults = vec![Fault { line, column, message: message.into() }];
+    let faults = vec![FileFault { line, column, message: message.into() }];
     FormatError::Faulty { path: path.into(), faults }
 }
 
@@ -346,10 +346,10 @@ fn broken(path: &Path, line: usize, error: &io::Error) -> FormatError {
 }
 
 /// Reads a bundle line by line. Only when it has come to its end is all of it known to be there.
-pub(crate) struct Reader {
+pub(crate) struct BundleReader {
     input: Box<dyn BufRead>,
     path: PathBuf,
-    header: Header,
+    header: BundleHeader,
     line: Vec<u8>,
     hash: Sha256,
     lines: usize,
@@ -357,9 +357,9 @@ pub(crate) struct Reader {
     runs: FxHashSet<RunId>,
 }
 
-impl Reader {
+impl BundleReader {
     fn begin(input: Box<dyn BufRead>, path: &Path) -> Result<Self, FormatError> {
-        let header = Header {
+        let header = BundleHeader {
             site: String::new(),
             made: Timestamp(0),
             project: String::new(),
@@ -399,7 +399,7 @@ impl Reader {
     }
 
     /// What the first line says.
-    pub(crate) fn header(&self) -> &Header {
+    pub(crate) fn header(&self) -> &BundleHeader {
         &self.header
     }
 
@@ -408,7 +408,7 @@ impl Reader {
         clippy::should_implement_trait,
         reason = "a fault must end the reading, and an iterator could be asked on"
     )]
-    pub(crate) fn next(&mut self) -> Result<Option<Item>, FormatError> {
+    pub(crate) fn next(&mut self) -> Result<Option<BundleLine>, FormatError> {
         if !self.fill()? {
             self.lines += 1;
             return Err(self.fault("the file ends without its last line: it is torn; fetch it again"));
@@ -417,7 +417,7 @@ impl Reader {
             return self.end().map(|()| None);
         }
         self.hash.update(&self.line);
-        let item: Item = serde_json::from_slice(&self.line).map_err(|e| self.unfit(&e))?;
+        let item: BundleLine = serde_json::from_slice(&self.line).map_err(|e| self.unfit(&e))?;
         self.check(&item).map_err(|message| self.fault(message))?;
         Ok(Some(item))
     }
@@ -434,17 +434,17 @@ impl Reader {
         fault(&self.path, self.lines, error.column().max(1), format!("this is no line of a bundle: {said}"))
     }
 
-    fn check(&mut self, item: &Item) -> Result<(), String> {
+    fn check(&mut self, item: &BundleLine) -> Result<(), String> {
         match item {
-            Item::Taxonomy { .. } => Ok(()),
-            Item::Note(_) if !self.header.with_text => Err("a note in a bundle that says it has no text".into()),
-            Item::Note(note) => {
+            BundleLine::Taxonomy { .. } => Ok(()),
+            BundleLine::Note(_) if !self.header.with_text => Err("a note in a bundle that says it has no text".into()),
+            BundleLine::Note(note) => {
                 if !note.clone().document().0.covers_losslessly() {
                     return Err("the note's sentences do not cover its text".into());
                 }
                 Ok(())
             }
-            Item::Run(run) => {
+            BundleLine::Run(run) => {
                 let proposes = [RunKind::Label, RunKind::Screen, RunKind::Generate, RunKind::Train].contains(&run.kind);
                 if !proposes {
                     return Err(format!("a run of the kind `{}` proposes nothing", run.kind));
@@ -452,7 +452,7 @@ impl Reader {
                 self.runs.insert(run.id.clone());
                 Ok(())
             }
-            Item::Proposal(proposed) => {
+            BundleLine::Proposal(proposed) => {
                 if proposed.source == Source::Human {
                     return Err("a proposal is a machine's".into());
                 }
@@ -466,7 +466,7 @@ impl Reader {
                 }
                 Ok(())
             }
-            Item::Event { entry, .. } => {
+            BundleLine::Event { entry, .. } => {
                 self.events += 1;
                 if entry.site.is_none() { Err("the event does not say its site".into()) } else { Ok(()) }
             }

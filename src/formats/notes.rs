@@ -49,7 +49,7 @@ pub struct Columns {
 
 /// A note or sentence as the file has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Record {
+pub(crate) struct NoteRecord {
     /// Line of the file on which it begins, from 1.
     pub line: u64,
     /// Its id, if the file has one.
@@ -82,7 +82,7 @@ pub(crate) struct BadRecord {
 }
 
 /// An open file of notes.
-pub(crate) struct Notes {
+pub(crate) struct NoteReader {
     /// What was recognised, for the user: `MIMIC-III NOTEEVENTS`, `csv (text: dialogue, ...)`.
     pub recognised: String,
     /// Whether the file is MIMIC-III's, whose terms forbid passing it on.
@@ -91,11 +91,11 @@ pub(crate) struct Notes {
     pub size: Option<u64>,
     /// Bytes read so far.
     pub read: Arc<AtomicU64>,
-    records: Box<dyn Iterator<Item = Result<Record, BadRecord>> + Send>,
+    records: Box<dyn Iterator<Item = Result<NoteRecord, BadRecord>> + Send>,
 }
 
-impl Iterator for Notes {
-    type Item = Result<Record, BadRecord>;
+impl Iterator for NoteReader {
+    type Item = Result<NoteRecord, BadRecord>;
     fn next(&mut self) -> Option<Self::Item> {
         self.records.next()
     }
@@ -153,7 +153,7 @@ impl<R: Read> Read for Counted<R> {
 }
 
 /// Opens a file of notes, or standard input for `-`.
-pub(crate) fn open(path: &Path, layout: Option<Layout>, columns: &Columns) -> Result<Notes, FormatError> {
+pub(crate) fn open(path: &Path, layout: Option<Layout>, columns: &Columns) -> Result<NoteReader, FormatError> {
     let fail = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
     let read = Arc::new(AtomicU64::new(0));
     let (raw, size): (Box<dyn Read + Send>, Option<u64>) = if path == Path::new("-") {
@@ -185,12 +185,12 @@ pub(crate) fn open(path: &Path, layout: Option<Layout>, columns: &Columns) -> Re
         }
         Layout::Csv | Layout::Tsv => {
             let delimiter = if layout == Layout::Csv { b',' } else { b'\t' };
-            let table = Rows::new(input, delimiter, path, columns)?;
+            let table = DelimitedRows::new(input, delimiter, path, columns)?;
             let (said, mimic) = (table.roles.said.clone(), table.roles.mimic);
             (Box::new(table), said, mimic)
         }
     };
-    Ok(Notes { recognised, mimic, size, read, records })
+    Ok(NoteReader { recognised, mimic, size, read, records })
 }
 
 /// Guesses the layout of standard input from its first bytes.
@@ -224,7 +224,7 @@ fn not_utf8(bytes: &[u8], valid: usize) -> String {
     )
 }
 
-fn whole(mut input: Input) -> Result<Record, BadRecord> {
+fn whole(mut input: Input) -> Result<NoteRecord, BadRecord> {
     let mut bytes = Vec::new();
     (&mut input).take(MAX_RECORD as u64 + 1).read_to_end(&mut bytes).map_err(|e| broken(1, &e))?;
     if bytes.len() > MAX_RECORD {
@@ -235,7 +235,7 @@ fn whole(mut input: Input) -> Result<Record, BadRecord> {
         let line = 1 + error.as_bytes()[..valid].iter().filter(|b| **b == b'\n').count() as u64;
         bad(line, not_utf8(error.as_bytes(), valid))
     })?;
-    Ok(Record { line: 1, text, ..Record::default() })
+    Ok(NoteRecord { line: 1, text, ..NoteRecord::default() })
 }
 
 const TEXT: &[&str] = &["text", "sentence", "note", "note_text", "section_text", "dialogue", "report", "content"];
@@ -329,14 +329,14 @@ impl Roles {
 }
 
 /// Rows of a delimited file.
-struct Rows {
+struct DelimitedRows {
     reader: csv::Reader<Input>,
     row: csv::ByteRecord,
     roles: Roles,
     ended: bool,
 }
 
-impl Rows {
+impl DelimitedRows {
     fn new(input: Input, delimiter: u8, path: &Path, columns: &Columns) -> Result<Self, FormatError> {
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).buffer_capacity(1 << 18).from_reader(input);
         let header = reader.byte_headers().map_err(|cause| FormatError::Header { path: path.into(), cause })?;
@@ -349,7 +349,7 @@ impl Rows {
         Ok(Self { reader, row: csv::ByteRecord::new(), roles, ended: false })
     }
 
-    fn record(&self, line: u64) -> Result<Record, BadRecord> {
+    fn record(&self, line: u64) -> Result<NoteRecord, BadRecord> {
         let cell = |at: usize| -> Result<&str, BadRecord> {
             let bytes = self.row.get(at).unwrap_or_default();
             std::str::from_utf8(bytes).map_err(|e| bad(line, not_utf8(bytes, e.valid_up_to())))
@@ -357,7 +357,7 @@ impl Rows {
         let optional = |at: Option<usize>| at.map(cell).transpose();
         let filled = |at: Option<usize>| Ok(optional(at)?.map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned));
         let roles = &self.roles;
-        Ok(Record {
+        Ok(NoteRecord {
             line,
             id: filled(roles.id)?,
             patient: filled(roles.patient)?,
@@ -399,8 +399,8 @@ fn split_labels(cell: &str) -> Vec<String> {
         .collect()
 }
 
-impl Iterator for Rows {
-    type Item = Result<Record, BadRecord>;
+impl Iterator for DelimitedRows {
+    type Item = Result<NoteRecord, BadRecord>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -488,7 +488,7 @@ impl JsonLines {
         Self { input, line: 0, buffer: Vec::new(), columns, guesses, ended: false }
     }
 
-    fn record(&self) -> Result<Record, BadRecord> {
+    fn record(&self) -> Result<NoteRecord, BadRecord> {
         let line = self.line;
         let text = std::str::from_utf8(&self.buffer).map_err(|e| bad(line, not_utf8(&self.buffer, e.valid_up_to())))?;
         let no_json = |e: &serde_json::Error| bad(line, format!("no JSON object: {e}"));
@@ -524,7 +524,7 @@ impl JsonLines {
         };
         let [title, kind, date] = &self.guesses;
         let in_sight = in_sight_of(get(&None, &["in_sight"])?.as_ref(), get(&None, &["blind"])?.as_ref());
-        Ok(Record {
+        Ok(NoteRecord {
             line,
             id: word(get(&self.columns.id, ID)?),
             patient: word(get(&self.columns.patient, PATIENT)?),
@@ -539,7 +539,7 @@ impl JsonLines {
 }
 
 impl Iterator for JsonLines {
-    type Item = Result<Record, BadRecord>;
+    type Item = Result<NoteRecord, BadRecord>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {

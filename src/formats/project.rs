@@ -9,7 +9,7 @@ pub mod training;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::toml_source::{Source, Table};
+use super::toml_source::{TomlSource, TomlTable};
 use super::{FormatError, read_text};
 use crate::domain::gold::{GoldRule, Policy};
 use crate::domain::protocol::Protocol;
@@ -281,9 +281,9 @@ pub(crate) fn read(path: &Path) -> Result<ProjectFile, FormatError> {
 /// Checks the text of a project file.
 pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let (mut source, root) = Source::parse(text);
+    let (mut source, root) = TomlSource::parse(text);
     let s = &mut source;
-    let mut top = Table::new(root.get_ref(), 0..0);
+    let mut top = TomlTable::new(root.get_ref(), 0..0);
     let text_or = |found: Option<(String, _)>, default: &str| {
         found.map_or_else(|| default.to_owned(), |(text, _): (String, std::ops::Range<usize>)| text)
     };

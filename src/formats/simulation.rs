@@ -3,23 +3,23 @@
 use std::path::Path;
 
 use super::tables::csv_rows;
-use super::toml_source::{Source, Table};
-use super::{Fault, FormatError, read_text};
+use super::toml_source::{TomlSource, TomlTable};
+use super::{FileFault, FormatError, read_text};
 use crate::domain::gold::Policy;
-use crate::domain::simulation::{Expert, Point, Protocol, Reach, Report};
+use crate::domain::simulation::{LabelsNeeded, Point, SimulatedExpert, SimulatedProtocol, SimulationReport};
 use crate::domain::statistics::SampleMean;
 
 /// Reads who plays the experts. Categories in `[expert.confusions]` must be among the outputs.
-pub(crate) fn read(path: &Path, outputs: &[String]) -> Result<Protocol, FormatError> {
+pub(crate) fn read(path: &Path, outputs: &[String]) -> Result<SimulatedProtocol, FormatError> {
     parse(path, &read_text(path)?, outputs)
 }
 
 /// Checks the text of such a file.
-pub fn parse(path: &Path, text: &str, outputs: &[String]) -> Result<Protocol, FormatError> {
-    let (mut source, root) = Source::parse(text);
+pub fn parse(path: &Path, text: &str, outputs: &[String]) -> Result<SimulatedProtocol, FormatError> {
+    let (mut source, root) = TomlSource::parse(text);
     let s = &mut source;
-    let mut top = Table::new(root.get_ref(), 0..0);
-    let mut protocol = Protocol { experts: Vec::new(), ..Protocol::default() };
+    let mut top = TomlTable::new(root.get_ref(), 0..0);
+    let mut protocol = SimulatedProtocol { experts: Vec::new(), ..SimulatedProtocol::default() };
     let words = [("any", Policy::Any), ("majority", Policy::Majority), ("unanimous", Policy::Unanimous)];
     protocol.policy = top.word(s, "policy", &words).unwrap_or(protocol.policy);
     protocol.overlap = top.whole(s, "overlap", 1..=50).map_or(1, |n| n as usize);
@@ -33,12 +33,12 @@ pub fn parse(path: &Path, text: &str, outputs: &[String]) -> Result<Protocol, Fo
         s.fault(0..0, format!("`overlap` is {}, but there are {} experts", protocol.overlap, protocol.experts.len()));
     }
     top.close(s);
-    let faults: Vec<Fault> = source.into_faults();
+    let faults: Vec<FileFault> = source.into_faults();
     if faults.is_empty() { Ok(protocol) } else { Err(FormatError::Faulty { path: path.into(), faults }) }
 }
 
-fn expert<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, outputs: &[String]) -> Expert {
-    let mut expert = Expert::default();
+fn expert<'t>(s: &mut TomlSource<'t>, mut table: TomlTable<'_, 't>, outputs: &[String]) -> SimulatedExpert {
+    let mut expert = SimulatedExpert::default();
     if let Some((name, _)) = table.required(s, "name") {
         expert.name = name;
     }
@@ -53,7 +53,7 @@ fn expert<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, outputs: &[String]) 
         }
         for (truth, others) in confusions.named_tables(s) {
             let at = others.span();
-            let find = |s: &mut Source<'t>, name: &str, at| {
+            let find = |s: &mut TomlSource<'t>, name: &str, at| {
                 let found = outputs.iter().position(|output| output == name);
                 if found.is_none() {
                     s.fault(at, format!("`{name}` is no label here; known are {}", outputs.join(", ")));
@@ -93,7 +93,7 @@ fn spread(estimate: Option<SampleMean>, scale: f64, decimals: usize, unit: &str)
 const STOPS: usize = 14;
 
 /// What each order needed, and the curves at some stops.
-pub fn table(report: &Report) -> String {
+pub fn table(report: &SimulationReport) -> String {
     let first = report.orders.first().map_or("", |order| order.order.as_str());
     let wide = report.orders.iter().map(|order| order.order.chars().count()).chain([5]).max().unwrap_or(5);
     let line = |order: &str, reached: &str, cells: [String; 4]| {
@@ -132,7 +132,7 @@ pub fn table(report: &Report) -> String {
 }
 
 /// Every stop of every game, a line each.
-pub(crate) fn csv(report: &Report) -> String {
+pub(crate) fn csv(report: &SimulationReport) -> String {
     let header = [
         "order",
         "seed",
@@ -149,7 +149,7 @@ pub(crate) fn csv(report: &Report) -> String {
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     let number = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.6}"));
     for game in &report.games {
-        let order = report.orders.get(game.mix).map_or("", |order: &Reach| order.order.as_str());
+        let order = report.orders.get(game.mix).map_or("", |order: &LabelsNeeded| order.order.as_str());
         for point in &game.points {
             let Point { sentences, decisions, minutes, gold, wrong, macro_f1, accuracy } = *point;
             let reached = game.reached.is_some_and(|reached| reached.sentences <= sentences);
@@ -174,7 +174,7 @@ pub(crate) fn csv(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::simulation::{Game, Plan};
+    use crate::domain::simulation::{Game, SimulationPlan};
 
     fn outputs() -> Vec<String> {
         ["None", "memory", "mood"].map(String::from).to_vec()
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_report_is_a_table_and_csv() {
-        let plan = Plan {
+        let plan = SimulationPlan {
             mixes: vec!["random".parse().unwrap(), "margin".parse().unwrap()],
             seeds: vec![1, 2],
             start: 10,
@@ -219,7 +219,7 @@ mod tests {
             most: None,
             share: 0.95,
             stop: false,
-            protocol: Protocol::default(),
+            protocol: SimulatedProtocol::default(),
         };
         let point = |n: usize, f1| Point {
             sentences: n,
@@ -238,7 +238,7 @@ mod tests {
             reached: Some(point(n, 0.5)),
         };
         let games = vec![game(0, 1, 100), game(1, 1, 40), game(0, 2, 100), game(1, 2, 60)];
-        let report = Report::of(&plan, 200, games);
+        let report = SimulationReport::of(&plan, 200, games);
         let table = table(&report);
         // Half the width: t of one degree of freedom, 12.7062, times the standard error of 40 and 60, 10.
         assert!(table.contains("margin      2/2      50 ± 127    50 % ± 127    50 % ± 127        5 ± 13"), "{table}");

@@ -5,7 +5,7 @@ mod edit;
 use std::ops::Range;
 use std::path::Path;
 
-use super::toml_source::{Source, Table};
+use super::toml_source::{TomlSource, TomlTable};
 use super::{FormatError, read_text};
 use crate::domain::category::CategoryKey;
 use crate::domain::taxonomy::{Category, NoneGuide, Selection, Taxonomy, Variety};
@@ -27,8 +27,8 @@ pub(crate) fn read(path: &Path) -> Result<Taxonomy, FormatError> {
 
 /// Checks a taxonomy text; `path` is for messages.
 pub fn parse(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
-    let (mut source, root) = Source::parse(text);
-    let mut table = Table::new(root.get_ref(), 0..0);
+    let (mut source, root) = TomlSource::parse(text);
+    let mut table = TomlTable::new(root.get_ref(), 0..0);
     let name = table.required(&mut source, "name").map_or_else(String::new, |(name, _)| name);
     let description = table.text(&mut source, "description").map_or_else(String::new, |(text, _)| text);
     let words = [("single", Selection::Single), ("multiple", Selection::Multiple)];
@@ -99,7 +99,7 @@ struct Placed {
     was_at: Vec<Range<usize>>,
 }
 
-fn category<'t>(source: &mut Source<'t>, mut table: Table<'_, 't>) -> Option<Placed> {
+fn category<'t>(source: &mut TomlSource<'t>, mut table: TomlTable<'_, 't>) -> Option<Placed> {
     let key = table.required(source, "key").and_then(|(text, at)| match CategoryKey::new(&text) {
         Ok(key) => Some((key, at)),
         Err(error) => {

@@ -71,7 +71,7 @@ pub(crate) fn load(name: &str) -> Result<ThemeFile, FormatError> {
 fn parse(path: &Path, text: &str) -> Result<ThemeFile, FormatError> {
     toml::from_str(text).map_err(|error| {
         let (line, column) = super::place(text, error.span().map_or(0, |span| span.start));
-        let faults = vec![super::Fault { line, column, message: error.message().to_owned() }];
+        let faults = vec![super::FileFault { line, column, message: error.message().to_owned() }];
         FormatError::Faulty { path: path.into(), faults }
     })
 }

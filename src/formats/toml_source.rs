@@ -5,22 +5,22 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Fault, place};
+use super::{FileFault, place};
 
 /// A TOML text under reading, with the faults found so far.
-pub(super) struct Source<'t> {
+pub(super) struct TomlSource<'t> {
     text: &'t str,
-    faults: Vec<(usize, Fault)>,
+    faults: Vec<(usize, FileFault)>,
 }
 
 /// A table whose keys are taken one by one; what is left is unknown.
-pub(super) struct Table<'a, 't> {
+pub(super) struct TomlTable<'a, 't> {
     table: &'a DeTable<'t>,
     span: Range<usize>,
     taken: Vec<&'static str>,
 }
 
-impl<'t> Source<'t> {
+impl<'t> TomlSource<'t> {
     /// Parses the text; syntax faults are collected like any other.
     pub(super) fn parse(text: &'t str) -> (Self, Spanned<DeTable<'t>>) {
         let (table, errors) = DeTable::parse_recoverable(text);
@@ -34,11 +34,11 @@ impl<'t> Source<'t> {
     /// Notes a fault.
     pub(super) fn fault(&mut self, at: Range<usize>, message: impl Into<String>) {
         let (line, column) = place(self.text, at.start);
-        self.faults.push((at.start, Fault { line, column, message: message.into() }));
+        self.faults.push((at.start, FileFault { line, column, message: message.into() }));
     }
 
     /// The faults in the order of the text.
-    pub(super) fn into_faults(mut self) -> Vec<Fault> {
+    pub(super) fn into_faults(mut self) -> Vec<FileFault> {
         self.faults.sort_by_key(|(at, _)| *at);
         self.faults.into_iter().map(|(_, fault)| fault).collect()
     }
@@ -54,7 +54,7 @@ fn article(word: &str) -> String {
     format!("{article} {word}")
 }
 
-impl<'a, 't> Table<'a, 't> {
+impl<'a, 't> TomlTable<'a, 't> {
     pub(super) fn new(table: &'a DeTable<'t>, span: Range<usize>) -> Self {
         Self { table, span, taken: Vec::new() }
     }
@@ -70,7 +70,7 @@ impl<'a, 't> Table<'a, 't> {
     }
 
     /// A text with its place.
-    pub(super) fn text(&mut self, source: &mut Source<'t>, key: &'static str) -> Option<(String, Range<usize>)> {
+    pub(super) fn text(&mut self, source: &mut TomlSource<'t>, key: &'static str) -> Option<(String, Range<usize>)> {
         let value = self.take(key)?;
         match value.get_ref().as_str() {
             Some(text) => Some((text.to_owned(), value.span())),
@@ -79,7 +79,11 @@ impl<'a, 't> Table<'a, 't> {
     }
 
     /// A text that must be there and not blank.
-    pub(super) fn required(&mut self, source: &mut Source<'t>, key: &'static str) -> Option<(String, Range<usize>)> {
+    pub(super) fn required(
+        &mut self,
+        source: &mut TomlSource<'t>,
+        key: &'static str,
+    ) -> Option<(String, Range<usize>)> {
         let present = self.table.iter().any(|(k, _)| k.get_ref() == key);
         let found = self.text(source, key);
         match &found {
@@ -91,14 +95,14 @@ impl<'a, 't> Table<'a, 't> {
     }
 
     /// A list of texts.
-    pub(super) fn texts(&mut self, source: &mut Source<'t>, key: &'static str) -> Option<Vec<String>> {
+    pub(super) fn texts(&mut self, source: &mut TomlSource<'t>, key: &'static str) -> Option<Vec<String>> {
         Some(self.placed_texts(source, key)?.into_iter().map(|(text, _)| text).collect())
     }
 
     /// A list of texts, each with its place.
     pub(super) fn placed_texts(
         &mut self,
-        source: &mut Source<'t>,
+        source: &mut TomlSource<'t>,
         key: &'static str,
     ) -> Option<Vec<(String, Range<usize>)>> {
         let value = self.take(key)?;
@@ -116,7 +120,7 @@ impl<'a, 't> Table<'a, 't> {
     }
 
     /// `true` or `false`.
-    pub(super) fn flag(&mut self, source: &mut Source<'t>, key: &'static str) -> Option<bool> {
+    pub(super) fn flag(&mut self, source: &mut TomlSource<'t>, key: &'static str) -> Option<bool> {
         let value = self.take(key)?;
         value.get_ref().as_bool().or_else(|| source.wrong_type(key, value, "true or false"))
     }
@@ -129,7 +133,7 @@ impl<'a, 't> Table<'a, 't> {
     /// A number within limits.
     pub(super) fn number(
         &mut self,
-        source: &mut Source<'t>,
+        source: &mut TomlSource<'t>,
         key: &'static str,
         limits: std::ops::RangeInclusive<f64>,
     ) -> Option<f64> {
@@ -140,7 +144,7 @@ impl<'a, 't> Table<'a, 't> {
     /// Every key with a number within limits; for tables whose keys are the user's.
     pub(super) fn numbers(
         self,
-        source: &mut Source<'t>,
+        source: &mut TomlSource<'t>,
         limits: std::ops::RangeInclusive<f64>,
     ) -> Vec<(String, f64, Range<usize>)> {
         let mut all = Vec::new();
@@ -154,7 +158,7 @@ impl<'a, 't> Table<'a, 't> {
     /// A whole number within limits.
     pub(super) fn whole(
         &mut self,
-        source: &mut Source<'t>,
+        source: &mut TomlSource<'t>,
         key: &'static str,
         limits: std::ops::RangeInclusive<u64>,
     ) -> Option<u64> {
@@ -170,7 +174,7 @@ impl<'a, 't> Table<'a, 't> {
     /// One of some words.
     pub(super) fn word<T: Copy>(
         &mut self,
-        source: &mut Source<'t>,
+        source: &mut TomlSource<'t>,
         key: &'static str,
         words: &[(&str, T)],
     ) -> Option<T> {
@@ -184,16 +188,16 @@ impl<'a, 't> Table<'a, 't> {
     }
 
     /// A table inside this one.
-    pub(super) fn table(&mut self, source: &mut Source<'t>, key: &'static str) -> Option<Table<'a, 't>> {
+    pub(super) fn table(&mut self, source: &mut TomlSource<'t>, key: &'static str) -> Option<TomlTable<'a, 't>> {
         let value = self.take(key)?;
         match value.get_ref().as_table() {
-            Some(table) => Some(Table::new(table, value.span())),
+            Some(table) => Some(TomlTable::new(table, value.span())),
             None => source.wrong_type(key, value, &format!("a table: [{key}]")),
         }
     }
 
     /// A list of tables.
-    pub(super) fn tables(&mut self, source: &mut Source<'t>, key: &'static str) -> Vec<Table<'a, 't>> {
+    pub(super) fn tables(&mut self, source: &mut TomlSource<'t>, key: &'static str) -> Vec<TomlTable<'a, 't>> {
         let Some(value) = self.take(key) else {
             return Vec::new();
         };
@@ -205,7 +209,7 @@ impl<'a, 't> Table<'a, 't> {
         let mut tables = Vec::new();
         for item in array {
             match item.get_ref().as_table() {
-                Some(table) => tables.push(Table::new(table, item.span())),
+                Some(table) => tables.push(TomlTable::new(table, item.span())),
                 None => drop(source.wrong_type::<()>(key, item, &wanted)),
             }
         }
@@ -213,11 +217,11 @@ impl<'a, 't> Table<'a, 't> {
     }
 
     /// Every key with the table that it holds; for tables whose keys are the user's.
-    pub(super) fn named_tables(self, source: &mut Source<'t>) -> Vec<(String, Table<'a, 't>)> {
+    pub(super) fn named_tables(self, source: &mut TomlSource<'t>) -> Vec<(String, TomlTable<'a, 't>)> {
         let mut all = Vec::new();
         for (key, value) in self.table {
             match value.get_ref().as_table() {
-                Some(table) => all.push((key.get_ref().to_string(), Table::new(table, value.span()))),
+                Some(table) => all.push((key.get_ref().to_string(), TomlTable::new(table, value.span()))),
                 None => drop(source.wrong_type::<()>(key.get_ref(), value, "a table")),
             }
         }
@@ -225,7 +229,7 @@ impl<'a, 't> Table<'a, 't> {
     }
 
     /// Every key with a list of texts or one text; for tables whose keys are the user's.
-    pub(super) fn open(self, source: &mut Source<'t>) -> Vec<(String, Vec<String>, Range<usize>)> {
+    pub(super) fn open(self, source: &mut TomlSource<'t>) -> Vec<(String, Vec<String>, Range<usize>)> {
         let mut all = Vec::new();
         for (key, value) in self.table {
             let texts = match value.get_ref() {
@@ -242,7 +246,7 @@ impl<'a, 't> Table<'a, 't> {
     }
 
     /// Says which keys are unknown, and which known one each may have meant.
-    pub(super) fn close(self, source: &mut Source<'t>) {
+    pub(super) fn close(self, source: &mut TomlSource<'t>) {
         for (key, _) in self.table {
             let key_text: &str = key.get_ref();
             if self.taken.contains(&key_text) {
@@ -259,7 +263,7 @@ impl<'a, 't> Table<'a, 't> {
 }
 
 fn number<'t>(
-    source: &mut Source<'t>,
+    source: &mut TomlSource<'t>,
     key: &str,
     value: &Spanned<DeValue<'t>>,
     limits: &std::ops::RangeInclusive<f64>,

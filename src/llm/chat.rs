@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::egress::{Answer, Client, Endpoint};
 use super::{
-    AnswerFormat, ChatMessage, Choice, Choose, DecodingParams, Field, FieldKind, LanguageModel, LlmError, ModelInfo,
-    PendingAnswer, Reply, Role, Usage, WriteRequest, WrittenToken,
+    AnswerFormat, ChatMessage, ChoiceReply, ChooseRequest, DecodingParams, Field, FieldKind, LanguageModel, LlmError,
+    ModelInfo, PendingAnswer, Reply, Role, Usage, WriteRequest, WrittenToken,
 };
 use crate::domain::egress::{EgressRecord, Host};
 
@@ -131,10 +131,10 @@ impl Chat {
 
     async fn choose_one(
         &self,
-        request: &Choose,
+        request: &ChooseRequest,
         ask: &str,
         departure: Option<&EgressRecord>,
-    ) -> Result<Choice, LlmError> {
+    ) -> Result<ChoiceReply, LlmError> {
         if self.capabilities.top_logprobs == 0 {
             return Err(LlmError::Fatal(format!(
                 "{} gives no token probabilities, so it cannot choose by letter; use answer = \"json\" under [label]",
@@ -157,7 +157,7 @@ impl Chat {
             }
         }
         let logprobs = sums.into_iter().map(|sum| sum.map(|p| p.ln() as f32)).collect();
-        Ok(Choice { logprobs, usage: completion.usage.map(UsageJson::read).unwrap_or_default() })
+        Ok(ChoiceReply { logprobs, usage: completion.usage.map(UsageJson::read).unwrap_or_default() })
     }
 }
 
@@ -255,9 +255,9 @@ impl LanguageModel for Chat {
     /// Scores the first token: options must be single letters or the like, each a token of its own.
     fn choose<'a>(
         &'a self,
-        request: &'a Choose,
+        request: &'a ChooseRequest,
         departure: Option<&'a EgressRecord>,
-    ) -> PendingAnswer<'a, Vec<Choice>> {
+    ) -> PendingAnswer<'a, Vec<ChoiceReply>> {
         Box::pin(async move {
             let mut choices = Vec::with_capacity(request.asks.len());
             for ask in &request.asks {

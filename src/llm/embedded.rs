@@ -22,7 +22,7 @@ use std::sync::mpsc;
 
 use tokio::sync::oneshot;
 
-use super::{Choice, Choose, LanguageModel, LlmError, ModelInfo, PendingAnswer, Reply, WriteRequest};
+use super::{ChoiceReply, ChooseRequest, LanguageModel, LlmError, ModelInfo, PendingAnswer, Reply, WriteRequest};
 use crate::domain::egress::{EgressRecord, Host};
 use engine::Engine;
 
@@ -50,16 +50,16 @@ impl Default for Settings {
     }
 }
 
-enum Job {
+enum EngineJob {
     Write(Box<WriteRequest>, oneshot::Sender<Result<Reply, LlmError>>),
-    Choose(Box<Choose>, oneshot::Sender<Result<Vec<Choice>, LlmError>>),
+    Choose(Box<ChooseRequest>, oneshot::Sender<Result<Vec<ChoiceReply>, LlmError>>),
 }
 
 /// A model in this process.
 pub struct Embedded {
     card: ModelInfo,
     batch: usize,
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<EngineJob>,
 }
 
 impl Embedded {
@@ -82,18 +82,18 @@ impl Embedded {
             .build()
             .map_err(|error| fatal(&error))?;
         let (mut engine, card) = pool.install(|| Engine::load(path, settings))?;
-        let (jobs, inbox) = mpsc::channel::<Job>();
+        let (jobs, inbox) = mpsc::channel::<EngineJob>();
         let batch = settings.batch;
         let run = move || {
             // Ends when the last sender is gone, which is when the model is dropped.
             for job in inbox {
                 // Whoever asked may have gone: then nothing is computed and nobody told.
                 match job {
-                    Job::Write(request, reply) if !reply.is_closed() => {
+                    EngineJob::Write(request, reply) if !reply.is_closed() => {
                         let answer = pool.install(|| engine.write(&request, &|| reply.is_closed()));
                         reply.send(answer).ok();
                     }
-                    Job::Choose(request, reply) if !reply.is_closed() => {
+                    EngineJob::Choose(request, reply) if !reply.is_closed() => {
                         let answer = pool.install(|| engine.choose(&request, &|| reply.is_closed()));
                         reply.send(answer).ok();
                     }
@@ -107,7 +107,7 @@ impl Embedded {
 
     fn ask<T: Send + 'static>(
         &self,
-        job: impl FnOnce(oneshot::Sender<Result<T, LlmError>>) -> Job,
+        job: impl FnOnce(oneshot::Sender<Result<T, LlmError>>) -> EngineJob,
     ) -> PendingAnswer<'static, T> {
         let (reply, answer) = oneshot::channel();
         let sent = self.jobs.send(job(reply));
@@ -133,10 +133,14 @@ impl LanguageModel for Embedded {
     }
 
     fn write<'a>(&'a self, request: &'a WriteRequest, _: Option<&'a EgressRecord>) -> PendingAnswer<'a, Reply> {
-        self.ask(|reply| Job::Write(Box::new(request.clone()), reply))
+        self.ask(|reply| EngineJob::Write(Box::new(request.clone()), reply))
     }
 
-    fn choose<'a>(&'a self, request: &'a Choose, _: Option<&'a EgressRecord>) -> PendingAnswer<'a, Vec<Choice>> {
-        self.ask(|reply| Job::Choose(Box::new(request.clone()), reply))
+    fn choose<'a>(
+        &'a self,
+        request: &'a ChooseRequest,
+        _: Option<&'a EgressRecord>,
+    ) -> PendingAnswer<'a, Vec<ChoiceReply>> {
+        self.ask(|reply| EngineJob::Choose(Box::new(request.clone()), reply))
     }
 }

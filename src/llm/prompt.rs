@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::reply::NONE;
-use super::{AnswerFormat, ChatMessage, Choose, DecodingParams, Field, FieldKind, Role, WriteRequest};
+use super::{AnswerFormat, ChatMessage, ChooseRequest, DecodingParams, Field, FieldKind, Role, WriteRequest};
 use crate::domain::category::CategoryKey;
 use crate::domain::label::Label;
 use crate::domain::taxonomy::{Category, Selection, Taxonomy};
@@ -16,7 +16,7 @@ use crate::domain::taxonomy::{Category, Selection, Taxonomy};
 /// What is asked of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Task {
+pub(crate) enum LabelTask {
     /// Which category, or which ones.
     Categories,
     /// Whether any.
@@ -26,7 +26,7 @@ pub(crate) enum Task {
 /// How a model answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Style {
+pub(crate) enum AnswerStyle {
     /// By choosing a letter: its probability is the answer's.
     Choice,
     /// By writing JSON.
@@ -40,7 +40,7 @@ pub(crate) enum Style {
 
 /// A labelled sentence shown as an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Shot {
+pub(crate) struct FewShotExample {
     /// The sentence.
     pub text: String,
     /// Its label.
@@ -49,7 +49,7 @@ pub(crate) struct Shot {
 
 /// A sentence to be labelled, with what may be shown around it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ask {
+pub(crate) struct SentencePrompt {
     /// The sentence.
     pub text: String,
     /// The sentences before it, in order.
@@ -57,26 +57,28 @@ pub(crate) struct Ask {
     /// The sentences after it, in order.
     pub after: Vec<String>,
     /// Labelled sentences that are like it.
-    pub nearest: Vec<Shot>,
+    pub nearest: Vec<FewShotExample>,
 }
 
 /// Examples from the guideline itself: up to `per_category` of each category, and the *None* examples, in an order drawn
 /// by the seed so that none is always last.
-pub(crate) fn guideline_shots(taxonomy: &Taxonomy, per_category: usize, seed: u64) -> Vec<Shot> {
+pub(crate) fn guideline_shots(taxonomy: &Taxonomy, per_category: usize, seed: u64) -> Vec<FewShotExample> {
     if per_category == 0 {
         return Vec::new();
     }
-    let of = |category: &Category| -> Vec<Shot> {
+    let of = |category: &Category| -> Vec<FewShotExample> {
         let label = Label::of(category.key.clone());
         category
             .examples
             .iter()
             .take(per_category)
-            .map(|text| Shot { text: text.clone(), label: label.clone() })
+            .map(|text| FewShotExample { text: text.clone(), label: label.clone() })
             .collect()
     };
-    let mut shots: Vec<Shot> = taxonomy.categories().iter().flat_map(of).collect();
-    shots.extend(taxonomy.none().examples.iter().map(|text| Shot { text: text.clone(), label: Label::none() }));
+    let mut shots: Vec<FewShotExample> = taxonomy.categories().iter().flat_map(of).collect();
+    shots.extend(
+        taxonomy.none().examples.iter().map(|text| FewShotExample { text: text.clone(), label: Label::none() }),
+    );
     shots.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     shots
 }
@@ -84,8 +86,8 @@ pub(crate) fn guideline_shots(taxonomy: &Taxonomy, per_category: usize, seed: u6
 /// The prompt of a labelling run.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LabelPrompt {
-    task: Task,
-    style: Style,
+    task: LabelTask,
+    style: AnswerStyle,
     selection: Selection,
     keys: Vec<CategoryKey>,
     /// Guideline, and for choosing the examples as turns.
@@ -108,19 +110,19 @@ fn one_line(text: &str) -> String {
 
 impl LabelPrompt {
     /// Builds what is shared by all requests.
-    pub(crate) fn new(taxonomy: &Taxonomy, task: Task, style: Style, shots: &[Shot]) -> Self {
+    pub(crate) fn new(taxonomy: &Taxonomy, task: LabelTask, style: AnswerStyle, shots: &[FewShotExample]) -> Self {
         let keys: Vec<CategoryKey> = taxonomy.categories().iter().map(|c| c.key.clone()).collect();
         let mut prompt = Self { task, style, selection: taxonomy.selection(), keys, turns: Vec::new(), max_text: 400 };
         let mut system = prompt.guideline(taxonomy);
         match style {
-            Style::Choice => {
+            AnswerStyle::Choice => {
                 prompt.turns.push(ChatMessage::new(Role::System, system));
                 for (at, shot) in shots.iter().enumerate() {
                     prompt.turns.push(ChatMessage::new(Role::User, format!("Sentence: {}", one_line(&shot.text))));
                     prompt.turns.push(ChatMessage::new(Role::Assistant, prompt.chosen(&shot.label, at)));
                 }
             }
-            Style::Json { .. } => {
+            AnswerStyle::Json { .. } => {
                 if !shots.is_empty() {
                     system.push_str("\n\nExamples:\n");
                     let lines: Vec<String> = shots.iter().map(|shot| prompt.example(shot)).collect();
@@ -134,13 +136,13 @@ impl LabelPrompt {
 
     fn guideline(&self, taxonomy: &Taxonomy) -> String {
         let lead = match (self.task, self.selection, self.style) {
-            (Task::Binary, ..) => {
+            (LabelTask::Binary, ..) => {
                 "You decide of single sentences of clinical notes whether any category of this guideline applies."
             }
-            (_, Selection::Single, Style::Choice) => {
+            (_, Selection::Single, AnswerStyle::Choice) => {
                 "You label single sentences of clinical notes by a guideline. Choose exactly one letter."
             }
-            (_, Selection::Multiple, Style::Choice) => {
+            (_, Selection::Multiple, AnswerStyle::Choice) => {
                 "You label single sentences of clinical notes by a guideline. For the letter of a category you say yes or no."
             }
             (_, Selection::Single, _) => {
@@ -173,12 +175,12 @@ impl LabelPrompt {
         lines.push(String::new());
         lines.push(
             match (self.task, self.selection, self.style) {
-                (Task::Binary, _, Style::Choice) => "Answer with one letter: Y if any category but None applies, N if none does.",
-                (_, Selection::Single, Style::Choice) => "Answer with the letter alone.",
-                (_, Selection::Multiple, Style::Choice) => "Answer with a letter and yes or no.",
-                (Task::Binary, _, Style::Json { explain: false, .. }) => "Answer as JSON: \"sign\" is \"yes\" if any category but None applies, else \"no\".",
-                (Task::Binary, ..) => "Answer as JSON: \"sign\" is \"yes\" if any category but None applies, else \"no\"; \"evidence\" quotes the words of the sentence that carry it, exactly as written, and is empty for no; \"rationale\" says why in at most twelve words.",
-                (_, _, Style::Json { explain: false, .. }) => "Answer as JSON with the key of the category.",
+                (LabelTask::Binary, _, AnswerStyle::Choice) => "Answer with one letter: Y if any category but None applies, N if none does.",
+                (_, Selection::Single, AnswerStyle::Choice) => "Answer with the letter alone.",
+                (_, Selection::Multiple, AnswerStyle::Choice) => "Answer with a letter and yes or no.",
+                (LabelTask::Binary, _, AnswerStyle::Json { explain: false, .. }) => "Answer as JSON: \"sign\" is \"yes\" if any category but None applies, else \"no\".",
+                (LabelTask::Binary, ..) => "Answer as JSON: \"sign\" is \"yes\" if any category but None applies, else \"no\"; \"evidence\" quotes the words of the sentence that carry it, exactly as written, and is empty for no; \"rationale\" says why in at most twelve words.",
+                (_, _, AnswerStyle::Json { explain: false, .. }) => "Answer as JSON with the key of the category.",
                 _ => "Answer as JSON with the key of the category; \"evidence\" quotes the words of the sentence that carry it, exactly as written, and is empty for None; \"rationale\" says why in at most twelve words.",
             }
             .to_owned(),
@@ -189,8 +191,8 @@ impl LabelPrompt {
     /// How a category is named in the guideline: by its letter for choosing, by its key for writing.
     fn mark(&self, category: Option<usize>, key: &str) -> String {
         match self.style {
-            Style::Choice => letter(category.map_or(0, |at| at + 1)),
-            Style::Json { .. } => key.to_owned(),
+            AnswerStyle::Choice => letter(category.map_or(0, |at| at + 1)),
+            AnswerStyle::Json { .. } => key.to_owned(),
         }
     }
 
@@ -198,7 +200,7 @@ impl LabelPrompt {
     fn chosen(&self, label: &Label, at: usize) -> String {
         let position = label.keys().first().and_then(|key| self.keys.iter().position(|k| k == key));
         match (self.task, self.selection) {
-            (Task::Binary, _) => if label.is_none() { "N" } else { "Y" }.to_owned(),
+            (LabelTask::Binary, _) => if label.is_none() { "N" } else { "Y" }.to_owned(),
             (_, Selection::Single) => letter(position.map_or(0, |p| p + 1)),
             // For *None* each category in turn is denied.
             (_, Selection::Multiple) => match position {
@@ -208,9 +210,9 @@ impl LabelPrompt {
         }
     }
 
-    fn example(&self, shot: &Shot) -> String {
+    fn example(&self, shot: &FewShotExample) -> String {
         let answer = match (self.task, shot.label.is_none()) {
-            (Task::Binary, none) => if none { "no" } else { "yes" }.to_owned(),
+            (LabelTask::Binary, none) => if none { "no" } else { "yes" }.to_owned(),
             (_, true) => NONE.to_owned(),
             (_, false) => shot.label.join(),
         };
@@ -220,7 +222,7 @@ impl LabelPrompt {
     /// The answers to choose between, as [`LabelPrompt::weigh`] reads their probabilities.
     pub(crate) fn options(&self) -> Vec<String> {
         match (self.task, self.selection) {
-            (Task::Binary, _) => vec!["N".into(), "Y".into()],
+            (LabelTask::Binary, _) => vec!["N".into(), "Y".into()],
             (_, Selection::Single) => (0..=self.keys.len()).map(letter).collect(),
             (_, Selection::Multiple) => (1..=self.keys.len())
                 .flat_map(|at| ["no", "yes"].map(|word| format!("{} {word}", letter(at))))
@@ -235,7 +237,7 @@ impl LabelPrompt {
         let p: Vec<f64> = logprobs.iter().map(|l| l.map_or(0.0, |l| f64::from(l).exp())).collect();
         let mass: f64 = p.iter().sum();
         let share = |part: f64, whole: f64| if whole > 0.0 { (part / whole) as f32 } else { 0.0 };
-        if self.task == Task::Categories && self.selection == Selection::Multiple {
+        if self.task == LabelTask::Categories && self.selection == Selection::Multiple {
             let each: Vec<f32> = p.chunks_exact(2).map(|pair| share(pair[1], pair[0] + pair[1])).collect();
             let none = each.iter().map(|p| 1.0 - p).product();
             return (std::iter::once(none).chain(each).collect(), mass);
@@ -245,7 +247,7 @@ impl LabelPrompt {
 
     /// The label that probabilities of [`LabelPrompt::weigh`] speak for, and the probability of exactly that label.
     pub(crate) fn decide(&self, probabilities: &[f32]) -> (Label, f64) {
-        if self.task == Task::Categories && self.selection == Selection::Multiple {
+        if self.task == LabelTask::Categories && self.selection == Selection::Multiple {
             let each = probabilities.get(1..).unwrap_or_default();
             let label = self.keys.iter().zip(each).filter(|(_, p)| **p > 0.5).map(|(key, _)| key.clone()).collect();
             return (label, each.iter().map(|p| f64::from(p.max(1.0 - p))).product());
@@ -253,21 +255,21 @@ impl LabelPrompt {
         let best = probabilities.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
         let (at, p) = best.unwrap_or((0, 0.0));
         let label = match (self.task, at) {
-            (Task::Binary, at) => Label::binary(at > 0),
+            (LabelTask::Binary, at) => Label::binary(at > 0),
             (_, 0) => Label::none(),
             (_, at) => self.keys.get(at - 1).cloned().into_iter().collect(),
         };
         (label, f64::from(p))
     }
 
-    fn ask(&self, ask: &Ask) -> String {
+    fn ask(&self, ask: &SentencePrompt) -> String {
         let mut lines = Vec::new();
         if !ask.nearest.is_empty() {
             lines.push("Like it, and already labelled:".to_owned());
             for shot in &ask.nearest {
                 let answer = match self.style {
-                    Style::Choice => self.chosen(&shot.label, 0),
-                    Style::Json { .. } => {
+                    AnswerStyle::Choice => self.chosen(&shot.label, 0),
+                    AnswerStyle::Json { .. } => {
                         lines.push(self.example(shot));
                         continue;
                     }
@@ -286,8 +288,12 @@ impl LabelPrompt {
     }
 
     /// The request to choose, for any number of sentences.
-    pub(crate) fn choose(&self, asks: &[Ask]) -> Choose {
-        Choose { turns: self.turns.clone(), asks: asks.iter().map(|a| self.ask(a)).collect(), options: self.options() }
+    pub(crate) fn choose(&self, asks: &[SentencePrompt]) -> ChooseRequest {
+        ChooseRequest {
+            turns: self.turns.clone(),
+            asks: asks.iter().map(|a| self.ask(a)).collect(),
+            options: self.options(),
+        }
     }
 
     /// The fields of one answer. The label comes first: so its probability is the model's own, not that of a rationale
@@ -296,13 +302,13 @@ impl LabelPrompt {
         let field = |name: &str, kind| Field { name: name.into(), kind };
         let keys = || self.keys.iter().map(ToString::to_string);
         let mut fields = vec![match (self.task, self.selection) {
-            (Task::Binary, _) => field("sign", FieldKind::Word(vec!["no".into(), "yes".into()])),
+            (LabelTask::Binary, _) => field("sign", FieldKind::Word(vec!["no".into(), "yes".into()])),
             (_, Selection::Single) => {
                 field("label", FieldKind::Word(std::iter::once(NONE.to_owned()).chain(keys()).collect()))
             }
             (_, Selection::Multiple) => field("labels", FieldKind::Words(keys().collect())),
         }];
-        if let Style::Json { explain, confidence } = self.style {
+        if let AnswerStyle::Json { explain, confidence } = self.style {
             if confidence {
                 fields.push(field("confidence", FieldKind::Share));
             }
@@ -315,7 +321,7 @@ impl LabelPrompt {
     }
 
     /// The request to write, for one sentence or several at once.
-    pub(crate) fn write(&self, asks: &[Ask], sampling: DecodingParams, logprobs: bool) -> WriteRequest {
+    pub(crate) fn write(&self, asks: &[SentencePrompt], sampling: DecodingParams, logprobs: bool) -> WriteRequest {
         let mut turns = self.turns.clone();
         let shape = match asks {
             [one] => {
@@ -345,11 +351,11 @@ impl LabelPrompt {
 
     /// Whether it is answered by a letter.
     pub(crate) fn by_choice(&self) -> bool {
-        self.style == Style::Choice
+        self.style == AnswerStyle::Choice
     }
 
     /// What is asked.
-    pub(crate) fn task(&self) -> Task {
+    pub(crate) fn task(&self) -> LabelTask {
         self.task
     }
 
@@ -394,7 +400,7 @@ pub(crate) fn explain(taxonomy: &Taxonomy, sentence: &str, label: &Label) -> Wri
 
 /// What a sentence to be written is like; drawn by seed, never from a real note but for its length.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Brief {
+pub(crate) struct WriteBrief {
     /// The category to carry; `None` for a sentence without any.
     pub target: Option<CategoryKey>,
     /// The one thing of the guideline's list to show.
@@ -411,7 +417,7 @@ pub(crate) struct Brief {
     pub words: usize,
 }
 
-impl Brief {
+impl WriteBrief {
     /// Draws what a sentence is like from the taxonomy's lists.
     pub(crate) fn draw(taxonomy: &Taxonomy, target: Option<CategoryKey>, words: usize, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -440,12 +446,12 @@ impl Brief {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct WritePrompt {
     system: String,
-    real: Vec<Shot>,
+    real: Vec<FewShotExample>,
 }
 
 impl WritePrompt {
     /// Without a word of a real note, unless the project lets `real` ones be shown.
-    pub(crate) fn new(taxonomy: &Taxonomy, real: Vec<Shot>) -> Self {
+    pub(crate) fn new(taxonomy: &Taxonomy, real: Vec<FewShotExample>) -> Self {
         let mut system = "You write single sentences as they stand in clinical notes. You follow the guideline you are given, vary the wording, invent every detail, and never name the category itself.".to_owned();
         if !taxonomy.description().is_empty() {
             system.push_str(" The guideline is about: ");
@@ -455,7 +461,7 @@ impl WritePrompt {
     }
 
     /// The request for one sentence. The category's guideline comes before what varies, so that its reading is reused.
-    pub(crate) fn write(&self, taxonomy: &Taxonomy, brief: &Brief, sampling: DecodingParams) -> WriteRequest {
+    pub(crate) fn write(&self, taxonomy: &Taxonomy, brief: &WriteBrief, sampling: DecodingParams) -> WriteRequest {
         let mut lines = Vec::new();
         let category = brief.target.as_ref().and_then(|key| taxonomy.get(key));
         match category {
@@ -509,7 +515,7 @@ impl WritePrompt {
 
     /// SHA-256 over what all requests share.
     pub(crate) fn hash(&self, taxonomy: &Taxonomy) -> String {
-        let brief = Brief::draw(taxonomy, None, 0, 0);
+        let brief = WriteBrief::draw(taxonomy, None, 0, 0);
         let like = self.write(taxonomy, &brief, DecodingParams::greedy(1));
         let shared = serde_json::json!([like, self.real, taxonomy.variety()]);
         hex::encode(Sha256::digest(shared.to_string().as_bytes()))
@@ -521,20 +527,20 @@ mod tests {
     use super::*;
     use crate::domain::taxonomy::tests::small;
 
-    fn prompt(selection: Selection, task: Task, style: Style) -> LabelPrompt {
+    fn prompt(selection: Selection, task: LabelTask, style: AnswerStyle) -> LabelPrompt {
         let taxonomy = small(selection);
         let shots = [("forgets", "memory"), ("sad", "mood"), ("knee", "")]
-            .map(|(text, label)| Shot { text: text.into(), label: Label::parse(label).unwrap() });
+            .map(|(text, label)| FewShotExample { text: text.into(), label: Label::parse(label).unwrap() });
         LabelPrompt::new(&taxonomy, task, style, &shots)
     }
 
     #[test]
     fn what_requests_share_comes_first_and_the_sentence_last() {
-        let prompt = prompt(Selection::Single, Task::Categories, Style::Choice);
-        let request = prompt.choose(&[Ask {
+        let prompt = prompt(Selection::Single, LabelTask::Categories, AnswerStyle::Choice);
+        let request = prompt.choose(&[SentencePrompt {
             text: "Lost\nthe way.".into(),
             before: vec!["He walked.".into()],
-            ..Ask::default()
+            ..SentencePrompt::default()
         }]);
         assert_eq!(request.turns, prompt.turns());
         assert_eq!(request.asks, ["Before it: He walked.\nSentence: Lost the way."]);
@@ -546,12 +552,12 @@ mod tests {
 
     #[test]
     fn log_probabilities_become_a_distribution_and_a_label() {
-        let single = prompt(Selection::Single, Task::Categories, Style::Choice);
+        let single = prompt(Selection::Single, LabelTask::Categories, AnswerStyle::Choice);
         let (p, mass) = single.weigh(&[Some(0.1f32.ln()), Some(0.6f32.ln()), None, Some(0.1f32.ln())]);
         assert!((mass - 0.8).abs() < 1e-6 && (p[1] - 0.75).abs() < 1e-6 && p[2] == 0.0);
         assert_eq!(single.decide(&p).0.join(), "memory");
 
-        let multiple = prompt(Selection::Multiple, Task::Categories, Style::Choice);
+        let multiple = prompt(Selection::Multiple, LabelTask::Categories, AnswerStyle::Choice);
         assert_eq!(multiple.options()[..2], ["B no", "B yes"]);
         let (p, _) = multiple.weigh(&[0.1f32, 0.3, 0.02, 0.08, 0.2, 0.05].map(|p| Some(p.ln())));
         assert!((p[1] - 0.75).abs() < 1e-6 && (p[2] - 0.8).abs() < 1e-6 && (p[3] - 0.2).abs() < 1e-6);
@@ -560,15 +566,16 @@ mod tests {
         assert_eq!(label.join(), "memory,mood");
         assert!((sure - 0.75 * 0.8 * 0.8).abs() < 1e-6);
 
-        let binary = prompt(Selection::Single, Task::Binary, Style::Choice);
+        let binary = prompt(Selection::Single, LabelTask::Binary, AnswerStyle::Choice);
         assert_eq!(binary.options(), ["N", "Y"]);
         assert!(binary.decide(&binary.weigh(&[Some(-2.0), Some(-0.5)]).0).0.is_any());
     }
 
     #[test]
     fn several_sentences_are_numbered_and_answered_by_number() {
-        let prompt = prompt(Selection::Multiple, Task::Categories, Style::Json { explain: true, confidence: true });
-        let ask = |text: &str| Ask { text: text.into(), ..Ask::default() };
+        let prompt =
+            prompt(Selection::Multiple, LabelTask::Categories, AnswerStyle::Json { explain: true, confidence: true });
+        let ask = |text: &str| SentencePrompt { text: text.into(), ..SentencePrompt::default() };
         let request = prompt.write(&[ask("a"), ask("b")], DecodingParams::greedy(50), true);
         let AnswerFormat::Objects(2, fields) = &request.shape else { panic!("two answers") };
         let names: Vec<&str> = fields.iter().map(|f| f.name.as_str()).collect();
@@ -579,12 +586,12 @@ mod tests {
 
     #[test]
     fn the_hash_follows_guideline_examples_and_form() {
-        let hash = |style| prompt(Selection::Single, Task::Categories, style).hash();
-        let json = Style::Json { explain: true, confidence: false };
-        assert_eq!(hash(Style::Choice), hash(Style::Choice));
-        assert_ne!(hash(Style::Choice), hash(json));
+        let hash = |style| prompt(Selection::Single, LabelTask::Categories, style).hash();
+        let json = AnswerStyle::Json { explain: true, confidence: false };
+        assert_eq!(hash(AnswerStyle::Choice), hash(AnswerStyle::Choice));
+        assert_ne!(hash(AnswerStyle::Choice), hash(json));
         let taxonomy = small(Selection::Single);
-        assert_ne!(hash(json), LabelPrompt::new(&taxonomy, Task::Categories, json, &[]).hash());
+        assert_ne!(hash(json), LabelPrompt::new(&taxonomy, LabelTask::Categories, json, &[]).hash());
     }
 
     #[test]
@@ -592,7 +599,7 @@ mod tests {
         let text = crate::formats::taxonomy::SHIPPED[0].1;
         let taxonomy = crate::formats::taxonomy::parse(std::path::Path::new("x"), text).unwrap();
         let key = taxonomy.categories()[0].key.clone();
-        let draw = |seed| Brief::draw(&taxonomy, Some(key.clone()), 12, seed);
+        let draw = |seed| WriteBrief::draw(&taxonomy, Some(key.clone()), 12, seed);
         assert_eq!(draw(7), draw(7));
         let kinds: std::collections::BTreeSet<String> = (0..200).map(|seed| draw(seed).kind).collect();
         assert_eq!(kinds.len(), taxonomy.variety().kinds.len());

@@ -1,5 +1,5 @@
 //! What a model wrote, read leniently and checked strictly: JSON wherever it stands in the text, but no key, word, number
-//! or quotation that was not asked for. Nothing is coerced: what does not fit is a [`Fault`] that can be told to the model.
+//! or quotation that was not asked for. Nothing is coerced: what does not fit is a [`ReplyFault`] that can be told to the model.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use crate::domain::taxonomy::Taxonomy;
 
 /// What is wrong with a reply, in words that a model can act on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Fault {
+pub(crate) enum ReplyFault {
     /// No JSON object in it.
     #[error("there is no JSON object in it")]
     NoObject,
@@ -44,7 +44,7 @@ pub(crate) enum Fault {
 }
 
 /// The first JSON object in a text: after thinking aloud, code fences or a preamble.
-pub(crate) fn object(text: &str) -> Result<Value, Fault> {
+pub(crate) fn object(text: &str) -> Result<Value, ReplyFault> {
     let text = text.rfind("</think>").map_or(text, |at| &text[at + "</think>".len()..]);
     let mut cut = false;
     for (at, _) in text.match_indices('{') {
@@ -54,47 +54,47 @@ pub(crate) fn object(text: &str) -> Result<Value, Fault> {
             None => {}
         }
     }
-    Err(if cut { Fault::CutOff } else { Fault::NoObject })
+    Err(if cut { ReplyFault::CutOff } else { ReplyFault::NoObject })
 }
 
 /// The objects that a shape asks for: one, or one for each thing asked about, all fields checked.
-pub(crate) fn objects(reply: &Reply, shape: &AnswerFormat) -> Result<Vec<Map<String, Value>>, Fault> {
+pub(crate) fn objects(reply: &Reply, shape: &AnswerFormat) -> Result<Vec<Map<String, Value>>, ReplyFault> {
     each(reply, shape)?.into_iter().collect()
 }
 
 /// One of several answers, or what is wrong with it.
-pub(crate) type Checked = Result<Map<String, Value>, Fault>;
+pub(crate) type CheckedReply = Result<Map<String, Value>, ReplyFault>;
 
 /// As [`objects`], but what is wrong with one of them does not touch the others.
-pub(crate) fn each(reply: &Reply, shape: &AnswerFormat) -> Result<Vec<Checked>, Fault> {
+pub(crate) fn each(reply: &Reply, shape: &AnswerFormat) -> Result<Vec<CheckedReply>, ReplyFault> {
     let (count, fields) = match shape {
         AnswerFormat::Text => return Ok(Vec::new()),
         AnswerFormat::Object(fields) => (None, fields),
         AnswerFormat::Objects(count, fields) => (Some(*count), fields),
     };
-    let value = object(&reply.text).map_err(|fault| if reply.complete { fault } else { Fault::CutOff })?;
+    let value = object(&reply.text).map_err(|fault| if reply.complete { fault } else { ReplyFault::CutOff })?;
     let found = match count {
         None => vec![value],
         Some(count) => match value.get("answers") {
             Some(Value::Array(answers)) if answers.len() == count => answers.clone(),
-            Some(Value::Array(answers)) => return Err(Fault::Answers(answers.len(), count)),
-            _ => return Err(Fault::Missing("answers".into())),
+            Some(Value::Array(answers)) => return Err(ReplyFault::Answers(answers.len(), count)),
+            _ => return Err(ReplyFault::Missing("answers".into())),
         },
     };
     let checked = found.into_iter().map(|value| match value {
         Value::Object(map) => fields.iter().try_for_each(|field| fits(&map, field)).map(|()| map),
-        _ => Err(Fault::NoObject),
+        _ => Err(ReplyFault::NoObject),
     });
     Ok(checked.collect())
 }
 
-fn fits(map: &Map<String, Value>, field: &Field) -> Result<(), Fault> {
-    let value = map.get(&field.name).ok_or_else(|| Fault::Missing(field.name.clone()))?;
-    let wrong = |what: String| Err(Fault::Kind(field.name.clone(), what));
+fn fits(map: &Map<String, Value>, field: &Field) -> Result<(), ReplyFault> {
+    let value = map.get(&field.name).ok_or_else(|| ReplyFault::Missing(field.name.clone()))?;
+    let wrong = |what: String| Err(ReplyFault::Kind(field.name.clone(), what));
     match &field.kind {
         FieldKind::Word(words) => match value.as_str() {
             Some(word) if words.iter().any(|w| w == word) => Ok(()),
-            Some(word) => Err(Fault::Category(word.to_owned(), words.join(", "))),
+            Some(word) => Err(ReplyFault::Category(word.to_owned(), words.join(", "))),
             None => wrong(format!("one of {}", words.join(", "))),
         },
         FieldKind::Words(words) => {
@@ -104,7 +104,7 @@ fn fits(map: &Map<String, Value>, field: &Field) -> Result<(), Fault> {
             for word in given {
                 match word.as_str() {
                     Some(word) if words.iter().any(|w| w == word) => {}
-                    Some(word) => return Err(Fault::Category(word.to_owned(), words.join(", "))),
+                    Some(word) => return Err(ReplyFault::Category(word.to_owned(), words.join(", "))),
                     None => return wrong("a list of words".into()),
                 }
             }
@@ -195,7 +195,7 @@ fn quoted(words: &[String]) -> String {
 
 /// A label as the model gave it, checked.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Labelled {
+pub(crate) struct CheckedLabel {
     /// The label.
     pub label: Label,
     /// How sure the model says it is.
@@ -211,7 +211,11 @@ pub(crate) const NONE: &str = "none";
 
 /// Reads one answer about one sentence: `label`, `labels` or the binary `sign`, and whatever of confidence, evidence and
 /// rationale it has.
-pub(crate) fn labelled(answer: &Map<String, Value>, taxonomy: &Taxonomy, sentence: &str) -> Result<Labelled, Fault> {
+pub(crate) fn labelled(
+    answer: &Map<String, Value>,
+    taxonomy: &Taxonomy,
+    sentence: &str,
+) -> Result<CheckedLabel, ReplyFault> {
     let text = |value: &Value| value.as_str().unwrap_or_default().trim().to_owned();
     if let Some(sign) = answer.get("sign") {
         let label = Label::binary(text(sign) == "yes");
@@ -220,30 +224,30 @@ pub(crate) fn labelled(answer: &Map<String, Value>, taxonomy: &Taxonomy, sentenc
     let words: Vec<String> = match (answer.get("label"), answer.get("labels")) {
         (Some(word), _) => Some(text(word)).filter(|word| word != NONE).into_iter().collect(),
         (None, Some(words)) => words.as_array().into_iter().flatten().map(text).collect(),
-        (None, None) => return Err(Fault::Missing("label".into())),
+        (None, None) => return Err(ReplyFault::Missing("label".into())),
     };
     let keys = || taxonomy.categories().iter().map(|c| c.key.as_str()).collect::<Vec<_>>().join(", ");
     let label = words
         .iter()
         .map(|word| CategoryKey::new(word).ok().filter(|key| taxonomy.index_of(key).is_some()).ok_or(word))
         .collect::<Result<Label, _>>()
-        .map_err(|word| Fault::Category(word.clone(), keys()))?;
-    taxonomy.check(&label).map_err(|_| Fault::TooMany(label.keys().len()))?;
+        .map_err(|word| ReplyFault::Category(word.clone(), keys()))?;
+    taxonomy.check(&label).map_err(|_| ReplyFault::TooMany(label.keys().len()))?;
     finish(answer, label, sentence)
 }
 
-fn finish(answer: &Map<String, Value>, label: Label, sentence: &str) -> Result<Labelled, Fault> {
+fn finish(answer: &Map<String, Value>, label: Label, sentence: &str) -> Result<CheckedLabel, ReplyFault> {
     let (evidence, rationale) = explained(answer, sentence)?;
     if answer.contains_key("evidence") && evidence.is_empty() && !label.is_none() {
-        return Err(Fault::NoEvidence);
+        return Err(ReplyFault::NoEvidence);
     }
     // Evidence for no category is evidence of nothing; it is not kept.
     let evidence = if label.is_none() { Vec::new() } else { evidence };
-    Ok(Labelled { label, stated: answer.get("confidence").and_then(Value::as_f64), evidence, rationale })
+    Ok(CheckedLabel { label, stated: answer.get("confidence").and_then(Value::as_f64), evidence, rationale })
 }
 
 /// Reads evidence, each quotation found in the sentence, and rationale.
-pub(crate) fn explained(answer: &Map<String, Value>, sentence: &str) -> Result<(Vec<String>, String), Fault> {
+pub(crate) fn explained(answer: &Map<String, Value>, sentence: &str) -> Result<(Vec<String>, String), ReplyFault> {
     let mut evidence = Vec::new();
     for quotation in answer.get("evidence").and_then(Value::as_array).into_iter().flatten() {
         let quotation = quotation.as_str().unwrap_or_default().trim();
@@ -252,7 +256,7 @@ pub(crate) fn explained(answer: &Map<String, Value>, sentence: &str) -> Result<(
         }
         match passage(sentence, quotation) {
             Some(passage) => evidence.push(passage.to_owned()),
-            None => return Err(Fault::Quotation(quotation.chars().take(200).collect())),
+            None => return Err(ReplyFault::Quotation(quotation.chars().take(200).collect())),
         }
     }
     let rationale = answer.get("rationale").and_then(Value::as_str).unwrap_or_default().trim().to_owned();
@@ -331,7 +335,7 @@ mod tests {
         AnswerFormat::Object(vec![field("label", FieldKind::Word(words)), field("evidence", FieldKind::Texts(3, 80))])
     }
 
-    fn read(text: &str, selection: Selection, sentence: &str) -> Result<Labelled, Fault> {
+    fn read(text: &str, selection: Selection, sentence: &str) -> Result<CheckedLabel, ReplyFault> {
         labelled(&objects(&reply(text), &shape())?[0], &small(selection), sentence)
     }
 
@@ -345,8 +349,8 @@ mod tests {
         ] {
             assert_eq!(object(text).unwrap(), json!({"label": "memory"}), "{text}");
         }
-        assert_eq!(object("memory"), Err(Fault::NoObject));
-        assert_eq!(object("{\"label\": \"mem"), Err(Fault::CutOff));
+        assert_eq!(object("memory"), Err(ReplyFault::NoObject));
+        assert_eq!(object("{\"label\": \"mem"), Err(ReplyFault::CutOff));
     }
 
     #[test]
@@ -393,7 +397,7 @@ mod tests {
     fn two_categories_need_a_taxonomy_that_allows_them() {
         let answer = json!({"labels": ["memory", "care"]});
         let read = |selection| labelled(answer.as_object().unwrap(), &small(selection), "s");
-        assert_eq!(read(Selection::Single), Err(Fault::TooMany(2)));
+        assert_eq!(read(Selection::Single), Err(ReplyFault::TooMany(2)));
         assert_eq!(read(Selection::Multiple).unwrap().label.join(), "care,memory");
     }
 
@@ -402,7 +406,7 @@ mod tests {
         let shape = AnswerFormat::Objects(2, vec![field("label", FieldKind::Word(vec!["none".into()]))]);
         let two = r#"{"answers":[{"label":"none"},{"label":"none"}]}"#;
         assert_eq!(objects(&reply(two), &shape).unwrap().len(), 2);
-        assert_eq!(objects(&reply(r#"{"answers":[{"label":"none"}]}"#), &shape), Err(Fault::Answers(1, 2)));
+        assert_eq!(objects(&reply(r#"{"answers":[{"label":"none"}]}"#), &shape), Err(ReplyFault::Answers(1, 2)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::domain::protocol::Assignment;
 
 /// What an annotator has been given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Given {
+pub struct AssignedCount {
     /// Sentences.
     pub sentences: u64,
     /// Of these, decided.
@@ -80,7 +80,7 @@ impl Store {
     }
 
     /// What an annotator has been given, and how much of it is decided.
-    pub(crate) fn given(&self, annotator: &Annotator) -> Result<Given, StoreError> {
+    pub(crate) fn given(&self, annotator: &Annotator) -> Result<AssignedCount, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT count(*), count(t.label), coalesce(sum(a.calibration), 0),
@@ -89,7 +89,7 @@ impl Store {
                  WHERE a.annotator = ?",
             )?
             .query_row([annotator], |row| {
-                Ok(Given {
+                Ok(AssignedCount {
                     sentences: row.get(0)?,
                     decided: row.get(1)?,
                     calibration: row.get(2)?,

@@ -13,7 +13,7 @@ use crate::domain::guideline::Outdated;
 use crate::domain::label::Annotator;
 use crate::domain::queue::Among;
 use crate::domain::queue::{AssignmentFilter, DecisionState, DoubtFilter, LabelMatch, LabelOwner, SentenceFilter};
-use crate::domain::visibility::Facts;
+use crate::domain::visibility::SentenceFacts;
 
 /// Which way to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Store {
     }
 
     /// What the rule of who sees what must know of a sentence, for this annotator.
-    pub(crate) fn facts(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Facts, StoreError> {
+    pub(crate) fn facts(&self, sentence: SentenceId, annotator: &Annotator) -> Result<SentenceFacts, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT d.origin, p.split, EXISTS (SELECT 1 FROM standing t
@@ -102,7 +102,7 @@ impl Store {
                  FROM sentences s JOIN documents d ON d.id = s.document JOIN patients p ON p.id = d.patient WHERE s.id = ?1",
             )?
             .query_row(params![sentence, annotator], |row| {
-                Ok(Facts { sentence, origin: row.get(0)?, split: row.get(1)?, decided: row.get(2)? })
+                Ok(SentenceFacts { sentence, origin: row.get(0)?, split: row.get(1)?, decided: row.get(2)? })
             })
         })
     }

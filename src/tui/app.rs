@@ -4,10 +4,10 @@ mod overlay;
 
 use super::jobs::JobsState;
 use super::keymap::{Action, Key};
-use super::message::{Effect, Message, Target};
+use super::message::{Effect, Message, SeekTarget};
 use super::metrics::MetricsState;
 use super::review::Worklists;
-use super::shared::Shared;
+use super::shared::SharedState;
 use super::theme::StyleRole;
 use super::train::TrainState;
 use crate::domain::corpus::{Origin, SentenceId};
@@ -116,7 +116,7 @@ pub(crate) struct Notice {
 /// The whole state.
 pub(crate) struct App {
     /// What every screen may look at.
-    pub shared: Shared,
+    pub shared: SharedState,
     /// The screen in front.
     pub screen: Screen,
     /// Review, Bronze and Adjudicate.
@@ -139,7 +139,7 @@ pub(crate) struct App {
 
 impl App {
     /// The first state, and what to fetch for it.
-    pub(crate) fn new(shared: Shared, faults: Vec<String>) -> (Self, Vec<Effect>) {
+    pub(crate) fn new(shared: SharedState, faults: Vec<String>) -> (Self, Vec<Effect>) {
         let app = Self {
             screen: Screen::Worklist(Worklist::Review),
             worklists: Worklists::new(&shared),
@@ -153,7 +153,7 @@ impl App {
             quit: false,
         };
         // What is disputed is looked for when its screen is turned to: that takes a look at all decisions.
-        let effects = [Worklist::Review, Worklist::Bronze].map(|at| app.worklists[at].fetch(Target::Resume)).into();
+        let effects = [Worklist::Review, Worklist::Bronze].map(|at| app.worklists[at].fetch(SeekTarget::Resume)).into();
         (app, effects)
     }
 
@@ -224,7 +224,7 @@ impl App {
             // The sentence on the screen stays; why it is there may be another reason now.
             Message::QueuePlanned => {
                 let review = &self.worklists[Worklist::Review];
-                let shown = review.item.as_ref().map(|item| Target::Exactly(item.sentence.id));
+                let shown = review.item.as_ref().map(|item| SeekTarget::Exactly(item.sentence.id));
                 return shown.map(|target| review.fetch(target)).into_iter().collect();
             }
             Message::Failed(text) => self.say(&text, StyleRole::Bad),
@@ -378,7 +378,7 @@ impl App {
         // What is disputed changes with every decision of others.
         let disputes = Worklist::Adjudicate;
         if self.screen == Screen::Worklist(disputes) && self.worklists[disputes].item.is_none() {
-            return vec![self.worklists[disputes].fetch(Target::Resume)];
+            return vec![self.worklists[disputes].fetch(SeekTarget::Resume)];
         }
         Vec::new()
     }

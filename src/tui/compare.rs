@@ -10,7 +10,7 @@ use crate::workflow::scores::Scored;
 
 /// One of the two.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Side {
+pub(crate) struct ComparedRun {
     /// The run.
     pub run: Run,
     /// F1 of each category, of *None*, of the averages and of the binary task; then accuracy.
@@ -19,7 +19,7 @@ pub(crate) struct Side {
     pub scored_on: Option<(usize, usize)>,
 }
 
-impl Side {
+impl ComparedRun {
     /// From what it proposed, where it proposed anything; else from its stored scores, which have no intervals.
     pub(crate) fn of(run: Run, scored: Option<&Scored>, taxonomy: &Taxonomy) -> Self {
         if let Some(Scored { report, .. }) = scored {

@@ -8,17 +8,17 @@ use std::thread;
 
 use rustc_hash::FxHashMap;
 
-use super::compare::Side;
-use super::jobs::{Offer, Work};
-use super::message::{Effect, Message, Target};
+use super::compare::ComparedRun;
+use super::jobs::{JobKind, JobSpec};
+use super::message::{Effect, Message, SeekTarget};
 use crate::domain::corpus::SentenceId;
 use crate::domain::guideline::Outdated;
 use crate::domain::label::{Judgement, RunId, Source};
 use crate::domain::queue::SentenceFilter;
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::visible;
-use crate::domain::visibility::{Facts, gives_away};
-use crate::formats::project::training::{Method, TrainSettings};
+use crate::domain::visibility::{SentenceFacts, gives_away};
+use crate::formats::project::training::{TrainSettings, TrainingMethod};
 use crate::store::{SeekDirection, Store};
 use crate::workflow::dispatch::JobEnd;
 use crate::workflow::label_index::LabelIndex;
@@ -39,7 +39,7 @@ pub(crate) struct EffectContext {
     to_metrics: Sender<MetricsRequest>,
     training: Cancel,
     experimenting: Cancel,
-    jobs: std::collections::BTreeMap<Offer, Cancel>,
+    jobs: std::collections::BTreeMap<JobSpec, Cancel>,
     shown: [Option<SentenceId>; 3],
     /// What has been shown of sentences so far, wherever that was: it sways whoever decides on one of them later.
     seen: FxHashMap<SentenceId, InSight>,
@@ -207,7 +207,7 @@ impl EffectContext {
         item: &ReviewItem,
         judgement: Judgement,
         took: Option<u32>,
-        then: Target,
+        then: SeekTarget,
         filter: &SentenceFilter,
     ) -> Result<Vec<Message>, WorkflowError> {
         let taking = self.taking(item, judgement.clone(), took);
@@ -233,7 +233,7 @@ impl EffectContext {
         review::settle(&self.project, &mut self.store, item, taking)?;
         let what = judgement.label.map(|label| self.project.taxonomy.describe(&label)).unwrap_or_default();
         self.refresh();
-        let then = Target::OpenAfter(item.sentence.id);
+        let then = SeekTarget::OpenAfter(item.sentence.id);
         let mut messages = self
             .fetch(Worklist::Adjudicate, then, filter, false)
             .unwrap_or_else(|error| vec![Message::Failed(failed(&error))]);
@@ -259,7 +259,7 @@ impl EffectContext {
             None => "noted".to_owned(),
         };
         // After a blind decision the proposal may be shown; reading it here, once committed, is the reveal.
-        let after = Facts {
+        let after = SentenceFacts {
             sentence: item.sentence.id,
             origin: item.document.origin,
             split: item.split,
@@ -276,22 +276,22 @@ impl EffectContext {
     fn fetch(
         &mut self,
         worklist: Worklist,
-        target: Target,
+        target: SeekTarget,
         filter: &SentenceFilter,
         show: bool,
     ) -> Result<Vec<Message>, WorkflowError> {
         let (project, store) = (&self.project, &self.store);
         let seek = |from, direction| review::seek(project, store, filter, from, direction);
         let found = match target {
-            Target::Exactly(id) => Some(id),
-            Target::After(id) => seek(Some(id), SeekDirection::Forward)?,
-            Target::Before(id) => seek(Some(id), SeekDirection::Back)?,
-            Target::Resume => match review::next_open(project, store, worklist, filter, None)? {
+            SeekTarget::Exactly(id) => Some(id),
+            SeekTarget::After(id) => seek(Some(id), SeekDirection::Forward)?,
+            SeekTarget::Before(id) => seek(Some(id), SeekDirection::Back)?,
+            SeekTarget::Resume => match review::next_open(project, store, worklist, filter, None)? {
                 Some(id) => Some(id),
                 None => seek(None, SeekDirection::Forward)?,
             },
             // What was disputed is no longer once it is settled; then there is nothing to stay on.
-            Target::OpenAfter(id) => review::next_open(project, store, worklist, filter, Some(id))?
+            SeekTarget::OpenAfter(id) => review::next_open(project, store, worklist, filter, Some(id))?
                 .or((worklist != Worklist::Adjudicate).then_some(id)),
         };
         let mut messages = match found {
@@ -302,8 +302,8 @@ impl EffectContext {
                 self.item(worklist, id, show)
             }
             None => {
-                let at_all = target == Target::Resume
-                    || worklist == Worklist::Adjudicate && matches!(target, Target::OpenAfter(_));
+                let at_all = target == SeekTarget::Resume
+                    || worklist == Worklist::Adjudicate && matches!(target, SeekTarget::OpenAfter(_));
                 if at_all {
                     self.shown[worklist as usize] = None;
                 }
@@ -353,7 +353,7 @@ impl EffectContext {
     }
 
     /// Starts a job on a thread of its own, with a store of its own: what it proposes is seen like another process's work.
-    fn start(&mut self, offer: Offer) {
+    fn start(&mut self, offer: JobSpec) {
         let cancel = Cancel::default();
         self.jobs.insert(offer.clone(), cancel.clone());
         let (project, app, metrics) = (self.project.clone(), self.to_app.clone(), self.to_metrics.clone());
@@ -388,7 +388,7 @@ impl EffectContext {
 
 impl EffectContext {
     /// Runs the grid that the command line runs by default, so that either goes on where the other stopped.
-    fn experiment(&mut self, method: Method) {
+    fn experiment(&mut self, method: TrainingMethod) {
         self.experimenting = Cancel::default();
         let (project, cancel, app, metrics) =
             (self.project.clone(), self.experimenting.clone(), self.to_app.clone(), self.to_metrics.clone());
@@ -410,7 +410,7 @@ impl EffectContext {
     }
 
     /// Reads what is done of it; on a thread of its own, since the intervals take a while.
-    fn read_experiment(&self, method: Method) {
+    fn read_experiment(&self, method: TrainingMethod) {
         let (project, app) = (self.project.clone(), self.to_app.clone());
         thread::spawn(move || {
             let read = || -> Result<_, WorkflowError> {
@@ -434,19 +434,19 @@ impl EffectContext {
 /// Does a job as the project file says, and says how it ended.
 fn work(
     project: &Project,
-    offer: &Offer,
+    offer: &JobSpec,
     cancel: &Cancel,
     watch: &mut crate::workflow::Watch<'_>,
 ) -> Result<Result<String, String>, WorkflowError> {
     let mut store = project.store()?;
     let model = models::settings(project, &offer.model)?.1.clone();
     let (said, ended) = match offer.work {
-        Work::Label => {
-            let options = label::Options {
+        JobKind::Label => {
+            let options = label::LabelOptions {
                 model,
                 settings: project.file.label.clone(),
                 budget: Default::default(),
-                which: label::Which::All,
+                which: label::SentenceChoice::All,
                 limit: None,
                 fresh: false,
                 retry_failed: false,
@@ -454,8 +454,8 @@ fn work(
             let report = label::label(Session::new(project, &mut store, cancel, watch), &options)?;
             (format!("{} labelled, {} failed", report.labelled, report.failed), report.ended)
         }
-        Work::Generate => {
-            let options = generate::Options {
+        JobKind::Generate => {
+            let options = generate::GenerateOptions {
                 model,
                 settings: project.file.generate.clone(),
                 budget: Default::default(),
@@ -523,10 +523,10 @@ fn compare_runs(
     store: &Store,
     index: &LabelIndex,
     [one, other]: [RunId; 2],
-) -> Result<[Side; 2], WorkflowError> {
-    let side = |id: RunId| -> Result<Side, WorkflowError> {
+) -> Result<[ComparedRun; 2], WorkflowError> {
+    let side = |id: RunId| -> Result<ComparedRun, WorkflowError> {
         let scored = score(project, index, &id, project.file.bootstrap).filter(|s| s.report.sentences > 0);
-        Ok(Side::of(store.run(&id)?, scored.as_ref(), &project.taxonomy))
+        Ok(ComparedRun::of(store.run(&id)?, scored.as_ref(), &project.taxonomy))
     };
     Ok([side(one)?, side(other)?])
 }

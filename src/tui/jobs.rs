@@ -7,7 +7,7 @@ use crate::workflow::Progress;
 
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Work {
+pub(crate) enum JobKind {
     /// Labels sentences of notes: silver.
     Label,
     /// Writes sentences: bronze.
@@ -16,26 +16,26 @@ pub(crate) enum Work {
 
 /// Something that can be started: work, by a model of the project file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Offer {
+pub(crate) struct JobSpec {
     /// What.
-    pub work: Work,
+    pub work: JobKind,
     /// By which model.
     pub model: String,
 }
 
-impl Offer {
+impl JobSpec {
     /// What it is called.
     pub(crate) fn name(&self) -> String {
         match self.work {
-            Work::Label => format!("label with {}", self.model),
-            Work::Generate => format!("write with {}", self.model),
+            JobKind::Label => format!("label with {}", self.model),
+            JobKind::Generate => format!("write with {}", self.model),
         }
     }
 }
 
 /// A job of this session.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Job {
+pub(crate) struct JobState {
     /// The step it is at.
     pub what: String,
     /// Done of the step.
@@ -58,7 +58,7 @@ pub(crate) struct Job {
     pub ended: Option<(String, bool)>,
 }
 
-impl Job {
+impl JobState {
     /// Items a minute in this step.
     pub(crate) fn pace(&self) -> Option<f64> {
         let minutes = self.heard.saturating_sub(self.since) as f64 / 60_000.0;
@@ -76,9 +76,9 @@ impl Job {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct JobsState {
     /// What can be started, in order.
-    pub offers: Vec<Offer>,
+    pub offers: Vec<JobSpec>,
     /// Jobs of this session.
-    pub jobs: BTreeMap<Offer, Job>,
+    pub jobs: BTreeMap<JobSpec, JobState>,
     /// The line chosen.
     pub selected: usize,
 }
@@ -87,13 +87,13 @@ impl JobsState {
     /// Both kinds of work for each model of the project.
     pub(crate) fn new<'a>(models: impl Iterator<Item = &'a String>) -> Self {
         let offers = models
-            .flat_map(|model| [Work::Label, Work::Generate].map(|work| Offer { work, model: model.clone() }))
+            .flat_map(|model| [JobKind::Label, JobKind::Generate].map(|work| JobSpec { work, model: model.clone() }))
             .collect();
         Self { offers, ..Self::default() }
     }
 
     /// The offer chosen.
-    pub(crate) fn chosen(&self) -> Option<&Offer> {
+    pub(crate) fn chosen(&self) -> Option<&JobSpec> {
         self.offers.get(self.selected)
     }
 
@@ -104,22 +104,23 @@ impl JobsState {
     }
 
     /// Whether a job is under way.
-    pub(crate) fn runs(&self, offer: &Offer) -> bool {
+    pub(crate) fn runs(&self, offer: &JobSpec) -> bool {
         self.jobs.get(offer).is_some_and(|job| job.ended.is_none())
     }
 
     /// Notes that the chosen job begins; says which, or why not.
-    pub(crate) fn start(&mut self, now: u64) -> Result<Offer, &'static str> {
+    pub(crate) fn start(&mut self, now: u64) -> Result<JobSpec, &'static str> {
         let offer = self.chosen().cloned().ok_or("no model yet: write one under [models] in goldsmith.toml")?;
         if self.runs(&offer) {
             return Err("it is already running");
         }
-        self.jobs.insert(offer.clone(), Job { what: "opening the model".into(), since: now, ..Job::default() });
+        self.jobs
+            .insert(offer.clone(), JobState { what: "opening the model".into(), since: now, ..JobState::default() });
         Ok(offer)
     }
 
     /// Pauses the chosen job, or lets it go on; says which and which of the two.
-    pub(crate) fn pause(&mut self) -> Result<(Offer, bool), &'static str> {
+    pub(crate) fn pause(&mut self) -> Result<(JobSpec, bool), &'static str> {
         let offer = self.chosen().cloned().ok_or("no job to pause")?;
         match self.jobs.get_mut(&offer).filter(|job| job.ended.is_none()) {
             Some(job) => {
@@ -131,7 +132,7 @@ impl JobsState {
     }
 
     /// Takes what a job says.
-    pub(crate) fn hear(&mut self, offer: &Offer, progress: Progress, now: u64) {
+    pub(crate) fn hear(&mut self, offer: &JobSpec, progress: Progress, now: u64) {
         let Some(job) = self.jobs.get_mut(offer) else {
             return;
         };
@@ -148,7 +149,7 @@ impl JobsState {
     }
 
     /// Notes that a job is over.
-    pub(crate) fn finish(&mut self, offer: &Offer, how: Result<String, String>) {
+    pub(crate) fn finish(&mut self, offer: &JobSpec, how: Result<String, String>) {
         if let Some(job) = self.jobs.get_mut(offer) {
             job.paused = false;
             job.ended = Some(match how {
@@ -167,7 +168,10 @@ mod tests {
     fn a_job_is_started_paused_heard_and_finished() {
         let models = ["local".to_owned()];
         let mut state = JobsState::new(models.iter());
-        assert_eq!(state.offers.iter().map(Offer::name).collect::<Vec<_>>(), ["label with local", "write with local"]);
+        assert_eq!(
+            state.offers.iter().map(JobSpec::name).collect::<Vec<_>>(),
+            ["label with local", "write with local"]
+        );
         assert_eq!(state.pause(), Err("it is not running"));
         let offer = state.start(0).unwrap();
         assert_eq!(state.start(1), Err("it is already running"));

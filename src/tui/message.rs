@@ -2,12 +2,12 @@
 
 use crossterm::event::KeyEvent;
 
-use super::compare::Side;
-use super::jobs::Offer;
+use super::compare::ComparedRun;
+use super::jobs::JobSpec;
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Judgement, Label, RunId};
 use crate::domain::queue::SentenceFilter;
-use crate::formats::project::training::{Method, TrainSettings};
+use crate::formats::project::training::{TrainSettings, TrainingMethod};
 use crate::workflow::metrics::MetricsSnapshot;
 use crate::workflow::review::{ReviewItem, Worklist};
 use crate::workflow::train::{TrainRunEvent, Trained};
@@ -70,15 +70,15 @@ pub(crate) enum Message {
     /// Training is over.
     Trained(Box<Result<Trained, String>>),
     /// Two runs side by side.
-    Compared(Box<[Side; 2]>),
+    Compared(Box<[ComparedRun; 2]>),
     /// The experiment says something.
     Experiment(experiment::ExperimentEvent),
     /// The experiment is over.
     Experimented(Box<Result<experiment::ExperimentResult, String>>),
     /// A language model's job says something.
-    Job(Offer, Progress),
+    Job(JobSpec, Progress),
     /// A language model's job is over.
-    JobEnded(Offer, Result<String, String>),
+    JobEnded(JobSpec, Result<String, String>),
     /// The queue has a new order.
     QueuePlanned,
     /// An effect failed; nothing was changed.
@@ -89,7 +89,7 @@ pub(crate) enum Message {
 
 /// Which sentence is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum SeekTarget {
     /// The first that is open, or the first.
     Resume,
     /// The next after this.
@@ -110,7 +110,7 @@ pub(crate) enum Effect {
         /// Where it is looked at.
         worklist: Worklist,
         /// Which.
-        target: Target,
+        target: SeekTarget,
         /// Among which.
         filter: SentenceFilter,
         /// Bring its screen to the front.
@@ -127,7 +127,7 @@ pub(crate) enum Effect {
         /// Milliseconds on the screen.
         took: Option<u32>,
         /// What to show next.
-        then: Target,
+        then: SeekTarget,
         /// Among which.
         filter: SentenceFilter,
     },
@@ -167,19 +167,19 @@ pub(crate) enum Effect {
     /// Stop it.
     StopTraining,
     /// Start the experiment with this method, or go on with it.
-    Experiment(Method),
+    Experiment(TrainingMethod),
     /// Stop it; what is trained is kept.
     StopExperiment,
     /// Read what is done of it.
-    ReadExperiment(Method),
+    ReadExperiment(TrainingMethod),
     /// Score two runs against gold as it stands now.
     Compare(RunId, RunId),
     /// Start a language model's job.
-    StartJob(Offer),
+    StartJob(JobSpec),
     /// Let it wait, or go on.
-    PauseJob(Offer, bool),
+    PauseJob(JobSpec, bool),
     /// Stop it at its next safe point.
-    StopJob(Offer),
+    StopJob(JobSpec),
 }
 
 /// What an action leads to, or why it cannot be done.

@@ -4,8 +4,8 @@ use std::ops::{Index, IndexMut};
 
 use super::filter::DOUBTED;
 use super::keymap::Action;
-use super::message::{Effect, Effects, Target};
-use super::shared::Shared;
+use super::message::{Effect, Effects, SeekTarget};
+use super::shared::SharedState;
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Judgement, Label};
@@ -49,7 +49,7 @@ pub(crate) struct Worklists([WorklistState; Worklist::ALL.len()]);
 
 impl Worklists {
     /// Nothing on the screens yet.
-    pub(crate) fn new(shared: &Shared) -> Self {
+    pub(crate) fn new(shared: &SharedState) -> Self {
         Self(Worklist::ALL.map(|at| WorklistState::new(at, shared.worklists[at as usize].clone())))
     }
 }
@@ -114,7 +114,7 @@ impl WorklistState {
     }
 
     /// A category's key: under `single` it decides, under `multiple` it toggles.
-    pub(crate) fn choose(&mut self, key: &CategoryKey, shared: &Shared, now: u64) -> Vec<Effect> {
+    pub(crate) fn choose(&mut self, key: &CategoryKey, shared: &SharedState, now: u64) -> Vec<Effect> {
         if self.item.is_none() {
             return Vec::new();
         }
@@ -130,7 +130,7 @@ impl WorklistState {
     }
 
     /// What an action does here.
-    pub(crate) fn act(&mut self, action: Action, shared: &Shared, now: u64) -> Effects {
+    pub(crate) fn act(&mut self, action: Action, shared: &SharedState, now: u64) -> Effects {
         if action == Action::Close {
             self.draft = None;
             return Ok(if self.query.is_empty() { Vec::new() } else { self.show_all() });
@@ -157,19 +157,19 @@ impl WorklistState {
             }
             Action::Reject if self.worklist == Worklist::Bronze => {
                 let judgement = Judgement { label: None, rejected: true, skipped: false, ..item.judgement() };
-                self.commit(judgement, Target::OpenAfter(id), now)
+                self.commit(judgement, SeekTarget::OpenAfter(id), now)
             }
             Action::Reject => return Err("only synthetic sentences can be discarded"),
-            Action::Next => vec![self.fetch(Target::After(id))],
-            Action::Previous => vec![self.fetch(Target::Before(id))],
-            Action::NextOpen => vec![self.fetch(Target::OpenAfter(id))],
+            Action::Next => vec![self.fetch(SeekTarget::After(id))],
+            Action::Previous => vec![self.fetch(SeekTarget::Before(id))],
+            Action::NextOpen => vec![self.fetch(SeekTarget::OpenAfter(id))],
             Action::Skip => {
                 let judgement = Judgement { skipped: true, ..item.judgement() };
-                self.commit(judgement, Target::OpenAfter(id), now)
+                self.commit(judgement, SeekTarget::OpenAfter(id), now)
             }
             Action::Flag => {
                 let judgement = item.judgement();
-                self.commit(Judgement { flagged: !judgement.flagged, ..judgement }, Target::Exactly(id), now)
+                self.commit(Judgement { flagged: !judgement.flagged, ..judgement }, SeekTarget::Exactly(id), now)
             }
             _ => Vec::new(),
         })
@@ -183,13 +183,13 @@ impl WorklistState {
         }
         self.filter = SentenceFilter { doubted: Some(DoubtFilter::Any), ..self.all.clone() };
         self.query = DOUBTED.into();
-        vec![self.fetch(Target::Resume)]
+        vec![self.fetch(SeekTarget::Resume)]
     }
 
     fn show_all(&mut self) -> Vec<Effect> {
         self.query.clear();
         self.filter = self.all.clone();
-        let target = self.item.as_ref().map_or(Target::Resume, |item| Target::Exactly(item.sentence.id));
+        let target = self.item.as_ref().map_or(SeekTarget::Resume, |item| SeekTarget::Exactly(item.sentence.id));
         vec![self.fetch(target)]
     }
 
@@ -199,7 +199,7 @@ impl WorklistState {
             return Vec::new();
         };
         let id = item.sentence.id;
-        self.commit(Judgement { comment, ..item.judgement() }, Target::Exactly(id), now)
+        self.commit(Judgement { comment, ..item.judgement() }, SeekTarget::Exactly(id), now)
     }
 
     /// The label that most experts gave; the draft, if there is one.
@@ -245,7 +245,7 @@ impl WorklistState {
         let label = item.judgement().label.or_else(|| item.proposal().map(|p| p.content.label.clone()));
         let judgement = Judgement { label, edited, rejected: false, skipped: false, ..item.judgement() };
         let id = item.sentence.id;
-        self.commit(judgement, Target::OpenAfter(id), now)
+        self.commit(judgement, SeekTarget::OpenAfter(id), now)
     }
 
     fn decide(&mut self, label: Label, now: u64) -> Vec<Effect> {
@@ -254,10 +254,10 @@ impl WorklistState {
         };
         let judgement = Judgement { label: Some(label), rejected: false, skipped: false, ..item.judgement() };
         let id = item.sentence.id;
-        self.commit(judgement, Target::OpenAfter(id), now)
+        self.commit(judgement, SeekTarget::OpenAfter(id), now)
     }
 
-    fn commit(&mut self, judgement: Judgement, then: Target, now: u64) -> Vec<Effect> {
+    fn commit(&mut self, judgement: Judgement, then: SeekTarget, now: u64) -> Vec<Effect> {
         let Some(item) = &self.item else {
             return Vec::new();
         };
@@ -276,7 +276,7 @@ impl WorklistState {
     }
 
     /// Asks for a sentence among those of the filter.
-    pub(crate) fn fetch(&self, target: Target) -> Effect {
+    pub(crate) fn fetch(&self, target: SeekTarget) -> Effect {
         Effect::Fetch { worklist: self.worklist, target, filter: self.filter.clone(), show: false }
     }
 }

@@ -9,7 +9,7 @@ use crate::domain::taxonomy::Taxonomy;
 use crate::formats::project::training::TrainSettings;
 
 /// See the module.
-pub(crate) struct Shared {
+pub(crate) struct SharedState {
     /// Categories and guideline.
     pub taxonomy: Taxonomy,
     /// Who decides.

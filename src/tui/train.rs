@@ -3,7 +3,7 @@
 mod experiment;
 mod setup;
 
-use super::compare::{Side, comparable};
+use super::compare::{ComparedRun, comparable};
 use super::keymap::Action;
 use super::message::{Effect, Effects};
 use crate::domain::label::{Run, RunId};
@@ -12,7 +12,7 @@ use crate::formats::project::training::TrainSettings;
 use crate::workflow::Progress;
 use crate::workflow::train::{Epoch, TrainRunEvent, TrainingEvent};
 pub(crate) use experiment::ExperimentState;
-pub(crate) use setup::{Begin, Choice, Setup};
+pub(crate) use setup::{Begin, Setup, SetupLine};
 
 /// More losses than this are not kept one by one: two become their mean, so that the whole curve stays in sight.
 const LOSSES: usize = 1_024;
@@ -58,7 +58,7 @@ fn mean(values: &[f32]) -> f32 {
 
 /// The newest step of the optimiser.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Step {
+pub(crate) struct OptimiserStep {
     /// From 1.
     pub step: usize,
     /// At most.
@@ -85,7 +85,7 @@ pub(crate) struct Live {
     /// Near-duplicates of test sentences in training.
     pub leaks: usize,
     /// The newest step, where steps are told.
-    pub step: Option<Step>,
+    pub step: Option<OptimiserStep>,
     /// The losses of all steps.
     pub losses: Losses,
     /// Every pass so far.
@@ -109,7 +109,7 @@ impl Live {
             TrainRunEvent::Heard(TrainingEvent::Step { step, steps, loss, learning_rate }) => {
                 self.last = now;
                 self.losses.push(loss);
-                self.step = Some(Step { step, steps, loss, learning_rate });
+                self.step = Some(OptimiserStep { step, steps, loss, learning_rate });
             }
             TrainRunEvent::Heard(TrainingEvent::Epoch(epoch)) => {
                 self.last = now;
@@ -170,7 +170,7 @@ pub(crate) struct TrainState {
     /// Runs marked to be compared, at most two.
     pub marked: Vec<RunId>,
     /// Both of them scored.
-    pub compared: Option<Box<[Side; 2]>>,
+    pub compared: Option<Box<[ComparedRun; 2]>>,
 }
 
 impl TrainState {
@@ -254,7 +254,7 @@ impl TrainState {
     }
 
     /// Takes the scores of the two that are marked; those of others come too late.
-    pub(crate) fn take(&mut self, sides: Box<[Side; 2]>) {
+    pub(crate) fn take(&mut self, sides: Box<[ComparedRun; 2]>) {
         if sides.iter().map(|side| &side.run.id).eq(&self.marked) {
             self.compared = Some(sides);
         }

@@ -18,7 +18,7 @@ use unicode_width::UnicodeWidthStr;
 use super::app::{App, Screen};
 use super::keymap::Action;
 use super::metrics::View;
-use super::shared::Shared;
+use super::shared::SharedState;
 use super::theme::StyleRole;
 use crate::domain::text;
 use crate::workflow::review::Worklist;
@@ -148,7 +148,7 @@ fn hints(app: &App) -> Line<'static> {
 }
 
 /// A pane with a title in its upper border.
-fn pane<'a>(shared: &Shared, title: &str) -> Block<'a> {
+fn pane<'a>(shared: &SharedState, title: &str) -> Block<'a> {
     Block::new()
         .borders(Borders::TOP)
         .border_style(shared.theme.style(StyleRole::Border))

@@ -3,7 +3,7 @@
 use super::WorkflowError;
 use super::project::Project;
 use crate::domain::label::{Annotator, Judgement, Timestamp};
-use crate::domain::visibility::{Face, Shown};
+use crate::domain::visibility::{Face, VisibleLabels};
 pub(crate) use crate::store::LogFilter;
 use crate::store::{ChainAudit, LogRow, PersonTotals, Store, StoreError, Tampering};
 use crate::workflow::refusal::Refusal;
@@ -111,7 +111,7 @@ pub(crate) fn log(
 }
 
 /// Takes out of an entry what whoever asks may not know yet. The links of the chain stay what they are.
-fn veil(row: &mut LogRow, asks: &Annotator, shown: Shown) {
+fn veil(row: &mut LogRow, asks: &Annotator, shown: VisibleLabels) {
     let Some(entry) = &mut row.entry else {
         return;
     };

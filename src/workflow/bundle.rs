@@ -18,7 +18,10 @@ use crate::domain::queue::SentenceFilter;
 use crate::domain::taxonomy::Taxonomy;
 use crate::formats::bundle::seal::{Keys, Seal, Secret};
 use crate::formats::bundle::signature::{self, Signer};
-use crate::formats::bundle::{Bundle, Header, Item, Note, Proposed, Reader, Writer, signature_of, without_words};
+use crate::formats::bundle::{
+    Bundle, BundleHeader, BundleLine, BundleNote, BundleProposal, BundleReader, BundleWriter, signature_of,
+    without_words,
+};
 use crate::formats::{FormatError, taxonomy};
 use crate::store::{EntrySelection, Insert, Merged, SeekDirection, Seen, Store};
 use crate::workflow::refusal::{Refusal, RefusalKind};
@@ -33,7 +36,7 @@ const LOOKED_AT: usize = 200;
 
 /// What to write, for whom.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct BundleOptions {
     /// The file; it must not be there yet.
     pub out: PathBuf,
     /// One annotator's events alone.
@@ -60,7 +63,7 @@ pub struct Options {
 
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct BundleSummary {
     /// Events; with none there is no file.
     pub events: u64,
     /// Events that stayed because they reword a sentence.
@@ -103,7 +106,7 @@ fn site(project: &Project, store: &mut Store) -> Result<String, WorkflowError> {
 }
 
 /// Writes a bundle.
-pub fn write(session: Session<'_>, options: &Options) -> Result<Written, WorkflowError> {
+pub fn write(session: Session<'_>, options: &BundleOptions) -> Result<BundleSummary, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("bundle").entered();
     let out = options.out.as_path();
@@ -148,14 +151,19 @@ pub fn write(session: Session<'_>, options: &Options) -> Result<Written, Workflo
     };
     let selection = EntrySelection { without_rewording: !words, ..all.clone() };
     let events = store.count_selected(&selection)?;
-    let mut written =
-        Written { events, site: own.clone(), head: head.clone(), sealed: !seal.is_open(), ..Written::default() };
+    let mut written = BundleSummary {
+        events,
+        site: own.clone(),
+        head: head.clone(),
+        sealed: !seal.is_open(),
+        ..BundleSummary::default()
+    };
     written.reworded = store.count_selected(&all)? - events;
     if events == 0 {
         return Ok(written);
     }
     written.restricted = if options.with_text { store.restricted()? } else { String::new() };
-    let header = Header {
+    let header = BundleHeader {
         site: own.clone(),
         made: now(),
         project: project.file.name.clone(),
@@ -171,7 +179,7 @@ pub fn write(session: Session<'_>, options: &Options) -> Result<Written, Workflo
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A file for its owner alone, which takes its name when it is whole.
     let staged = tempfile::Builder::new().prefix(".bundle-").tempfile_in(folder).map_err(io)?;
-    let writer = Writer::new(staged.as_file().try_clone().map_err(io)?, out, &seal, &header)?;
+    let writer = BundleWriter::new(staged.as_file().try_clone().map_err(io)?, out, &seal, &header)?;
     let mut outgoing = Outgoing { options, selection, writer, written, cancel };
     outgoing.taxonomies(store)?;
     if options.with_text {
@@ -192,10 +200,10 @@ pub fn write(session: Session<'_>, options: &Options) -> Result<Written, Workflo
 
 /// Lines on their way into a file.
 struct Outgoing<'a> {
-    options: &'a Options,
+    options: &'a BundleOptions,
     selection: EntrySelection,
-    writer: Writer<File>,
-    written: Written,
+    writer: BundleWriter<File>,
+    written: BundleSummary,
     cancel: &'a Cancel,
 }
 
@@ -206,7 +214,7 @@ impl Outgoing<'_> {
         for (hash, at) in store.taxonomy_hashes()? {
             let Some((hash, content)) = store.taxonomy(&hash)? else { continue };
             if self.options.with_text || !quotes(store, &content)? {
-                self.writer.put(&Item::Taxonomy { hash, at, content })?;
+                self.writer.put(&BundleLine::Taxonomy { hash, at, content })?;
             } else {
                 self.written.quoting += 1;
             }
@@ -229,7 +237,7 @@ impl Outgoing<'_> {
                 }
                 self.written.notes += 1;
                 self.written.sentences += sentences.len() as u64;
-                notes.push(Note::new(document, &sentences));
+                notes.push(BundleNote::new(document, &sentences));
             }
             if !cargo.sentences.is_empty() {
                 store.record_departures(
@@ -238,7 +246,7 @@ impl Outgoing<'_> {
                     vec![EgressPolicy::default().into_file(&self.options.out, cargo)],
                 )?;
             }
-            notes.into_iter().try_for_each(|note| self.writer.put(&Item::Note(note)))?;
+            notes.into_iter().try_for_each(|note| self.writer.put(&BundleLine::Note(note)))?;
             watch(Progress::Advanced(self.written.notes));
             stop_if(self.cancel)?;
         }
@@ -262,10 +270,10 @@ impl Outgoing<'_> {
             for (run, proposals) in store.seen(&entries)? {
                 let id = run.id.clone();
                 if runs.insert(id.clone()) {
-                    self.writer.put(&Item::Run(if with_text { run } else { without_words(run) }))?;
+                    self.writer.put(&BundleLine::Run(if with_text { run } else { without_words(run) }))?;
                 }
                 for (at, source, content) in proposals {
-                    self.writer.put(&Item::Proposal(Proposed::new(&id, at, source, content)))?;
+                    self.writer.put(&BundleLine::Proposal(BundleProposal::new(&id, at, source, content)))?;
                 }
             }
             for mut entry in entries {
@@ -275,7 +283,7 @@ impl Outgoing<'_> {
                     withheld = !std::mem::take(&mut judged.judgement.comment).is_empty();
                 }
                 self.written.withheld += u64::from(withheld);
-                self.writer.put(&Item::Event { entry, withheld })?;
+                self.writer.put(&BundleLine::Event { entry, withheld })?;
             }
             watch(Progress::Advanced(done));
             stop_if(self.cancel)?;
@@ -310,7 +318,7 @@ fn stop_if(cancel: &Cancel) -> Result<(), WorkflowError> {
 
 /// What to take in, and how it can be opened and trusted.
 #[derive(Clone, Debug, Default)]
-pub struct Taking {
+pub struct MergeOptions {
     /// The bundle.
     pub file: PathBuf,
     /// Identity files of age.
@@ -323,9 +331,9 @@ pub struct Taking {
 
 /// What came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct MergeSummary {
     /// What the bundle says of itself.
-    pub header: Header,
+    pub header: BundleHeader,
     /// What became of its events.
     pub merged: Merged,
     /// Whose events are in it.
@@ -349,7 +357,7 @@ pub struct Taken {
 }
 
 /// Takes a bundle in. It is read twice: once to know that all of it is there and as it was written, and then to take it in.
-pub fn take_in(session: Session<'_>, options: &Taking) -> Result<Taken, WorkflowError> {
+pub fn take_in(session: Session<'_>, options: &MergeOptions) -> Result<MergeSummary, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("merge").entered();
     let by_default = options.signed_by.is_empty();
@@ -361,7 +369,7 @@ pub fn take_in(session: Session<'_>, options: &Taking) -> Result<Taken, Workflow
     let file = bundle.digest()?;
 
     let mut reader = bundle.read(&keys)?;
-    let mut taken = Taken {
+    let mut taken = MergeSummary {
         header: reader.header().clone(),
         merged: Merged::default(),
         people: BTreeMap::new(),
@@ -416,9 +424,9 @@ pub fn take_in(session: Session<'_>, options: &Taking) -> Result<Taken, Workflow
 
 /// Reads all of it for the first time: faults are found before anything is taken in, and what needs a word is counted.
 fn survey(
-    reader: &mut Reader,
+    reader: &mut BundleReader,
     taxonomy: &Taxonomy,
-    taken: &mut Taken,
+    taken: &mut MergeSummary,
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<(), WorkflowError> {
@@ -427,7 +435,7 @@ fn survey(
     let key_map = KeyMap::of(taxonomy);
     let mut done = 0_u64;
     while let Some(item) = reader.next()? {
-        let Item::Event { entry, withheld } = item else { continue };
+        let BundleLine::Event { entry, withheld } = item else { continue };
         done += 1;
         if done.is_multiple_of(1 << 12) {
             watch(Progress::Advanced(done));
@@ -452,7 +460,7 @@ fn survey(
 struct Intake<'a> {
     project: &'a Project,
     store: &'a mut Store,
-    taken: &'a mut Taken,
+    taken: &'a mut MergeSummary,
     notes: Vec<(NewDocument, Origin)>,
     bytes: usize,
     runs: FxHashMap<RunId, Run>,
@@ -463,7 +471,7 @@ struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    fn new(project: &'a Project, store: &'a mut Store, taken: &'a mut Taken) -> Self {
+    fn new(project: &'a Project, store: &'a mut Store, taken: &'a mut MergeSummary) -> Self {
         let (runs, seen) = (FxHashMap::default(), FxHashMap::default());
         Self {
             project,
@@ -480,9 +488,9 @@ impl<'a> Intake<'a> {
     }
 
     /// Takes a line; tells whether something went into the store.
-    fn take(&mut self, item: Item) -> Result<bool, WorkflowError> {
+    fn take(&mut self, item: BundleLine) -> Result<bool, WorkflowError> {
         match item {
-            Item::Taxonomy { hash, at, content } => {
+            BundleLine::Taxonomy { hash, at, content } => {
                 // Whoever asks for a version by its hash must get that version.
                 let read = taxonomy::parse(Path::new("taxonomy.toml"), &content);
                 if read.is_ok_and(|read| read.hash() == hash) {
@@ -491,20 +499,20 @@ impl<'a> Intake<'a> {
                     self.taken.misnamed += 1;
                 }
             }
-            Item::Note(note) => {
+            BundleLine::Note(note) => {
                 let (document, origin) = note.document();
                 self.bytes += document.text.len();
                 self.notes.push((document, origin));
             }
-            Item::Run(run) => drop(self.runs.insert(run.id.clone(), run)),
-            Item::Proposal(proposed) => {
+            BundleLine::Run(run) => drop(self.runs.insert(run.id.clone(), run)),
+            BundleLine::Proposal(proposed) => {
                 if let Some(run) = self.runs.get(&proposed.run) {
                     let of_run = self.seen.entry(run.id.clone()).or_insert_with(|| (run.clone(), Vec::new()));
                     of_run.1.push(proposed.content());
                     self.proposals += 1;
                 }
             }
-            Item::Event { entry, .. } => self.entries.push(entry),
+            BundleLine::Event { entry, .. } => self.entries.push(entry),
         }
         let full =
             self.entries.len() >= EVENTS_AT_ONCE || self.proposals >= 4 * EVENTS_AT_ONCE || self.bytes >= BYTES_AT_ONCE;
@@ -551,11 +559,11 @@ impl<'a> Intake<'a> {
 fn record_run(
     project: &Project,
     store: &mut Store,
-    taken: &Taken,
+    taken: &MergeSummary,
     file: &str,
     started: Timestamp,
 ) -> Result<(), WorkflowError> {
-    let Header { site, made, head, events, with_text, .. } = &taken.header;
+    let BundleHeader { site, made, head, events, with_text, .. } = &taken.header;
     let config = json!({
         "file": file, "site": site, "made": made, "head": head, "events": events, "with_text": with_text,
         "signer": taken.signer,

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use self::worker::{LOOK, Pace, Parcel, Returned, Shared, work};
+use self::worker::{LOOK, RateLimiter, WorkItem, WorkResult, WorkerContext, work};
 use super::{Cancel, Progress, Watch, WorkflowError, now};
 use crate::domain::corpus::SentenceId;
 use crate::domain::egress::{EgressPolicy, EgressRecord, Payload};
@@ -23,7 +23,7 @@ use crate::domain::label::RunId;
 use crate::domain::spending::{Budget, Prices, Spending};
 use crate::domain::text::with_causes;
 use crate::llm::{
-    AnswerFormat, ChatMessage, Choice, Choose, DecodingParams, LanguageModel, LlmError, Reply, Role, Usage,
+    AnswerFormat, ChatMessage, ChoiceReply, ChooseRequest, DecodingParams, LanguageModel, LlmError, Reply, Role, Usage,
     WriteRequest,
 };
 use crate::store::Store;
@@ -46,23 +46,23 @@ pub(crate) struct RateLimits {
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Ask {
+pub(crate) enum Question {
     /// To write.
     Write(WriteRequest),
     /// To choose.
-    Choose(Choose),
+    Choose(ChooseRequest),
 }
 
 /// What is answered.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Said {
+pub(crate) enum Answer {
     /// What was written.
     Written(Reply),
     /// A choice for each ask.
-    Chosen(Vec<Choice>),
+    Chosen(Vec<ChoiceReply>),
 }
 
-impl Said {
+impl Answer {
     fn usage(&self) -> Usage {
         match self {
             Self::Written(reply) => reply.usage,
@@ -80,7 +80,7 @@ pub(crate) struct JobRequest<T> {
     /// What the job knows it by.
     pub tag: T,
     /// What is asked.
-    pub ask: Ask,
+    pub ask: Question,
     /// What for, for the record of what left.
     pub purpose: &'static str,
     /// The sentences of real notes in it.
@@ -98,7 +98,7 @@ pub(crate) enum NextRequest<T> {
 }
 
 /// Something that is done by asking a model many times.
-pub(crate) trait Job {
+pub(crate) trait RequestJob {
     /// What the job knows an errand by.
     type Tag;
 
@@ -110,7 +110,7 @@ pub(crate) trait Job {
         &mut self,
         store: &mut Store,
         tag: Self::Tag,
-        said: Result<Said, String>,
+        said: Result<Answer, String>,
     ) -> Result<Vec<JobRequest<Self::Tag>>, WorkflowError>;
 
     /// Writes what has been taken since the last time.
@@ -174,21 +174,21 @@ const SETTLE: Duration = Duration::from_millis(250);
 #[serde(rename_all = "snake_case")]
 enum CachedReply {
     Written(Reply),
-    Chosen(Choice),
+    Chosen(ChoiceReply),
 }
 
 /// Runs a job to its end.
-pub(crate) fn dispatch<J: Job>(
+pub(crate) fn dispatch<J: RequestJob>(
     setup: &Dispatch<'_>,
     store: &mut Store,
     job: &mut J,
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<JobEnd, WorkflowError> {
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(WorkerContext {
         model: setup.model.clone(),
         limits: setup.limits,
-        pace: Mutex::new(Pace::new(&setup.limits)),
+        pace: Mutex::new(RateLimiter::new(&setup.limits)),
         cancel: cancel.clone(),
         halt: AtomicBool::new(false),
     });
@@ -197,7 +197,7 @@ pub(crate) fn dispatch<J: Job>(
             Refusal::new(RefusalKind::Unavailable { what: "threads" }, "no worker threads can be had").because(cause)
         })?;
     // Twice the slots may be out: as many under way and as many ready behind them.
-    let (to_workers, parcels) = tokio::sync::mpsc::channel::<Parcel>(2 * setup.limits.concurrency.max(1));
+    let (to_workers, parcels) = tokio::sync::mpsc::channel::<WorkItem>(2 * setup.limits.concurrency.max(1));
     let parcels = Arc::new(tokio::sync::Mutex::new(parcels));
     let (back, returned) = channel();
     for _ in 0..setup.limits.concurrency.max(1) {
@@ -240,10 +240,10 @@ pub(crate) fn dispatch<J: Job>(
 struct Dispatcher<'a, T> {
     setup: &'a Dispatch<'a>,
     cancel: &'a Cancel,
-    shared: Arc<Shared>,
+    shared: Arc<WorkerContext>,
     runtime: tokio::runtime::Handle,
-    to_workers: Option<tokio::sync::mpsc::Sender<Parcel>>,
-    returned: Receiver<Returned>,
+    to_workers: Option<tokio::sync::mpsc::Sender<WorkItem>>,
+    returned: Receiver<WorkResult>,
     out: rustc_hash::FxHashMap<u64, InFlight<T>>,
     /// To be asked before anything new.
     waiting: VecDeque<(JobRequest<T>, bool)>,
@@ -265,7 +265,7 @@ struct Dispatcher<'a, T> {
 }
 
 impl<T> Dispatcher<'_, T> {
-    fn run<J: Job<Tag = T>>(
+    fn run<J: RequestJob<Tag = T>>(
         &mut self,
         store: &mut Store,
         job: &mut J,
@@ -317,7 +317,11 @@ impl<T> Dispatcher<'_, T> {
     }
 
     /// Prepares errands until enough are out; returns how the run is to end when nothing more is to be asked.
-    fn fill<J: Job<Tag = T>>(&mut self, store: &mut Store, job: &mut J) -> Result<Option<JobEnd>, WorkflowError> {
+    fn fill<J: RequestJob<Tag = T>>(
+        &mut self,
+        store: &mut Store,
+        job: &mut J,
+    ) -> Result<Option<JobEnd>, WorkflowError> {
         let most = 2 * self.setup.limits.concurrency.max(1);
         let mut batch: Vec<InFlight<T>> = Vec::new();
         let mut end = None;
@@ -399,7 +403,7 @@ impl<T> Dispatcher<'_, T> {
             self.out.insert(number, out);
             // There is room: never more are out than the channel holds.
             if let Some(to_workers) = &self.to_workers {
-                let _ = to_workers.try_send(Parcel { number, ask, departure, tokens });
+                let _ = to_workers.try_send(WorkItem { number, ask, departure, tokens });
             }
         }
         Ok(())
@@ -407,7 +411,7 @@ impl<T> Dispatcher<'_, T> {
 
     /// Takes one return. `None` when nothing came in time; else whether there may be more, and how the run is to end if
     /// this was the last straw.
-    fn listen<J: Job<Tag = T>>(
+    fn listen<J: RequestJob<Tag = T>>(
         &mut self,
         store: &mut Store,
         job: &mut J,
@@ -426,11 +430,11 @@ impl<T> Dispatcher<'_, T> {
         }
     }
 
-    fn take<J: Job<Tag = T>>(
+    fn take<J: RequestJob<Tag = T>>(
         &mut self,
         store: &mut Store,
         job: &mut J,
-        returned: Returned,
+        returned: WorkResult,
     ) -> Result<Option<JobEnd>, WorkflowError> {
         let Some(out) = self.out.remove(&returned.number) else {
             return Ok(None);
@@ -508,7 +512,7 @@ impl<T> Dispatcher<'_, T> {
         self.ended.extend(departure.map(|departure| (departure.id(), outcome)));
         let there = said.is_ok();
         if let Ok(reply) = said {
-            self.count(&Said::Written(reply), 0);
+            self.count(&Answer::Written(reply), 0);
         }
         Ok(there)
     }
@@ -519,7 +523,7 @@ impl<T> Dispatcher<'_, T> {
     }
 
     /// After a wish to stop: hears out what is under way, for a while.
-    fn call_in<J: Job<Tag = T>>(&mut self, store: &mut Store, job: &mut J) -> Result<(), WorkflowError> {
+    fn call_in<J: RequestJob<Tag = T>>(&mut self, store: &mut Store, job: &mut J) -> Result<(), WorkflowError> {
         self.to_workers = None;
         let until = Instant::now() + GRACE;
         while !self.out.is_empty() && Instant::now() < until {
@@ -528,7 +532,7 @@ impl<T> Dispatcher<'_, T> {
         Ok(())
     }
 
-    fn settle<J: Job<Tag = T>>(&mut self, store: &mut Store, job: &mut J) -> Result<(), WorkflowError> {
+    fn settle<J: RequestJob<Tag = T>>(&mut self, store: &mut Store, job: &mut J) -> Result<(), WorkflowError> {
         self.spending.milliseconds = self.before + self.began.elapsed().as_millis() as u64;
         store.settle(self.setup.run, now(), &self.ended, &self.keep, &self.spending)?;
         self.ended.clear();
@@ -536,7 +540,7 @@ impl<T> Dispatcher<'_, T> {
         job.flush(store)
     }
 
-    fn count(&mut self, said: &Said, bytes: usize) {
+    fn count(&mut self, said: &Answer, bytes: usize) {
         let usage = said.usage();
         self.spending.requests += 1;
         self.spending.prompt_tokens += usage.prompt;
@@ -552,31 +556,31 @@ impl<T> Dispatcher<'_, T> {
         }
     }
 
-    fn estimate(&self, ask: &Ask) -> (u64, u64) {
+    fn estimate(&self, ask: &Question) -> (u64, u64) {
         let read = (text_bytes(ask) as f64 * self.tokens_per_byte) as u64 + 8;
         match ask {
-            Ask::Write(request) => (read, request.sampling.max_tokens.into()),
-            Ask::Choose(choose) => (read, choose.asks.len() as u64),
+            Question::Write(request) => (read, request.sampling.max_tokens.into()),
+            Question::Choose(choose) => (read, choose.asks.len() as u64),
         }
     }
 
     /// What kept replies are known by, one for each ask.
-    fn keys(&self, ask: &Ask) -> Vec<[u8; 32]> {
+    fn keys(&self, ask: &Question) -> Vec<[u8; 32]> {
         let identity = &self.setup.model.card().identity;
         let key = |what: serde_json::Value| Sha256::digest(format!("{identity}\n{what}")).into();
         match ask {
-            Ask::Write(request) => vec![key(serde_json::json!(request))],
-            Ask::Choose(choose) => {
+            Question::Write(request) => vec![key(serde_json::json!(request))],
+            Question::Choose(choose) => {
                 choose.asks.iter().map(|ask| key(serde_json::json!([choose.turns, ask, choose.options]))).collect()
             }
         }
     }
 }
 
-fn text_bytes(ask: &Ask) -> usize {
+fn text_bytes(ask: &Question) -> usize {
     match ask {
-        Ask::Write(request) => request.turns.iter().map(|turn| turn.content.len() + 12).sum(),
-        Ask::Choose(choose) => {
+        Question::Write(request) => request.turns.iter().map(|turn| turn.content.len() + 12).sum(),
+        Question::Choose(choose) => {
             let shared: usize = choose.turns.iter().map(|turn| turn.content.len() + 12).sum();
             choose.asks.iter().map(|ask| ask.len() + 12 + shared).sum()
         }
@@ -584,25 +588,25 @@ fn text_bytes(ask: &Ask) -> usize {
 }
 
 /// The answer from kept replies, if all of it is there. A reply that cannot be read any more is asked for again.
-fn kept(store: &Store, keys: &[[u8; 32]], ask: &Ask) -> Result<Option<Said>, WorkflowError> {
+fn kept(store: &Store, keys: &[[u8; 32]], ask: &Question) -> Result<Option<Answer>, WorkflowError> {
     let mut choices = Vec::new();
     for key in keys {
         let Some(text) = store.kept_reply(key)? else {
             return Ok(None);
         };
         match (serde_json::from_str(&text), ask) {
-            (Ok(CachedReply::Written(reply)), Ask::Write(_)) => return Ok(Some(Said::Written(reply))),
-            (Ok(CachedReply::Chosen(choice)), Ask::Choose(_)) => choices.push(choice),
+            (Ok(CachedReply::Written(reply)), Question::Write(_)) => return Ok(Some(Answer::Written(reply))),
+            (Ok(CachedReply::Chosen(choice)), Question::Choose(_)) => choices.push(choice),
             _ => return Ok(None),
         }
     }
-    Ok(Some(Said::Chosen(choices)))
+    Ok(Some(Answer::Chosen(choices)))
 }
 
-fn keep(keys: &[[u8; 32]], said: &Said) -> Vec<([u8; 32], String)> {
+fn keep(keys: &[[u8; 32]], said: &Answer) -> Vec<([u8; 32], String)> {
     let kept: Vec<CachedReply> = match said {
-        Said::Written(reply) => vec![CachedReply::Written(reply.clone())],
-        Said::Chosen(choices) => choices.iter().cloned().map(CachedReply::Chosen).collect(),
+        Answer::Written(reply) => vec![CachedReply::Written(reply.clone())],
+        Answer::Chosen(choices) => choices.iter().cloned().map(CachedReply::Chosen).collect(),
     };
     keys.iter().zip(kept).filter_map(|(key, kept)| Some((*key, serde_json::to_string(&kept).ok()?))).collect()
 }

@@ -31,7 +31,7 @@ use crate::workflow::session::Session;
 
 /// How to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Options {
+pub(crate) struct DoubtOptions {
     /// So many parts, each predicted by a model of the others.
     pub folds: usize,
     /// Shares the patients out, and is the seed of everything else random.
@@ -93,7 +93,7 @@ struct Asked {
 
 /// Looks for labels that may be wrong, and keeps what it finds as a run. Stopped half-way it leaves nothing behind and gives
 /// `None`: a part of the probabilities says nothing.
-pub(crate) fn search(session: Session<'_>, options: &Options) -> Result<Option<Found>, WorkflowError> {
+pub(crate) fn search(session: Session<'_>, options: &DoubtOptions) -> Result<Option<Found>, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("doubt").entered();
     let started = now();
@@ -113,7 +113,7 @@ pub(crate) fn search(session: Session<'_>, options: &Options) -> Result<Option<F
     }
     let settings = &project.file.train;
     let learner = train::learner(project, settings)?;
-    let work = Work { project, learner: &learner, gold: &gold, asked: &asked, options };
+    let work = CrossValidation { project, learner: &learner, gold: &gold, asked: &asked, options };
     let Some((models, data)) = work.predict(store, cancel, watch)? else {
         return Ok(None);
     };
@@ -166,18 +166,18 @@ pub(crate) fn last(store: &Store) -> Result<Option<Found>, WorkflowError> {
     Ok(Some(Found { run, summary, doubts }))
 }
 
-type Rows = FxHashMap<SentenceId, Vec<f64>>;
+type ProbabilityRows = FxHashMap<SentenceId, Vec<f64>>;
 
 /// What there is to do.
-struct Work<'a> {
+struct CrossValidation<'a> {
     project: &'a Project,
     learner: &'a Trainer,
     gold: &'a [&'a Gold],
     asked: &'a BTreeMap<SentenceId, Asked>,
-    options: &'a Options,
+    options: &'a DoubtOptions,
 }
 
-impl Work<'_> {
+impl CrossValidation<'_> {
     /// Probabilities for every sentence asked about, each by a model that saw no gold of its patient; with the hash of what was
     /// learnt from. `None` when it was stopped.
     fn predict(
@@ -185,7 +185,7 @@ impl Work<'_> {
         store: &mut Store,
         cancel: &Cancel,
         watch: &mut Watch<'_>,
-    ) -> Result<Option<(Rows, String)>, WorkflowError> {
+    ) -> Result<Option<(ProbabilityRows, String)>, WorkflowError> {
         let Self { project, learner, gold, asked, options } = *self;
         let taxonomy = &project.taxonomy;
         let with_gold: FxHashSet<&PatientKey> = gold.iter().map(|gold| gold.patient()).collect();
@@ -225,7 +225,7 @@ impl Work<'_> {
         let (outputs, mode) = train::outputs(taxonomy);
         // Stopping early and calibrating must not look at the part that is asked about either.
         let inner = SplitPlan { seed: options.seed, validation: project.file.split.validation, test: 0.0 };
-        let mut models = Rows::default();
+        let mut models = ProbabilityRows::default();
         let total = Some(asked.len() as u64);
         let what = format!("asking {} classifiers that have not seen the labels", parts.len());
         watch(Progress::Started { what, total, unit: "sentences" });
@@ -263,7 +263,7 @@ impl Work<'_> {
 fn suspects(
     taxonomy: &Taxonomy,
     asked: &BTreeMap<SentenceId, Asked>,
-    models: &Rows,
+    models: &ProbabilityRows,
     tier: Tier,
 ) -> (usize, Vec<Doubt>) {
     let (mut ids, mut labels, mut rows) = (Vec::new(), Vec::new(), Vec::new());
@@ -384,7 +384,7 @@ mod tests {
         (folder, project, store, sentences)
     }
 
-    const OPTIONS: Options = Options { folds: 4, seed: 1 };
+    const OPTIONS: DoubtOptions = DoubtOptions { folds: 4, seed: 1 };
 
     #[test]
     fn wrong_labels_are_found_by_models_that_have_not_seen_the_patient() {

@@ -9,7 +9,7 @@ use crate::store::Store;
 
 /// One request, or one that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Record {
+pub(crate) struct EgressLine {
     /// When.
     pub at: Timestamp,
     /// Where to.
@@ -28,7 +28,7 @@ pub(crate) struct Record {
 
 /// What went to one host for one purpose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Total {
+pub(crate) struct EgressTotal {
     /// Where to.
     pub host: String,
     /// Whether that is this machine.
@@ -42,10 +42,10 @@ pub(crate) struct Total {
 }
 
 /// The newest records first.
-pub(crate) fn records(store: &Store, limit: usize) -> Result<Vec<Record>, WorkflowError> {
+pub(crate) fn records(store: &Store, limit: usize) -> Result<Vec<EgressLine>, WorkflowError> {
     let rows = store.egress(limit)?.into_iter();
     Ok(rows
-        .map(|row| Record {
+        .map(|row| EgressLine {
             at: row.at,
             host: row.host.to_string(),
             purpose: row.purpose,
@@ -58,10 +58,10 @@ pub(crate) fn records(store: &Store, limit: usize) -> Result<Vec<Record>, Workfl
 }
 
 /// Sums by host and purpose of what was not refused.
-pub(crate) fn totals(store: &Store) -> Result<Vec<Total>, WorkflowError> {
+pub(crate) fn totals(store: &Store) -> Result<Vec<EgressTotal>, WorkflowError> {
     let rows = store.egress_totals()?.into_iter();
     Ok(rows
-        .map(|(host, purpose, requests, bytes)| Total {
+        .map(|(host, purpose, requests, bytes)| EgressTotal {
             loopback: host.is_loopback() || host.as_str().starts_with("file "),
             host: host.to_string(),
             purpose,

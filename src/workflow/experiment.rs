@@ -16,7 +16,7 @@ use super::{Cancel, Progress, WorkflowError, encoders, now};
 use crate::domain::experiment::{Cell, ExperimentReport, Task, TrainingSetSpec, TrainingSize};
 use crate::domain::label::{Label, RunId, Timestamp};
 use crate::domain::statistics::Bootstrap;
-use crate::formats::project::training::{Method, TrainSettings};
+use crate::formats::project::training::{TrainSettings, TrainingMethod};
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::session::Session;
@@ -52,15 +52,15 @@ pub(crate) struct ExperimentOptions {
 
 impl ExperimentOptions {
     /// The paper's grid of some methods with the project's settings and seeds from theirs on; without methods, the project's.
-    pub(crate) fn grid(project: &Project, methods: &[Method], seeds: usize) -> Self {
+    pub(crate) fn grid(project: &Project, methods: &[TrainingMethod], seeds: usize) -> Self {
         let settings = &project.file.train;
         let first = settings.seed;
         let methods = if methods.is_empty() { &[settings.method][..] } else { methods };
-        let entrant = |method: &Method| ComparedModel {
+        let entrant = |method: &TrainingMethod| ComparedModel {
             name: method.word().into(),
             // What is set for one method fits no other.
             settings: if *method == settings.method { settings.clone() } else { settings.of(*method) },
-            light: matches!(method, Method::Ngram | Method::Frozen),
+            light: matches!(method, TrainingMethod::Ngram | TrainingMethod::Frozen),
         };
         Self {
             entrants: methods.iter().map(entrant).collect(),

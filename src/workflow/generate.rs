@@ -20,21 +20,23 @@ use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::Gold;
 use crate::domain::label::{Label, RunId, RunKind};
-use crate::domain::quality::{Comparison, Gate, Limits, Reference, Sampling as Sample, Side, compare};
+use crate::domain::quality::{
+    Comparison, Limits, QualityGate, RealSentences, Sampling as Sample, SentenceSet, compare,
+};
 use crate::domain::quota::{inverse, share_out};
 use crate::domain::spending::{Budget, Spending};
 use crate::domain::split::Split;
 use crate::domain::taxonomy::Taxonomy;
-use crate::formats::project::language::{Agreement, GenerateSettings, ModelSettings, Provider, Quota};
+use crate::formats::project::language::{ClassifierCheck, GenerateSettings, ModelSettings, Provider, Quota};
 use crate::llm::DecodingParams;
-use crate::llm::prompt::{Brief, LabelPrompt, Shot, Task, WritePrompt, guideline_shots};
+use crate::llm::prompt::{FewShotExample, LabelPrompt, LabelTask, WriteBrief, WritePrompt, guideline_shots};
 use crate::store::Store;
 use crate::workflow::session::Session;
 use job::GenerateJob;
 
 /// What to write and how.
 #[derive(Clone, Debug)]
-pub(crate) struct Options {
+pub(crate) struct GenerateOptions {
     /// How the model is reached.
     pub model: ModelSettings,
     /// What is written.
@@ -49,7 +51,7 @@ pub(crate) struct Options {
 
 /// How far one category is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Target {
+pub(crate) struct CategoryQuota {
     /// The category; `None` for sentences without one.
     pub key: Option<CategoryKey>,
     /// Passed sentences wanted.
@@ -64,7 +66,7 @@ pub(crate) struct Target {
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Report {
+pub(crate) struct GenerateSummary {
     /// The run.
     pub run: RunId,
     /// The model's name.
@@ -72,7 +74,7 @@ pub(crate) struct Report {
     /// How it ended.
     pub ended: JobEnd,
     /// Each category.
-    pub targets: Vec<Target>,
+    pub targets: Vec<CategoryQuota>,
     /// Why sentences did not pass: check and how often.
     pub failed_checks: Vec<(String, u64)>,
     /// Replies that could not be used at all.
@@ -111,7 +113,11 @@ pub(crate) fn quotas(taxonomy: &Taxonomy, settings: &GenerateSettings, gold: &[u
 }
 
 /// Gold sentences of training patients to be shown, where the project lets them be.
-fn real_shots(project: &Project, store: &Store, index: &LabelIndex) -> Result<Vec<(SentenceId, Shot)>, WorkflowError> {
+fn real_shots(
+    project: &Project,
+    store: &Store,
+    index: &LabelIndex,
+) -> Result<Vec<(SentenceId, FewShotExample)>, WorkflowError> {
     if !project.file.privacy.real_sentences {
         return Ok(Vec::new());
     }
@@ -125,12 +131,12 @@ fn real_shots(project: &Project, store: &Store, index: &LabelIndex) -> Result<Ve
     }
     let ids: Vec<SentenceId> = picked.iter().map(|gold| gold.sentence()).collect();
     let rows = store.texts(&ids)?.into_iter().zip(picked);
-    Ok(rows.map(|(row, gold)| (row.id, Shot { text: row.text, label: gold.label().clone() })).collect())
+    Ok(rows.map(|(row, gold)| (row.id, FewShotExample { text: row.text, label: gold.label().clone() })).collect())
 }
 
 /// Indexes the real sentences that written ones are compared with.
-fn reference(store: &Store, watch: &mut Watch<'_>) -> Result<Reference, WorkflowError> {
-    let mut reference = Reference::new(Limits::default());
+fn reference(store: &Store, watch: &mut Watch<'_>) -> Result<RealSentences, WorkflowError> {
+    let mut reference = RealSentences::new(Limits::default());
     let total = store.sentence_count(Origin::Real)?;
     watch(Progress::Started { what: "reading real sentences".into(), total: Some(total), unit: "sentences" });
     let (mut after, mut done) = (SentenceId(0), 0);
@@ -150,7 +156,7 @@ fn reference(store: &Store, watch: &mut Watch<'_>) -> Result<Reference, Workflow
 
 /// The newest classifier, where it is to be asked and there is one.
 fn classifier(project: &Project, store: &Store, settings: &GenerateSettings) -> Option<Box<dyn Classifier>> {
-    if settings.classifier == Agreement::Off {
+    if settings.classifier == ClassifierCheck::Off {
         return None;
     }
     // A project without a classifier yet is no fault; the check is left out, and the verdicts show that.
@@ -161,7 +167,7 @@ fn classifier(project: &Project, store: &Store, settings: &GenerateSettings) -> 
 }
 
 /// Generates.
-pub(crate) fn generate(session: Session<'_>, options: &Options) -> Result<Report, WorkflowError> {
+pub(crate) fn generate(session: Session<'_>, options: &GenerateOptions) -> Result<GenerateSummary, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("generate").entered();
     let (settings, taxonomy) = (&options.settings, &project.taxonomy);
@@ -172,7 +178,7 @@ pub(crate) fn generate(session: Session<'_>, options: &Options) -> Result<Report
     let embedded = matches!(options.model.provider, Provider::Embedded { .. });
     let style = label::style(&project.file.label, embedded);
     let shots = guideline_shots(taxonomy, project.file.label.examples, project.file.label.seed);
-    let checker = LabelPrompt::new(taxonomy, Task::Categories, style, &shots);
+    let checker = LabelPrompt::new(taxonomy, LabelTask::Categories, style, &shots);
     let shows: Vec<SentenceId> = real.iter().map(|(id, _)| *id).collect();
     let prompt = WritePrompt::new(taxonomy, real.into_iter().map(|(_, shot)| shot).collect());
 
@@ -187,7 +193,7 @@ pub(crate) fn generate(session: Session<'_>, options: &Options) -> Result<Report
     runs::begin(store, &mut run)?;
 
     let reference = reference(store, watch)?;
-    let mut gate = Gate::new(&reference, taxonomy);
+    let mut gate = QualityGate::new(&reference, taxonomy);
     // A model that repeats the guideline's examples has written nothing.
     for category in taxonomy.categories() {
         category.examples.iter().for_each(|example| gate.accept(example));
@@ -227,7 +233,7 @@ pub(crate) fn generate(session: Session<'_>, options: &Options) -> Result<Report
     let ended = dispatch(&setup, store, &mut job, cancel, watch);
     watch(Progress::Finished);
     let unusable = job.unusable;
-    let targets: Vec<Target> = job.targets.into_iter().map(|t| t.target).collect();
+    let targets: Vec<CategoryQuota> = job.targets.into_iter().map(|t| t.target).collect();
     let (spending, failed_checks) = (store.spending(&run.id)?, store.failed_checks(&run.id)?);
     let passed: usize = targets.iter().map(|t| t.passed).sum();
     let scores = json!({
@@ -236,21 +242,25 @@ pub(crate) fn generate(session: Session<'_>, options: &Options) -> Result<Report
     .to_string();
     runs::end(store, &mut run, &ended, scores)?;
     let model = run.model;
-    Ok(Report { run: run.id, model, ended: ended?, targets, failed_checks, unusable, spending })
+    Ok(GenerateSummary { run: run.id, model, ended: ended?, targets, failed_checks, unusable, spending })
 }
 
 /// A quota for each category, and one for sentences without any.
 pub(crate) type Quotas = Vec<(Option<CategoryKey>, usize)>;
 
 /// Quotas and one whole prompt, without sending anything.
-pub(crate) fn forecast(project: &Project, store: &Store, options: &Options) -> Result<(Quotas, String), WorkflowError> {
+pub(crate) fn forecast(
+    project: &Project,
+    store: &Store,
+    options: &GenerateOptions,
+) -> Result<(Quotas, String), WorkflowError> {
     let taxonomy = &project.taxonomy;
     let index = LabelIndex::read(project, store)?;
     let real = real_shots(project, store, &index)?.into_iter().map(|(_, shot)| shot).collect();
     let gold = index.gold_counts(taxonomy).by_category;
     let quotas = quotas(taxonomy, &options.settings, &gold, &options.categories);
     let target = quotas.first().and_then(|(key, _)| key.clone());
-    let brief = Brief::draw(taxonomy, target, 12, options.settings.seed);
+    let brief = WriteBrief::draw(taxonomy, target, 12, options.settings.seed);
     let request = WritePrompt::new(taxonomy, real).write(taxonomy, &brief, DecodingParams::greedy(1));
     let turns: Vec<String> = request.turns.iter().map(|t| format!("[{:?}]\n{}", t.role, t.content)).collect();
     Ok((quotas, turns.join("\n\n")))
@@ -294,8 +304,8 @@ pub(crate) fn compare_with_real(
     let (real, texts): (Vec<&str>, Vec<&str>) =
         (real.iter().map(String::as_str).collect(), texts.iter().map(String::as_str).collect());
     let comparison = compare(
-        Side { texts: &real, labels: &gold },
-        Side { texts: &texts, labels: &labels },
+        SentenceSet { texts: &real, labels: &gold },
+        SentenceSet { texts: &texts, labels: &labels },
         Sample { seed: 1, self_bleu: 2_000 },
     );
     Ok((comparison, left_out))

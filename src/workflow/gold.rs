@@ -55,7 +55,7 @@ pub struct Exported {
 pub fn export(project: &Project, store: &Store, votes: bool) -> Result<Exported, WorkflowError> {
     let _span = tracing::info_span!("export_gold").entered();
     let index = LabelIndex::read(project, store)?;
-    let mut notes = Notes { project, store, last: None };
+    let mut notes = NotePlaces { project, store, last: None };
     let mut lines = Vec::new();
     let mut withheld = 0;
     let mut shown = |id: SentenceId| {
@@ -90,13 +90,13 @@ pub fn export(project: &Project, store: &Store, votes: bool) -> Result<Exported,
 }
 
 /// Where sentences stand. Those of a note come one after the other, so it is read and hashed once.
-struct Notes<'a> {
+struct NotePlaces<'a> {
     project: &'a Project,
     store: &'a Store,
     last: Option<(Document, DocumentUid)>,
 }
 
-impl Notes<'_> {
+impl NotePlaces<'_> {
     fn line(
         &mut self,
         sentence: SentenceId,

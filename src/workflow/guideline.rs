@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::WorkflowError;
 use super::project::Project;
 use crate::domain::corpus::{Origin, SentenceId};
-use crate::domain::guideline::{Change, Outdated, diff};
+use crate::domain::guideline::{GuidelineChange, Outdated, diff};
 use crate::domain::label::{Label, Timestamp};
 use crate::domain::phi;
 use crate::domain::split::Split;
@@ -49,7 +49,7 @@ pub(crate) struct Compared {
     /// And the later.
     pub after: String,
     /// Every difference.
-    pub changes: Vec<Change>,
+    pub changes: Vec<GuidelineChange>,
     /// Standing labels of experts, given by any earlier version, that the guideline in use puts in question.
     pub outdated: u64,
 }

@@ -15,7 +15,7 @@ use crate::domain::segment::segment;
 use crate::domain::sight::InSight;
 use crate::domain::taxonomy::{Taxonomy, TaxonomyError};
 use crate::domain::text::Span;
-use crate::formats::notes::{self, BadRecord, Columns, Layout, Notes, Record};
+use crate::formats::notes::{self, BadRecord, Columns, Layout, NoteReader, NoteRecord};
 use crate::store::{Insert, Store};
 use crate::workflow::refusal::Refusal;
 use crate::workflow::session::Session;
@@ -40,7 +40,7 @@ pub enum LabelsBy {
 
 /// What to import and how.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ImportOptions {
     /// Files and folders; `-` is standard input.
     pub paths: Vec<PathBuf>,
     /// The layout, where the name does not tell.
@@ -57,7 +57,7 @@ pub struct Options {
 
 /// What became of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct ImportSummary {
     /// Documents that are new.
     pub documents: u64,
     /// Documents that were there already.
@@ -84,7 +84,7 @@ pub struct Report {
     pub cancelled: bool,
 }
 
-impl Report {
+impl ImportSummary {
     /// Whether no record came in. One that was there already counts as come in: what was asked for holds.
     pub(crate) fn came_to_nothing(&self) -> bool {
         self.documents + self.known + self.labels + self.known_labels == 0
@@ -100,7 +100,7 @@ const BATCH_BYTES: usize = 2 << 20;
 const AHEAD: usize = 2;
 
 /// Imports everything that the options name.
-pub fn import(session: Session<'_>, options: &Options) -> Result<Report, WorkflowError> {
+pub fn import(session: Session<'_>, options: &ImportOptions) -> Result<ImportSummary, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("import").entered();
     if options.labels.is_some() && options.unit == Unit::Document {
@@ -109,7 +109,7 @@ pub fn import(session: Session<'_>, options: &Options) -> Result<Report, Workflo
             .into());
     }
     store.in_bulk(|store| {
-        let mut importer = Importer { project, store, options, report: Report::default(), run: None };
+        let mut importer = Importer { project, store, options, report: ImportSummary::default(), run: None };
         'files: for path in &options.paths {
             for file in notes::files(path)? {
                 importer.file(path, &file, cancel, watch)?;
@@ -120,7 +120,7 @@ pub fn import(session: Session<'_>, options: &Options) -> Result<Report, Workflo
             }
         }
         let report = importer.report;
-        let Report { documents, sentences, labels, bad, cancelled, .. } = report;
+        let ImportSummary { documents, sentences, labels, bad, cancelled, .. } = report;
         tracing::info!(documents, sentences, labels, bad, cancelled, "imported");
         index(store, cancel, watch)?;
         Ok(report)
@@ -153,8 +153,8 @@ pub fn index(store: &mut Store, cancel: &Cancel, watch: &mut Watch<'_>) -> Resul
 struct Importer<'a> {
     project: &'a Project,
     store: &'a mut Store,
-    options: &'a Options,
-    report: Report,
+    options: &'a ImportOptions,
+    report: ImportSummary,
     run: Option<RunId>,
 }
 
@@ -189,17 +189,17 @@ impl Batch {
 }
 
 /// Records of one file to documents: what can be done without the store, on a thread of its own.
-struct Reader<'a> {
+struct ImportReader<'a> {
     taxonomy: &'a Taxonomy,
-    options: &'a Options,
+    options: &'a ImportOptions,
     root: &'a Path,
     file: &'a Path,
     /// The file's name without its folder.
     name: Arc<str>,
 }
 
-impl Reader<'_> {
-    fn run(&self, mut notes: Notes, batches: &SyncSender<Arc<Batch>>) {
+impl ImportReader<'_> {
+    fn run(&self, mut notes: NoteReader, batches: &SyncSender<Arc<Batch>>) {
         // A batch is kept until the writer is done with it, so that its many small strings are freed by the thread that
         // made them: the allocator is several times slower otherwise.
         let mut kept = VecDeque::new();
@@ -227,7 +227,7 @@ impl Reader<'_> {
         }
     }
 
-    fn take(&self, record: Record, batch: &mut Batch) {
+    fn take(&self, record: NoteRecord, batch: &mut Batch) {
         let name = &self.name;
         let whole_file = record.id.is_none() && record.line == 1 && name.ends_with("txt");
         let stem = name.split('.').next().unwrap_or(name);
@@ -287,7 +287,7 @@ impl Importer<'_> {
         let what = format!("importing {}", file.display());
         watch(Progress::Started { what, total: notes.size, unit: "bytes" });
         let name = file.file_name().map_or_else(|| "stdin".into(), |n| n.to_string_lossy().into());
-        let reader = Reader { taxonomy: &self.project.taxonomy, options: self.options, root, file, name };
+        let reader = ImportReader { taxonomy: &self.project.taxonomy, options: self.options, root, file, name };
         let (sender, batches) = sync_channel(AHEAD);
         std::thread::scope(|scope| {
             scope.spawn(move || reader.run(notes, &sender));

@@ -23,7 +23,7 @@ use crate::domain::split::Split;
 use crate::formats::project::language::{
     AnswerBy, Explain, FewShotBy, LabelSettings, ModelSettings, PhiPolicy, Provider,
 };
-use crate::llm::prompt::{LabelPrompt, Shot, Style, Task, guideline_shots};
+use crate::llm::prompt::{AnswerStyle, FewShotExample, LabelPrompt, LabelTask, guideline_shots};
 use crate::llm::{AnswerFormat, ModelInfo, chat};
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
@@ -32,7 +32,7 @@ use job::LabelJob;
 
 /// Which sentences are labelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Which {
+pub(crate) enum SentenceChoice {
     /// All of real notes.
     All,
     /// Those with settled gold: to see how good a model or a prompt is.
@@ -43,7 +43,7 @@ pub(crate) enum Which {
 
 /// What to label and how.
 #[derive(Clone, Debug)]
-pub(crate) struct Options {
+pub(crate) struct LabelOptions {
     /// How the model is reached.
     pub model: ModelSettings,
     /// How it is asked.
@@ -51,7 +51,7 @@ pub(crate) struct Options {
     /// What may be spent.
     pub budget: Budget,
     /// Which sentences.
-    pub which: Which,
+    pub which: SentenceChoice,
     /// At most so many in this session.
     pub limit: Option<u64>,
     /// Begin a new run although one with this configuration is there.
@@ -62,7 +62,7 @@ pub(crate) struct Options {
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Report {
+pub(crate) struct LabelSummary {
     /// The run.
     pub run: RunId,
     /// The model's name.
@@ -84,7 +84,7 @@ pub(crate) struct Report {
 }
 
 /// How the model will be asked.
-pub(crate) struct Plan {
+pub(crate) struct LabelPlan {
     /// The prompt's shared part.
     pub prompt: LabelPrompt,
     /// Gold to show beside each sentence, where that is asked for.
@@ -98,29 +98,29 @@ pub(crate) struct Nearest {
     /// The index.
     pub index: Similar,
     /// Its sentences.
-    pub shots: Vec<(SentenceId, Shot)>,
+    pub shots: Vec<(SentenceId, FewShotExample)>,
     /// How many are shown.
     pub most: usize,
 }
 
 /// The style of answer that the settings and the model come to.
-pub(crate) fn style(settings: &LabelSettings, embedded: bool) -> Style {
+pub(crate) fn style(settings: &LabelSettings, embedded: bool) -> AnswerStyle {
     let choice = match settings.answer {
         AnswerBy::Auto => embedded,
         AnswerBy::Choice => true,
         AnswerBy::Json => false,
     };
     // Confidence as the model states it is the last resort; several samples make it needless.
-    if choice { Style::Choice } else { Style::Json { explain: true, confidence: settings.samples < 2 } }
+    if choice { AnswerStyle::Choice } else { AnswerStyle::Json { explain: true, confidence: settings.samples < 2 } }
 }
 
 /// Builds the prompt, with gold of training patients where the settings ask for it.
-pub(crate) fn plan(project: &Project, store: &Store, options: &Options) -> Result<Plan, WorkflowError> {
+pub(crate) fn plan(project: &Project, store: &Store, options: &LabelOptions) -> Result<LabelPlan, WorkflowError> {
     let settings = &options.settings;
     let embedded = matches!(options.model.provider, Provider::Embedded { .. });
     let taxonomy = &project.taxonomy;
     let mut index = LabelIndex::default();
-    if settings.few_shot > 0 || options.which != Which::All {
+    if settings.few_shot > 0 || options.which != SentenceChoice::All {
         index.refresh(project, store)?;
     }
     let mut shots = guideline_shots(taxonomy, settings.examples, settings.seed);
@@ -141,18 +141,18 @@ pub(crate) fn plan(project: &Project, store: &Store, options: &Options) -> Resul
         }
     }
     let ids = match options.which {
-        Which::All => None,
-        Which::Gold => Some(index.gold().iter().map(|gold| gold.sentence()).collect()),
-        Which::Open => Some(index.undecided(store)?),
+        SentenceChoice::All => None,
+        SentenceChoice::Gold => Some(index.gold().iter().map(|gold| gold.sentence()).collect()),
+        SentenceChoice::Open => Some(index.undecided(store)?),
     };
-    let task = if settings.binary { Task::Binary } else { Task::Categories };
-    Ok(Plan { prompt: LabelPrompt::new(taxonomy, task, style(settings, embedded), &shots), nearest, ids })
+    let task = if settings.binary { LabelTask::Binary } else { LabelTask::Categories };
+    Ok(LabelPlan { prompt: LabelPrompt::new(taxonomy, task, style(settings, embedded), &shots), nearest, ids })
 }
 
-fn shown(store: &Store, gold: &[&Gold]) -> Result<Vec<(SentenceId, Shot)>, WorkflowError> {
+fn shown(store: &Store, gold: &[&Gold]) -> Result<Vec<(SentenceId, FewShotExample)>, WorkflowError> {
     let ids: Vec<SentenceId> = gold.iter().map(|gold| gold.sentence()).collect();
     let rows = store.texts(&ids)?.into_iter().zip(gold);
-    Ok(rows.map(|(row, gold)| (row.id, Shot { text: row.text, label: gold.label().clone() })).collect())
+    Ok(rows.map(|(row, gold)| (row.id, FewShotExample { text: row.text, label: gold.label().clone() })).collect())
 }
 
 /// As many of each label as there is room for, the same ones for the same seed, whatever else is gold.
@@ -170,7 +170,7 @@ fn balanced<'a>(gold: &[&'a Gold], most: usize, seed: u64) -> Vec<&'a Gold> {
 }
 
 /// The configuration that a run is known by: whatever could change an answer, and nothing else.
-fn config(card: &ModelInfo, plan: &Plan, settings: &LabelSettings) -> String {
+fn config(card: &ModelInfo, plan: &LabelPlan, settings: &LabelSettings) -> String {
     json!({
         "model": card.identity,
         "prompt": plan.prompt.hash(),
@@ -194,7 +194,7 @@ pub(super) fn lasting(details: &serde_json::Value) -> serde_json::Value {
 }
 
 /// Labels.
-pub(crate) fn label(session: Session<'_>, options: &Options) -> Result<Report, WorkflowError> {
+pub(crate) fn label(session: Session<'_>, options: &LabelOptions) -> Result<LabelSummary, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("label").entered();
     let plan = plan(project, store, options)?;
@@ -256,7 +256,7 @@ pub(crate) fn label(session: Session<'_>, options: &Options) -> Result<Report, W
     .to_string();
     runs::end(store, &mut run, &ended, scores)?;
     tracing::info!(labelled, failed, requests = spending.requests, tokens = spending.tokens(), "labelled");
-    Ok(Report {
+    Ok(LabelSummary {
         run: run.id,
         model: run.model,
         ended: ended?,
@@ -302,7 +302,7 @@ fn foresee_phi(store: &Store, run: &RunId, ids: Option<&[SentenceId]>) -> Result
 
 /// What a run would do, without sending anything.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Forecast {
+pub(crate) struct LabelForecast {
     /// Sentences.
     pub sentences: u64,
     /// Requests.
@@ -320,7 +320,11 @@ pub(crate) struct Forecast {
 }
 
 /// Foretells a run.
-pub(crate) fn forecast(project: &Project, store: &Store, options: &Options) -> Result<Forecast, WorkflowError> {
+pub(crate) fn forecast(
+    project: &Project,
+    store: &Store,
+    options: &LabelOptions,
+) -> Result<LabelForecast, WorkflowError> {
     let plan = plan(project, store, options)?;
     let settings = &options.settings;
     let all = match &plan.ids {
@@ -331,7 +335,7 @@ pub(crate) fn forecast(project: &Project, store: &Store, options: &Options) -> R
     let sample = store.texts_after(Origin::Real, SentenceId(0), 200)?;
     let asks: Vec<_> = sample.iter().map(|row| job::bare_ask(&row.text)).collect();
     let embedded = matches!(options.model.provider, Provider::Embedded { .. });
-    let choice = style(settings, embedded) == Style::Choice;
+    let choice = style(settings, embedded) == AnswerStyle::Choice;
     let group = if choice { 1 } else { settings.sentences_per_request as u64 };
     let samples = settings.samples.max(1) as u64;
     let explained = match settings.explain {
@@ -367,14 +371,14 @@ pub(crate) fn forecast(project: &Project, store: &Store, options: &Options) -> R
         prompt.push(crate::llm::reply::describe(&request.shape).unwrap_or_default());
     }
     let micros = prices.known().then(|| prices.micros(read, written));
-    Ok(Forecast { sentences, requests, read, written, micros, seconds, prompt: prompt.join("\n\n") })
+    Ok(LabelForecast { sentences, requests, read, written, micros, seconds, prompt: prompt.join("\n\n") })
 }
 
 /// Writes the requests that a run would send as lines of OpenAI's batch format; returns the run and how many. The file
 /// holds text of notes, so the record of what left says so, under the file's name.
 pub(crate) fn export_batch(
     session: Session<'_>,
-    options: &Options,
+    options: &LabelOptions,
     file: &std::path::Path,
 ) -> Result<(RunId, u64), WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
@@ -390,7 +394,7 @@ pub(crate) fn export_batch(
     };
     let settings =
         LabelSettings { answer: AnswerBy::Json, samples: 1, sentences_per_request: 1, ..options.settings.clone() };
-    let options = Options { settings, ..options.clone() };
+    let options = LabelOptions { settings, ..options.clone() };
     let plan = plan(project, store, &options)?;
     let run = batch_run(project, store, &options, &plan, url, model)?;
     let fail = |cause| crate::formats::FormatError::Io { doing: "write", path: file.into(), cause };
@@ -434,8 +438,8 @@ fn batch_id(run: &RunId, sentence: SentenceId) -> String {
 fn batch_run(
     project: &Project,
     store: &mut Store,
-    options: &Options,
-    plan: &Plan,
+    options: &LabelOptions,
+    plan: &LabelPlan,
     url: &str,
     model: &str,
 ) -> Result<Run, WorkflowError> {

@@ -17,7 +17,7 @@ use crate::domain::label_set::{Assigned, LabelSet};
 use crate::domain::metrics::LabelPair;
 use crate::domain::split::Split;
 use crate::domain::taxonomy::Taxonomy;
-use crate::domain::visibility::{Face, Facts, Shown};
+use crate::domain::visibility::{Face, SentenceFacts, VisibleLabels};
 use crate::store::{ReadMark, Store};
 
 /// What people say of one sentence, and what that comes to.
@@ -259,11 +259,11 @@ impl LabelIndex {
     }
 
     /// What this annotator may see of a sentence at a face; of one that nobody has labelled, as if they had not decided.
-    pub(crate) fn shown(&self, project: &Project, face: Face, id: SentenceId) -> Shown {
+    pub(crate) fn shown(&self, project: &Project, face: Face, id: SentenceId) -> VisibleLabels {
         let who = &project.annotator;
         let entry = self.sentences.get(&id);
         let split = entry.and_then(|e| Some(self.patients.get(&e.patient)?.split));
-        let facts = Facts {
+        let facts = SentenceFacts {
             sentence: id,
             origin: entry.map_or(Origin::Real, |entry| entry.origin),
             // Of a patient that is not known, as of one that is scored on.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::project::Project;
 use super::{WorkflowError, guideline, new_entry_id, now};
 use crate::domain::category::CategoryKey;
-use crate::domain::guideline::{Change, Outdated, diff};
+use crate::domain::guideline::{GuidelineChange, Outdated, diff};
 use crate::domain::key_map::{KeyMap, TaxonomyMigration};
 use crate::domain::label::Label;
 use crate::domain::taxonomy::{Taxonomy, TaxonomyError};
@@ -122,7 +122,7 @@ pub(crate) struct MigrationPlan {
     #[serde(skip)]
     migration: TaxonomyMigration,
     /// What would be different in the guideline.
-    pub changes: Vec<Change>,
+    pub changes: Vec<GuidelineChange>,
     /// What would be read otherwise, in the order of how it is read now.
     pub moves: Vec<RelabelCount>,
     /// Lines of the guideline that would still name a key that is given up.

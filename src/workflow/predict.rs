@@ -7,7 +7,7 @@ use super::train::{chosen_label, with_none};
 use super::{Cancel, Progress, Watch, WorkflowError};
 use crate::classifier::{self, Classifier};
 use crate::formats::FormatError;
-use crate::formats::notes::{self, Columns, Layout, Record};
+use crate::formats::notes::{self, Columns, Layout, NoteRecord};
 use crate::formats::tables::guard;
 
 /// Where the texts are.
@@ -53,7 +53,7 @@ pub(crate) fn predict(
     }
     let mut written = 0;
     loop {
-        let mut batch: Vec<Record> = Vec::new();
+        let mut batch: Vec<NoteRecord> = Vec::new();
         for record in notes.by_ref().take(512) {
             batch.push(record.map_err(|bad| WorkflowError::Record {
                 path: input.path.clone(),

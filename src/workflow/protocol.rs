@@ -13,7 +13,7 @@ use crate::domain::label::{Annotator, Label, Outcome, Run, RunKind, Timestamp};
 use crate::domain::protocol::Assignment;
 use crate::domain::queue::pace_ms;
 use crate::domain::statistics::Proportion;
-use crate::store::{Given, Store};
+use crate::store::{AssignedCount, Store};
 use crate::workflow::refusal::Refusal;
 
 /// What is given out by one call.
@@ -153,7 +153,7 @@ pub(crate) fn status(project: &Project, store: &Store) -> Result<ProjectStatus, 
     let sentences = store.sentence_count(Origin::Real)?;
     let mut experts = Vec::new();
     for annotator in people {
-        let Given { sentences: given, decided, calibration, calibrated } = store.given(&annotator)?;
+        let AssignedCount { sentences: given, decided, calibration, calibrated } = store.given(&annotator)?;
         let named = protocol.decides(&annotator);
         let (decided, given) = if protocol.is_shared() && named {
             (decided, given)

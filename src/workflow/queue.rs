@@ -22,7 +22,7 @@ use crate::domain::label::{Label, Outcome, Run, RunKind};
 use crate::domain::split::{Split, Tier};
 use crate::domain::visibility::Face;
 use crate::formats::project::queue::QueueSettings;
-use crate::formats::project::training::{Method, TrainSettings};
+use crate::formats::project::training::{TrainSettings, TrainingMethod};
 use crate::store::{RankingRow, Store};
 use crate::workflow::session::Session;
 
@@ -120,8 +120,8 @@ pub(crate) fn is_due(project: &Project, store: &Store) -> Result<bool, WorkflowE
 /// What trains while people wait: fine-tuning takes too long, and n-grams stand in for it.
 fn fast_settings(settings: &TrainSettings) -> TrainSettings {
     let settings = match settings.method {
-        Method::Ngram | Method::Frozen => settings.clone(),
-        Method::Finetune | Method::Vote => settings.of(Method::Ngram),
+        TrainingMethod::Ngram | TrainingMethod::Frozen => settings.clone(),
+        TrainingMethod::Finetune | TrainingMethod::Vote => settings.of(TrainingMethod::Ngram),
     };
     TrainSettings { tiers: vec![Tier::Gold], ..settings }
 }

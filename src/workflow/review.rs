@@ -10,7 +10,7 @@ use crate::domain::quality::Verdict;
 use crate::domain::queue::{AssignmentFilter, DecisionState, SentenceFilter};
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::split::{Split, Tier};
-use crate::domain::visibility::{Face, Facts, Shown, Viewer};
+use crate::domain::visibility::{Face, SentenceFacts, Viewer, VisibleLabels};
 use crate::store::{ProgressCount, RankingRow, SeekDirection, Store, UndoneDecision};
 use crate::workflow::refusal::Refusal;
 
@@ -93,7 +93,7 @@ pub struct ReviewItem {
     /// The annotator's own.
     pub mine: Option<Decision>,
     /// What may be shown of it. What may not is not even read.
-    pub shown: Shown,
+    pub shown: VisibleLabels,
 }
 
 impl ReviewItem {
@@ -137,7 +137,7 @@ pub fn item(project: &Project, store: &Store, worklist: Worklist, id: SentenceId
     let mine = others.iter().position(|d| d.annotator == project.annotator).map(|at| others.remove(at));
     let decided = mine.as_ref().is_some_and(|d| d.judgement.label.is_some() || d.judgement.rejected);
     let split = project.file.split.split(&document.patient);
-    let facts = Facts { sentence: id, origin: document.origin, split, decided };
+    let facts = SentenceFacts { sentence: id, origin: document.origin, split, decided };
     let shown = project.viewer(worklist.face()).shown(facts);
     let (mut silver, mut classifier, mut doubt) = (Vec::new(), None, None);
     let mut settled = Vec::new();
@@ -198,7 +198,7 @@ pub fn item(project: &Project, store: &Store, worklist: Worklist, id: SentenceId
 }
 
 /// Why a sentence stands where it does in the order, as far as it may be said.
-pub(super) fn reason(ranked: &RankingRow, shown: Shown) -> &str {
+pub(super) fn reason(ranked: &RankingRow, shown: VisibleLabels) -> &str {
     if shown.machines { &ranked.why } else { &ranked.veiled }
 }
 
@@ -274,7 +274,7 @@ fn revealed_before(project: &Project, store: &Store, item: &ReviewItem) -> Resul
     if !before.decided {
         return Ok(seen);
     }
-    let facts = Facts { sentence: id, origin: item.document.origin, split: item.split, decided: true };
+    let facts = SentenceFacts { sentence: id, origin: item.document.origin, split: item.split, decided: true };
     let shown = project.viewer(Face::Review).shown(facts);
     if shown.machines {
         for proposal in store.proposals(id)? {

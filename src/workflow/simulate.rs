@@ -16,11 +16,13 @@ use crate::domain::acquisition::StrategyMix;
 use crate::domain::corpus::SentenceId;
 use crate::domain::gold::Gold;
 use crate::domain::metrics::Counts;
-use crate::domain::simulation::{Learnt, Lesson, Plan, Protocol, Report, Row, Stage, play};
+use crate::domain::simulation::{
+    Learnt, Lesson, Row, SimulatedProtocol, SimulationPlan, SimulationReport, Stage, play,
+};
 use crate::domain::split::Split;
 use crate::domain::taxonomy::Selection;
 use crate::formats::notes::{self, Columns};
-use crate::formats::project::training::{Method, TrainSettings};
+use crate::formats::project::training::{TrainSettings, TrainingMethod};
 use crate::formats::simulation;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 
@@ -42,7 +44,7 @@ pub enum Data {
 
 /// How to play.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct SimulateOptions {
     /// What is trained; the tiers do not matter.
     pub train: TrainSettings,
     /// Orders; each is compared with the first.
@@ -67,13 +69,13 @@ pub struct Options {
 #[derive(Clone, Debug)]
 pub struct Simulated {
     /// In numbers.
-    pub report: Report,
+    pub report: SimulationReport,
     /// What was trained.
     pub model: String,
     /// Sentences that were scored on.
     pub test: usize,
     /// The plan.
-    pub plan: Plan,
+    pub plan: SimulationPlan,
     /// Whether a person stopped it.
     pub stopped: bool,
 }
@@ -94,7 +96,7 @@ struct Set {
 /// Plays all games. Stopped, it reports those that had come to their end.
 pub fn simulate(
     data: &Data,
-    options: &Options,
+    options: &SimulateOptions,
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<Simulated, WorkflowError> {
@@ -115,9 +117,9 @@ pub fn simulate(
     }
     let protocol = match &options.experts {
         Some(file) => simulation::read(file, &set.outputs)?,
-        None => Protocol::default(),
+        None => SimulatedProtocol::default(),
     };
-    let plan = Plan {
+    let plan = SimulationPlan {
         mixes: options.mixes.clone(),
         seeds: (1..=options.seeds.max(1) as u64).collect(),
         start: options.start,
@@ -131,14 +133,14 @@ pub fn simulate(
         read_once(encoder, &set, cancel, watch)?;
     }
     let games = play_all(&set, &plan, &learner, cancel, watch)?;
-    let report = Report::of(&plan, set.rows.len(), games);
+    let report = SimulationReport::of(&plan, set.rows.len(), games);
     let stopped = report.games.len() < report.planned;
     Ok(Simulated { report, model: learner.name(), test: set.truth.len(), plan, stopped })
 }
 
 fn play_all(
     set: &Set,
-    plan: &Plan,
+    plan: &SimulationPlan,
     learner: &Trainer,
     cancel: &Cancel,
     watch: &mut Watch<'_>,
@@ -203,15 +205,15 @@ fn score(model: &dyn Classifier, texts: &[&str], truth: &[Vec<usize>]) -> Result
 /// What trains where there is no project.
 fn learner(settings: &TrainSettings) -> Result<Trainer, WorkflowError> {
     match settings.method {
-        Method::Ngram => Ok(Trainer::ngram(FitConfig::default())),
-        Method::Frozen if !settings.encoder.is_empty() => {
+        TrainingMethod::Ngram => Ok(Trainer::ngram(FitConfig::default())),
+        TrainingMethod::Frozen if !settings.encoder.is_empty() => {
             let encoder = Encoder::open(Path::new(&settings.encoder), settings.max_tokens, Threads::available())?;
             Ok(Trainer::frozen(Arc::new(encoder), HeadConfig::default()))
         }
-        Method::Frozen => {
+        TrainingMethod::Frozen => {
             Err(Refusal::unset("encoder", "the method `frozen` needs an encoder").hint("pass --encoder DIR").into())
         }
-        Method::Finetune | Method::Vote => {
+        TrainingMethod::Finetune | TrainingMethod::Vote => {
             let said = "a simulation trains hundreds of times, so the method must be `ngram` or `frozen`";
             Err(Refusal::new(RefusalKind::Unsupported { with: "method" }, said).hint("pass --method ngram").into())
         }

@@ -22,7 +22,7 @@ use crate::domain::metrics::{LabelPair, ScoreReport, pairs, report};
 use crate::domain::split::{Leak, Split, TestSet, Tier, TrainSet, leaks};
 use crate::domain::statistics::{Bootstrap, expected_calibration_error};
 use crate::domain::taxonomy::{Selection, Taxonomy};
-use crate::formats::project::training::{Method, TrainSettings, Weights};
+use crate::formats::project::training::{TrainSettings, TrainingMethod, Weights};
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::session::Session;
@@ -268,7 +268,7 @@ pub(crate) fn learner(project: &Project, settings: &TrainSettings) -> Result<Tra
         Some(Weights::Sqrt) => ClassWeights::Sqrt,
     };
     Ok(match settings.method {
-        Method::Ngram => {
+        TrainingMethod::Ngram => {
             let default = FitConfig::default();
             Trainer::ngram(FitConfig {
                 epochs: settings.epochs.unwrap_or(default.epochs),
@@ -278,12 +278,12 @@ pub(crate) fn learner(project: &Project, settings: &TrainSettings) -> Result<Tra
                 ..default
             })
         }
-        Method::Frozen => {
+        TrainingMethod::Frozen => {
             let default = HeadConfig::default();
             let class_weights = class_weights(default.class_weights);
             Trainer::frozen(encoders::open(project, settings)?, HeadConfig { c: settings.c, class_weights, ..default })
         }
-        Method::Finetune => {
+        TrainingMethod::Finetune => {
             let default = TuneConfig::default();
             let config = TuneConfig {
                 epochs: settings.epochs.unwrap_or(default.epochs),
@@ -304,13 +304,13 @@ pub(crate) fn learner(project: &Project, settings: &TrainSettings) -> Result<Tra
             };
             Trainer::fine_tune(encoders::open(project, settings)?, config, Some(project.models()))
         }
-        Method::Vote => {
+        TrainingMethod::Vote => {
             // What is set for the vote is meant for the part that takes hours; the others are as they are.
             let of = |method| match method {
-                Method::Finetune => TrainSettings { method, ..settings.clone() },
+                TrainingMethod::Finetune => TrainSettings { method, ..settings.clone() },
                 _ => settings.of(method),
             };
-            let parts = [Method::Ngram, Method::Frozen, Method::Finetune];
+            let parts = [TrainingMethod::Ngram, TrainingMethod::Frozen, TrainingMethod::Finetune];
             let learners: Result<Vec<Trainer>, WorkflowError> =
                 parts.into_iter().map(|method| learner(project, &of(method))).collect();
             Trainer::vote(learners?)

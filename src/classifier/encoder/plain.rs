@@ -50,7 +50,7 @@ impl Plain {
     ) -> Result<Vec<f32>> {
         self.take(parameters)?;
         let padded = self.pad(batch)?;
-        let run = Run { plain: self, parameters, padded: &padded, batch, dropout };
+        let run = PlainForward { plain: self, parameters, padded: &padded, batch, dropout };
         let hidden = if self.shape.modern.is_some() { run.modern()? } else { run.classic()? };
         let rows = match queries {
             Queries::All => padded.rows.clone(),
@@ -115,7 +115,7 @@ impl Plain {
     }
 }
 
-struct Run<'a> {
+struct PlainForward<'a> {
     plain: &'a Plain,
     parameters: &'a Parameters,
     padded: &'a Padded,
@@ -123,7 +123,7 @@ struct Run<'a> {
     dropout: Option<Dropout>,
 }
 
-impl Run<'_> {
+impl PlainForward<'_> {
     fn get(&self, name: &str) -> Result<&Tensor> {
         match self.plain.variables.get(self.parameters.index(name)) {
             Some(variable) => Ok(variable.as_tensor()),

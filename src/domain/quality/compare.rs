@@ -13,7 +13,7 @@ use super::{Lengths, self_bleu, words};
 
 /// One of the two sets that are compared.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Side<'a> {
+pub(crate) struct SentenceSet<'a> {
     /// Its sentences.
     pub texts: &'a [&'a str],
     /// How many sentences have each label.
@@ -97,14 +97,14 @@ pub(crate) struct Comparison {
 }
 
 /// Compares generated sentences with real ones. The same sides, sampling and seed give the same numbers.
-pub(crate) fn compare(real: Side<'_>, bronze: Side<'_>, sampling: Sampling) -> Comparison {
+pub(crate) fn compare(real: SentenceSet<'_>, bronze: SentenceSet<'_>, sampling: Sampling) -> Comparison {
     let even = real.texts.len().min(bronze.texts.len());
     let (real_profile, real_words, real_lengths) = profile(real.texts, even, sampling);
     let (bronze_profile, bronze_words, bronze_lengths) = profile(bronze.texts, even, sampling);
     let both = bronze_words.intersection(&real_words).count();
     let either = real_words.len() + bronze_words.len() - both;
     let keys: BTreeSet<&Label> = real.labels.keys().chain(bronze.labels.keys()).collect();
-    let counts = |side: Side<'_>| -> Vec<u64> {
+    let counts = |side: SentenceSet<'_>| -> Vec<u64> {
         keys.iter().map(|key| side.labels.get(key).copied().unwrap_or_default()).collect()
     };
     Comparison {

@@ -5,21 +5,21 @@ use super::super::phi::{PhiKind, screen};
 use super::super::taxonomy::Taxonomy;
 use super::super::text::listed;
 use super::reference::Index;
-use super::{Check, Limits, Reference, Verdict, percent, words};
+use super::{Check, Limits, RealSentences, Verdict, percent, words};
 
 /// Judges generated sentences against real ones and against those generated before.
 #[derive(Clone, Debug)]
-pub(crate) struct Gate<'a> {
-    reference: &'a Reference,
+pub(crate) struct QualityGate<'a> {
+    reference: &'a RealSentences,
     taxonomy: &'a Taxonomy,
     bronze: Index,
     /// Shortest and longest length that pass.
     length: Option<(usize, usize)>,
 }
 
-impl<'a> Gate<'a> {
+impl<'a> QualityGate<'a> {
     /// A gate with the limits of `reference`, before the first generated sentence.
-    pub(crate) fn new(reference: &'a Reference, taxonomy: &'a Taxonomy) -> Self {
+    pub(crate) fn new(reference: &'a RealSentences, taxonomy: &'a Taxonomy) -> Self {
         let limits = reference.limits();
         let lengths = reference.lengths();
         let length = lengths.quantile(limits.length_low).zip(lengths.quantile(limits.length_high));

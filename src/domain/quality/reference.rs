@@ -10,15 +10,15 @@ use super::{Lengths, Limits, words};
 ///
 /// A million different sentences of ten words take about 150 MB.
 #[derive(Clone, Debug)]
-pub(crate) struct Reference {
+pub(crate) struct RealSentences {
     limits: Limits,
     index: Index,
-    /// Hashes of all runs of [`Reference::run`] words.
+    /// Hashes of all runs of [`RealSentences::run`] words.
     runs: FxHashSet<u64>,
     lengths: Lengths,
 }
 
-impl Reference {
+impl RealSentences {
     /// An empty index for these limits.
     pub(crate) fn new(limits: Limits) -> Self {
         let index = Index::new(limits.near_duplicate);
@@ -51,7 +51,7 @@ impl Reference {
         self.limits.shared_words.saturating_add(1)
     }
 
-    /// How many words in a row stand in real sentences; 0 if fewer than [`Reference::run`].
+    /// How many words in a row stand in real sentences; 0 if fewer than [`RealSentences::run`].
     ///
     /// Only runs of that one length are kept. So *whether* the limit is passed is exact but for collisions of 64 bits
     /// (one in a million million for a million sentences). *By how much* is the length covered by overlapping runs, and

@@ -35,8 +35,8 @@ fn label(key: &str) -> Label {
     Label::of(CategoryKey::new(key).unwrap())
 }
 
-fn reference(texts: &[&str]) -> Reference {
-    let mut reference = Reference::new(Limits::default());
+fn reference(texts: &[&str]) -> RealSentences {
+    let mut reference = RealSentences::new(Limits::default());
     texts.iter().for_each(|text| reference.add(text));
     reference
 }
@@ -51,7 +51,7 @@ const REAL: [&str; 4] = [
 /// The verdict of one check on a text for no label, with `accepted` before it.
 fn verdict(check: Check, accepted: &[&str], text: &str) -> Verdict {
     let (reference, taxonomy) = (reference(&REAL), taxonomy());
-    let mut gate = Gate::new(&reference, &taxonomy);
+    let mut gate = QualityGate::new(&reference, &taxonomy);
     accepted.iter().for_each(|text| gate.accept(text));
     gate.judge(text, &Label::none()).into_iter().find(|v| v.check == check).unwrap()
 }
@@ -108,7 +108,7 @@ fn overlap_counts_words_in_a_row() {
 #[test]
 fn a_label_may_not_be_said() {
     let (reference, taxonomy) = (reference(&REAL), taxonomy());
-    let gate = Gate::new(&reference, &taxonomy);
+    let gate = QualityGate::new(&reference, &taxonomy);
     let passes = |key: &str, text: &str| {
         gate.judge(text, &label(key)).into_iter().find(|v| v.check == Check::LabelEcho).unwrap().passed
     };
@@ -140,16 +140,16 @@ fn length_and_phi() {
     let found = verdict(Check::Phi, &[], "Mrs. Hill, 92 years old, came on 3/1/24.");
     assert_eq!(found.reason, "may tell who a patient is: name, date and age over 89");
     assert!(verdict(Check::Phi, &[], "MMSE 24/30.").passed);
-    let (none, taxonomy) = (Reference::new(Limits::default()), taxonomy());
-    assert!(Gate::new(&none, &taxonomy).judge("Well.", &Label::none()).iter().all(|v| v.passed));
+    let (none, taxonomy) = (RealSentences::new(Limits::default()), taxonomy());
+    assert!(QualityGate::new(&none, &taxonomy).judge("Well.", &Label::none()).iter().all(|v| v.passed));
 }
 
 #[test]
 fn skipped_checks_give_no_verdict_and_models_verdicts_are_the_callers() {
     let taxonomy = taxonomy();
-    let reference = Reference::new(Limits { skip: vec![Check::LabelEcho, Check::Phi], ..Limits::default() });
+    let reference = RealSentences::new(Limits { skip: vec![Check::LabelEcho, Check::Phi], ..Limits::default() });
     let checks: Vec<Check> =
-        Gate::new(&reference, &taxonomy).judge("x", &Label::none()).iter().map(|v| v.check).collect();
+        QualityGate::new(&reference, &taxonomy).judge("x", &Label::none()).iter().map(|v| v.check).collect();
     assert_eq!(checks, [&Check::ALL[..5], &[Check::Length]].concat());
 
     let small = small(Selection::Single);
@@ -238,7 +238,8 @@ fn the_comparison_agrees_with_nltk_numpy_and_scipy() {
         [(Label::none(), none), (label("mood"), mood), (label("care"), care)].into_iter().collect()
     };
     let (real_labels, bronze_labels) = (labels(5, 3, 0), labels(2, 2, 4));
-    let sides = (Side { texts: &real, labels: &real_labels }, Side { texts: &bronze, labels: &bronze_labels });
+    let sides =
+        (SentenceSet { texts: &real, labels: &real_labels }, SentenceSet { texts: &bronze, labels: &bronze_labels });
     let found = compare(sides.0, sides.1, Sampling::default());
     close(found.vocabulary_share, 0.65);
     close(found.vocabulary_jaccard, 0.3939393939393939);
@@ -259,7 +260,7 @@ fn the_comparison_agrees_with_nltk_numpy_and_scipy() {
 #[test]
 fn empty_sides_have_no_numbers() {
     let labels = BTreeMap::new();
-    let empty = Side { texts: &[], labels: &labels };
+    let empty = SentenceSet { texts: &[], labels: &labels };
     let found = compare(empty, empty, Sampling::default());
     assert_eq!((found.real.self_bleu, found.real.distinct, found.real.lengths), (None, [None; 3], None));
     assert_eq!((found.vocabulary_share, found.length_ks, found.label_divergence), (None, None, None));
@@ -308,11 +309,11 @@ fn nearest_by_search(real: &[String], text: &str, threshold: f64) -> Option<f64>
 proptest! {
     #[test]
     fn no_sentence_brings_the_gate_down(text in any::<String>(), early in any::<String>(), limits in (0.0..1.5, 0usize..9)) {
-        let mut reference = Reference::new(
+        let mut reference = RealSentences::new(
             Limits { near_duplicate: limits.0, shared_words: limits.1, ..Limits::default() });
         reference.add(&early);
         let taxonomy = taxonomy();
-        let mut gate = Gate::new(&reference, &taxonomy);
+        let mut gate = QualityGate::new(&reference, &taxonomy);
         prop_assert_eq!(gate.judge(&text, &label("mood")).len(), 8);
         gate.accept(&text);
         let verdicts = gate.judge(&text, &label("mood"));
@@ -321,7 +322,7 @@ proptest! {
 
     #[test]
     fn a_text_shares_all_its_words_with_itself(texts in proptest::collection::vec(phrase(), 1..8)) {
-        let mut reference = Reference::new(Limits { shared_words: 2, ..Limits::default() });
+        let mut reference = RealSentences::new(Limits { shared_words: 2, ..Limits::default() });
         texts.iter().for_each(|text| reference.add(text));
         for text in &texts {
             let count = words(text).len();
@@ -334,7 +335,7 @@ proptest! {
     fn the_nearest_is_that_of_a_full_search(
         real in proptest::collection::vec(phrase(), 0..12), text in phrase(), threshold in 0.1..1.0
     ) {
-        let mut reference = Reference::new(Limits { near_duplicate: threshold, ..Limits::default() });
+        let mut reference = RealSentences::new(Limits { near_duplicate: threshold, ..Limits::default() });
         real.iter().for_each(|text| reference.add(text));
         prop_assert_eq!(reference.nearest(&text), nearest_by_search(&real, &text, threshold));
     }

@@ -14,7 +14,7 @@ use crate::domain::taxonomy::Selection;
 
 /// One expert.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Expert {
+pub struct SimulatedExpert {
     /// For reports.
     pub name: String,
     /// How often the label is another one, drawn evenly.
@@ -27,13 +27,13 @@ pub struct Expert {
     pub seconds_accept: f64,
 }
 
-impl Default for Expert {
+impl Default for SimulatedExpert {
     fn default() -> Self {
         Self { name: "expert".into(), error: 0.0, confusions: Vec::new(), seconds: 6.0, seconds_accept: 6.0 }
     }
 }
 
-impl Expert {
+impl SimulatedExpert {
     /// What this expert calls a sentence.
     fn label(&self, stage: &Stage<'_>, truth: &[usize], random: &mut ChaCha8Rng) -> Vec<usize> {
         let draw: f64 = random.random();
@@ -76,9 +76,9 @@ impl Expert {
 
 /// Who decides what.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Protocol {
+pub struct SimulatedProtocol {
     /// They take sentences in turn.
-    pub experts: Vec<Expert>,
+    pub experts: Vec<SimulatedExpert>,
     /// So many decide each sentence.
     pub overlap: usize,
     /// What their labels come to.
@@ -87,9 +87,9 @@ pub struct Protocol {
     pub assisted: bool,
 }
 
-impl Default for Protocol {
+impl Default for SimulatedProtocol {
     fn default() -> Self {
-        Self { experts: vec![Expert::default()], overlap: 1, policy: Policy::default(), assisted: false }
+        Self { experts: vec![SimulatedExpert::default()], overlap: 1, policy: Policy::default(), assisted: false }
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) struct Decided {
     pub gold: Option<Vec<usize>>,
 }
 
-impl Protocol {
+impl SimulatedProtocol {
     /// Lets the experts whose turn it is decide a sentence. `turn` counts the sentences before it.
     pub(super) fn decide(
         &self,

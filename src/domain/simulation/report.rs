@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::{Game, Plan, Point};
+use super::{Game, Point, SimulationPlan};
 use crate::domain::statistics::SampleMean;
 
 /// The games of one order after so many sentences.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Step {
+pub struct CurveStep {
     /// Sentences decided.
     pub sentences: usize,
     /// Decisions made.
@@ -24,7 +24,7 @@ pub struct Step {
 
 /// What one order needed to reach the wanted share of the macro-F1 of all labels.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Reach {
+pub struct LabelsNeeded {
     /// The order.
     pub order: String,
     /// Games, and those of them that reached it.
@@ -45,12 +45,12 @@ pub struct Reach {
     /// Macro-F1 of all labels.
     pub full: Option<SampleMean>,
     /// The curve.
-    pub curve: Vec<Step>,
+    pub curve: Vec<CurveStep>,
 }
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct SimulationReport {
     /// The share of the macro-F1 of all labels that was to be reached.
     pub share: f64,
     /// Sentences that could be labelled.
@@ -58,20 +58,20 @@ pub struct Report {
     /// Games that the plan asked for.
     pub planned: usize,
     /// One for each order.
-    pub orders: Vec<Reach>,
+    pub orders: Vec<LabelsNeeded>,
     /// Every game.
     pub games: Vec<Game>,
 }
 
-impl Report {
+impl SimulationReport {
     /// Sums up games.
-    pub(crate) fn of(plan: &Plan, rows: usize, games: Vec<Game>) -> Self {
+    pub(crate) fn of(plan: &SimulationPlan, rows: usize, games: Vec<Game>) -> Self {
         let orders = (0..plan.mixes.len()).map(|mix| reach(plan, mix, &games)).collect();
         Self { share: plan.share, rows, planned: plan.mixes.len() * plan.seeds.len(), orders, games }
     }
 }
 
-fn reach(plan: &Plan, mix: usize, games: &[Game]) -> Reach {
+fn reach(plan: &SimulationPlan, mix: usize, games: &[Game]) -> LabelsNeeded {
     let mine: Vec<&Game> = games.iter().filter(|game| game.mix == mix).collect();
     let at: Vec<Point> = mine.iter().filter_map(|game| game.reached).collect();
     let of = |number: fn(&Point) -> f64| SampleMean::of(&at.iter().map(number).collect::<Vec<_>>());
@@ -84,7 +84,7 @@ fn reach(plan: &Plan, mix: usize, games: &[Game]) -> Reach {
     };
     let share = |number| SampleMean::of(&pairs(number).into_iter().map(|(own, first)| own / first).collect::<Vec<_>>());
     let decisions = |point: &Point| point.decisions as f64;
-    Reach {
+    LabelsNeeded {
         order: plan.mixes[mix].to_string(),
         games: mine.len(),
         reached: at.len(),
@@ -98,14 +98,14 @@ fn reach(plan: &Plan, mix: usize, games: &[Game]) -> Reach {
     }
 }
 
-fn curve(games: &[&Game]) -> Vec<Step> {
+fn curve(games: &[&Game]) -> Vec<CurveStep> {
     let mut stops: Vec<usize> = games.iter().flat_map(|game| game.points.iter().map(|p| p.sentences)).collect();
     stops.sort_unstable();
     stops.dedup();
     let step = |sentences: usize| {
         let at = || games.iter().filter_map(move |game| game.points.iter().find(|p| p.sentences == sentences));
         let all = |number: fn(&Point) -> Option<f64>| SampleMean::of(&at().filter_map(number).collect::<Vec<_>>());
-        Step {
+        CurveStep {
             sentences,
             decisions: all(|p| Some(p.decisions as f64)),
             minutes: all(|p| Some(p.minutes)),

@@ -29,8 +29,8 @@ fn learn(rows: &[Row]) -> impl FnMut(&Lesson<'_>) -> Result<Option<Learnt>, Infa
     }
 }
 
-fn plan(mixes: &[&str]) -> Plan {
-    Plan {
+fn plan(mixes: &[&str]) -> SimulationPlan {
+    SimulationPlan {
         mixes: mixes.iter().map(|mix| mix.parse().unwrap()).collect(),
         seeds: vec![1, 2, 3],
         start: 10,
@@ -38,11 +38,11 @@ fn plan(mixes: &[&str]) -> Plan {
         most: None,
         share: 0.8,
         stop: false,
-        protocol: Protocol::default(),
+        protocol: SimulatedProtocol::default(),
     }
 }
 
-fn play_all(rows: &[Row], plan: &Plan) -> Vec<Game> {
+fn play_all(rows: &[Row], plan: &SimulationPlan) -> Vec<Game> {
     let outputs = names();
     let stage = Stage { outputs: &outputs, selection: Selection::Single, rows };
     play(&stage, plan, &mut learn(rows), &mut |_| ControlFlow::Continue(())).unwrap()
@@ -53,7 +53,7 @@ fn an_order_that_finds_the_rare_needs_fewer_labels_than_chance() {
     let (rows, plan) = (rows(), plan(&["random", "margin"]));
     let games = play_all(&rows, &plan);
     assert_eq!(games, play_all(&rows, &plan), "the same seeds give the same games");
-    let report = Report::of(&plan, rows.len(), games);
+    let report = SimulationReport::of(&plan, rows.len(), games);
     assert_eq!((report.planned, report.orders.len(), report.games.len()), (6, 2, 6));
     let [random, margin] = &report.orders[..] else { panic!() };
     assert_eq!(random.share_of_means, random.share);
@@ -80,7 +80,7 @@ fn a_game_learns_what_silver_is_worth() {
     let plain = rows();
     let rows: Vec<Row> =
         plain.iter().map(|row| Row { silver: Some(vec![(row.outputs[0] + 1) % 3]), ..row.clone() }).collect();
-    let plan = Plan { start: 30, stop: true, ..plan(&["contested"]) };
+    let plan = SimulationPlan { start: 30, stop: true, ..plan(&["contested"]) };
     let outputs = names();
     let needed = |rows: &[Row]| -> usize {
         let stage = Stage { outputs: &outputs, selection: Selection::Single, rows };
@@ -99,9 +99,9 @@ fn a_game_learns_what_silver_is_worth() {
 #[test]
 fn a_game_ends_where_it_is_told_to() {
     let rows = rows();
-    let stopped = play_all(&rows, &Plan { stop: true, ..plan(&["margin"]) });
+    let stopped = play_all(&rows, &SimulationPlan { stop: true, ..plan(&["margin"]) });
     assert!(stopped.iter().all(|game| game.reached.as_ref() == game.points.last()));
-    let short = play_all(&rows, &Plan { most: Some(23), ..plan(&["random"]) });
+    let short = play_all(&rows, &SimulationPlan { most: Some(23), ..plan(&["random"]) });
     let sentences: Vec<usize> = short[0].points.iter().map(|point| point.sentences).collect();
     assert_eq!(sentences, [10, 15, 20, 23]);
     let outputs = names();
@@ -120,8 +120,8 @@ fn experts_err_as_often_as_they_are_said_to_and_cost_their_time() {
     let outputs = names();
     let rows: Vec<Row> = (0..4_000).map(|_| Row { outputs: vec![1], ..Row::default() }).collect();
     let stage = Stage { outputs: &outputs, selection: Selection::Single, rows: &rows };
-    let expert = |error| Expert { error, seconds: 8.0, seconds_accept: 3.0, ..Expert::default() };
-    let one = Protocol { experts: vec![expert(0.1)], assisted: true, ..Protocol::default() };
+    let expert = |error| SimulatedExpert { error, seconds: 8.0, seconds_accept: 3.0, ..SimulatedExpert::default() };
+    let one = SimulatedProtocol { experts: vec![expert(0.1)], assisted: true, ..SimulatedProtocol::default() };
     let decided: Vec<_> = (0..4_000).map(|row| one.decide(&stage, row, row, Some(&[1]), 1)).collect();
     let wrong = decided.iter().filter(|d| d.gold != Some(vec![1])).count();
     // 400 expected; the deviation of the binomial is 19.
@@ -131,12 +131,12 @@ fn experts_err_as_often_as_they_are_said_to_and_cost_their_time() {
 
     // Two of three must err alike for wrong gold: 3 * 0.1^2 * 0.9 / 2 + 0.1^3 / 4, some 55 of 4,000; all three differ nowhere
     // or leave it open.
-    let three = Protocol { experts: vec![expert(0.1); 3], overlap: 3, ..Protocol::default() };
+    let three = SimulatedProtocol { experts: vec![expert(0.1); 3], overlap: 3, ..SimulatedProtocol::default() };
     let decided: Vec<_> = (0..4_000).map(|row| three.decide(&stage, row, row, None, 1)).collect();
     let wrong = decided.iter().filter(|d| d.gold.as_ref().is_some_and(|gold| gold != &[1])).count();
     assert!((25..90).contains(&wrong), "{wrong}");
     assert!(decided.iter().all(|d| d.decisions == 3 && d.seconds == 24.0));
-    let all = Protocol { policy: Policy::Unanimous, ..three };
+    let all = SimulatedProtocol { policy: Policy::Unanimous, ..three };
     let open = (0..4_000).filter(|row| all.decide(&stage, *row, *row, None, 1).gold.is_none()).count();
     // 1 - 0.9^3 - 2 (0.05)^3 = 0.271 of 4,000.
     assert!((970..1200).contains(&open), "{open}");
@@ -147,8 +147,9 @@ fn confusions_are_as_they_are_said() {
     let outputs = names();
     let rows: Vec<Row> = (0..4_000).map(|i| Row { outputs: vec![1 + i % 2], ..Row::default() }).collect();
     let stage = Stage { outputs: &outputs, selection: Selection::Single, rows: &rows };
-    let expert = Expert { confusions: vec![(1, 0, 0.2), (1, 2, 0.1)], error: 0.9, ..Expert::default() };
-    let protocol = Protocol { experts: vec![expert], ..Protocol::default() };
+    let expert =
+        SimulatedExpert { confusions: vec![(1, 0, 0.2), (1, 2, 0.1)], error: 0.9, ..SimulatedExpert::default() };
+    let protocol = SimulatedProtocol { experts: vec![expert], ..SimulatedProtocol::default() };
     let gold: Vec<_> = (0..4_000).map(|row| protocol.decide(&stage, row, row, None, 3).gold.unwrap()).collect();
     let of = |truth: usize, said: usize| {
         (0..4_000).filter(|row| rows[*row].outputs == [truth] && gold[*row] == [said]).count()

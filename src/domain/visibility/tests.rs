@@ -11,7 +11,7 @@ fn people(names: &[&str]) -> Vec<Annotator> {
 
 fn shown(protocol: &Protocol, who: &str, face: Face, origin: Origin, split: Split, decided: bool) -> (bool, bool) {
     let person = Annotator(who.into());
-    let facts = Facts { sentence: SentenceId(7), origin, split, decided };
+    let facts = SentenceFacts { sentence: SentenceId(7), origin, split, decided };
     let shown = Viewer { protocol, person: &person, face }.shown(facts);
     (shown.machines, shown.colleagues)
 }
@@ -109,8 +109,8 @@ proptest! {
     ) {
         let person = Annotator(["ann", "ben", "eve", "lead"][who].into());
         let viewer = Viewer { protocol: &protocol, person: &person, face: Face::List };
-        let (whose, kind) = if machine { (LabelOwner::Llm, Kind::Machine) } else { (LabelOwner::Expert, Kind::Colleague) };
-        let facts = Facts { sentence: SentenceId(id), origin: Origin::Real, split: Split::ALL[split], decided };
+        let (whose, kind) = if machine { (LabelOwner::Llm, OthersLabel::Machine) } else { (LabelOwner::Expert, OthersLabel::Colleague) };
+        let facts = SentenceFacts { sentence: SentenceId(id), origin: Origin::Real, split: Split::ALL[split], decided };
         let filter = SentenceFilter { category: Some((whose, LabelMatch::Any)), ..SentenceFilter::default() };
         let listed = match viewer.held_to_what_is_shown(&filter).among {
             Among::All => true,
@@ -127,8 +127,8 @@ proptest! {
         let person = Annotator(["ann", "ben", "eve", "lead"][who].into());
         let face = [Face::Review, Face::Adjudicate, Face::List, Face::Report][face];
         let viewer = Viewer { protocol: &protocol, person: &person, face };
-        let facts = |decided| Facts { sentence: SentenceId(id), origin: Origin::Real, split: Split::ALL[split], decided };
-        for kind in [Kind::Machine, Kind::Colleague] {
+        let facts = |decided| SentenceFacts { sentence: SentenceId(id), origin: Origin::Real, split: Split::ALL[split], decided };
+        for kind in [OthersLabel::Machine, OthersLabel::Colleague] {
             prop_assert!(!viewer.sees(facts(false), kind) || viewer.sees(facts(true), kind));
         }
     }

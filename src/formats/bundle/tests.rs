@@ -12,8 +12,8 @@ use crate::domain::entry::{Body, Judged, RecordedSight};
 use crate::domain::label::{ConfidenceKind, EntryId, Judgement, Outcome};
 use crate::formats::Needs;
 
-fn header(events: u64) -> Header {
-    Header {
+fn header(events: u64) -> BundleHeader {
+    BundleHeader {
         site: "ward".into(),
         made: Timestamp(1_760_000_000_000),
         project: "study".into(),
@@ -27,10 +27,10 @@ fn header(events: u64) -> Header {
     }
 }
 
-fn event(n: u64, comment: &str) -> Item {
+fn event(n: u64, comment: &str) -> BundleLine {
     let sentence = SentenceRef { document: DocumentUid([n as u8; 16]), start: 3, end: 9 };
     let label = Some(Label::parse(["", "memory", "memory,mood"][n as usize % 3]).unwrap());
-    Item::Event {
+    BundleLine::Event {
         entry: Entry {
             id: EntryId(format!("{n:04}")),
             at: Timestamp(n as i64),
@@ -51,7 +51,7 @@ fn event(n: u64, comment: &str) -> Item {
 }
 
 /// A bundle with something of every kind, and texts that need care.
-fn items(comment: &str, text: &str) -> Vec<Item> {
+fn items(comment: &str, text: &str) -> Vec<BundleLine> {
     let run = Run {
         id: RunId("r1".into()),
         kind: RunKind::Label,
@@ -85,23 +85,23 @@ fn items(comment: &str, text: &str) -> Vec<Item> {
     };
     let at = SentenceRef { document: DocumentUid([1; 16]), start: 3, end: 9 };
     vec![
-        Item::Taxonomy { hash: "t1".into(), at: Timestamp(3), content: "name = \"x\"\n".into() },
-        Item::Note(Note::new(document, &sentences)),
-        Item::Run(run.clone()),
-        Item::Proposal(Proposed::new(&run.id, at, Source::Llm, content)),
+        BundleLine::Taxonomy { hash: "t1".into(), at: Timestamp(3), content: "name = \"x\"\n".into() },
+        BundleLine::Note(BundleNote::new(document, &sentences)),
+        BundleLine::Run(run.clone()),
+        BundleLine::Proposal(BundleProposal::new(&run.id, at, Source::Llm, content)),
         event(0, comment),
         event(1, ""),
     ]
 }
 
-fn write(name: &str, seal: &Seal, items: &[Item]) -> Vec<u8> {
-    let events = items.iter().filter(|item| matches!(item, Item::Event { .. })).count() as u64;
-    let mut writer = Writer::new(Vec::new(), Path::new(name), seal, &header(events)).unwrap();
+fn write(name: &str, seal: &Seal, items: &[BundleLine]) -> Vec<u8> {
+    let events = items.iter().filter(|item| matches!(item, BundleLine::Event { .. })).count() as u64;
+    let mut writer = BundleWriter::new(Vec::new(), Path::new(name), seal, &header(events)).unwrap();
     items.iter().for_each(|item| writer.put(item).unwrap());
     writer.finish().unwrap()
 }
 
-fn read(bytes: &[u8], keys: &Keys) -> Result<Vec<Item>, String> {
+fn read(bytes: &[u8], keys: &Keys) -> Result<Vec<BundleLine>, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("b");
     std::fs::write(&path, bytes).unwrap();
@@ -117,7 +117,7 @@ fn read(bytes: &[u8], keys: &Keys) -> Result<Vec<Item>, String> {
     Ok(all)
 }
 
-fn plain(items: &[Item]) -> String {
+fn plain(items: &[BundleLine]) -> String {
     String::from_utf8(write("b", &Seal::Open, items)).unwrap()
 }
 

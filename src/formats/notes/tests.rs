@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::*;
 
-fn read(name: &str, bytes: &[u8], columns: &Columns) -> (String, Vec<Result<Record, BadRecord>>) {
+fn read(name: &str, bytes: &[u8], columns: &Columns) -> (String, Vec<Result<NoteRecord, BadRecord>>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).unwrap();

@@ -1,7 +1,7 @@
 //! What `[bundles]` says.
 
 use crate::formats::bundle::{seal, signature};
-use crate::formats::toml_source::{Source, Table};
+use crate::formats::toml_source::{TomlSource, TomlTable};
 
 /// Who may open and who must sign bundles.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub struct BundleSettings {
 }
 
 /// Reads the table.
-pub(super) fn read<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>) -> BundleSettings {
-    let mut keys = |s: &mut Source<'t>, key, like: &str, fits: &dyn Fn(&str) -> bool| -> Vec<String> {
+pub(super) fn read<'t>(s: &mut TomlSource<'t>, mut table: TomlTable<'_, 't>) -> BundleSettings {
+    let mut keys = |s: &mut TomlSource<'t>, key, like: &str, fits: &dyn Fn(&str) -> bool| -> Vec<String> {
         let (good, bad): (Vec<_>, Vec<_>) =
             table.placed_texts(s, key).unwrap_or_default().into_iter().partition(|(word, _)| fits(word));
         // What does not fit is not shown: it may be a secret key that was put there by mistake.

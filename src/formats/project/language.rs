@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::domain::egress::{DataUse, Host};
-use crate::formats::toml_source::{Source, Table};
+use crate::formats::toml_source::{TomlSource, TomlTable};
 
 /// What is done about passages that look like a person's data before a sentence leaves this machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -218,7 +218,7 @@ pub enum Quota {
 /// What the classifier's disagreement does to a written sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Agreement {
+pub enum ClassifierCheck {
     /// It is not asked.
     Off,
     /// It is noted.
@@ -248,7 +248,7 @@ pub struct GenerateSettings {
     /// Whether the model must agree with itself.
     pub round_trip: bool,
     /// Whether the classifier must agree.
-    pub classifier: Agreement,
+    pub classifier: ClassifierCheck,
     /// Sentences in a row that did not pass, before a category is given up.
     pub give_up: usize,
 }
@@ -264,13 +264,17 @@ impl Default for GenerateSettings {
             top_p: 0.95,
             seed: 1,
             round_trip: true,
-            classifier: Agreement::Warn,
+            classifier: ClassifierCheck::Warn,
             give_up: 25,
         }
     }
 }
 
-pub(super) fn privacy_settings<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, privacy: &mut PrivacySettings) {
+pub(super) fn privacy_settings<'t>(
+    s: &mut TomlSource<'t>,
+    mut table: TomlTable<'_, 't>,
+    privacy: &mut PrivacySettings,
+) {
     privacy.data_use = table.word(s, "data_use", &DataUse::ALL).unwrap_or_default();
     for (host, at) in table.placed_texts(s, "allow_hosts").unwrap_or_default() {
         if host.is_empty() || host.contains(['/', ' ', '*', '@']) || (host.contains(':') && !host.contains("::")) {
@@ -285,7 +289,11 @@ pub(super) fn privacy_settings<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>,
     table.close(s);
 }
 
-pub(super) fn model_settings<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, folder: &Path) -> Option<ModelSettings> {
+pub(super) fn model_settings<'t>(
+    s: &mut TomlSource<'t>,
+    mut table: TomlTable<'_, 't>,
+    folder: &Path,
+) -> Option<ModelSettings> {
     let span = table.span();
     let file = table.text(s, "file");
     let url = table.text(s, "url");
@@ -326,7 +334,7 @@ pub(super) fn model_settings<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, f
     Some(model)
 }
 
-pub(super) fn label_settings<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, label: &mut LabelSettings) {
+pub(super) fn label_settings<'t>(s: &mut TomlSource<'t>, mut table: TomlTable<'_, 't>, label: &mut LabelSettings) {
     label.model = table.text(s, "model").map_or_else(String::new, |(text, _)| text);
     label.binary = table.word(s, "task", &[("categories", false), ("binary", true)]).unwrap_or(false);
     let words = [("auto", AnswerBy::Auto), ("choice", AnswerBy::Choice), ("json", AnswerBy::Json)];
@@ -347,11 +355,15 @@ pub(super) fn label_settings<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, l
     table.close(s);
 }
 
-pub(super) fn generate_settings<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, generate: &mut GenerateSettings) {
+pub(super) fn generate_settings<'t>(
+    s: &mut TomlSource<'t>,
+    mut table: TomlTable<'_, 't>,
+    generate: &mut GenerateSettings,
+) {
     generate.model = table.text(s, "model").map_or_else(String::new, |(text, _)| text);
     let words = [("equal", Quota::Equal), ("gold", Quota::Gold), ("inverse", Quota::Inverse)];
     generate.quota = table.word(s, "quota", &words).unwrap_or(generate.quota);
-    let words = [("off", Agreement::Off), ("warn", Agreement::Warn), ("on", Agreement::On)];
+    let words = [("off", ClassifierCheck::Off), ("warn", ClassifierCheck::Warn), ("on", ClassifierCheck::On)];
     generate.classifier = table.word(s, "classifier", &words).unwrap_or(generate.classifier);
     generate.round_trip = table.flag(s, "round_trip").unwrap_or(generate.round_trip);
     generate.none = table.number(s, "none", 0.0..=1000.0).unwrap_or(generate.none);

@@ -3,10 +3,10 @@
 use crate::domain::gold::AdjudicationScope;
 use crate::domain::label::Annotator;
 use crate::domain::protocol::{AssignmentMode, Blind, Protocol};
-use crate::formats::toml_source::{Source, Table};
+use crate::formats::toml_source::{TomlSource, TomlTable};
 
 /// The words of `blind` in `[review]`; `true` and `false` mean always and never.
-pub(super) fn blind<'t>(s: &mut Source<'t>, review: &mut Table<'_, 't>) -> Option<Blind> {
+pub(super) fn blind<'t>(s: &mut TomlSource<'t>, review: &mut TomlTable<'_, 't>) -> Option<Blind> {
     if let Some(always) = review.is_flag("blind").then(|| review.flag(s, "blind")).flatten() {
         return Some(if always { Blind::Always } else { Blind::Never });
     }
@@ -14,8 +14,8 @@ pub(super) fn blind<'t>(s: &mut Source<'t>, review: &mut Table<'_, 't>) -> Optio
 }
 
 /// Reads the table.
-pub(super) fn read<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, protocol: &mut Protocol) {
-    let people = |s: &mut Source<'t>, table: &mut Table<'_, 't>, key| -> Vec<Annotator> {
+pub(super) fn read<'t>(s: &mut TomlSource<'t>, mut table: TomlTable<'_, 't>, protocol: &mut Protocol) {
+    let people = |s: &mut TomlSource<'t>, table: &mut TomlTable<'_, 't>, key| -> Vec<Annotator> {
         let mut names: Vec<Annotator> = Vec::new();
         for (name, at) in table.placed_texts(s, key).unwrap_or_default() {
             let name = Annotator(name.trim().to_owned());

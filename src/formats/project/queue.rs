@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::domain::acquisition::{Strategy, StrategyMix};
-use crate::formats::toml_source::{Source, Table};
+use crate::formats::toml_source::{TomlSource, TomlTable};
 
 /// In which order sentences come, and how often that is thought over.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,7 +25,7 @@ impl Default for QueueSettings {
 }
 
 /// Reads the table.
-pub(super) fn read<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, queue: &mut QueueSettings) {
+pub(super) fn read<'t>(s: &mut TomlSource<'t>, mut table: TomlTable<'_, 't>, queue: &mut QueueSettings) {
     let mixed: [(&str, Option<Strategy>); 1] = [("mix", None)];
     let words: Vec<(&str, Option<Strategy>)> =
         mixed.into_iter().chain(Strategy::ALL.map(|strategy| (strategy.word(), Some(strategy)))).collect();

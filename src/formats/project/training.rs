@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::domain::split::Tier;
-use crate::formats::toml_source::{Source, Table};
+use crate::formats::toml_source::{TomlSource, TomlTable};
 
 /// Weights of categories in training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -20,7 +20,7 @@ pub enum Weights {
 /// What is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Method {
+pub enum TrainingMethod {
     /// A linear model over n-grams.
     Ngram,
     /// A head on an encoder that stays as it is.
@@ -31,7 +31,7 @@ pub enum Method {
     Vote,
 }
 
-impl Method {
+impl TrainingMethod {
     /// All of them.
     pub(crate) const ALL: [Self; 4] = [Self::Ngram, Self::Frozen, Self::Finetune, Self::Vote];
 
@@ -52,7 +52,7 @@ pub struct TrainSettings {
     /// What to learn from.
     pub tiers: Vec<Tier>,
     /// What is trained.
-    pub method: Method,
+    pub method: TrainingMethod,
     /// The encoder's folder, or its name on the hub; empty for none.
     pub encoder: String,
     /// Texts are cut to so many tokens.
@@ -97,7 +97,7 @@ impl Default for TrainSettings {
     fn default() -> Self {
         Self {
             tiers: vec![Tier::Gold],
-            method: Method::Ngram,
+            method: TrainingMethod::Ngram,
             encoder: String::new(),
             max_tokens: 256,
             epochs: None,
@@ -123,7 +123,7 @@ impl Default for TrainSettings {
 
 impl TrainSettings {
     /// These settings for another method: passes, step size, patience and weights of categories are as that one has them.
-    pub fn of(&self, method: Method) -> Self {
+    pub fn of(&self, method: TrainingMethod) -> Self {
         Self { method, epochs: None, learning_rate: None, patience: None, class_weights: None, ..self.clone() }
     }
 
@@ -139,7 +139,7 @@ impl TrainSettings {
 }
 
 /// Reads `[train]`.
-pub(super) fn read<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, train: &mut TrainSettings) {
+pub(super) fn read<'t>(s: &mut TomlSource<'t>, mut table: TomlTable<'_, 't>, train: &mut TrainSettings) {
     if let Some(tiers) = table.placed_texts(s, "tiers") {
         train.tiers.clear();
         for (tier, at) in tiers {
@@ -151,7 +151,8 @@ pub(super) fn read<'t>(s: &mut Source<'t>, mut table: Table<'_, 't>, train: &mut
             }
         }
     }
-    train.method = table.word(s, "method", &Method::ALL.map(|method| (method.word(), method))).unwrap_or(train.method);
+    train.method =
+        table.word(s, "method", &TrainingMethod::ALL.map(|method| (method.word(), method))).unwrap_or(train.method);
     if let Some((encoder, _)) = table.text(s, "encoder") {
         train.encoder = encoder;
     }

@@ -274,7 +274,7 @@ fn title(key: &CategoryKey) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::guideline::{Change, diff};
+    use crate::domain::guideline::{GuidelineChange, diff};
     use crate::formats::taxonomy::SHIPPED;
 
     fn key(key: &str) -> CategoryKey {
@@ -376,7 +376,7 @@ excludes = ["Tears without pain (sad)"] # hard to tell
                 && written.contains("# Something else.")
         );
         let changes = diff(&read(THREE), &taxonomy);
-        assert_eq!(changes, [Change::Merged { from: vec![key("sad"), key("angry")], into: key("mood") }]);
+        assert_eq!(changes, [GuidelineChange::Merged { from: vec![key("sad"), key("angry")], into: key("mood") }]);
 
         let written = merged(x, THREE, &[key("sad"), key("angry")], &key("angry"), None).unwrap();
         let angry = read(&written).categories()[0].clone();
@@ -400,7 +400,7 @@ excludes = ["Tears without pain (sad)"] # hard to tell
         }
         assert_eq!(written.matches("# Of moods.").count(), 1);
         let into = vec![key("grief"), key("low_mood"), key("pain")];
-        assert_eq!(diff(&read(THREE), &taxonomy), [Change::Split { from: key("sad"), into }]);
+        assert_eq!(diff(&read(THREE), &taxonomy), [GuidelineChange::Split { from: key("sad"), into }]);
     }
 
     /// What is undone is the text that was there, and labels that were given meanwhile find their way back.

@@ -15,7 +15,7 @@ pub(super) enum Family {
 
 /// What the feed-forward's gate goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gate {
+pub(super) enum GateActivation {
     /// SiLU, of the llama and qwen families.
     Silu,
     /// The tanh form of GELU, by which gemma was trained.
@@ -25,7 +25,7 @@ pub(super) enum Gate {
 /// The shape of a transformer.
 pub(super) struct Config {
     pub(super) family: Family,
-    pub(super) gate: Gate,
+    pub(super) gate: GateActivation,
     pub(super) layers: usize,
     pub(super) hidden: usize,
     pub(super) feed_forward: usize,
@@ -94,7 +94,7 @@ impl Config {
         let gemma = family == Family::Gemma3;
         Ok(Self {
             family,
-            gate: if gemma { Gate::Gelu } else { Gate::Silu },
+            gate: if gemma { GateActivation::Gelu } else { GateActivation::Silu },
             layers: file.count(&key("block_count"))?,
             hidden,
             feed_forward: file.count(&key("feed_forward_length"))?,

@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::Result as Computed;
 use serde_json::{Value, json};
 
-use super::super::{ChatMessage, Choice, Choose, LlmError, ModelInfo, Role, Usage};
+use super::super::{ChatMessage, ChoiceReply, ChooseRequest, LlmError, ModelInfo, Role, Usage};
 use super::Settings;
 use super::attention::{Cache, Feed};
 use super::file::{GgufFile, hash};
@@ -153,17 +153,21 @@ impl Engine {
             ChatMessage::new(Role::User, "c"),
         ];
         let parts = self.template.parts(&turns).ok()?;
-        let answered = parts.iter().rposition(|part| *part == super::tokenizer::Part::Plain("b".into()))?;
+        let answered = parts.iter().rposition(|part| *part == super::tokenizer::PromptPart::Plain("b".into()))?;
         let (tokens, _) = self.tokenizer.prompt(&parts[answered + 1..=answered + 1]).ok()?;
         let ends = self.tokenizer.ends();
         tokens.into_iter().find(|token| ends.contains(token)).or_else(|| ends.first().copied())
     }
 
-    /// Scores options; see [`Choose`].
+    /// Scores options; see [`ChooseRequest`].
     ///
     /// The probability is that of the whole answer with its end, except where every option is a single token of its own:
     /// then it is that of the token, which saves reading each option.
-    pub(super) fn choose(&mut self, request: &Choose, stopped: &dyn Fn() -> bool) -> Result<Vec<Choice>, LlmError> {
+    pub(super) fn choose(
+        &mut self,
+        request: &ChooseRequest,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Vec<ChoiceReply>, LlmError> {
         if request.asks.is_empty() {
             return Ok(Vec::new());
         }
@@ -205,14 +209,14 @@ impl Engine {
                     completion: tree.nodes.len().max(1) as u64,
                     estimated: false,
                 };
-                choices.push(Choice { logprobs: logprobs.into_iter().map(Some).collect(), usage });
+                choices.push(ChoiceReply { logprobs: logprobs.into_iter().map(Some).collect(), usage });
             }
         }
         Ok(choices)
     }
 
     /// What all prompts begin with: at least so many tokens whatever is asked, at most so many with these asks.
-    fn shared(&self, request: &Choose, prompts: &[(Vec<u32>, String)]) -> Result<(usize, usize), LlmError> {
+    fn shared(&self, request: &ChooseRequest, prompts: &[(Vec<u32>, String)]) -> Result<(usize, usize), LlmError> {
         let first = &prompts[0].0;
         let most = prompts.iter().map(|(tokens, _)| common(tokens, first).min(tokens.len() - 1)).min().unwrap_or(0);
         let any: Vec<ChatMessage> =

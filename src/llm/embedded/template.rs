@@ -6,11 +6,11 @@ use serde_json::json;
 
 use super::super::{ChatMessage, LlmError, Role};
 use super::file::GgufFile;
-use super::tokenizer::{Part, Tokenizer};
+use super::tokenizer::{PromptPart, Tokenizer};
 
 /// Where the form of a conversation comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum TemplateOrigin {
     /// The model file.
     File,
     /// `<|im_start|>` and `<|im_end|>`, which the vocabulary has.
@@ -19,7 +19,7 @@ pub(super) enum Origin {
     Plain,
 }
 
-impl Origin {
+impl TemplateOrigin {
     /// For the record of a run.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ const MARKS: [char; 2] = ['\u{f8fe}', '\u{f8ff}'];
 /// A form of conversations.
 pub(super) struct Template {
     environment: Environment<'static>,
-    pub(super) origin: Origin,
+    pub(super) origin: TemplateOrigin,
     /// The form has no place for a system turn: it goes before the first user turn.
     folds_system: bool,
     /// The form cuts white space off the turns.
@@ -116,9 +116,9 @@ impl Template {
     /// Takes the file's template, or one that its vocabulary allows.
     pub(super) fn read(file: &GgufFile, tokenizer: &Tokenizer) -> Result<Self, LlmError> {
         let (source, origin) = match file.text("tokenizer.chat_template").filter(|t| !t.trim().is_empty()) {
-            Some(source) => (source, Origin::File),
-            None if tokenizer.control("<|im_start|>").is_some() => (CHATML, Origin::ChatMl),
-            None => (PLAIN, Origin::Plain),
+            Some(source) => (source, TemplateOrigin::File),
+            None if tokenizer.control("<|im_start|>").is_some() => (CHATML, TemplateOrigin::ChatMl),
+            None => (PLAIN, TemplateOrigin::Plain),
         };
         let broken = |error: &dyn std::fmt::Display| file.wrong(format!("its chat template cannot be used: {error}"));
         let environment = environment(source).map_err(|error| broken(&error))?;
@@ -168,7 +168,7 @@ impl Template {
     }
 
     /// A conversation up to where the model answers, in parts of the form and of the turns.
-    pub(super) fn parts(&self, turns: &[ChatMessage]) -> Result<Vec<Part>, LlmError> {
+    pub(super) fn parts(&self, turns: &[ChatMessage]) -> Result<Vec<PromptPart>, LlmError> {
         let mut contents: Vec<(Role, String)> = Vec::new();
         for turn in turns {
             let text = if self.trims { turn.content.trim() } else { &turn.content };
@@ -199,11 +199,11 @@ impl Template {
             let (number, after) = after.split_once(MARKS[1]).ok_or_else(|| wrong(&"it cuts turns"))?;
             let (_, text) =
                 number.parse::<usize>().ok().and_then(|at| contents.get(at)).ok_or_else(|| wrong(&"it cuts turns"))?;
-            parts.push(Part::Template(form.to_owned()));
-            parts.push(Part::Plain(text.clone()));
+            parts.push(PromptPart::Template(form.to_owned()));
+            parts.push(PromptPart::Plain(text.clone()));
             rest = after;
         }
-        parts.push(Part::Template(rest.to_owned()));
+        parts.push(PromptPart::Template(rest.to_owned()));
         Ok(parts)
     }
 }

@@ -10,8 +10,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::attention::{Cache, Feed};
 use super::engine::Engine;
-use super::template::Origin;
-use super::tokenizer::Part;
+use super::template::TemplateOrigin;
+use super::tokenizer::PromptPart;
 use super::*;
 use crate::domain::text::with_causes;
 use crate::llm::{AnswerFormat, ChatMessage, DecodingParams, Field, FieldKind, Role};
@@ -172,7 +172,7 @@ fn each_family_computes_what_candle_computes() {
         let made = make(family, Some(CHAT));
         let mut engine = engine(&made, settings());
         // candle 0.11 has SiLU in its quantised gemma, whose own activation is GELU; all else is compared with the same.
-        engine.model.config.gate = super::config::Gate::Silu;
+        engine.model.config.gate = super::config::GateActivation::Silu;
         let tokens: Vec<u32> = (0..40).map(|at| (at * 37 + 11) % 250).collect();
         let theirs = reference(family, &made.path);
         let (_, ours) = engine.model.read_on(&Cache::default(), &Feed::chain(&tokens), &[39]).unwrap();
@@ -219,8 +219,8 @@ fn a_windowed_layer_sees_its_window_only() {
     close(&with(1), &with(2), 1e-6);
 }
 
-fn labelling(asks: &[&str]) -> Choose {
-    Choose {
+fn labelling(asks: &[&str]) -> ChooseRequest {
+    ChooseRequest {
         turns: vec![
             ChatMessage::new(Role::System, "Label each sentence."),
             ChatMessage::new(Role::User, "Sentence: none at all"),
@@ -231,7 +231,7 @@ fn labelling(asks: &[&str]) -> Choose {
     }
 }
 
-fn numbers(choices: &[Choice]) -> Vec<f32> {
+fn numbers(choices: &[ChoiceReply]) -> Vec<f32> {
     choices.iter().flat_map(|c| &c.logprobs).map(|p| p.unwrap()).collect()
 }
 
@@ -317,13 +317,13 @@ fn control_tokens_in_a_note_stay_text() {
     assert_eq!(String::from_utf8(bytes).unwrap(), format!("user\n{note}\nassistant\n"));
     // Nor do marks of our own or template syntax.
     let odd = "{{ messages }} {% raw %} \u{f8fe}0\u{f8ff}";
-    assert_eq!(engine.template.parts(&[ChatMessage::new(Role::User, odd)]).unwrap()[1], Part::Plain(odd.into()));
+    assert_eq!(engine.template.parts(&[ChatMessage::new(Role::User, odd)]).unwrap()[1], PromptPart::Plain(odd.into()));
 }
 
 #[test]
 fn templates_come_from_the_file_or_the_vocabulary() {
     let made = make("qwen2", None);
-    assert_eq!(engine(&made, settings()).template.origin, Origin::ChatMl);
+    assert_eq!(engine(&made, settings()).template.origin, TemplateOrigin::ChatMl);
     // No place for a system turn, white space cut off, Python's methods.
     let strict = "{{ bos_token }}{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}\
                   {{ raise_exception('turns must alternate') }}{% endif %}{% if m.role == 'assistant' %}\

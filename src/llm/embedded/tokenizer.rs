@@ -9,7 +9,7 @@ use super::super::LlmError;
 use super::file::{GgufFile, whole};
 use super::sentencepiece::Pieces;
 
-enum Kind {
+enum TokenizerKind {
     /// Byte pairs, as GPT-2 had them.
     Pairs(Box<Pairs>),
     /// Pieces with scores, as SentencePiece has them.
@@ -18,7 +18,7 @@ enum Kind {
 
 /// A part of a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum PromptPart {
     /// Text of the template: control tokens in it are control tokens.
     Template(String),
     /// Anyone's text: nothing in it is a control token.
@@ -27,7 +27,7 @@ pub(super) enum Part {
 
 /// A model's tokenizer.
 pub(super) struct Tokenizer {
-    kind: Kind,
+    kind: TokenizerKind,
     /// What each token adds to a text; nothing for control tokens.
     bytes: Vec<Vec<u8>>,
     /// Control tokens by their spelling, the longest first.
@@ -76,14 +76,14 @@ impl Tokenizer {
             matches!(types.get(at), Some(2..=5)) || [bos, eos].contains(&Some(at as u32))
         };
         let name = file.text("tokenizer.ggml.model").unwrap_or("").to_owned();
-        let (kind, bytes, default_bos): (Kind, Vec<Vec<u8>>, bool) = match name.as_str() {
+        let (kind, bytes, default_bos): (TokenizerKind, Vec<Vec<u8>>, bool) = match name.as_str() {
             "gpt2" => {
                 let mut pairs = Pairs::from_gguf(&file.content).map_err(|error| file.wrong(error))?;
                 pairs.set_encode_special_tokens(true);
                 let alphabet = alphabet();
                 let spell = |token: &str| token.chars().filter_map(|c| alphabet.get(&c).copied()).collect();
                 let bytes = tokens.iter().map(|token| spell(token)).collect();
-                (Kind::Pairs(Box::new(pairs)), bytes, false)
+                (TokenizerKind::Pairs(Box::new(pairs)), bytes, false)
             }
             "llama" => {
                 let scores = file.list("tokenizer.ggml.scores").ok_or_else(|| missing("tokenizer.ggml.scores"))?;
@@ -93,7 +93,7 @@ impl Tokenizer {
                 let usable = (0..tokens.len()).map(|at| !is_control(at)).collect::<Vec<_>>();
                 let pieces = Pieces::new(&tokens, scores, &usable, space);
                 let bytes = tokens.iter().map(|token| Pieces::bytes(token)).collect();
-                (Kind::Pieces(pieces), bytes, true)
+                (TokenizerKind::Pieces(pieces), bytes, true)
             }
             other => {
                 return Err(file.wrong(format!(
@@ -154,26 +154,26 @@ impl Tokenizer {
             return Ok(Vec::new());
         }
         match &self.kind {
-            Kind::Pairs(pairs) => pairs
+            TokenizerKind::Pairs(pairs) => pairs
                 .encode_fast(text, false)
                 .map(|found| found.get_ids().to_vec())
                 .map_err(|error| LlmError::Unanswerable(format!("this text has no tokens: {error}"))),
-            Kind::Pieces(pieces) => Ok(pieces.encode(text, start)),
+            TokenizerKind::Pieces(pieces) => Ok(pieces.encode(text, start)),
         }
     }
 
     /// Tokens of a prompt, and its text after the last control token.
-    pub(super) fn prompt(&self, parts: &[Part]) -> Result<(Vec<u32>, String), LlmError> {
+    pub(super) fn prompt(&self, parts: &[PromptPart]) -> Result<(Vec<u32>, String), LlmError> {
         let mut tokens: Vec<u32> = self.bos.into_iter().collect();
         let mut run = String::new();
         let mut start = true;
         for part in parts {
             let mut rest = match part {
-                Part::Plain(text) => {
+                PromptPart::Plain(text) => {
                     run.push_str(text);
                     continue;
                 }
-                Part::Template(text) => text.as_str(),
+                PromptPart::Template(text) => text.as_str(),
             };
             while let Some((at, control, id)) = self.next_control(rest) {
                 run.push_str(&rest[..at]);

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::super::LlmError;
 use super::attention::{Cache, Feed, Heads, Scope, Segment, attend, by_head};
-use super::config::{Config, Family, Gate};
+use super::config::{Config, Family, GateActivation};
 use super::file::GgufFile;
 use super::product::{Weight, exp, rms};
 
@@ -210,8 +210,8 @@ impl Transformer {
         let mut gate = layer.gate.apply(&h)?;
         let up = layer.up.apply(&h)?;
         gate.par_chunks_mut(8192).zip(up.par_chunks(8192)).for_each(|(gate, up)| match self.config.gate {
-            Gate::Gelu => gate.iter_mut().zip(up).for_each(|(g, u)| *g = gelu(*g) * u),
-            Gate::Silu => gate.iter_mut().zip(up).for_each(|(g, u)| *g = *g / (1.0 + exp(-*g)) * u),
+            GateActivation::Gelu => gate.iter_mut().zip(up).for_each(|(g, u)| *g = gelu(*g) * u),
+            GateActivation::Silu => gate.iter_mut().zip(up).for_each(|(g, u)| *g = *g / (1.0 + exp(-*g)) * u),
         });
         let mut out = layer.down.apply(&tensor(gate)?)?;
         if let Some([_, norm]) = &layer.post_norms {

@@ -24,7 +24,7 @@ enum After {
 }
 
 /// An answer that is being written.
-pub(super) struct Writer<'a> {
+pub(super) struct AnswerWriter<'a> {
     engine: &'a Engine,
     cache: Cache,
     /// Tokens that stand fast and are not yet read.
@@ -62,7 +62,7 @@ impl Engine {
                 .filter(|id| self.tokenizer.bytes(*id).first().is_some_and(|byte| test(*byte)))
                 .collect()
         };
-        let mut writer = Writer {
+        let mut writer = AnswerWriter {
             engine: self,
             cache,
             pending,
@@ -198,7 +198,7 @@ fn characters(body: &str) -> usize {
         .count()
 }
 
-impl Writer<'_> {
+impl AnswerWriter<'_> {
     /// Adds text of the frame.
     fn say(&mut self, text: &str) -> Result<(), LlmError> {
         self.pending.extend(self.engine.tokenizer.plain(text, false)?);

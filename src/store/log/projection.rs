@@ -9,23 +9,25 @@ use crate::domain::corpus::SentenceId;
 use crate::domain::entry::{Entry, EntryKind};
 use crate::domain::key_map::KeyMap;
 use crate::domain::label::{Annotator, EntryId};
-use crate::domain::projection::{Change, LoggedDecision, current_decision, current_settlement, latest_turn};
+use crate::domain::projection::{LoggedDecision, ProjectionChange, current_decision, current_settlement, latest_turn};
 use crate::domain::sight::{Blindness, InSight};
 use crate::store::key_map::key_map;
 
 /// Brings the projection up to date with an entry that is in the log now.
 pub(super) fn project(c: &Connection, entry: &Entry, sentence: Option<SentenceId>) -> rusqlite::Result<()> {
-    let projected = match (Change::of(&entry.body), sentence) {
-        (Change::Decision, Some(sentence)) => Some(Projected::Decision(sentence, entry.author.clone())),
-        (Change::Settlement, Some(sentence)) => Some(Projected::Settlement(sentence)),
-        (Change::Withdrawal(target), _) => {
+    let projected = match (ProjectionChange::of(&entry.body), sentence) {
+        (ProjectionChange::Decision, Some(sentence)) => Some(Projected::Decision(sentence, entry.author.clone())),
+        (ProjectionChange::Settlement, Some(sentence)) => Some(Projected::Settlement(sentence)),
+        (ProjectionChange::Withdrawal(target), _) => {
             write_withdrawal(c, target, &entry.author)?;
             // What it withdraws may not have arrived; then it is projected when it does.
             c.prepare_cached(&format!("{PROJECTED} WHERE id = ?"))?.query_row([target], projected).optional()?.flatten()
         }
-        (Change::KeyMap, _) => None,
+        (ProjectionChange::KeyMap, _) => None,
         // No row of a decision is written without its sentence.
-        (Change::Decision | Change::Settlement, None) => return Err(rusqlite::Error::QueryReturnedNoRows),
+        (ProjectionChange::Decision | ProjectionChange::Settlement, None) => {
+            return Err(rusqlite::Error::QueryReturnedNoRows);
+        }
     };
     projected.map_or(Ok(()), |projected| projected.write(c, &key_map(c)?))
 }

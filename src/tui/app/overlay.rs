@@ -5,7 +5,7 @@ use crossterm::event::KeyCode;
 use super::{App, Overlay, Prompt, Screen};
 use crate::tui::filter;
 use crate::tui::keymap::{Action, Key};
-use crate::tui::message::{Effect, Target};
+use crate::tui::message::{Effect, SeekTarget};
 use crate::tui::theme::StyleRole;
 use crate::workflow::review::Worklist;
 
@@ -29,7 +29,7 @@ impl App {
                         let (worklist, filter) = (Worklist::Review, self.worklists[Worklist::Review].filter.clone());
                         let show = |(id, _): &(_, _)| Effect::Fetch {
                             worklist,
-                            target: Target::Exactly(*id),
+                            target: SeekTarget::Exactly(*id),
                             filter,
                             show: true,
                         };
@@ -136,7 +136,7 @@ impl App {
                     let state = &mut self.worklists[worklist];
                     state.filter = filter;
                     state.query = text;
-                    vec![state.fetch(Target::Resume)]
+                    vec![state.fetch(SeekTarget::Resume)]
                 }
                 Err(fault) => {
                     let cursor = text.len();

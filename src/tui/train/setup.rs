@@ -1,15 +1,15 @@
 //! What to train with: the project's settings, and what is chosen before a run starts.
 
 use crate::domain::split::Tier;
-use crate::formats::project::training::{Method, TrainSettings};
+use crate::formats::project::training::{TrainSettings, TrainingMethod};
 
 /// A line of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Choice {
+pub(crate) enum SetupLine {
     /// Starts.
     Start,
     /// Trains this.
-    Method(Method),
+    Method(TrainingMethod),
     /// Learns from these labels, or not.
     Tier(Tier),
     /// Starts the experiment.
@@ -22,7 +22,7 @@ pub(crate) enum Begin {
     /// One run with these settings.
     Training(Box<TrainSettings>),
     /// The experiment, with this method.
-    Experiment(Method),
+    Experiment(TrainingMethod),
 }
 
 /// See the module. It lasts for the session; the project file stays as it is.
@@ -46,10 +46,10 @@ impl Setup {
     }
 
     /// The lines in order.
-    pub(crate) fn choices() -> Vec<Choice> {
-        let tiers = [Tier::Gold, Tier::Silver, Tier::Bronze].map(Choice::Tier);
-        let methods = Method::ALL.map(Choice::Method);
-        std::iter::once(Choice::Start).chain(methods).chain(tiers).chain([Choice::Experiment]).collect()
+    pub(crate) fn choices() -> Vec<SetupLine> {
+        let tiers = [Tier::Gold, Tier::Silver, Tier::Bronze].map(SetupLine::Tier);
+        let methods = TrainingMethod::ALL.map(SetupLine::Method);
+        std::iter::once(SetupLine::Start).chain(methods).chain(tiers).chain([SetupLine::Experiment]).collect()
     }
 
     /// Moves the choice.
@@ -58,24 +58,24 @@ impl Setup {
     }
 
     /// Whether a line's choice is taken; `None` for one that is done at once.
-    pub(crate) fn taken(&self, choice: Choice) -> Option<bool> {
+    pub(crate) fn taken(&self, choice: SetupLine) -> Option<bool> {
         match choice {
-            Choice::Start | Choice::Experiment => None,
-            Choice::Method(method) => Some(self.settings.method == method),
-            Choice::Tier(tier) => Some(self.settings.tiers.contains(&tier)),
+            SetupLine::Start | SetupLine::Experiment => None,
+            SetupLine::Method(method) => Some(self.settings.method == method),
+            SetupLine::Tier(tier) => Some(self.settings.tiers.contains(&tier)),
         }
     }
 
     /// Does what the line says.
     pub(crate) fn choose(&mut self) -> Chosen {
         match Self::choices().get(self.selected) {
-            Some(Choice::Method(method)) => {
+            Some(SetupLine::Method(method)) => {
                 // What the file sets for one method fits no other.
                 let file = if *method == self.file.method { self.file.clone() } else { self.file.of(*method) };
                 self.settings = TrainSettings { tiers: std::mem::take(&mut self.settings.tiers), ..file };
                 Ok(None)
             }
-            Some(Choice::Tier(tier)) => {
+            Some(SetupLine::Tier(tier)) => {
                 let tiers = &mut self.settings.tiers;
                 match tiers.iter().position(|taken| taken == tier) {
                     Some(at) => drop(tiers.remove(at)),
@@ -86,8 +86,8 @@ impl Setup {
                 }
                 Ok(None)
             }
-            Some(Choice::Experiment) => Ok(Some(Begin::Experiment(self.settings.method))),
-            Some(Choice::Start) | None => self.start(),
+            Some(SetupLine::Experiment) => Ok(Some(Begin::Experiment(self.settings.method))),
+            Some(SetupLine::Start) | None => self.start(),
         }
     }
 
@@ -109,16 +109,20 @@ mod tests {
         let mut setup = Setup::new(&TrainSettings { epochs: Some(7), ..TrainSettings::default() });
         setup.step(2);
         assert_eq!(setup.choose(), Ok(None));
-        assert_eq!((setup.settings.method, setup.settings.epochs), (Method::Frozen, None));
+        assert_eq!((setup.settings.method, setup.settings.epochs), (TrainingMethod::Frozen, None));
         setup.step(-1);
         setup.choose().unwrap();
-        assert_eq!((setup.settings.method, setup.settings.epochs), (Method::Ngram, Some(7)), "the file's own again");
-        setup.step(Method::ALL.len() as isize);
-        assert_eq!(setup.taken(Choice::Tier(Tier::Gold)), Some(true));
+        assert_eq!(
+            (setup.settings.method, setup.settings.epochs),
+            (TrainingMethod::Ngram, Some(7)),
+            "the file's own again"
+        );
+        setup.step(TrainingMethod::ALL.len() as isize);
+        assert_eq!(setup.taken(SetupLine::Tier(Tier::Gold)), Some(true));
         assert_eq!(setup.choose(), Ok(None));
         assert!(setup.start().unwrap_err().contains("at least one"));
         setup.step(9);
-        assert_eq!(setup.choose(), Ok(Some(Begin::Experiment(Method::Ngram))), "which trains on every set");
+        assert_eq!(setup.choose(), Ok(Some(Begin::Experiment(TrainingMethod::Ngram))), "which trains on every set");
         setup.step(-1);
         setup.choose().unwrap();
         setup.step(-2);

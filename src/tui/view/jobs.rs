@@ -9,7 +9,7 @@ use super::{bar, duration, fit, pane};
 use crate::domain::label::{Outcome, RunKind};
 use crate::domain::text::visible;
 use crate::tui::app::App;
-use crate::tui::jobs::Job;
+use crate::tui::jobs::JobState;
 use crate::tui::keymap::Action;
 use crate::tui::theme::StyleRole;
 
@@ -52,9 +52,9 @@ fn jobs(app: &App, width: usize) -> Vec<Line<'static>> {
                 let key = app.shared.keymap.key(Action::Accept);
                 if chosen { format!("{key} starts it") } else { String::new() }
             }
-            Some(Job { ended: Some((_, true)), .. }) => "ended".to_owned(),
-            Some(Job { ended: Some((_, false)), .. }) => "failed".to_owned(),
-            Some(Job { paused: true, .. }) => "paused".to_owned(),
+            Some(JobState { ended: Some((_, true)), .. }) => "ended".to_owned(),
+            Some(JobState { ended: Some((_, false)), .. }) => "failed".to_owned(),
+            Some(JobState { paused: true, .. }) => "paused".to_owned(),
             Some(_) => "running".to_owned(),
         };
         let meaning = if chosen { StyleRole::Selected } else { StyleRole::Text };
@@ -69,7 +69,7 @@ fn jobs(app: &App, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn progress(app: &App, job: &Job, width: usize) -> Vec<Line<'static>> {
+fn progress(app: &App, job: &JobState, width: usize) -> Vec<Line<'static>> {
     let theme = &app.shared.theme;
     let plain = |text: String, meaning| Line::styled(fit(&format!("    {text}"), width), theme.style(meaning));
     let mut lines = Vec::new();

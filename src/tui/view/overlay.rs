@@ -11,7 +11,7 @@ use crate::domain::taxonomy::Category;
 use crate::domain::text::visible;
 use crate::tui::app::{App, Overlay, Prompt, palette};
 use crate::tui::filter;
-use crate::tui::shared::Shared;
+use crate::tui::shared::SharedState;
 use crate::tui::theme::StyleRole;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, overlay: &Overlay) {
@@ -103,7 +103,7 @@ fn guideline(app: &App, width: usize) -> Vec<Line<'static>> {
 }
 
 /// The guideline's words for one category.
-pub(super) fn guideline_of(shared: &Shared, category: &Category, width: usize) -> Vec<Line<'static>> {
+pub(super) fn guideline_of(shared: &SharedState, category: &Category, width: usize) -> Vec<Line<'static>> {
     let theme = &shared.theme;
     let mut lines = vec![Line::from(vec![
         Span::styled(format!(" {} ", category.shortcut), theme.style(StyleRole::Key)),
@@ -124,7 +124,7 @@ pub(super) fn guideline_of(shared: &Shared, category: &Category, width: usize) -
 
 /// A wrapped text behind a lead.
 pub(super) fn paragraph(
-    shared: &Shared,
+    shared: &SharedState,
     lead: &'static str,
     text: &str,
     meaning: StyleRole,

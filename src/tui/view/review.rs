@@ -16,7 +16,7 @@ use crate::tui::app::App;
 use crate::tui::effect::COUNT_LIMIT;
 use crate::tui::keymap::Action;
 use crate::tui::review::WorklistState;
-use crate::tui::shared::Shared;
+use crate::tui::shared::SharedState;
 use crate::tui::theme::StyleRole;
 use crate::workflow::review::ReviewItem;
 
@@ -36,7 +36,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, state: &Worklis
     draw_labels(frame, right, app, state, item);
 }
 
-fn empty(state: &WorklistState, shared: &Shared) -> Vec<Line<'static>> {
+fn empty(state: &WorklistState, shared: &SharedState) -> Vec<Line<'static>> {
     let key = |action| shared.keymap.key(action).to_owned();
     let text = match (state.loaded, state.query.is_empty(), state.filter.origin) {
         (false, _, _) => "reading ...".to_owned(),
@@ -62,7 +62,7 @@ fn empty(state: &WorklistState, shared: &Shared) -> Vec<Line<'static>> {
     vec![Line::default(), Line::raw(format!("  {text}"))]
 }
 
-pub(super) fn draw_note(frame: &mut Frame<'_>, area: Rect, shared: &Shared, item: &ReviewItem) {
+pub(super) fn draw_note(frame: &mut Frame<'_>, area: Rect, shared: &SharedState, item: &ReviewItem) {
     let theme = &shared.theme;
     let document = &item.document;
     let parts = [&document.patient.0, &document.title, &document.kind, &document.date];
@@ -119,7 +119,7 @@ fn prefixed(prefix: &'static str, mut line: Line<'static>) -> Line<'static> {
 }
 
 /// The sentence with a bar at its side, its evidence marked.
-fn sentence(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
+fn sentence(shared: &SharedState, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
     let theme = &shared.theme;
     let wording = item.wording();
     let shown = visible(wording);
@@ -143,7 +143,7 @@ fn sentence(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'stati
         .collect()
 }
 
-fn progress(state: &WorklistState, shared: &Shared, width: usize) -> Vec<Line<'static>> {
+fn progress(state: &WorklistState, shared: &SharedState, width: usize) -> Vec<Line<'static>> {
     let theme = &shared.theme;
     let share = if state.total > 0 { state.decided as f64 / state.total as f64 } else { 0.0 };
     let mut said = format!("{} of {} decided", state.decided, state.total);
@@ -205,7 +205,7 @@ fn confidence(confidence: Option<Confidence>) -> String {
 }
 
 pub(super) fn labelled(
-    shared: &Shared,
+    shared: &SharedState,
     who: &str,
     label: &Label,
     rest: &str,
@@ -224,7 +224,7 @@ pub(super) fn labelled(
 
 /// Why the sentence is here, and why it is queued for a second opinion; in a blind
 /// project, before the decision, only that it is.
-fn doubt_lines(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
+fn doubt_lines(shared: &SharedState, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
     let style = shared.theme.style(StyleRole::Warn);
     let why = item.why.as_ref().filter(|_| item.judgement().label.is_none());
     let mut lines = why.map_or_else(Vec::new, |why| paragraph(shared, " here: ", why, StyleRole::Dim, width));
@@ -249,7 +249,7 @@ fn doubt_lines(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'st
     lines
 }
 
-pub(super) fn machine_lines(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
+pub(super) fn machine_lines(shared: &SharedState, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
     let theme = &shared.theme;
     if !item.shown.machines {
         return vec![Line::styled(" blind: shown after you decide", theme.style(StyleRole::Warn))];
@@ -300,7 +300,7 @@ pub(super) fn machine_lines(shared: &Shared, item: &ReviewItem, width: usize) ->
     lines
 }
 
-fn gold_lines(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
+fn gold_lines(shared: &SharedState, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
     let theme = &shared.theme;
     let mut lines = Vec::new();
     let mut line = |who: &str, decision: &Decision| {
@@ -341,7 +341,7 @@ fn gold_lines(shared: &Shared, item: &ReviewItem, width: usize) -> Vec<Line<'sta
 
 /// Each category with its key, a mark where it is chosen, and the classifier's probability.
 pub(super) fn category_lines(
-    shared: &Shared,
+    shared: &SharedState,
     state: &WorklistState,
     item: &ReviewItem,
     width: usize,

@@ -12,13 +12,13 @@ use crate::domain::label::{Outcome, Run, RunKind};
 use crate::domain::split::Tier;
 use crate::domain::statistics::Estimate;
 use crate::domain::text::visible;
-use crate::formats::project::training::Method;
+use crate::formats::project::training::TrainingMethod;
 use crate::formats::tables::{counted, percent};
 use crate::tui::app::App;
-use crate::tui::compare::{Side, comparable};
+use crate::tui::compare::{ComparedRun, comparable};
 use crate::tui::keymap::Action;
 use crate::tui::theme::StyleRole;
-use crate::tui::train::{Choice, Pane, Setup, stretches};
+use crate::tui::train::{Pane, Setup, SetupLine, stretches};
 use crate::workflow::train::{Epoch, outputs};
 
 /// From here on the list of runs stays beside a comparison.
@@ -190,7 +190,7 @@ fn runs(app: &App, area: Rect) -> Vec<Line<'static>> {
 }
 
 /// F1 of both with intervals, and the difference.
-fn compared_lines(app: &App, sides: &[Side; 2], width: usize) -> Vec<Line<'static>> {
+fn compared_lines(app: &App, sides: &[ComparedRun; 2], width: usize) -> Vec<Line<'static>> {
     let theme = &app.shared.theme;
     let line = |text: String, meaning| Line::styled(fit(&text, width), theme.style(meaning));
     let mut lines = Vec::new();
@@ -250,17 +250,17 @@ pub(super) fn setup_lines(app: &App) -> Vec<Line<'static>> {
     let setup = &app.train.setup;
     let lines = Setup::choices().into_iter().enumerate().map(|(at, choice)| {
         let (name, what) = match choice {
-            Choice::Start => ("train now".to_owned(), format!("or {} again", app.shared.keymap.key(Action::Start))),
-            Choice::Method(method) => of_method(method, &setup.settings.encoder),
-            Choice::Tier(tier) => (tier.to_string(), of_tier(app, tier)),
-            Choice::Experiment => {
+            SetupLine::Start => ("train now".to_owned(), format!("or {} again", app.shared.keymap.key(Action::Start))),
+            SetupLine::Method(method) => of_method(method, &setup.settings.encoder),
+            SetupLine::Tier(tier) => (tier.to_string(), of_tier(app, tier)),
+            SetupLine::Experiment => {
                 ("experiment".to_owned(), "compares gold with what silver and bronze add to it".to_owned())
             }
         };
         let mark = match (choice, setup.taken(choice)) {
             (_, None) => "   ",
-            (Choice::Method(_), Some(true)) => "(x)",
-            (Choice::Method(_), Some(false)) => "( )",
+            (SetupLine::Method(_), Some(true)) => "(x)",
+            (SetupLine::Method(_), Some(false)) => "( )",
             (_, Some(true)) => "[x]",
             (_, Some(false)) => "[ ]",
         };
@@ -277,16 +277,16 @@ pub(super) fn setup_lines(app: &App) -> Vec<Line<'static>> {
     lines
 }
 
-fn of_method(method: Method, encoder: &str) -> (String, String) {
+fn of_method(method: TrainingMethod, encoder: &str) -> (String, String) {
     let with = match encoder {
         "" => "name it under [train]".to_owned(),
         encoder => format!("with {}", visible(encoder).text),
     };
     match method {
-        Method::Ngram => ("n-grams".to_owned(), "seconds, on any processor, no encoder".to_owned()),
-        Method::Frozen => ("frozen".to_owned(), format!("a classification head on an encoder, {with}")),
-        Method::Finetune => ("fine-tune".to_owned(), format!("the whole encoder, {with}")),
-        Method::Vote => ("vote".to_owned(), format!("the three together, {with}")),
+        TrainingMethod::Ngram => ("n-grams".to_owned(), "seconds, on any processor, no encoder".to_owned()),
+        TrainingMethod::Frozen => ("frozen".to_owned(), format!("a classification head on an encoder, {with}")),
+        TrainingMethod::Finetune => ("fine-tune".to_owned(), format!("the whole encoder, {with}")),
+        TrainingMethod::Vote => ("vote".to_owned(), format!("the three together, {with}")),
     }
 }
 

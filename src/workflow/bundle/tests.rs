@@ -77,14 +77,14 @@ fn ward(folder: &Path) -> (Project, Store) {
     (project, store)
 }
 
-fn bundle(site: &mut (Project, Store), options: Options) -> (Written, String) {
+fn bundle(site: &mut (Project, Store), options: BundleOptions) -> (BundleSummary, String) {
     let (project, store) = site;
     let written = write(Session::new(project, store, &Cancel::default(), &mut |_| {}), &options).unwrap();
     (written, std::fs::read_to_string(&options.out).unwrap())
 }
 
-fn merge(site: &mut (Project, Store), file: &Path) -> Taken {
-    let options = Taking { file: file.into(), ..Taking::default() };
+fn merge(site: &mut (Project, Store), file: &Path) -> MergeSummary {
+    let options = MergeOptions { file: file.into(), ..MergeOptions::default() };
     take_in(Session::new(&site.0, &mut site.1, &Cancel::default(), &mut |_| {}), &options).unwrap()
 }
 
@@ -97,7 +97,7 @@ fn no_word_of_a_note_travels_unless_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let mut ward = ward(folder.path());
-    let (written, text) = bundle(&mut ward, Options { out: at("bare"), ..Options::default() });
+    let (written, text) = bundle(&mut ward, BundleOptions { out: at("bare"), ..BundleOptions::default() });
     assert_eq!((written.events, written.reworded, written.withheld, written.quoting), (1, 1, 1, 1));
     assert!(
         !text.contains("forgets names")
@@ -123,7 +123,8 @@ fn no_word_of_a_note_travels_unless_asked_for() {
     assert_eq!(comment(&hub.1), "");
 
     // With comments the reworded sentence comes too. The event that is known stays as it came first.
-    let (written, text) = bundle(&mut ward, Options { out: at("said"), comments: true, ..Options::default() });
+    let (written, text) =
+        bundle(&mut ward, BundleOptions { out: at("said"), comments: true, ..BundleOptions::default() });
     assert_eq!((written.events, written.reworded, written.withheld, written.quoting), (2, 0, 0, 1));
     assert!(text.contains("He forgets.") && !text.contains("She forgets names"), "{text}");
     let taken = merge(&mut hub, &at("said"));
@@ -135,11 +136,11 @@ fn no_word_of_a_note_travels_unless_asked_for() {
 
     // With text, all of it, into a store that has no notes.
     let (written, _) =
-        bundle(&mut ward, Options { out: at("whole"), with_text: true, plain: true, ..Options::default() });
+        bundle(&mut ward, BundleOptions { out: at("whole"), with_text: true, plain: true, ..BundleOptions::default() });
     assert_eq!((written.events, written.notes, written.sentences, written.quoting), (2, 1, 2, 0));
     let (project, empty) = (&other.0, at("empty.db"));
     let mut store = Store::create(&empty).unwrap();
-    let options = Taking { file: at("whole"), ..Taking::default() };
+    let options = MergeOptions { file: at("whole"), ..MergeOptions::default() };
     let taken = take_in(Session::new(project, &mut store, &Cancel::default(), &mut |_| {}), &options).unwrap();
     assert_eq!((taken.merged.new, taken.notes, taken.sentences), (2, 1, 2));
     assert_eq!(store.texts(&[SentenceId(1)]).unwrap()[0].text, "She forgets names.");
@@ -153,7 +154,7 @@ fn notes_cut_otherwise_are_told_from_notes_that_are_missing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("b");
     let mut ward = ward(folder.path());
-    bundle(&mut ward, Options { out: file.clone(), comments: true, ..Options::default() });
+    bundle(&mut ward, BundleOptions { out: file.clone(), comments: true, ..BundleOptions::default() });
     let (project, _) = project(folder.path(), "hub");
     let mut store = Store::create(&folder.path().join("cut.db")).unwrap();
     let whole = NewDocument {
@@ -166,7 +167,7 @@ fn notes_cut_otherwise_are_told_from_notes_that_are_missing() {
         text: NOTE.into(),
         sentences: vec![Span { start: 0, end: 30 }],
     };
-    let options = Taking { file, ..Taking::default() };
+    let options = MergeOptions { file, ..MergeOptions::default() };
     let merged = |store: &mut Store| {
         take_in(Session::new(&project, store, &Cancel::default(), &mut |_| {}), &options).unwrap().merged
     };
@@ -179,15 +180,15 @@ fn notes_cut_otherwise_are_told_from_notes_that_are_missing() {
 fn what_is_new_is_new_since_the_last_bundle_of_its_kind() {
     let folder = tempfile::tempdir().unwrap();
     let mut ward = ward(folder.path());
-    let bare = Options { out: folder.path().join("0"), new: true, ..Options::default() };
+    let bare = BundleOptions { out: folder.path().join("0"), new: true, ..BundleOptions::default() };
     assert_eq!(bundle(&mut ward, bare).0.events, 1, "what rewords a sentence stays");
     let new = |ward: &mut (Project, Store), name: &str, annotator: Option<&str>| {
-        let options = Options {
+        let options = BundleOptions {
             out: folder.path().join(name),
             new: true,
             comments: true,
             annotator: annotator.map(|name| Annotator(name.into())),
-            ..Options::default()
+            ..BundleOptions::default()
         };
         write(Session::new(&ward.0, &mut ward.1, &Cancel::default(), &mut |_| {}), &options).unwrap().events
     };

@@ -59,7 +59,7 @@ impl LanguageModel for Scripted {
         })
     }
 
-    fn choose<'a>(&'a self, _: &'a Choose, _: Option<&'a EgressRecord>) -> PendingAnswer<'a, Vec<Choice>> {
+    fn choose<'a>(&'a self, _: &'a ChooseRequest, _: Option<&'a EgressRecord>) -> PendingAnswer<'a, Vec<ChoiceReply>> {
         Box::pin(async { Err(LlmError::Stopped) })
     }
 }
@@ -78,7 +78,7 @@ impl Questions {
     }
 }
 
-impl Job for Questions {
+impl RequestJob for Questions {
     type Tag = u64;
 
     fn next(&mut self, _: &mut Store) -> Result<NextRequest<u64>, WorkflowError> {
@@ -87,7 +87,7 @@ impl Job for Questions {
         }
         let tag = self.next;
         self.next += 1;
-        let ask = Ask::Write(WriteRequest {
+        let ask = Question::Write(WriteRequest {
             turns: vec![ChatMessage::new(Role::User, tag.to_string())],
             shape: AnswerFormat::Text,
             sampling: DecodingParams::greedy(5),
@@ -100,7 +100,7 @@ impl Job for Questions {
         &mut self,
         _: &mut Store,
         tag: u64,
-        said: Result<Said, String>,
+        said: Result<Answer, String>,
     ) -> Result<Vec<JobRequest<u64>>, WorkflowError> {
         match said {
             Ok(_) => self.answered.push(tag.to_string()),
@@ -279,13 +279,13 @@ fn requests_are_spaced_evenly_and_tokens_count() {
         first_wait: Duration::ZERO,
     };
     let start = Instant::now();
-    let waits = |mut pace: Pace, tokens: u64| -> Vec<u64> {
+    let waits = |mut pace: RateLimiter, tokens: u64| -> Vec<u64> {
         (0..4).map(|_| (pace.reserve(start, tokens) - start).as_millis() as u64).collect()
     };
-    assert_eq!(waits(Pace::new(&limits(60, 0)), 1), [0, 1_000, 2_000, 3_000]);
-    assert_eq!(waits(Pace::new(&limits(0, 6_000)), 50), [0, 500, 1_000, 1_500]);
-    assert_eq!(waits(Pace::new(&limits(60, 6_000)), 200), [0, 2_000, 4_000, 6_000]);
-    assert_eq!(waits(Pace::new(&limits(0, 0)), 200), [0, 0, 0, 0]);
+    assert_eq!(waits(RateLimiter::new(&limits(60, 0)), 1), [0, 1_000, 2_000, 3_000]);
+    assert_eq!(waits(RateLimiter::new(&limits(0, 6_000)), 50), [0, 500, 1_000, 1_500]);
+    assert_eq!(waits(RateLimiter::new(&limits(60, 6_000)), 200), [0, 2_000, 4_000, 6_000]);
+    assert_eq!(waits(RateLimiter::new(&limits(0, 0)), 200), [0, 0, 0, 0]);
 }
 
 /// Replies are kept in users' stores under these keys and in this form, and so are the forms of requests that runs are known
@@ -310,7 +310,7 @@ fn a_reply_is_kept_under_the_key_and_in_the_form_that_it_always_was() {
     form::<CachedReply>(
         r#"{"chosen":{"logprobs":[-0.5,null],"usage":{"prompt":1,"cached":2,"completion":3,"estimated":true}}}"#,
     );
-    form::<Choose>(r#"{"turns":[{"role":"system","content":"s"}],"asks":["a"],"options":["A","B"]}"#);
+    form::<ChooseRequest>(r#"{"turns":[{"role":"system","content":"s"}],"asks":["a"],"options":["A","B"]}"#);
     form::<ChatMessage>(r#"{"role":"assistant","content":"t"}"#);
     form::<AnswerFormat>(r#"{"object":[{"name":"n","kind":{"word":["a","b"]}},{"name":"m","kind":{"words":["a"]}}]}"#);
     form::<AnswerFormat>(r#"{"objects":[2,[{"name":"n","kind":{"text":160}},{"name":"m","kind":{"texts":[3,400]}}]]}"#);

@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::{Ask, RateLimits, Said};
+use super::{Answer, Question, RateLimits};
 use crate::domain::egress::EgressRecord;
 use crate::llm::{LanguageModel, LlmError};
 use crate::workflow::Cancel;
 
 /// What a worker is given.
-pub(super) struct Parcel {
+pub(super) struct WorkItem {
     pub(super) number: u64,
-    pub(super) ask: Ask,
+    pub(super) ask: Question,
     pub(super) departure: Option<EgressRecord>,
     pub(super) tokens: u64,
 }
 
 /// What a worker brings back.
-pub(super) struct Returned {
+pub(super) struct WorkResult {
     pub(super) number: u64,
-    pub(super) said: Result<Said, LlmError>,
+    pub(super) said: Result<Answer, LlmError>,
     pub(super) attempts: u32,
 }
 
@@ -32,7 +32,7 @@ pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 /// Spaces requests evenly: the generic cell rate algorithm with room for one.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     per_request: Duration,
     per_token: Duration,
     next_request: Option<Instant>,
@@ -41,7 +41,7 @@ pub(super) struct Pace {
     not_before: Option<Instant>,
 }
 
-impl Pace {
+impl RateLimiter {
     pub(super) fn new(limits: &RateLimits) -> Self {
         let each = |per_minute: u64| match per_minute {
             0 => Duration::ZERO,
@@ -68,17 +68,17 @@ impl Pace {
 }
 
 /// What workers share.
-pub(super) struct Shared {
+pub(super) struct WorkerContext {
     pub(super) model: Arc<dyn LanguageModel>,
     pub(super) limits: RateLimits,
-    pub(super) pace: Mutex<Pace>,
+    pub(super) pace: Mutex<RateLimiter>,
     pub(super) cancel: Cancel,
     /// The run is to end although nobody asked: what is ready must not leave any more.
     pub(super) halt: AtomicBool,
 }
 
-impl Shared {
-    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
+impl WorkerContext {
+    fn pace(&self) -> std::sync::MutexGuard<'_, RateLimiter> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -99,7 +99,7 @@ impl Shared {
         }
     }
 
-    async fn deliver(&self, parcel: &Parcel) -> (Result<Said, LlmError>, u32) {
+    async fn deliver(&self, parcel: &WorkItem) -> (Result<Answer, LlmError>, u32) {
         for attempt in 1.. {
             let at = self.pace().reserve(Instant::now(), parcel.tokens);
             if !self.wait(at).await {
@@ -108,8 +108,8 @@ impl Shared {
             let departure = parcel.departure.as_ref();
             let start = Instant::now();
             let said = match &parcel.ask {
-                Ask::Write(request) => self.model.write(request, departure).await.map(Said::Written),
-                Ask::Choose(request) => self.model.choose(request, departure).await.map(Said::Chosen),
+                Question::Write(request) => self.model.write(request, departure).await.map(Answer::Written),
+                Question::Choose(request) => self.model.choose(request, departure).await.map(Answer::Chosen),
             };
             let ms = start.elapsed().as_millis();
             match &said {
@@ -149,9 +149,9 @@ impl Shared {
 }
 
 pub(super) async fn work(
-    shared: Arc<Shared>,
-    parcels: Arc<tokio::sync::Mutex<tokio::sync::mpsc::Receiver<Parcel>>>,
-    back: Sender<Returned>,
+    shared: Arc<WorkerContext>,
+    parcels: Arc<tokio::sync::Mutex<tokio::sync::mpsc::Receiver<WorkItem>>>,
+    back: Sender<WorkResult>,
 ) {
     loop {
         let parcel = parcels.lock().await.recv().await;
@@ -163,7 +163,7 @@ pub(super) async fn work(
             // Nothing may be sent between this answer and the moment when the worklist hears of it.
             shared.halt.store(true, Ordering::Relaxed);
         }
-        if back.send(Returned { number: parcel.number, said, attempts }).is_err() {
+        if back.send(WorkResult { number: parcel.number, said, attempts }).is_err() {
             return;
         }
     }

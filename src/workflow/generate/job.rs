@@ -4,25 +4,25 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-use super::{Target, label_of};
+use super::{CategoryQuota, label_of};
 use crate::classifier::Classifier;
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{NewDocument, PatientKey, SentenceId};
 use crate::domain::label::{Label, RunId};
-use crate::domain::quality::{Check, Gate, Lengths, Limits, Verdict};
+use crate::domain::quality::{Check, Lengths, Limits, QualityGate, Verdict};
 use crate::domain::text::Span;
-use crate::formats::project::language::{Agreement, GenerateSettings};
-use crate::llm::prompt::{Ask as Asked, Brief, LabelPrompt, WritePrompt};
-use crate::llm::reply::{self, Fault};
+use crate::formats::project::language::{ClassifierCheck, GenerateSettings};
+use crate::llm::prompt::{LabelPrompt, SentencePrompt as Asked, WriteBrief, WritePrompt};
+use crate::llm::reply::{self, ReplyFault};
 use crate::llm::{ChatMessage, DecodingParams, Reply, Role, WriteRequest};
 use crate::store::{BronzeRow, NewBronze, Store};
-use crate::workflow::dispatch::{Ask, Job, JobRequest, NextRequest, Said};
+use crate::workflow::dispatch::{Answer, JobRequest, NextRequest, Question, RequestJob};
 use crate::workflow::project::Project;
 use crate::workflow::{WorkflowError, train};
 
 /// A category under way.
 pub(super) struct Progressing {
-    pub(super) target: Target,
+    pub(super) target: CategoryQuota,
     /// Sentences asked for and not judged yet.
     under_way: usize,
     /// The number of the next one.
@@ -33,7 +33,7 @@ pub(super) struct Progressing {
 
 impl Progressing {
     pub(super) fn new((key, quota): (Option<CategoryKey>, usize)) -> Self {
-        let target = Target { key, quota, passed: 0, written: 0, given_up: false };
+        let target = CategoryQuota { key, quota, passed: 0, written: 0, given_up: false };
         Self { target, under_way: 0, next: 0, in_a_row: 0 }
     }
 
@@ -48,7 +48,7 @@ pub(super) struct Draft {
     /// Position of its target.
     at: usize,
     number: u64,
-    brief: Brief,
+    brief: WriteBrief,
 }
 
 /// What an errand is for.
@@ -69,7 +69,7 @@ pub(super) struct GenerateJob<'a> {
     /// The sentences of real notes that prompts show, if the project lets them.
     pub(super) shows: &'a [SentenceId],
     pub(super) lengths: &'a Lengths,
-    pub(super) gate: Gate<'a>,
+    pub(super) gate: QualityGate<'a>,
     pub(super) classifier: Option<&'a dyn Classifier>,
     pub(super) targets: Vec<Progressing>,
     pub(super) waiting: Vec<NewBronze>,
@@ -111,7 +111,7 @@ impl GenerateJob<'_> {
         bytes.copy_from_slice(&hash[..8]);
         let drawn = u64::from_le_bytes(bytes);
         let words = self.lengths.draw(&mut ChaCha8Rng::seed_from_u64(drawn)).unwrap_or(12).max(FEWEST_WORDS);
-        Draft { at, number, brief: Brief::draw(&self.project.taxonomy, key, words, drawn) }
+        Draft { at, number, brief: WriteBrief::draw(&self.project.taxonomy, key, words, drawn) }
     }
 
     fn write(&self, draft: Draft) -> JobRequest<Tag> {
@@ -126,7 +126,7 @@ impl GenerateJob<'_> {
     }
 
     fn errand(&self, draft: Draft, request: WriteRequest, tries: usize) -> JobRequest<Tag> {
-        let ask = Ask::Write(request.clone());
+        let ask = Question::Write(request.clone());
         let tag = Tag::Write { draft, request, tries };
         JobRequest { tag, ask, purpose: "generate", sentences: self.shows.to_vec() }
     }
@@ -138,7 +138,7 @@ impl GenerateJob<'_> {
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             // A small model closes the object and forgets the quotation mark before.
             let text = if text.contains('{') { text } else { text.trim_end_matches('}').trim_end().to_owned() };
-            if text.is_empty() { Err(Fault::Empty) } else { Ok(text) }
+            if text.is_empty() { Err(ReplyFault::Empty) } else { Ok(text) }
         });
         match text {
             Ok(text) => {
@@ -198,23 +198,23 @@ impl GenerateJob<'_> {
     fn check(&self, draft: Draft, text: String) -> JobRequest<Tag> {
         let asked = Asked { text: text.clone(), ..Asked::default() };
         let (ask, request) = if self.checker.by_choice() {
-            (Ask::Choose(self.checker.choose(&[asked])), None)
+            (Question::Choose(self.checker.choose(&[asked])), None)
         } else {
             let request = self.checker.write(&[asked], DecodingParams::greedy(220), true);
-            (Ask::Write(request.clone()), Some(request))
+            (Question::Write(request.clone()), Some(request))
         };
         JobRequest { tag: Tag::Check { draft, text, request }, ask, purpose: "round trip", sentences: Vec::new() }
     }
 
     /// What the model labels its own sentence as, with the probability of that.
-    fn own_label(&self, text: &str, request: Option<&WriteRequest>, said: &Said) -> Option<(Label, Option<f64>)> {
+    fn own_label(&self, text: &str, request: Option<&WriteRequest>, said: &Answer) -> Option<(Label, Option<f64>)> {
         match (said, request) {
-            (Said::Chosen(choices), _) => {
+            (Answer::Chosen(choices), _) => {
                 let (probabilities, mass) = self.checker.weigh(&choices.first()?.logprobs);
                 let (label, value) = self.checker.decide(&probabilities);
                 (mass > 0.0).then_some((label, Some(value)))
             }
-            (Said::Written(reply), Some(request)) => {
+            (Answer::Written(reply), Some(request)) => {
                 let answers = reply::objects(reply, &request.shape).ok()?;
                 let labelled = reply::labelled(answers.first()?, &self.project.taxonomy, text).ok()?;
                 let field = self.checker.fields().first().map_or_else(String::new, |f| f.name.clone());
@@ -256,7 +256,7 @@ impl GenerateJob<'_> {
         let taxonomy = &self.project.taxonomy;
         let at = target.keys().first().map_or(Some(0), |key| Some(taxonomy.index_of(key)? + 1))?;
         let mut verdict = Verdict::classifier(taxonomy, target, f64::from(*probabilities.get(at)?), &Limits::default());
-        if self.settings.classifier == Agreement::Warn && !verdict.passed {
+        if self.settings.classifier == ClassifierCheck::Warn && !verdict.passed {
             verdict.passed = true;
             verdict.reason = format!("noted, not held against it: {}", verdict.reason);
         }
@@ -294,7 +294,7 @@ fn bronze(run: &RunId, title: String, draft: Draft, text: String, target: Label,
     }
 }
 
-impl Job for GenerateJob<'_> {
+impl RequestJob for GenerateJob<'_> {
     type Tag = Tag;
 
     fn next(&mut self, _: &mut Store) -> Result<NextRequest<Tag>, WorkflowError> {
@@ -316,10 +316,10 @@ impl Job for GenerateJob<'_> {
         &mut self,
         _: &mut Store,
         tag: Tag,
-        said: Result<Said, String>,
+        said: Result<Answer, String>,
     ) -> Result<Vec<JobRequest<Tag>>, WorkflowError> {
         Ok(match (tag, said) {
-            (Tag::Write { draft, request, tries }, Ok(Said::Written(reply))) => {
+            (Tag::Write { draft, request, tries }, Ok(Answer::Written(reply))) => {
                 self.written(draft, &request, tries, &reply)
             }
             (Tag::Check { draft, text, request }, Ok(said)) => {

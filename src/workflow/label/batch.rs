@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Confidence, ConfidenceKind, NewProposal, RunId, RunKind, Source};
 use crate::domain::taxonomy::Taxonomy;
-use crate::llm::reply::{self, Fault};
+use crate::llm::reply::{self, ReplyFault};
 use crate::llm::{AnswerFormat, Field, Reply, chat};
 use crate::store::{FailedSentence, Store};
 use crate::workflow::project::Project;
@@ -119,9 +119,14 @@ impl<'a> BatchReader<'a> {
     }
 }
 
-fn read(reply: &Reply, shape: &AnswerFormat, taxonomy: &Taxonomy, text: &str) -> Result<reply::Labelled, Fault> {
+fn read(
+    reply: &Reply,
+    shape: &AnswerFormat,
+    taxonomy: &Taxonomy,
+    text: &str,
+) -> Result<reply::CheckedLabel, ReplyFault> {
     let answers = reply::objects(reply, shape)?;
-    reply::labelled(answers.first().ok_or(Fault::NoObject)?, taxonomy, text)
+    reply::labelled(answers.first().ok_or(ReplyFault::NoObject)?, taxonomy, text)
 }
 
 /// The fields of a labelling run's answers, as its configuration has them.

@@ -4,24 +4,24 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
-use super::{Nearest, Plan};
+use super::{LabelPlan, Nearest};
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Confidence, ConfidenceKind, Label, NewProposal, RunId, Source};
 use crate::domain::taxonomy::Taxonomy;
 use crate::formats::project::language::{Explain, LabelSettings, PhiPolicy};
-use crate::llm::prompt::{self, LabelPrompt, Shot, Task};
-use crate::llm::reply::{self, Fault, Labelled};
-use crate::llm::{ChatMessage, Choice, DecodingParams, LanguageModel, Reply, Role, WriteRequest};
+use crate::llm::prompt::{self, FewShotExample, LabelPrompt, LabelTask};
+use crate::llm::reply::{self, CheckedLabel, ReplyFault};
+use crate::llm::{ChatMessage, ChoiceReply, DecodingParams, LanguageModel, Reply, Role, WriteRequest};
 use crate::store::{FailedSentence, Store};
-use crate::workflow::dispatch::{Ask, Job, JobRequest, NextRequest, Said};
+use crate::workflow::dispatch::{Answer, JobRequest, NextRequest, Question, RequestJob};
 use crate::workflow::project::Project;
 use crate::workflow::{WorkflowError, now};
 
 /// A sentence under way.
 #[derive(Clone, Debug)]
-pub(super) struct Item {
+pub(super) struct LabelItem {
     id: SentenceId,
-    ask: prompt::Ask,
+    ask: prompt::SentencePrompt,
     /// The sentences of real notes that its request shows.
     shows: Vec<SentenceId>,
 }
@@ -29,11 +29,11 @@ pub(super) struct Item {
 /// What an errand is for.
 pub(super) enum Tag {
     /// To choose a letter for each.
-    Choose(Vec<Item>),
+    Choose(Vec<LabelItem>),
     /// To write an answer for each; the times that this was asked, and which sample it is.
-    Write { items: Vec<Item>, request: WriteRequest, tries: usize, sample: usize },
+    Write { items: Vec<LabelItem>, request: WriteRequest, tries: usize, sample: usize },
     /// To explain a choice that is made.
-    Explain { item: Item, proposal: Box<NewProposal>, request: WriteRequest, tries: usize },
+    Explain { item: LabelItem, proposal: Box<NewProposal>, request: WriteRequest, tries: usize },
 }
 
 /// What is said of a session at its end.
@@ -47,7 +47,7 @@ pub(super) struct Tally {
 /// The samples of one sentence.
 #[derive(Default)]
 struct Samples {
-    given: Vec<Labelled>,
+    given: Vec<CheckedLabel>,
     failed: usize,
     fault: String,
 }
@@ -56,7 +56,7 @@ struct Samples {
 pub(super) struct LabelJob<'a> {
     taxonomy: &'a Taxonomy,
     run: &'a RunId,
-    plan: &'a Plan,
+    plan: &'a LabelPlan,
     settings: &'a LabelSettings,
     group: usize,
     choice: bool,
@@ -64,7 +64,7 @@ pub(super) struct LabelJob<'a> {
     /// The sentences asked for; `None` for all.
     ids: Option<VecDeque<SentenceId>>,
     after: SentenceId,
-    ready: VecDeque<Item>,
+    ready: VecDeque<LabelItem>,
     left: u64,
     samples: FxHashMap<SentenceId, Samples>,
     /// Further samples of sentences that are under way.
@@ -80,8 +80,8 @@ pub(super) struct LabelJob<'a> {
 /// Sentences fetched at once.
 const FETCH: usize = 256;
 
-pub(super) fn bare_ask(text: &str) -> prompt::Ask {
-    prompt::Ask { text: text.to_owned(), ..prompt::Ask::default() }
+pub(super) fn bare_ask(text: &str) -> prompt::SentencePrompt {
+    prompt::SentencePrompt { text: text.to_owned(), ..prompt::SentencePrompt::default() }
 }
 
 /// How an answer is drawn: the likeliest, but when several are compared.
@@ -96,10 +96,10 @@ pub(super) fn sampling(settings: &LabelSettings, sample: usize) -> DecodingParam
 /// Sentences with what is shown around them, and the sentences of real notes that this makes.
 pub(super) fn asks(
     store: &Store,
-    plan: &Plan,
+    plan: &LabelPlan,
     settings: &LabelSettings,
     ids: &[SentenceId],
-) -> Result<Vec<(SentenceId, prompt::Ask, Vec<SentenceId>)>, WorkflowError> {
+) -> Result<Vec<(SentenceId, prompt::SentencePrompt, Vec<SentenceId>)>, WorkflowError> {
     let mut all = Vec::with_capacity(ids.len());
     for row in store.texts(ids)? {
         let mut shows = vec![row.id];
@@ -119,13 +119,13 @@ pub(super) fn asks(
             }
         }
         let nearest = nearest.into_iter().map(|(_, shot)| shot).collect();
-        all.push((row.id, prompt::Ask { text: row.text, before, after, nearest }, shows));
+        all.push((row.id, prompt::SentencePrompt { text: row.text, before, after, nearest }, shows));
     }
     Ok(all)
 }
 
 /// A sentence is never shown its own gold.
-fn likest(nearest: &Nearest, id: SentenceId, text: &str) -> Vec<(SentenceId, Shot)> {
+fn likest(nearest: &Nearest, id: SentenceId, text: &str) -> Vec<(SentenceId, FewShotExample)> {
     let found = nearest.index.nearest(text, nearest.most + 1).into_iter();
     let shots = found.filter_map(|(at, _)| nearest.shots.get(at));
     shots.filter(|(other, shot)| *other != id && shot.text != text).take(nearest.most).cloned().collect()
@@ -136,7 +136,7 @@ impl<'a> LabelJob<'a> {
     pub(super) fn new(
         project: &'a Project,
         run: &'a RunId,
-        plan: &'a Plan,
+        plan: &'a LabelPlan,
         settings: &'a LabelSettings,
         model: &dyn LanguageModel,
         ids: Option<Vec<SentenceId>>,
@@ -195,14 +195,14 @@ impl<'a> LabelJob<'a> {
             self.after = *last;
             self.left -= ids.len() as u64;
             for (id, ask, shows) in asks(store, self.plan, self.settings, &ids)? {
-                self.screen(Item { id, ask, shows });
+                self.screen(LabelItem { id, ask, shows });
             }
         }
         Ok(())
     }
 
     /// Lets a sentence pass, or keeps it back because it looks like a person's data and the project says so.
-    fn screen(&mut self, item: Item) {
+    fn screen(&mut self, item: LabelItem) {
         if self.screen != PhiPolicy::Off {
             let texts = [&item.ask.text].into_iter().chain(&item.ask.before).chain(&item.ask.after);
             let found: Vec<_> = texts.flat_map(|text| crate::domain::phi::screen(text)).collect();
@@ -220,7 +220,7 @@ impl<'a> LabelJob<'a> {
         self.ready.push_back(item);
     }
 
-    fn fail(&mut self, item: &Item, fault: String, reply: String) {
+    fn fail(&mut self, item: &LabelItem, fault: String, reply: String) {
         self.done.1 += 1;
         self.failures.push(FailedSentence { sentence: item.id, fault, reply });
     }
@@ -230,20 +230,20 @@ impl<'a> LabelJob<'a> {
         self.proposals.push(proposal);
     }
 
-    fn errand(&self, items: Vec<Item>, sample: usize) -> JobRequest<Tag> {
-        let asks: Vec<prompt::Ask> = items.iter().map(|item| item.ask.clone()).collect();
+    fn errand(&self, items: Vec<LabelItem>, sample: usize) -> JobRequest<Tag> {
+        let asks: Vec<prompt::SentencePrompt> = items.iter().map(|item| item.ask.clone()).collect();
         let sentences = items.iter().flat_map(|item| item.shows.clone()).collect();
         if self.choice {
-            let ask = Ask::Choose(self.prompt().choose(&asks));
+            let ask = Question::Choose(self.prompt().choose(&asks));
             return JobRequest { tag: Tag::Choose(items), ask, purpose: "label", sentences };
         }
         let request = self.prompt().write(&asks, sampling(self.settings, sample), self.settings.samples < 2);
-        let ask = Ask::Write(request.clone());
+        let ask = Question::Write(request.clone());
         JobRequest { tag: Tag::Write { items, request, tries: 0, sample }, ask, purpose: "label", sentences }
     }
 
     /// Takes the choices for a group of sentences.
-    fn chosen(&mut self, items: Vec<Item>, choices: &[Choice]) -> Vec<JobRequest<Tag>> {
+    fn chosen(&mut self, items: Vec<LabelItem>, choices: &[ChoiceReply]) -> Vec<JobRequest<Tag>> {
         let mut explain = Vec::new();
         for (item, choice) in items.into_iter().zip(choices) {
             let (probabilities, mass) = self.prompt().weigh(&choice.logprobs);
@@ -258,7 +258,7 @@ impl<'a> LabelJob<'a> {
                 Explain::Doubtful => value < self.settings.doubtful,
                 Explain::All => !label.is_none(),
             };
-            let categories = self.prompt().task() == Task::Categories;
+            let categories = self.prompt().task() == LabelTask::Categories;
             let proposal = NewProposal {
                 confidence: Some(Confidence { value, kind: ConfidenceKind::TokenProbability }),
                 // A binary run knows of no category's probability.
@@ -278,7 +278,7 @@ impl<'a> LabelJob<'a> {
     /// Takes what was written for a group of sentences.
     fn written(
         &mut self,
-        items: Vec<Item>,
+        items: Vec<LabelItem>,
         request: &WriteRequest,
         tries: usize,
         sample: usize,
@@ -289,11 +289,14 @@ impl<'a> LabelJob<'a> {
         let mut again = Vec::new();
         for (at, item) in items.into_iter().enumerate() {
             let read = answers.clone().and_then(|answers| {
-                let answer =
-                    answers.get(at).ok_or(Fault::Answers(answers.len(), at + 1))?.as_ref().map_err(Clone::clone)?;
+                let answer = answers
+                    .get(at)
+                    .ok_or(ReplyFault::Answers(answers.len(), at + 1))?
+                    .as_ref()
+                    .map_err(Clone::clone)?;
                 let number = answer.get("number").and_then(serde_json::Value::as_str);
                 if number.is_some_and(|number| number != (at + 1).to_string()) {
-                    return Err(Fault::Answers(answers.len(), answers.len()));
+                    return Err(ReplyFault::Answers(answers.len(), answers.len()));
                 }
                 reply::labelled(answer, self.taxonomy, &item.ask.text)
             });
@@ -325,7 +328,7 @@ impl<'a> LabelJob<'a> {
     }
 
     /// Takes one of several samples; with the last, the label that most of them gave.
-    fn sampled(&mut self, item: &Item, sample: Result<Labelled, String>) {
+    fn sampled(&mut self, item: &LabelItem, sample: Result<CheckedLabel, String>) {
         let samples = self.samples.entry(item.id).or_default();
         match sample {
             Ok(labelled) => samples.given.push(labelled),
@@ -362,7 +365,7 @@ impl<'a> LabelJob<'a> {
 
     fn explained(
         &mut self,
-        item: Item,
+        item: LabelItem,
         mut proposal: Box<NewProposal>,
         request: &WriteRequest,
         tries: usize,
@@ -370,7 +373,7 @@ impl<'a> LabelJob<'a> {
     ) -> Vec<JobRequest<Tag>> {
         let read = reply::objects(reply, &request.shape).and_then(|answers| match answers.first() {
             Some(answer) => reply::explained(answer, &item.ask.text),
-            None => Err(Fault::NoObject),
+            None => Err(ReplyFault::NoObject),
         });
         match read {
             Ok((evidence, rationale)) => {
@@ -393,12 +396,12 @@ impl<'a> LabelJob<'a> {
     }
 }
 
-fn explanation(item: Item, proposal: Box<NewProposal>, request: WriteRequest, tries: usize) -> JobRequest<Tag> {
-    let (ask, sentences) = (Ask::Write(request.clone()), vec![item.id]);
+fn explanation(item: LabelItem, proposal: Box<NewProposal>, request: WriteRequest, tries: usize) -> JobRequest<Tag> {
+    let (ask, sentences) = (Question::Write(request.clone()), vec![item.id]);
     JobRequest { tag: Tag::Explain { item, proposal, request, tries }, ask, purpose: "explain", sentences }
 }
 
-fn proposal(id: SentenceId, labelled: Labelled, confidence: Option<Confidence>) -> NewProposal {
+fn proposal(id: SentenceId, labelled: CheckedLabel, confidence: Option<Confidence>) -> NewProposal {
     NewProposal {
         confidence,
         rationale: labelled.rationale,
@@ -408,7 +411,7 @@ fn proposal(id: SentenceId, labelled: Labelled, confidence: Option<Confidence>) 
 }
 
 /// The conversation so far with the reply and what is wrong with it.
-fn named(request: &WriteRequest, fault: &Fault, reply: &Reply) -> WriteRequest {
+fn named(request: &WriteRequest, fault: &ReplyFault, reply: &Reply) -> WriteRequest {
     let mut request = request.clone();
     request.turns.push(ChatMessage::new(Role::Assistant, shortened(&reply.text)));
     let said = format!("That answer cannot be used: {fault}. Answer again, in the form asked for.");
@@ -417,15 +420,15 @@ fn named(request: &WriteRequest, fault: &Fault, reply: &Reply) -> WriteRequest {
 }
 
 fn retry(
-    item: Item,
+    item: LabelItem,
     request: &WriteRequest,
-    fault: &Fault,
+    fault: &ReplyFault,
     reply: &Reply,
     tries: usize,
     sample: usize,
 ) -> JobRequest<Tag> {
     let request = named(request, fault, reply);
-    let (ask, sentences) = (Ask::Write(request.clone()), item.shows.clone());
+    let (ask, sentences) = (Question::Write(request.clone()), item.shows.clone());
     JobRequest {
         tag: Tag::Write { items: vec![item], request, tries: tries + 1, sample },
         ask,
@@ -438,7 +441,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(2_000).collect()
 }
 
-impl Job for LabelJob<'_> {
+impl RequestJob for LabelJob<'_> {
     type Tag = Tag;
 
     fn next(&mut self, store: &mut Store) -> Result<NextRequest<Tag>, WorkflowError> {
@@ -446,7 +449,7 @@ impl Job for LabelJob<'_> {
             return Ok(NextRequest::Ask(Box::new(errand)));
         }
         self.fetch(store)?;
-        let items: Vec<Item> = self.ready.drain(..self.group.min(self.ready.len())).collect();
+        let items: Vec<LabelItem> = self.ready.drain(..self.group.min(self.ready.len())).collect();
         if items.is_empty() {
             return Ok(NextRequest::Done);
         }
@@ -463,16 +466,16 @@ impl Job for LabelJob<'_> {
         &mut self,
         _: &mut Store,
         tag: Tag,
-        said: Result<Said, String>,
+        said: Result<Answer, String>,
     ) -> Result<Vec<JobRequest<Tag>>, WorkflowError> {
         Ok(match (tag, said) {
-            (Tag::Choose(items), Ok(Said::Chosen(choices))) if choices.len() == items.len() => {
+            (Tag::Choose(items), Ok(Answer::Chosen(choices))) if choices.len() == items.len() => {
                 self.chosen(items, &choices)
             }
-            (Tag::Write { items, request, tries, sample }, Ok(Said::Written(reply))) => {
+            (Tag::Write { items, request, tries, sample }, Ok(Answer::Written(reply))) => {
                 self.written(items, &request, tries, sample, &reply)
             }
-            (Tag::Explain { item, proposal, request, tries }, Ok(Said::Written(reply))) => {
+            (Tag::Explain { item, proposal, request, tries }, Ok(Answer::Written(reply))) => {
                 self.explained(item, proposal, &request, tries, &reply)
             }
             (Tag::Explain { proposal, .. }, _) => {

@@ -267,7 +267,7 @@ fn a_change_by_hand_is_looked_at_first() {
     let plan = plan(&project, &MigrationRequest::FromFile).unwrap();
     assert_eq!(
         plan.changes[0],
-        Change::Renamed { from: CategoryKey::new("anger").unwrap(), to: CategoryKey::new("rage").unwrap() }
+        GuidelineChange::Renamed { from: CategoryKey::new("anger").unwrap(), to: CategoryKey::new("rage").unwrap() }
     );
     apply(&project, &plan).unwrap();
     assert_eq!(study.store().proposals(SentenceId(2)).unwrap()[0].content.label.join(), "rage");

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn options(mixes: &[&str]) -> Options {
-    Options {
+fn options(mixes: &[&str]) -> SimulateOptions {
+    SimulateOptions {
         train: TrainSettings::default(),
         mixes: mixes.iter().map(|mix| mix.parse().unwrap()).collect(),
         seeds: 2,
@@ -36,7 +36,7 @@ fn files(folder: &Path) -> Data {
 fn files_play_the_expert() {
     let folder = tempfile::tempdir().unwrap();
     let data = files(folder.path());
-    let play = |options: &Options| simulate(&data, options, &Cancel::default(), &mut |_| {}).unwrap();
+    let play = |options: &SimulateOptions| simulate(&data, options, &Cancel::default(), &mut |_| {}).unwrap();
     let done = play(&options(&["random", "balanced", "margin"]));
     assert_eq!((done.report.rows, done.test, done.stopped), (200, 100, false));
     let [random, balanced, margin] = &done.report.orders[..] else { panic!() };
@@ -54,8 +54,12 @@ fn experts_of_a_file_cost_their_time() {
     let two = "overlap = 2\npolicy = \"unanimous\"\n[[expert]]\nname = \"a\"\nerror = 0.2\nseconds = 30\n[[expert]]\nname = \"b\"\n\
                seconds = 30\n";
     std::fs::write(&experts, two).unwrap();
-    let done =
-        simulate(&data, &Options { experts: Some(experts), ..options(&["random"]) }, &Cancel::default(), &mut |_| {});
+    let done = simulate(
+        &data,
+        &SimulateOptions { experts: Some(experts), ..options(&["random"]) },
+        &Cancel::default(),
+        &mut |_| {},
+    );
     let last = *done.unwrap().report.games[0].points.last().unwrap();
     assert_eq!((last.sentences, last.decisions, last.minutes, last.wrong), (60, 120, 60.0, 0));
     assert!(last.gold < 60, "where one errs they do not agree, and it is no gold");
@@ -82,7 +86,7 @@ fn what_cannot_be_played_says_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let data = files(folder.path());
     let mut of = options(&["random"]);
-    of.train.method = Method::Vote;
+    of.train.method = TrainingMethod::Vote;
     let said = simulate(&data, &of, &Cancel::default(), &mut |_| {}).unwrap_err().to_string();
     assert!(said.contains("the method must be `ngram` or `frozen`"), "{said}");
     let bare = folder.path().join("bare.csv");
