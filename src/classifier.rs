@@ -76,7 +76,6 @@ pub enum ClassifierError {
     /// A folder that is no encoder that can be used.
     #[error("the encoder in {} cannot be used", .folder.display())]
     Encoder {
-        /// The folder.
         folder: PathBuf,
         /// What is wrong.
         #[source]
@@ -105,7 +104,6 @@ pub enum Mode {
 /// One text with its outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example<'a> {
-    /// The text.
     pub text: &'a str,
     /// Positions of the outputs that hold; exactly one under [`Mode::Single`].
     pub outputs: Vec<usize>,

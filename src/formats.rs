@@ -43,7 +43,6 @@ pub enum FormatError {
     Io {
         /// `read` or `write`.
         doing: &'static str,
-        /// Which file.
         path: PathBuf,
         /// The system's word for it.
         #[source]
@@ -52,7 +51,6 @@ pub enum FormatError {
     /// The file says something that cannot be meant.
     #[error("{}", list(.path, .faults))]
     Faulty {
-        /// Which file.
         path: PathBuf,
         /// All its faults, in the order of the file.
         faults: Vec<FileFault>,
@@ -60,7 +58,6 @@ pub enum FormatError {
     /// The file as a whole is not what the options say.
     #[error("{}: {message}", .path.display())]
     Unfit {
-        /// Which file.
         path: PathBuf,
         /// Why.
         message: String,
@@ -68,7 +65,6 @@ pub enum FormatError {
     /// A table whose header cannot be read.
     #[error("{}: the header cannot be read", .path.display())]
     Header {
-        /// Which file.
         path: PathBuf,
         /// Why not.
         #[source]
@@ -77,7 +73,6 @@ pub enum FormatError {
     /// A table in which no column looks like the text.
     #[error("{}: no column looks like the text", .path.display())]
     NoTextColumn {
-        /// Which file.
         path: PathBuf,
         /// Its columns.
         header: Vec<String>,
@@ -85,7 +80,6 @@ pub enum FormatError {
     /// A taxonomy whose parts are sound and whose whole is not.
     #[error("{}", .path.display())]
     Taxonomy {
-        /// Which file.
         path: PathBuf,
         /// What is wrong.
         #[source]
@@ -97,7 +91,6 @@ pub enum FormatError {
     /// A bundle that a newer program wrote.
     #[error("{}: a newer goldsmith wrote this bundle (form {found}, this one reads {known})", .path.display())]
     NewerBundle {
-        /// Which file.
         path: PathBuf,
         /// Its form.
         found: u64,
@@ -132,7 +125,6 @@ pub enum Needs {
     IdentityOrPassphrase,
     /// A secret key.
     Identity,
-    /// A passphrase.
     Passphrase,
     /// The password of a key to sign with.
     SignPassword,

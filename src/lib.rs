@@ -4,7 +4,6 @@
 //! [`classifier`] trains on what they decided; [`domain`] arithmetic scores it; [`formats`] write it out. The [`workflow`]
 //! layer holds one file for each use case; [`cli`] and [`tui`] are two faces of it and hold no rule of the domain.
 
-#![deny(missing_docs)]
 // No input makes the program panic, and it prints through the writers of `cli` alone, which know whether anybody reads.
 #![cfg_attr(
     not(test),

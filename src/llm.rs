@@ -34,9 +34,7 @@ pub enum Role {
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ChatMessage {
-    /// Who.
     pub role: Role,
-    /// What.
     pub content: String,
 }
 
@@ -120,7 +118,6 @@ pub struct WriteRequest {
 /// A token that was written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WrittenToken {
-    /// Its text.
     pub text: String,
     /// Natural logarithm of its probability.
     pub logprob: f32,
@@ -152,7 +149,6 @@ impl Usage {
 /// What a model wrote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
-    /// The text.
     pub text: String,
     /// Whether it came to its end, rather than to `max_tokens`.
     pub complete: bool,
@@ -221,7 +217,6 @@ pub enum LlmError {
     /// A model file that cannot be read.
     #[error("{path}")]
     File {
-        /// The file.
         path: PathBuf,
         /// What is wrong, and what to do.
         #[source]

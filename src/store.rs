@@ -61,7 +61,6 @@ pub enum StoreError {
     /// A newer program wrote it.
     #[error("{path} is of version {found}, this goldsmith reads up to {known}")]
     Newer {
-        /// The file.
         path: PathBuf,
         /// Its version.
         found: i64,
@@ -82,7 +81,6 @@ pub enum StoreError {
     NotFound {
         /// The kind of thing.
         what: &'static str,
-        /// Which one.
         id: String,
     },
     /// A value in a row that this program cannot have written.
@@ -97,7 +95,6 @@ pub enum StoreError {
     /// The log has an entry of a kind that this program does not know.
     #[error("the log in {path} has an entry of the kind `{kind}`: a newer goldsmith wrote it, or the file is damaged")]
     UnknownEntry {
-        /// The file.
         path: PathBuf,
         /// The kind, as it stands there.
         kind: String,

@@ -118,7 +118,6 @@ pub enum WorkflowError {
     /// A folder that cannot be made.
     #[error("cannot make {path}")]
     Folder {
-        /// Which.
         path: PathBuf,
         /// The system's word for it.
         #[source]
@@ -127,10 +126,8 @@ pub enum WorkflowError {
     /// Files.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The classifier.
     #[error(transparent)]
     Classifier(#[from] ClassifierError),
     /// A language model.
@@ -142,9 +139,7 @@ pub enum WorkflowError {
     /// A bad record, where the user wants to stop at one.
     #[error("{path}:{line}: {message}; what came before it is done")]
     Record {
-        /// The file.
         path: PathBuf,
-        /// Its line.
         line: u64,
         /// What is wrong.
         message: String,

@@ -34,7 +34,6 @@ pub(super) enum ModelKind {
 #[derive(Serialize, Deserialize)]
 pub(super) struct ModelManifest {
     format: u32,
-    /// What it is.
     pub kind: ModelKind,
     /// The outputs' names.
     pub outputs: Vec<String>,

@@ -54,7 +54,6 @@ pub(super) fn restore(folder: &Path, description: ModelManifest) -> Result<Box<d
 
 /// Where a run that was broken off left its state, and how to know it again.
 struct Checkpointing<'a> {
-    /// The file.
     file: &'a Path,
     /// Of configuration and data; another one is not taken up.
     fingerprint: String,

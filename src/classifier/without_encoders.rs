@@ -1,7 +1,5 @@
 //! Stands for the rooms of encoders where the feature `encoders` is off: their names, and no value that could be made of them.
 
-#![expect(missing_docs, reason = "the names are those of what is left out, and documented there")]
-
 use super::ClassifierError;
 
 pub(super) mod encoder {

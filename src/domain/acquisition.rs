@@ -22,7 +22,6 @@ use uncertainty::margin;
 /// A sentence that may be labelled next, with what is known of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate<'a> {
-    /// The sentence.
     pub sentence: SentenceId,
     /// What the classifier gives each output: a softmax where one holds, sigmoids where any may.
     pub probabilities: Option<&'a [f32]>,
@@ -57,11 +56,9 @@ pub(crate) struct CandidatePool<'a> {
 /// A sentence in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ranked {
-    /// The sentence.
     pub sentence: SentenceId,
     /// Whose pick it is.
     pub strategy: Strategy,
-    /// Why it is here.
     pub why: QueueReason,
 }
 

@@ -28,7 +28,6 @@ pub(crate) struct Rating {
     pub patient: u32,
     /// Which expert, numbered by the caller.
     pub rater: usize,
-    /// The label.
     pub label: LabelSet,
 }
 
@@ -120,7 +119,6 @@ pub(crate) struct ClassAgreement {
 /// Agreement of two experts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct RaterPair {
-    /// The one.
     pub first: usize,
     /// The other.
     pub second: usize,
@@ -139,7 +137,6 @@ pub(crate) struct Agreement {
     pub raters: usize,
     /// Sentences that at least two rated.
     pub items: usize,
-    /// Of how many patients.
     pub patients: usize,
     /// Sentences that one alone rated; they say nothing here.
     pub alone: usize,
@@ -225,7 +222,6 @@ pub(crate) fn agreement(
 /// An expert's two looks at one sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RepeatedJudgement {
-    /// Whose note it is.
     pub patient: u32,
     /// The label of the first look.
     pub earlier: LabelSet,
@@ -266,7 +262,6 @@ impl SelfAgreement {
 pub(crate) struct Confusable {
     /// The one, which comes first in the taxonomy.
     pub one: usize,
-    /// The other.
     pub other: usize,
     /// How often two experts of a sentence differ in this.
     pub count: u64,

@@ -20,7 +20,6 @@ const FORGETTING: f64 = 0.8;
 /// A label that may be wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Suspect {
-    /// Which item.
     pub item: usize,
     /// The classes that the classifier would give it.
     pub suggested: Vec<usize>,
@@ -46,7 +45,6 @@ pub(crate) struct Suspicion {
 /// A sentence's label in doubt, as it is stored and shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Doubt {
-    /// The sentence.
     pub sentence: SentenceId,
     /// Whose label: experts' (gold) or a language model's (silver).
     pub tier: Tier,

@@ -74,7 +74,6 @@ impl DocumentUid {
 /// A note as read from a file, before it has a number. The text is kept byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewDocument {
-    /// Whose note it is.
     pub patient: PatientKey,
     /// The id that the source gave it, or one made from file and position.
     pub external_id: String,
@@ -121,13 +120,11 @@ impl NewDocument {
 pub struct Document {
     /// Number in this store.
     pub id: DocumentId,
-    /// Whose note it is.
     pub patient: PatientKey,
     /// The source's id.
     pub external_id: String,
     /// Heading or title.
     pub title: String,
-    /// The kind of note.
     pub kind: String,
     /// The note's date as the source writes it.
     pub date: String,

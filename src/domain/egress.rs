@@ -78,7 +78,6 @@ pub enum EgressRefusal {
         "{host} may not get note text: the project holds {notes}, whose terms forbid passing it on, and data_use = \"open\" does not cover it; if an agreement covers that host, write data_use = \"agreed hosts\" under [privacy] in goldsmith.toml"
     )]
     Restricted {
-        /// Where to.
         host: Host,
         /// What the project holds.
         notes: String,
@@ -92,12 +91,7 @@ pub enum EgressRefusal {
     #[error(
         "{count} of the text's passages look like a person's data ({kinds}), and phi = \"block\" under [privacy] in goldsmith.toml keeps such sentences here"
     )]
-    Phi {
-        /// How many.
-        count: usize,
-        /// Of which kinds.
-        kinds: String,
-    },
+    Phi { count: usize, kinds: String },
 }
 
 /// What a request carries.

@@ -14,11 +14,9 @@ use super::sight::InSight;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SentenceRef {
-    /// The note.
     pub document: DocumentUid,
     /// Where it begins.
     pub start: usize,
-    /// Where it ends.
     pub end: usize,
 }
 
@@ -26,7 +24,6 @@ pub struct SentenceRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProposalRef {
-    /// The run.
     pub run: RunId,
     /// What it proposed.
     pub label: Label,
@@ -37,13 +34,10 @@ pub struct ProposalRef {
 pub struct Entry {
     /// Time-ordered unique id.
     pub id: EntryId,
-    /// When.
     pub at: Timestamp,
-    /// Who.
     pub author: Annotator,
     /// The store that it came from; `None` for the store's own.
     pub site: Option<String>,
-    /// What.
     pub body: Body,
 }
 
@@ -56,15 +50,9 @@ pub enum Body {
     /// the reason.
     Settle(Judged),
     /// One of these was withdrawn.
-    Undo {
-        /// Which.
-        target: EntryId,
-    },
+    Undo { target: EntryId },
     /// And restored.
-    Redo {
-        /// Which.
-        target: EntryId,
-    },
+    Redo { target: EntryId },
     /// Categories were renamed, merged or split: how labels are read from here on, at the site that it comes from.
     Migration(TaxonomyMigration),
 }
@@ -72,7 +60,6 @@ pub enum Body {
 /// A judgement of a sentence, with what it was made in the knowledge of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
-    /// The sentence.
     pub sentence: SentenceRef,
     /// What was said of it.
     pub judgement: Judgement,
@@ -94,7 +81,6 @@ pub enum RecordedSight {
     /// Whether a machine's label could be seen, and no more: what versions before `in_sight` recorded. `false` stands where
     /// nothing is known, as with imported labels.
     Machine(bool),
-    /// All of it.
     All(InSight),
 }
 

@@ -31,7 +31,6 @@ pub enum Task {
     /// Whether any category applies.
     #[serde(rename = "binary")]
     Binary,
-    /// Which.
     #[serde(rename = "multi-class")]
     MultiClass,
 }
@@ -142,7 +141,6 @@ pub(crate) struct Cell {
     pub model: String,
     /// What it learns.
     pub task: Task,
-    /// What it is trained on.
     pub set: TrainingSetSpec,
     /// Per cent of the gold of training patients.
     pub share: u32,
@@ -169,7 +167,6 @@ pub(crate) struct ExperimentPlan {
     pub tasks: Vec<Task>,
     /// What they are trained on.
     pub sets: Vec<TrainingSetSpec>,
-    /// Seeds of each.
     pub seeds: Vec<u64>,
     /// Per cent of gold besides all of it, for learning curves.
     pub shares: Vec<u32>,
@@ -216,11 +213,9 @@ pub(crate) fn share_of(sentences: &[SentenceId], share: u32, seed: u64) -> BTree
 /// A cell that has been trained and tested.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FinishedCell {
-    /// Which.
     pub cell: Cell,
     /// The run that keeps its predictions.
     pub run: RunId,
-    /// What it was trained on.
     pub trained: TrainingSize,
     /// Its labels of the test sentences, as its task sees them.
     pub predicted: Vec<LabelSet>,

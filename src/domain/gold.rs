@@ -70,9 +70,7 @@ pub(crate) enum GoldStatus {
 /// One expert's standing label on a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Vote {
-    /// Who.
     pub annotator: Annotator,
-    /// What.
     pub label: Label,
     /// What had been in sight; `None` where that is not known.
     pub in_sight: Option<InSight>,

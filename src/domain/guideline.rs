@@ -16,7 +16,6 @@ pub(crate) enum GuidelinePart {
     Name,
     /// The key that assigns it.
     Shortcut,
-    /// What it is.
     Definition,
     /// What counts.
     Includes,
@@ -54,22 +53,11 @@ pub(crate) enum GuidelineChange {
     /// A category that is no longer there.
     Removed(CategoryKey),
     /// The same category under another key.
-    Renamed {
-        /// As it was.
-        from: CategoryKey,
-        /// As it is.
-        to: CategoryKey,
-    },
+    Renamed { from: CategoryKey, to: CategoryKey },
     /// Several categories became one.
-    Merged {
-        /// Which.
-        from: Vec<CategoryKey>,
-        /// The one.
-        into: CategoryKey,
-    },
+    Merged { from: Vec<CategoryKey>, into: CategoryKey },
     /// One category became several. Its labels are open again.
     Split {
-        /// Which.
         from: CategoryKey,
         /// The several.
         into: Vec<CategoryKey>,
@@ -78,7 +66,6 @@ pub(crate) enum GuidelineChange {
     Changed {
         /// Which category; `None` for *None*.
         category: Option<CategoryKey>,
-        /// Which part.
         part: GuidelinePart,
         /// Lines that are gone.
         before: Vec<String>,

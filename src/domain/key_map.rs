@@ -83,7 +83,6 @@ impl KeyMap {
 pub struct TaxonomyMigration {
     /// The hash of the guideline before; empty where none is known.
     pub before: String,
-    /// And after.
     pub after: String,
     /// How labels are read from here on.
     #[serde(rename = "lineage")]

@@ -276,7 +276,6 @@ pub struct Run {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConfidenceKind {
-    /// From token probabilities.
     TokenProbability,
     /// The model said a number.
     Stated,
@@ -300,7 +299,6 @@ pub struct Confidence {
 /// A machine's label for one sentence, before it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewProposal {
-    /// The sentence.
     pub sentence: SentenceId,
     /// The label proposed.
     pub label: Label,
@@ -381,13 +379,9 @@ pub struct Judgement {
 pub struct Decision {
     /// Time-ordered unique id.
     pub id: EntryId,
-    /// When.
     pub at: Timestamp,
-    /// Who.
     pub annotator: Annotator,
-    /// On which sentence.
     pub sentence: SentenceId,
-    /// What.
     pub judgement: Judgement,
     /// Milliseconds that the sentence was on the screen; `None` when not known (imported).
     pub took: Option<u32>,

@@ -105,11 +105,8 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
 pub struct ScoreRow {
     /// Counts; zero for the averages.
     pub counts: Counts,
-    /// Precision.
     pub precision: Estimate,
-    /// Recall.
     pub recall: Estimate,
-    /// F1.
     pub f1: Estimate,
 }
 
@@ -130,7 +127,6 @@ pub struct Averages {
 pub struct ScoreReport {
     /// How many sentences were compared.
     pub sentences: usize,
-    /// Of how many patients.
     pub patients: usize,
     /// How many of them were decided blind.
     pub blind: usize,

@@ -61,7 +61,6 @@ impl fmt::Display for PhiKind {
 pub(crate) struct Finding {
     /// Where it stands: the name without its title, the number without the words that announce it.
     pub span: Span,
-    /// Which it is.
     pub kind: PhiKind,
 }
 

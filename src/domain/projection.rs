@@ -48,9 +48,7 @@ pub(crate) fn latest_turn<T>(turns: impl IntoIterator<Item = (EntryId, T)>) -> O
 pub(crate) struct LoggedDecision {
     /// Its number in the store.
     pub seq: i64,
-    /// Its id.
     pub id: EntryId,
-    /// Who.
     pub author: Annotator,
     /// What, with its label as it is read today.
     pub judgement: Judgement,
@@ -100,7 +98,6 @@ pub(crate) fn current_settlement(all: &[LoggedDecision]) -> Option<(&LoggedDecis
 /// An event as far as its place among others goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Revision<'a> {
-    /// Its id.
     pub id: &'a EntryId,
     /// What it takes the place of; `None` where that is not known: all with smaller ids.
     pub supersedes: Option<&'a [EntryId]>,

@@ -35,7 +35,6 @@ pub enum Blind {
     Never,
     /// On patients of the test split, whose gold machines are scored against.
     Test,
-    /// All are.
     Always,
 }
 
@@ -48,7 +47,6 @@ pub enum ShowOthers {
     /// Once one has decided oneself.
     #[default]
     After,
-    /// Not at all.
     Never,
 }
 
@@ -100,7 +98,6 @@ impl Default for Protocol {
 /// A sentence given to an expert.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Assignment {
-    /// The sentence.
     pub sentence: SentenceId,
     /// Who decides on it.
     pub annotator: Annotator,

@@ -105,7 +105,6 @@ impl fmt::Display for Check {
 /// What one check found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Which check.
     pub check: Check,
     /// Whether the sentence may pass.
     pub passed: bool,

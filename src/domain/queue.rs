@@ -36,7 +36,6 @@ pub enum LabelOwner {
 /// Which part of the queue is wanted by its state for this annotator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DecisionState {
-    /// All.
     #[default]
     All,
     /// Not yet decided by this annotator.
@@ -70,7 +69,6 @@ pub enum AssignmentFilter {
 /// The sentences that a search may list, from the most to the fewest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Among {
-    /// All.
     #[default]
     All,
     /// Those that the annotator has decided, and those of patients outside the test split.

@@ -110,7 +110,6 @@ pub struct Point {
 pub struct Game {
     /// The order, by its place in the plan.
     pub mix: usize,
-    /// The seed.
     pub seed: u64,
     /// Macro-F1 of all labels, all of them right.
     pub full: f64,
@@ -125,7 +124,6 @@ pub struct Game {
 pub(crate) struct Told {
     /// Which order.
     pub mix: usize,
-    /// Which seed.
     pub seed: u64,
     /// Sentences decided in this game.
     pub sentences: usize,

@@ -16,7 +16,6 @@ use super::metrics::TestSentence;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Trained on.
     Train,
     /// Early stopping and calibration.
     Validation,
@@ -150,9 +149,7 @@ impl fmt::Display for Tier {
 /// One row to train on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TrainRow {
-    /// The sentence.
     pub sentence: SentenceId,
-    /// Its label.
     pub label: Label,
     /// Where the label comes from.
     pub tier: Tier,
@@ -214,9 +211,7 @@ impl TrainSet {
 /// A test sentence that stands nearly word for word in the training set too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leak {
-    /// The test sentence.
     pub test: SentenceId,
-    /// The training sentence.
     pub train: SentenceId,
     /// Where the training sentence comes from.
     pub tier: Tier,

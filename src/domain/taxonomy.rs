@@ -87,7 +87,6 @@ pub struct NoneGuide {
 /// nothing of what a label means.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Variety {
-    /// Kinds of note.
     pub kinds: Vec<String>,
     /// Where the patient is seen.
     pub settings: Vec<String>,

@@ -42,7 +42,6 @@ pub(crate) enum VisibleSentences {
     NotBlind,
     /// On either of these.
     DecidedOrNotBlind,
-    /// On all.
     All,
 }
 
@@ -61,7 +60,6 @@ impl VisibleSentences {
 /// What the rule must know of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SentenceFacts {
-    /// Which.
     pub sentence: SentenceId,
     /// Real or synthetic.
     pub origin: Origin,
@@ -87,7 +85,6 @@ pub(crate) struct Viewer<'a> {
     pub protocol: &'a Protocol,
     /// Who looks.
     pub person: &'a Annotator,
-    /// Where.
     pub face: Face,
 }
 

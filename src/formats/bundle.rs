@@ -54,7 +54,6 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 pub struct BundleHeader {
     /// The store that wrote it.
     pub site: String,
-    /// When.
     pub made: Timestamp,
     /// The project's name there.
     pub project: String,
@@ -121,7 +120,6 @@ impl BundleNote {
 pub(crate) struct BundleProposal {
     /// The run that proposed it.
     pub run: RunId,
-    /// For which sentence.
     pub sentence: SentenceRef,
     source: Source,
     label: Label,

@@ -21,13 +21,11 @@ pub(crate) enum ReportFormat {
         /// Columns of the terminal.
         width: usize,
     },
-    /// Markdown.
     Markdown,
     /// Tables for a LaTeX document with `booktabs`.
     Latex,
     /// A line for each number, in full.
     Csv,
-    /// All of it.
     Json,
     /// One page with plots; no script, nothing fetched.
     Html,

@@ -37,11 +37,8 @@ pub enum Layout {
 pub struct Columns {
     /// The note or sentence.
     pub text: Option<String>,
-    /// Its id.
     pub id: Option<String>,
-    /// Whose note it is.
     pub patient: Option<String>,
-    /// Its label.
     pub label: Option<String>,
     /// Its title; a file that does not have this column has no titles.
     pub title: Option<String>,
@@ -58,11 +55,9 @@ pub(crate) struct NoteRecord {
     pub patient: Option<String>,
     /// Heading or title.
     pub title: String,
-    /// The kind of note.
     pub kind: String,
     /// Its date as written.
     pub date: String,
-    /// The text.
     pub text: String,
     /// Its categories as written: `None` where the file says nothing, empty where it says that none applies.
     pub labels: Option<Vec<String>>,

@@ -248,7 +248,6 @@ pub struct ProjectFile {
     pub split: SplitPlan,
     /// How intervals are made.
     pub bootstrap: Bootstrap,
-    /// Settings of training.
     pub train: TrainSettings,
     /// In which order sentences come.
     pub queue: QueueSettings,

@@ -12,7 +12,6 @@ use crate::domain::taxonomy::Taxonomy;
 pub(crate) enum TableStyle {
     /// Aligned columns.
     Plain,
-    /// Markdown.
     Markdown,
     /// RFC 4180, numbers in full.
     Csv,

@@ -34,13 +34,10 @@ pub(crate) struct Look {
     pub fg: Option<Colour>,
     /// Background.
     pub bg: Option<Colour>,
-    /// Bold.
     pub bold: bool,
     /// Dimmed.
     pub dim: bool,
-    /// Underlined.
     pub underlined: bool,
-    /// Reversed.
     pub reversed: bool,
 }
 
@@ -50,7 +47,6 @@ pub(crate) struct Look {
 pub(crate) struct ThemeFile {
     /// `dark` or `light`: which terminals it is for.
     pub background: Option<String>,
-    /// Looks by meaning.
     pub meaning: BTreeMap<String, Look>,
 }
 

@@ -56,6 +56,5 @@ pub(crate) struct Answer {
     pub status: u16,
     /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
-    /// The body.
     pub body: Vec<u8>,
 }

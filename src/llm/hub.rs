@@ -56,7 +56,6 @@ pub(crate) enum HubError {
     Length {
         /// What was asked for.
         url: Url,
-        /// What came.
         came: u64,
         /// What should have.
         whole: u64,
@@ -64,7 +63,6 @@ pub(crate) enum HubError {
     /// The cache cannot be written.
     #[error("{}", path.display())]
     Cache {
-        /// The file or folder.
         path: PathBuf,
         /// What happened.
         #[source]

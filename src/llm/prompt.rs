@@ -17,7 +17,6 @@ use crate::domain::taxonomy::{Category, Selection, Taxonomy};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LabelTask {
-    /// Which category, or which ones.
     Categories,
     /// Whether any.
     Binary,
@@ -43,7 +42,6 @@ pub(crate) enum AnswerStyle {
 pub(crate) struct FewShotExample {
     /// The sentence.
     pub text: String,
-    /// Its label.
     pub label: Label,
 }
 
@@ -405,11 +403,8 @@ pub(crate) struct WriteBrief {
     pub target: Option<CategoryKey>,
     /// The one thing of the guideline's list to show.
     pub aspect: String,
-    /// Kind of note.
     pub kind: String,
-    /// Where.
     pub setting: String,
-    /// Who.
     pub person: String,
     /// How it is written.
     pub style: String,

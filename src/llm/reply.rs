@@ -196,7 +196,6 @@ fn quoted(words: &[String]) -> String {
 /// A label as the model gave it, checked.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct CheckedLabel {
-    /// The label.
     pub label: Label,
     /// How sure the model says it is.
     pub stated: Option<f64>,

@@ -26,7 +26,6 @@ pub struct NewBronze {
 /// A bronze sentence with what became of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BronzeRow {
-    /// The sentence.
     pub sentence: SentenceId,
     /// The id that its run gave it.
     pub external_id: String,

@@ -29,9 +29,7 @@ impl Insert {
 /// A sentence with its text, for training, search results and export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextRow {
-    /// The sentence.
     pub id: SentenceId,
-    /// Its text.
     pub text: String,
 }
 

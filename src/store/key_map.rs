@@ -12,9 +12,7 @@ use crate::domain::label::{Annotator, EntryId, Judgement, Label, Source};
 /// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LabelGiver {
-    /// An expert.
     Expert,
-    /// An adjudicator.
     Adjudicator,
     /// A machine, of a sentence of a note.
     Machine,

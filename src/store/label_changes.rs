@@ -11,13 +11,11 @@ use crate::domain::sight::InSight;
 /// An expert's current label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CurrentLabelRow {
-    /// The sentence.
     pub sentence: SentenceId,
     /// Number of the patient in this store.
     pub patient: u32,
     /// Real or synthetic.
     pub origin: Origin,
-    /// Who.
     pub annotator: Annotator,
     /// The label; `None` where the annotator undid it or only skipped or flagged.
     pub label: Option<Label>,
@@ -32,7 +30,6 @@ pub struct CurrentLabelRow {
 /// What adjudicators say of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettlementRow {
-    /// The sentence.
     pub sentence: SentenceId,
     /// Number of the patient in this store.
     pub patient: u32,
@@ -45,7 +42,6 @@ pub struct SettlementRow {
 /// A machine's label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProposalRow {
-    /// The sentence.
     pub sentence: SentenceId,
     /// Number of the patient in this store.
     pub patient: u32,

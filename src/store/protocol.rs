@@ -11,7 +11,6 @@ use crate::domain::protocol::Assignment;
 /// What an annotator has been given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AssignedCount {
-    /// Sentences.
     pub sentences: u64,
     /// Of these, decided.
     pub decided: u64,

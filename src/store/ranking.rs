@@ -13,7 +13,6 @@ pub(super) const LATEST: &str = "(SELECT max(id) FROM runs WHERE kind = 'queue' 
 /// A sentence in an order, and why it stands where it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RankingRow {
-    /// The sentence.
     pub sentence: SentenceId,
     /// All of the reason.
     pub why: String,

@@ -15,11 +15,8 @@ pub(crate) struct EgressRow {
     pub id: i64,
     /// When it was cleared.
     pub at: Timestamp,
-    /// For which run.
     pub run: Option<RunId>,
-    /// Where to.
     pub host: Host,
-    /// What for.
     pub purpose: String,
     /// The sentences of real notes in it.
     pub sentences: Vec<SentenceId>,
@@ -32,7 +29,6 @@ pub(crate) struct EgressRow {
 /// A sentence that a run could not label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FailedSentence {
-    /// The sentence.
     pub sentence: SentenceId,
     /// Why not.
     pub fault: String,

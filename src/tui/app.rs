@@ -25,7 +25,6 @@ pub(crate) enum Screen {
     Worklist(Worklist),
     /// Scores.
     Metrics,
-    /// Training.
     Train,
     /// Language models at work.
     Jobs,
@@ -80,9 +79,7 @@ pub(crate) enum Overlay {
     },
     /// A line of text.
     Input {
-        /// What for.
         prompt: Prompt,
-        /// What stands in it.
         text: String,
         /// Cursor, as a byte of the text.
         cursor: usize,
@@ -97,7 +94,6 @@ pub(crate) enum Overlay {
     List {
         /// Where they come from.
         title: String,
-        /// The sentences.
         rows: Vec<(SentenceId, String)>,
         /// The line chosen.
         selected: usize,
@@ -123,7 +119,6 @@ pub(crate) struct App {
     pub worklists: Worklists,
     /// Scores.
     pub metrics: MetricsState,
-    /// Training.
     pub train: TrainState,
     /// Language models at work.
     pub jobs: JobsState,

@@ -11,7 +11,6 @@ use crate::workflow::scores::Scored;
 /// One of the two.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ComparedRun {
-    /// The run.
     pub run: Run,
     /// F1 of each category, of *None*, of the averages and of the binary task; then accuracy.
     pub rows: Vec<(String, Estimate)>,

@@ -17,9 +17,7 @@ pub(crate) enum JobKind {
 /// Something that can be started: work, by a model of the project file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct JobSpec {
-    /// What.
     pub work: JobKind,
-    /// By which model.
     pub model: String,
 }
 

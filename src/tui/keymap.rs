@@ -47,9 +47,7 @@ pub(crate) enum Action {
     Help,
     /// Find an action by name.
     Palette,
-    /// Next screen.
     NextScreen,
-    /// Previous screen.
     PreviousScreen,
     /// Silver or classifier, in Metrics.
     Toggle,

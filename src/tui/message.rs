@@ -16,7 +16,6 @@ use crate::workflow::{Progress, experiment};
 /// Everything that can happen.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// A key.
     Key(KeyEvent),
     /// A sentence to show; the screen goes to it if asked for by the user.
     Item {
@@ -29,14 +28,12 @@ pub(crate) enum Message {
     },
     /// The filter has no sentence where one was asked for.
     Nothing {
-        /// Where.
         worklist: Worklist,
         /// Whether the filter has none at all.
         at_all: bool,
     },
     /// How far the annotator is and how many pass the filter.
     Standing {
-        /// Where.
         worklist: Worklist,
         /// Decided or settled.
         decided: u64,
@@ -60,7 +57,6 @@ pub(crate) enum Message {
     Rows {
         /// Where they come from.
         title: String,
-        /// The sentences.
         rows: Vec<(SentenceId, String)>,
     },
     /// New numbers.
@@ -94,11 +90,9 @@ pub(crate) enum SeekTarget {
     Resume,
     /// The next after this.
     After(SentenceId),
-    /// The one before this.
     Before(SentenceId),
     /// The next open one after this, from the start again if there is none.
     OpenAfter(SentenceId),
-    /// This one.
     Exactly(SentenceId),
 }
 
@@ -109,7 +103,6 @@ pub(crate) enum Effect {
     Fetch {
         /// Where it is looked at.
         worklist: Worklist,
-        /// Which.
         target: SeekTarget,
         /// Among which.
         filter: SentenceFilter,
@@ -118,11 +111,8 @@ pub(crate) enum Effect {
     },
     /// Commit a decision on the item and then fetch.
     Decide {
-        /// Where.
         worklist: Worklist,
-        /// On what.
         item: Box<ReviewItem>,
-        /// What.
         judgement: Judgement,
         /// Milliseconds on the screen.
         took: Option<u32>,
@@ -144,7 +134,6 @@ pub(crate) enum Effect {
     },
     /// Make a settled case an example in the guideline.
     Example {
-        /// The sentence.
         case: SentenceId,
         /// What it is an example of.
         label: Label,
@@ -157,14 +146,11 @@ pub(crate) enum Effect {
     Redo,
     /// Fetch texts for a list.
     List {
-        /// Its title.
         title: String,
-        /// The sentences.
         ids: Vec<SentenceId>,
     },
     /// Start training with these settings.
     Train(Box<TrainSettings>),
-    /// Stop it.
     StopTraining,
     /// Start the experiment with this method, or go on with it.
     Experiment(TrainingMethod),

@@ -15,7 +15,6 @@ use crate::workflow::review::{ReviewItem, Worklist};
 
 /// One worklist: what it holds, what is on the screen, and how far it has come.
 pub(crate) struct WorklistState {
-    /// Which.
     pub worklist: Worklist,
     /// All that lies on it.
     pub all: SentenceFilter,
@@ -23,7 +22,6 @@ pub(crate) struct WorklistState {
     pub item: Option<Box<ReviewItem>>,
     /// Categories toggled and not yet committed (`multiple`).
     pub draft: Option<Label>,
-    /// Which sentences.
     pub filter: SentenceFilter,
     /// The filter as typed.
     pub query: String,

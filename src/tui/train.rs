@@ -63,7 +63,6 @@ pub(crate) struct OptimiserStep {
     pub step: usize,
     /// At most.
     pub steps: usize,
-    /// Its loss.
     pub loss: f32,
     /// Step size.
     pub learning_rate: f64,
@@ -78,7 +77,6 @@ pub(crate) struct Live {
     pub since: u64,
     /// When it was heard of last.
     pub last: u64,
-    /// Rows of each tier.
     pub rows: Vec<(Tier, usize)>,
     /// Validation and test sentences.
     pub held_out: (usize, usize),
@@ -159,7 +157,6 @@ pub(crate) enum Pane {
 pub(crate) struct TrainState {
     /// What the screen is about.
     pub pane: Pane,
-    /// The experiment.
     pub experiment: ExperimentState,
     /// What to train with.
     pub setup: Setup,

@@ -27,7 +27,6 @@ const SECOND_LOOK: i64 = 3_600_000;
 /// One expert beside the others, silver, and themselves.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct AnnotatorAgreement {
-    /// Who.
     pub annotator: Annotator,
     /// Real sentences with a label of theirs.
     pub sentences: usize,
@@ -44,7 +43,6 @@ pub(crate) struct AnnotatorAgreement {
 pub(crate) struct ConfusedPair {
     /// The one; 0 is *None*.
     pub one: usize,
-    /// The other.
     pub other: usize,
     /// How often two experts of a sentence differ in this.
     pub count: u64,

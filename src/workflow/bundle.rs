@@ -74,7 +74,6 @@ pub struct BundleSummary {
     pub quoting: u64,
     /// Notes with their text, and sentences in them.
     pub notes: u64,
-    /// Their sentences.
     pub sentences: u64,
     /// This store's name elsewhere.
     pub site: String,
@@ -340,7 +339,6 @@ pub struct MergeSummary {
     pub people: BTreeMap<Annotator, u64>,
     /// Notes that were new here, and their sentences.
     pub notes: u64,
-    /// Their sentences.
     pub sentences: u64,
     /// Events whose comment stayed at their site.
     pub withheld: u64,

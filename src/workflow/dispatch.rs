@@ -47,16 +47,13 @@ pub(crate) struct RateLimits {
 /// What is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Question {
-    /// To write.
     Write(WriteRequest),
-    /// To choose.
     Choose(ChooseRequest),
 }
 
 /// What is answered.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
-    /// What was written.
     Written(Reply),
     /// A choice for each ask.
     Chosen(Vec<ChoiceReply>),
@@ -79,7 +76,6 @@ impl Answer {
 pub(crate) struct JobRequest<T> {
     /// What the job knows it by.
     pub tag: T,
-    /// What is asked.
     pub ask: Question,
     /// What for, for the record of what left.
     pub purpose: &'static str,
@@ -89,7 +85,6 @@ pub(crate) struct JobRequest<T> {
 
 /// What a job wants next.
 pub(crate) enum NextRequest<T> {
-    /// To ask this.
     Ask(Box<JobRequest<T>>),
     /// To see what comes back first.
     Wait,
@@ -135,17 +130,14 @@ pub(crate) enum JobEnd {
 
 /// All that dispatching needs to know.
 pub(crate) struct Dispatch<'a> {
-    /// The model.
     pub model: Arc<dyn LanguageModel>,
     /// How hard it may be asked.
     pub limits: RateLimits,
     /// What may be spent.
     pub budget: Budget,
-    /// At which prices.
     pub prices: Prices,
     /// Where text may go.
     pub gate: &'a EgressPolicy,
-    /// The run.
     pub run: &'a RunId,
 }
 

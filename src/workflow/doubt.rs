@@ -61,7 +61,6 @@ pub(crate) struct Summary {
 /// A search and what it found.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
-    /// The run.
     pub run: Run,
     /// In numbers.
     pub summary: Summary,

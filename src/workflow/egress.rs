@@ -10,13 +10,9 @@ use crate::store::Store;
 /// One request, or one that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct EgressLine {
-    /// When.
     pub at: Timestamp,
-    /// Where to.
     pub host: String,
-    /// What for.
     pub purpose: String,
-    /// For which run.
     pub run: Option<String>,
     /// The sentences of real notes in it.
     pub sentences: Vec<SentenceId>,
@@ -29,13 +25,10 @@ pub(crate) struct EgressLine {
 /// What went to one host for one purpose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct EgressTotal {
-    /// Where to.
     pub host: String,
     /// Whether that is this machine.
     pub loopback: bool,
-    /// What for.
     pub purpose: String,
-    /// Requests.
     pub requests: u64,
     /// Bytes of text.
     pub bytes: u64,

@@ -36,13 +36,9 @@ pub(crate) struct ComparedModel {
 /// What to compare.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ExperimentOptions {
-    /// Models.
     pub entrants: Vec<ComparedModel>,
-    /// Tasks.
     pub tasks: Vec<Task>,
-    /// Training sets.
     pub sets: Vec<TrainingSetSpec>,
-    /// Seeds of each.
     pub seeds: Vec<u64>,
     /// Per cent of gold for learning curves; empty for none.
     pub shares: Vec<u32>,
@@ -93,7 +89,6 @@ pub(crate) enum ExperimentEvent {
     Progress(Progress),
     /// A cell is trained and stored.
     Cell {
-        /// Which.
         cell: Cell,
         /// The run that keeps its predictions.
         run: RunId,

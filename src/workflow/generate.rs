@@ -67,13 +67,10 @@ pub(crate) struct CategoryQuota {
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct GenerateSummary {
-    /// The run.
     pub run: RunId,
     /// The model's name.
     pub model: String,
-    /// How it ended.
     pub ended: JobEnd,
-    /// Each category.
     pub targets: Vec<CategoryQuota>,
     /// Why sentences did not pass: check and how often.
     pub failed_checks: Vec<(String, u64)>,

@@ -17,7 +17,6 @@ use crate::store::Store;
 pub struct GoldLine {
     /// The note's hash and the sentence's place in it: the same in every store that has the note.
     pub id: String,
-    /// Whose note it is.
     pub patient: String,
     /// The note's id in its source.
     pub note: String,

@@ -50,7 +50,6 @@ pub(crate) struct LabelOptions {
     pub settings: LabelSettings,
     /// What may be spent.
     pub budget: Budget,
-    /// Which sentences.
     pub which: SentenceChoice,
     /// At most so many in this session.
     pub limit: Option<u64>,
@@ -63,11 +62,9 @@ pub(crate) struct LabelOptions {
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LabelSummary {
-    /// The run.
     pub run: RunId,
     /// The model's name.
     pub model: String,
-    /// How it ended.
     pub ended: JobEnd,
     /// Sentences that have a label of the run by now.
     pub labelled: u64,
@@ -89,15 +86,12 @@ pub(crate) struct LabelPlan {
     pub prompt: LabelPrompt,
     /// Gold to show beside each sentence, where that is asked for.
     pub nearest: Option<Nearest>,
-    /// The sentences.
     pub ids: Option<Vec<SentenceId>>,
 }
 
 /// Gold sentences to find the likest in.
 pub(crate) struct Nearest {
-    /// The index.
     pub index: Similar,
-    /// Its sentences.
     pub shots: Vec<(SentenceId, FewShotExample)>,
     /// How many are shown.
     pub most: usize,
@@ -303,9 +297,7 @@ fn foresee_phi(store: &Store, run: &RunId, ids: Option<&[SentenceId]>) -> Result
 /// What a run would do, without sending anything.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LabelForecast {
-    /// Sentences.
     pub sentences: u64,
-    /// Requests.
     pub requests: u64,
     /// Tokens read, about.
     pub read: u64,

@@ -35,7 +35,6 @@ pub(crate) enum MigrationRequest {
         categories: Vec<String>,
         /// The key of the one.
         into: String,
-        /// Its name.
         name: Option<String>,
     },
     /// One becomes several: new ones or such as are there. All that was said with it is open again.

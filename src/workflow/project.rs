@@ -14,7 +14,6 @@ use crate::workflow::refusal::Refusal;
 /// An open project.
 #[derive(Clone, Debug)]
 pub struct Project {
-    /// Its folder.
     pub folder: PathBuf,
     /// What `goldsmith.toml` says.
     pub file: ProjectFile,

@@ -100,7 +100,6 @@ pub fn assign(project: &Project, store: &mut Store, plan: bool) -> Result<Assign
 /// How far one expert has come.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct AnnotatorStatus {
-    /// Who.
     pub annotator: Annotator,
     /// Whether the protocol names them.
     pub named: bool,

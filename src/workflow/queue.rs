@@ -36,7 +36,6 @@ const FEWEST_KINDS: usize = 3;
 /// An order that was made and is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct QueuePlan {
-    /// The run.
     pub run: Run,
     /// The sentences in their order, each with why it is there.
     pub rows: Vec<RankingRow>,

@@ -57,10 +57,7 @@ pub enum RefusalKind {
     /// It is as was asked already, or there is nothing to do it to.
     NothingToDo,
     /// The file and the store, or the file and what was read of it, no longer agree.
-    OutOfDate {
-        /// The file.
-        path: PathBuf,
-    },
+    OutOfDate { path: PathBuf },
     /// It would let out a patient's words, or let the test set into the training.
     Protected,
     /// What was read is not what was written.

@@ -64,11 +64,8 @@ impl Worklist {
 /// A sentence with all that its annotator may see.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReviewItem {
-    /// The sentence.
     pub sentence: Sentence,
-    /// Its note.
     pub document: Document,
-    /// All sentences of the note.
     pub context: Vec<Sentence>,
     /// The part that its patient falls in.
     pub split: Split,
@@ -86,7 +83,6 @@ pub struct ReviewItem {
     pub why: Option<String>,
     /// Whether that says what machines think.
     pub why_of_machines: bool,
-    /// The standing decisions of others.
     pub others: Vec<Decision>,
     /// What adjudicators say: one settlement, unless two contradict each other.
     pub settled: Vec<Decision>,
@@ -218,7 +214,6 @@ fn without_foreign_probabilities(
 /// A stand that somebody takes on a sentence, and how they came to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Taking {
-    /// The stand.
     pub judgement: Judgement,
     /// Milliseconds that the sentence has been on the screen.
     pub took: Option<u32>,

@@ -111,9 +111,7 @@ pub(crate) struct CategoryChange {
 /// A sentence that has another label in the other run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct LabelFlip {
-    /// The sentence.
     pub sentence: SentenceId,
-    /// Its text.
     pub text: String,
     /// Its label in the one run.
     pub before: Label,
@@ -126,7 +124,6 @@ pub(crate) struct LabelFlip {
 /// Two runs compared.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct RunDiff {
-    /// The one.
     pub before: String,
     /// The other.
     pub after: String,

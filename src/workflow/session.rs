@@ -6,7 +6,6 @@ use crate::store::Store;
 
 /// What a long use case works on and with. `E` is what it reports on its way.
 pub struct Session<'a, E = Progress> {
-    /// The project.
     pub project: &'a Project,
     /// The project's store.
     pub store: &'a mut Store,

@@ -74,7 +74,6 @@ pub struct Simulated {
     pub model: String,
     /// Sentences that were scored on.
     pub test: usize,
-    /// The plan.
     pub plan: SimulationPlan,
     /// Whether a person stopped it.
     pub stopped: bool,

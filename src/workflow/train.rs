@@ -37,7 +37,6 @@ pub(crate) const NONE: &str = "None";
 pub enum TrainRunEvent {
     /// The sets are made.
     Prepared {
-        /// Rows of each tier.
         rows: [(Tier, usize); 3],
         /// Validation and test sentences.
         held_out: (usize, usize),
@@ -53,7 +52,6 @@ pub enum TrainRunEvent {
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct Trained {
-    /// The run.
     pub run: RunId,
     /// The saved model.
     pub folder: PathBuf,

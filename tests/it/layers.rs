@@ -102,6 +102,12 @@ fn every_module_says_what_it_is_and_nothing_is_left_to_do() {
     assert_eq!(rules::said(&PROGRAM), NOTHING);
 }
 
+/// A field whose name says all needs no comment; a type that others use does.
+#[test]
+fn every_type_that_others_use_says_what_it_is() {
+    assert_eq!(rules::types_without_docs(&PROGRAM, &["cli/arguments", "without_"]), NOTHING);
+}
+
 /// A library does not know by which verb or option it is called: what to type is for `workflow::advice` to say.
 #[test]
 fn no_room_below_the_use_cases_says_what_to_type() {

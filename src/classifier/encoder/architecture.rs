@@ -20,7 +20,6 @@ pub(crate) enum EncoderFamily {
 pub(crate) enum Activation {
     /// By the error function.
     Gelu,
-    /// By tanh.
     GeluTanh,
     /// The larger of 0 and x.
     Relu,
@@ -50,9 +49,7 @@ pub(crate) struct Architecture {
     pub vocabulary: usize,
     /// Width of a position.
     pub hidden: usize,
-    /// Layers.
     pub layers: usize,
-    /// Heads in each.
     pub heads: usize,
     /// Width between the two products of a layer's second half.
     pub intermediate: usize,
@@ -64,7 +61,6 @@ pub(crate) struct Architecture {
     pub eps: f32,
     /// Dropout of hidden values, of attention, before the classifier.
     pub dropout: [f32; 3],
-    /// Activation.
     pub activation: Activation,
     /// ModernBERT's own.
     pub modern: Option<ModernBertConfig>,

@@ -43,7 +43,6 @@ impl Tokens {
 /// Texts one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::classifier) struct PackedBatch {
-    /// All ids.
     pub ids: Vec<u32>,
     /// Where each text begins, and the end of the last.
     pub starts: Vec<usize>,

@@ -16,7 +16,6 @@ use crate::classifier::{Cause, InFile};
 pub(in crate::classifier) struct Parameter {
     /// Its name in the file.
     pub name: String,
-    /// Its shape.
     pub shape: Vec<usize>,
     /// Its values, one row after the other.
     pub value: Vec<f32>,

@@ -58,11 +58,7 @@ impl fmt::Display for Strategy {
 pub enum MixError {
     /// Not a strategy.
     #[error("`{word}` is no order; known are {}", Strategy::ALL.map(Strategy::word).join(", "))]
-    Unknown {
-        /// What stands there.
-        word: String,
-    },
-    /// Not a share.
+    Unknown { word: String },
     #[error("the share of `{0}` must be a number above 0")]
     Share(Strategy),
     /// The same twice.

@@ -10,6 +10,7 @@ use super::{Candidate, CandidatePool, QueueReason, SelectionStrategy, belief, na
 /// What silver's word counts for where no label of a category is there that the classifier could have learned it from: a toss.
 const TOSS: f32 = 0.5;
 
+/// The order at work; see the module.
 pub(super) struct RareFirst<'p> {
     pool: &'p CandidatePool<'p>,
     /// `[candidates][outputs]`; empty where nothing is known.

@@ -13,7 +13,6 @@ const ENOUGH: u64 = 30;
 /// One expert's decision on a sentence with silver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SilverDecision {
-    /// Whose note it is.
     pub patient: u32,
     /// Whether a machine's label could be seen before the decision.
     pub seen: bool,

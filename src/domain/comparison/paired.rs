@@ -10,7 +10,6 @@ use crate::domain::statistics::{Bootstrap, Resamples, bootstrap_p, least_p, mean
 /// A system to compare: labels of the test sentences, in their order, from each seed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ComparedSystem<'a> {
-    /// Seed and labels.
     pub seeds: Vec<(u64, &'a [LabelSet])>,
     /// The system that it is compared with, by its place in the list.
     pub against: Option<usize>,

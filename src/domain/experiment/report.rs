@@ -26,7 +26,6 @@ pub(crate) struct ExperimentSubject {
     pub categories: Vec<(String, String)>,
     /// Whether a sentence has at most one category: then *None* is a class like the others.
     pub single: bool,
-    /// The test sentences.
     pub tested: Vec<TestSentence>,
     /// Validation sentences.
     pub validation: usize,
@@ -47,7 +46,6 @@ pub(crate) struct TrainingSize {
     pub bronze: usize,
     /// Passes over them.
     pub passes: usize,
-    /// Seconds.
     pub seconds: f64,
 }
 
@@ -87,7 +85,6 @@ pub(crate) struct ExperimentReport {
     pub warnings: Vec<String>,
     /// One table for each model and task.
     pub grids: Vec<GridTable>,
-    /// Learning curves.
     pub curves: Vec<LearningCurve>,
     /// Every cell that is done, with the run that keeps its predictions.
     pub cells: Vec<CellRun>,
@@ -96,14 +93,10 @@ pub(crate) struct ExperimentReport {
 /// Where a number comes from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct CellRun {
-    /// The cell.
     #[serde(flatten)]
     pub cell: Cell,
-    /// The run.
     pub run: RunId,
-    /// What it was trained on.
     pub trained: TrainingSize,
-    /// Accuracy.
     pub accuracy: Option<f64>,
     /// Macro-F1.
     pub macro_f1: Option<f64>,
@@ -112,9 +105,7 @@ pub(crate) struct CellRun {
 /// One model in one task: a table of training sets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct GridTable {
-    /// The model.
     pub model: String,
-    /// The task.
     pub task: Task,
     /// The rows of the table.
     pub rows: Vec<RowName>,
@@ -139,7 +130,6 @@ pub(crate) struct RowName {
     pub key: String,
     /// What people read.
     pub name: String,
-    /// What it is.
     pub kind: RowKind,
     /// How many test sentences have it in gold; `None` for averages.
     pub support: Option<u64>,
@@ -151,11 +141,9 @@ pub(crate) struct RowName {
 /// One training set's scores.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct SetScores {
-    /// What was trained on.
     pub set: TrainingSetSpec,
     /// The seeds that are done.
     pub seeds: Vec<u64>,
-    /// Their runs.
     pub runs: Vec<RunId>,
     /// What each of them was trained on.
     pub trained: Vec<TrainingSize>,
@@ -172,11 +160,8 @@ pub(crate) struct SetScores {
 /// One row of one training set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct RowScores {
-    /// Precision.
     pub precision: SeedSpread,
-    /// Recall.
     pub recall: SeedSpread,
-    /// F1.
     pub f1: SeedSpread,
     /// F1's difference from gold alone.
     pub gain: Option<TestedDifference>,
@@ -197,11 +182,8 @@ pub(crate) struct TestedDifference {
 /// One training set's scores by share of gold.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct LearningCurve {
-    /// The model.
     pub model: String,
-    /// The task.
     pub task: Task,
-    /// What was trained on.
     pub set: TrainingSetSpec,
     /// From the least share to all of it.
     pub points: Vec<SharePoint>,
@@ -214,13 +196,11 @@ pub(crate) struct SharePoint {
     pub share: u32,
     /// Rows of gold.
     pub gold: usize,
-    /// All rows.
     pub rows: usize,
     /// Macro-F1.
     pub macro_f1: SeedSpread,
     /// Macro-F1's difference from gold alone at the same share; Holm over the shares of the curve.
     pub gain: Option<TestedDifference>,
-    /// The runs.
     pub runs: Vec<RunId>,
 }
 

@@ -38,7 +38,6 @@ impl Default for Sampling {
 /// Sentence lengths in words.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct LengthStats {
-    /// Mean.
     pub mean: f64,
     /// Standard deviation, as of a population.
     pub sd: f64,
@@ -60,9 +59,7 @@ impl LengthStats {
 /// One side in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Profile {
-    /// How many sentences.
     pub sentences: usize,
-    /// How many words.
     pub words: usize,
     /// How many different words.
     pub vocabulary: usize,
@@ -75,7 +72,6 @@ pub(crate) struct Profile {
     /// How many sentences `self_bleu` is on: at most [`Sampling::self_bleu`], and the same on both sides, because it
     /// rises as a set grows.
     pub self_bleu_on: usize,
-    /// Lengths.
     pub lengths: Option<LengthStats>,
 }
 

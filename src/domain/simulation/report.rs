@@ -25,7 +25,6 @@ pub struct CurveStep {
 /// What one order needed to reach the wanted share of the macro-F1 of all labels.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LabelsNeeded {
-    /// The order.
     pub order: String,
     /// Games, and those of them that reached it.
     pub games: usize,
@@ -44,7 +43,6 @@ pub struct LabelsNeeded {
     pub share_of_minutes: Option<SampleMean>,
     /// Macro-F1 of all labels.
     pub full: Option<SampleMean>,
-    /// The curve.
     pub curve: Vec<CurveStep>,
 }
 
@@ -57,7 +55,6 @@ pub struct SimulationReport {
     pub rows: usize,
     /// Games that the plan asked for.
     pub planned: usize,
-    /// One for each order.
     pub orders: Vec<LabelsNeeded>,
     /// Every game.
     pub games: Vec<Game>,

@@ -17,7 +17,6 @@ pub struct Estimate {
 /// A mean of independent values with Student's 95 % interval; no interval for fewer than two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct SampleMean {
-    /// The mean.
     pub mean: f64,
     /// Half the width of the interval: the mean is known to this much either way.
     pub either_way: Option<f64>,
@@ -55,9 +54,7 @@ impl SampleMean {
 /// A share with its 95 % interval by Wilson (1927): the shares that a normal test at that level would not reject.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Proportion {
-    /// How many.
     pub part: u64,
-    /// Of how many.
     pub whole: u64,
     /// `None` of nothing.
     pub share: Option<f64>,

@@ -1,8 +1,6 @@
 //! Stands for seals and signatures where the feature `sealed-bundles` is off: a plain bundle is written and read, and what
 //! would need a key is refused.
 
-#![expect(missing_docs, reason = "the names are those of what is left out, and documented there")]
-
 use crate::formats::{FormatError, Needs};
 
 fn left_out() -> FormatError {

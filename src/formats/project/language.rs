@@ -39,7 +39,6 @@ pub struct PrivacySettings {
 pub enum Provider {
     /// A GGUF file in this process.
     Embedded {
-        /// The file.
         file: PathBuf,
         /// Threads; 0 for all cores.
         threads: usize,
@@ -54,7 +53,6 @@ pub enum Provider {
         model: String,
         /// Environment variable of the key.
         key_env: String,
-        /// Header of the key.
         key_header: String,
         /// Further query parameters.
         query: Vec<(String, String)>,
@@ -125,7 +123,6 @@ pub enum AnswerBy {
     Auto,
     /// A letter.
     Choice,
-    /// JSON.
     Json,
 }
 
@@ -147,7 +144,6 @@ pub enum Explain {
     None,
     /// Those with little probability.
     Doubtful,
-    /// All.
     All,
 }
 
@@ -169,7 +165,6 @@ pub struct LabelSettings {
     pub few_shot_by: FewShotBy,
     /// Neighbouring sentences on each side.
     pub context: usize,
-    /// Sentences in one request.
     pub sentences_per_request: usize,
     /// Answers to each sentence.
     pub samples: usize,
@@ -207,7 +202,6 @@ impl Default for LabelSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Quota {
-    /// As many for each.
     Equal,
     /// In gold's proportions.
     Gold,
@@ -221,7 +215,6 @@ pub enum Quota {
 pub enum ClassifierCheck {
     /// It is not asked.
     Off,
-    /// It is noted.
     Warn,
     /// The sentence does not pass.
     On,

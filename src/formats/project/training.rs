@@ -51,7 +51,6 @@ impl TrainingMethod {
 pub struct TrainSettings {
     /// What to learn from.
     pub tiers: Vec<Tier>,
-    /// What is trained.
     pub method: TrainingMethod,
     /// The encoder's folder, or its name on the hub; empty for none.
     pub encoder: String,

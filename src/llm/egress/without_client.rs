@@ -1,7 +1,5 @@
 //! Stands for the client where the feature `servers` is off: a type without a value, so that nothing can be sent.
 
-#![expect(missing_docs, reason = "the names are those of what is left out, and documented there")]
-
 use std::future::Ready;
 
 use super::{Answer, Endpoint};

@@ -17,7 +17,6 @@ pub enum Tampering {
     Changed {
         /// Its place in the chain, from 1.
         position: u64,
-        /// The event.
         event: EntryId,
     },
     /// An event is gone.
@@ -28,18 +27,11 @@ pub enum Tampering {
         event: Option<EntryId>,
     },
     /// Events were cut off the end.
-    CutOff {
-        /// How many.
-        events: u64,
-    },
+    CutOff { events: u64 },
     /// An event was put in without a link.
-    Unlinked {
-        /// The event.
-        event: EntryId,
-    },
+    Unlinked { event: EntryId },
     /// What is shown as an expert's label is not what the events come to.
     Standing {
-        /// The sentence.
         sentence: SentenceId,
         /// Whose label; `None` for the adjudicators'.
         annotator: Option<Annotator>,

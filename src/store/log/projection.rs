@@ -67,7 +67,6 @@ const PROJECTED: &str = "SELECT kind, sentence, annotator FROM events";
 enum Projected {
     /// An annotator's current decision on a sentence.
     Decision(SentenceId, Annotator),
-    /// The settlement of a sentence.
     Settlement(SentenceId),
 }
 

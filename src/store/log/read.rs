@@ -56,7 +56,6 @@ pub struct Veiled {
 /// What one annotator did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonTotals {
-    /// Who.
     pub annotator: Annotator,
     /// Decisions, also those that were replaced or withdrawn later.
     pub decisions: u64,
@@ -74,7 +73,6 @@ pub struct PersonTotals {
     pub from_elsewhere: u64,
     /// The first event.
     pub first: Timestamp,
-    /// The last one.
     pub last: Timestamp,
 }
 

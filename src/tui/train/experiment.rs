@@ -16,7 +16,6 @@ pub(crate) struct ExperimentState {
     pub jobs: usize,
     /// First line shown.
     pub top: usize,
-    /// How it ended.
     pub ended: Option<(String, StyleRole)>,
     since: u64,
     last: u64,

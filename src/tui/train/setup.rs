@@ -6,9 +6,7 @@ use crate::formats::project::training::{TrainSettings, TrainingMethod};
 /// A line of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SetupLine {
-    /// Starts.
     Start,
-    /// Trains this.
     Method(TrainingMethod),
     /// Learns from these labels, or not.
     Tier(Tier),
@@ -21,7 +19,6 @@ pub(crate) enum SetupLine {
 pub(crate) enum Begin {
     /// One run with these settings.
     Training(Box<TrainSettings>),
-    /// The experiment, with this method.
     Experiment(TrainingMethod),
 }
 
