@@ -136,7 +136,7 @@ impl EgressPolicy {
 
     /// Requests written to a file on this machine: what becomes of the file is its owner's business, that it was written is
     /// on record.
-    pub(crate) fn into_file(&self, file: &std::path::Path, cargo: Payload) -> Permit {
+    pub(crate) fn permit_file(&self, file: &std::path::Path, cargo: Payload) -> Permit {
         Permit { host: Host(format!("file {}", file.display())), cargo }
     }
 

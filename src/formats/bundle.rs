@@ -402,10 +402,6 @@ impl BundleReader {
     }
 
     /// The next line, checked; nothing when the end has come and the sum is right.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "a fault must end the reading, and an iterator could be asked on"
-    )]
     pub(crate) fn next(&mut self) -> Result<Option<BundleLine>, FormatError> {
         if !self.fill()? {
             self.lines += 1;

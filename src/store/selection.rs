@@ -44,7 +44,7 @@ impl Store {
 
     /// The first so many of them in the order of this store, with the number of the last: what to go on after.
     pub(crate) fn selected(&self, selection: &EntrySelection, limit: usize) -> Result<(Vec<Entry>, i64), StoreError> {
-        let sql = format!("{} WHERE {SELECTED} ORDER BY e.seq LIMIT {limit}", ENTRY);
+        let sql = format!("{ENTRY} WHERE {SELECTED} ORDER BY e.seq LIMIT {limit}");
         self.with(|c| {
             let mut last = selection.after;
             let mut read = c.prepare_cached(&sql)?;

@@ -242,7 +242,7 @@ impl Outgoing<'_> {
                 store.record_departures(
                     None,
                     now(),
-                    vec![EgressPolicy::default().into_file(&self.options.out, cargo)],
+                    vec![EgressPolicy::default().permit_file(&self.options.out, cargo)],
                 )?;
             }
             notes.into_iter().try_for_each(|note| self.writer.put(&BundleLine::Note(note)))?;

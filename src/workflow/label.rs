@@ -415,7 +415,7 @@ pub(crate) fn export_batch(
             writeln!(out, "{line}").map_err(fail)?;
             written += 1;
         }
-        store.record_departures(Some(&run.id), now(), vec![gate.into_file(file, cargo)])?;
+        store.record_departures(Some(&run.id), now(), vec![gate.permit_file(file, cargo)])?;
         watch(Progress::Advanced(written));
     }
     out.flush().map_err(fail)?;

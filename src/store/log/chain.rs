@@ -2,7 +2,7 @@
 //! behind the program's back is found, and the row is named (`audit.rs`).
 //!
 //! What it cannot show: that someone made the whole chain anew, or cut entries off its end and mended SQLite's own counter.
-//! Against that the last link must be kept elsewhere: [`super::ChainAudit::head`] is for that, and every bundle carries it.
+//! Against that the last link must be kept elsewhere: [`super::ChainAudit::last_link`] is for that, and every bundle carries it.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
