@@ -4,6 +4,11 @@
 //! [`classifier`] trains on what they decided; [`domain`] arithmetic scores it; [`formats`] write it out. The [`workflow`]
 //! layer holds one file for each use case; [`cli`] and [`tui`] are two faces of it and hold no rule of the domain.
 
+// Without a feature nothing calls what its room alone would call.
+#![cfg_attr(
+    not(all(feature = "embedded", feature = "encoders", feature = "sealed-bundles", feature = "servers")),
+    expect(dead_code, reason = "a room that is left out would use it")
+)]
 // No input makes the program panic, and it prints through the writers of `cli` alone, which know whether anybody reads.
 #![cfg_attr(
     not(test),
