@@ -94,7 +94,7 @@ fn a_real_encoder_is_read_once_fine_tuned_exported_and_loaded_by_transformers() 
     let out_text = out.to_str().unwrap();
     succeeds(&["--project", study, "export", "model", out_text]);
     let said = fails(&["--project", study, "export", "model", out_text]);
-    assert!(said.contains("is there already"), "{said}");
+    assert!(said.contains("already exists"), "{said}");
     let card = std::fs::read_to_string(out.join("README.md")).unwrap();
     for part in ["license: apache-2.0", "## Data", "## Scores on held-out gold", "## Limits", "macro average", &run] {
         assert!(card.contains(part), "the card lacks {part}:\n{card}");
