@@ -29,6 +29,8 @@
 pub mod classifier;
 pub mod cli;
 pub mod domain;
+#[cfg(test)]
+mod factory;
 pub mod formats;
 pub mod llm;
 pub mod store;

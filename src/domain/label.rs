@@ -397,23 +397,8 @@ pub struct Decision {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// A finished run of `some-llm`, for tests.
-    pub(crate) fn run(id: &str, kind: RunKind) -> Run {
-        Run {
-            id: RunId(id.into()),
-            kind,
-            model: "some-llm".into(),
-            config: "{}".into(),
-            taxonomy: String::new(),
-            started: Timestamp(0),
-            finished: None,
-            outcome: Outcome::Finished,
-            scores: String::new(),
-        }
-    }
 
     /// *Any* is written as it always was, and is no key: neither of one category, nor *None*, nor beside another.
     #[test]

@@ -4,33 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::category::CategoryKey;
-use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
+use crate::domain::corpus::{NewDocument, Origin, SentenceId};
 use crate::domain::label::*;
 use crate::domain::queue::{DecisionState, DoubtFilter, LabelMatch, LabelOwner, SentenceFilter};
-use crate::domain::sight::InSight;
 use crate::domain::split::{Split, SplitPlan, Tier};
-use crate::domain::text::Span;
-
-fn note(patient: &str, id: &str, sentences: &[&str]) -> NewDocument {
-    let mut text = String::new();
-    let mut spans = Vec::new();
-    for sentence in sentences {
-        let start = text.len();
-        text.push_str(sentence);
-        spans.push(Span { start, end: text.len() });
-        text.push('\n');
-    }
-    NewDocument {
-        patient: PatientKey(patient.into()),
-        external_id: id.into(),
-        title: String::new(),
-        kind: String::new(),
-        date: String::new(),
-        source: "test".into(),
-        text,
-        sentences: spans,
-    }
-}
+use crate::factory;
+use crate::factory::{empty_note, note};
 
 fn store_with(notes: &[NewDocument]) -> Store {
     let mut store = Store::in_memory().unwrap();
@@ -43,14 +22,9 @@ fn decide(number: u32, annotator: &str, sentence: i64, label: Option<&str>) -> D
     Decision {
         id: EntryId(format!("{number:08}")),
         at: Timestamp(i64::from(number)),
-        annotator: Annotator(annotator.into()),
-        sentence: SentenceId(sentence),
         judgement: Judgement { label: label.map(|l| Label::parse(l).unwrap()), ..Judgement::default() },
         took: Some(900),
-        in_sight: Some(InSight::NOTHING),
-        proposal: None,
-        taxonomy: "t".into(),
-        supersedes: None,
+        ..factory::decision(annotator, SentenceId(sentence))
     }
 }
 
@@ -65,7 +39,7 @@ fn ids(store: &Store, filter: &SentenceFilter, annotator: &str) -> Vec<i64> {
 
 #[test]
 fn a_note_comes_back_byte_for_byte_and_only_once() {
-    let notes = [note("p", "1", &["Größe 1,80 m.", "She 漢字 forgets."]), note("p", "2", &[])];
+    let notes = [note("p", "1", &["Größe 1,80 m.", "She 漢字 forgets."]), empty_note("p", "2")];
     let mut store = store_with(&notes);
     let again = store.insert_documents(&notes, Origin::Real, &SplitPlan::default()).unwrap();
     assert!(matches!(again[0], Insert::Known(_, SentenceId(1))), "{again:?}");
@@ -99,17 +73,8 @@ fn filters_find_what_they_name() {
             decide(4, "x", 3, None),
         ])
         .unwrap();
-    let run = Run {
-        id: RunId("r1".into()),
-        kind: RunKind::Label,
-        model: "m".into(),
-        config: "{}".into(),
-        taxonomy: "t".into(),
-        started: Timestamp(1),
-        finished: None,
-        outcome: Outcome::Finished,
-        scores: String::new(),
-    };
+    let run =
+        Run { model: "m".into(), taxonomy: "t".into(), started: Timestamp(1), ..factory::run("r1", RunKind::Label) };
     store.put_run(&run).unwrap();
     let proposal = |id, label: &str| NewProposal {
         sentence: SentenceId(id),
@@ -204,15 +169,11 @@ fn labels_in_doubt_come_worst_first_and_are_open_until_decided_again() {
     let mut store = store_with(&[note("p", "1", &["first", "second", "third", "fourth"])]);
     store.append_decisions(&[decide(1, "x", 2, Some("memory")), decide(2, "x", 4, None)]).unwrap();
     let search = |id: &str, at, outcome| Run {
-        id: RunId(id.into()),
-        kind: RunKind::Doubt,
         model: String::new(),
         config: String::new(),
-        taxonomy: String::new(),
         started: Timestamp(at),
-        finished: None,
         outcome,
-        scores: String::new(),
+        ..factory::run(id, RunKind::Doubt)
     };
     let doubt = |sentence, tier| Doubt {
         sentence: SentenceId(sentence),
@@ -323,15 +284,13 @@ proptest! {
 
 fn cell(id: &str, config: &str) -> Run {
     Run {
-        id: RunId(id.into()),
-        kind: RunKind::Experiment,
         model: "m".into(),
         config: config.into(),
         taxonomy: "t".into(),
         started: Timestamp(1),
         finished: Some(Timestamp(2)),
-        outcome: Outcome::Finished,
         scores: "{}".into(),
+        ..factory::run(id, RunKind::Experiment)
     }
 }
 
@@ -495,15 +454,11 @@ fn desks_hold_what_is_given_and_planned() {
     use crate::domain::queue::AssignmentFilter;
     let mut store = store_with(&[note("p", "1", &["a", "b", "c", "d", "e"])]);
     let run = |id: &str, kind| Run {
-        id: RunId(id.into()),
-        kind,
         model: "m".into(),
-        config: "{}".into(),
         taxonomy: "t".into(),
         started: Timestamp(1),
         finished: Some(Timestamp(2)),
-        outcome: Outcome::Finished,
-        scores: String::new(),
+        ..factory::run(id, kind)
     };
     let seat = |sentence, who: &str, calibration| Assignment {
         sentence: SentenceId(sentence),

@@ -4,10 +4,11 @@ use ratatui::style::Modifier;
 
 use super::Headless;
 use super::keymap::{Action, Keymap};
-use crate::domain::corpus::{NewDocument, Origin, PatientKey};
-use crate::domain::label::tests::run;
+use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::label::{Label, NewProposal, Run, RunId, RunKind, Source, Timestamp};
 use crate::domain::segment::segment;
+use crate::factory;
+use crate::factory::run;
 use crate::workflow::project::{Project, init};
 
 /// A project with one note of three sentences, silver on the first two, and two synthetic sentences.
@@ -21,14 +22,10 @@ fn project(selection: &str) -> (tempfile::TempDir, Project) {
     let project = Project::read(&root, Some("ann")).unwrap();
     let mut store = project.store().unwrap();
     let document = |id: &str, text: &str| NewDocument {
-        patient: PatientKey(format!("patient {id}")),
-        external_id: id.into(),
         title: "Clinic letter".into(),
-        kind: String::new(),
-        date: String::new(),
-        source: "test".into(),
         text: text.into(),
         sentences: segment(text),
+        ..factory::empty_note(&format!("patient {id}"), id)
     };
     let real = [document("n", "She forgets names and faces. Her son fills the pill box. Knee pain.")];
     let first = store.insert_documents(&real, Origin::Real, &project.file.split).unwrap()[0].first_sentence();
@@ -415,14 +412,9 @@ fn labelled() -> (tempfile::TempDir, Project) {
         let (said, label) = kinds[patient % 3];
         let text = format!("{said} at visit {patient}.");
         let note = NewDocument {
-            patient: PatientKey(format!("p{patient}")),
-            external_id: format!("v{patient}"),
-            title: String::new(),
-            kind: String::new(),
-            date: String::new(),
-            source: "test".into(),
             sentences: vec![crate::domain::text::Span::new(0, text.len())],
             text,
+            ..factory::empty_note(&format!("p{patient}"), &format!("v{patient}"))
         };
         let added = store.insert_documents(&[note], Origin::Real, &project.file.split).unwrap();
         let item = crate::workflow::review::item(
@@ -560,14 +552,12 @@ fn bronze_shows_what_the_gate_said() {
     let mut store = project.store().unwrap();
     let text = "She keeps one very long list of all lists.";
     let document = NewDocument {
-        patient: PatientKey("synthetic/x".into()),
-        external_id: "bronze/coping_strategy/9".into(),
         title: "Coping strategy".into(),
         kind: "GP note".into(),
-        date: String::new(),
         source: "bronze".into(),
         text: text.into(),
         sentences: vec![Span::new(0, text.len())],
+        ..factory::empty_note("synthetic/x", "bronze/coping_strategy/9")
     };
     let reason = "has 9 words; nearly all real sentences have 1 to 6".to_owned();
     let verdicts = vec![Verdict { check: Check::Length, passed: false, reason, value: Some(9.0) }];

@@ -243,11 +243,12 @@ fn looked_again(decisions: &[Decision]) -> Vec<(&Decision, &Decision)> {
 mod tests {
     use super::*;
     use crate::domain::agreement::AnchoringVerdict;
-    use crate::domain::corpus::{NewDocument, Origin, PatientKey};
-    use crate::domain::label::tests::run;
+    use crate::domain::corpus::{NewDocument, Origin};
     use crate::domain::label::{EntryId, Judgement, Label, NewProposal, RunKind, Timestamp};
     use crate::domain::sight::Cue;
     use crate::domain::text::Span;
+    use crate::factory;
+    use crate::factory::run;
     use crate::workflow::project::init;
 
     const HOUR: i64 = 3_600_000;
@@ -270,14 +271,9 @@ mod tests {
             let mut sentences = Vec::new();
             let mut note = |patient: usize, origin| {
                 let note = NewDocument {
-                    patient: PatientKey(format!("patient {patient}")),
-                    external_id: format!("{origin:?} {patient}"),
-                    title: String::new(),
-                    kind: String::new(),
-                    date: String::new(),
-                    source: "test".into(),
                     text: "A word. ".repeat(10),
                     sentences: (0..10).map(|i| Span::new(8 * i, 8 * i + 7)).collect(),
+                    ..factory::empty_note(&format!("patient {patient}"), &format!("{origin:?} {patient}"))
                 };
                 let first = store.insert_documents(&[note], origin, &project.file.split).unwrap()[0].first_sentence();
                 sentences.extend((0..10).map(|i| SentenceId(first.0 + i)));
@@ -297,14 +293,10 @@ mod tests {
             let decision = Decision {
                 id: EntryId(format!("{:08}", self.events)),
                 at: Timestamp(at),
-                annotator: Annotator(who.into()),
-                sentence: self.sentences[sentence],
                 judgement,
-                took: None,
                 in_sight: Some(InSight::NOTHING.with_if(Cue::Machine, seen)),
-                proposal: None,
                 taxonomy: String::new(),
-                supersedes: None,
+                ..factory::decision(who, self.sentences[sentence])
             };
             let id = decision.id.clone();
             self.store.append_decisions(&[decision]).unwrap();

@@ -299,10 +299,10 @@ fn suspects(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::corpus::{NewDocument, Origin};
-    use crate::domain::label::tests::run;
-    use crate::domain::label::{Annotator, Decision, EntryId, Judgement, NewProposal, Timestamp};
-    use crate::domain::text::Span;
+    use crate::domain::corpus::Origin;
+    use crate::domain::label::{Decision, EntryId, Judgement, NewProposal, Timestamp};
+    use crate::factory;
+    use crate::factory::run;
     use crate::workflow::project::init;
 
     const KINDS: [(&str, &str); 3] = [
@@ -325,25 +325,13 @@ mod tests {
         let mut store = project.store().unwrap();
         let mut sentences = Vec::new();
         for patient in 0..20 {
-            let (mut text, mut spans) = (String::new(), Vec::new());
-            for i in 0..9 {
-                let start = text.len();
+            let text = |i: usize| {
                 let own = if patient == 3 { " zebra" } else { "" };
                 let other = if i < 6 { "" } else { KINDS[(i + 1) % 3].0 };
-                text.push_str(&format!("{}, {other}{own}.", KINDS[i % 3].0));
-                spans.push(Span { start, end: text.len() });
-                text.push('\n');
-            }
-            let note = NewDocument {
-                patient: PatientKey(format!("p{patient}")),
-                external_id: format!("n{patient}"),
-                title: String::new(),
-                kind: String::new(),
-                date: String::new(),
-                source: "test".into(),
-                text,
-                sentences: spans,
+                format!("{}, {other}{own}.", KINDS[i % 3].0)
             };
+            let texts: Vec<String> = (0..9).map(text).collect();
+            let note = factory::note(&format!("p{patient}"), &format!("n{patient}"), &texts);
             let first = store.insert_documents(&[note], Origin::Real, &project.file.split).unwrap()[0].first_sentence();
             sentences.extend((0..9).map(|i| (SentenceId(first.0 + i as i64), patient, i)));
         }
@@ -358,14 +346,9 @@ mod tests {
             Decision {
                 id: EntryId(format!("{:08}", id.0)),
                 at: Timestamp(id.0),
-                annotator: Annotator("ann".into()),
-                sentence: *id,
                 judgement: Judgement { label: Some(label(kind)), ..Judgement::default() },
-                took: None,
-                in_sight: Some(crate::domain::sight::InSight::NOTHING),
-                proposal: None,
                 taxonomy: String::new(),
-                supersedes: None,
+                ..factory::decision("ann", *id)
             }
         });
         store.append_decisions(&gold.collect::<Vec<_>>()).unwrap();

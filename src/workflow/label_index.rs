@@ -338,11 +338,11 @@ pub(super) mod tests {
     use super::*;
     use crate::domain::corpus::{DocumentUid, NewDocument};
     use crate::domain::entry::SentenceRef;
-    use crate::domain::label::tests::run;
     use crate::domain::label::{Annotator, Decision, EntryId, Judgement, Label, NewProposal, Timestamp};
-    use crate::domain::sight::InSight;
     use crate::domain::statistics::Bootstrap;
     use crate::domain::text::Span;
+    use crate::factory;
+    use crate::factory::run;
     use crate::workflow::project::init;
     use crate::workflow::scores::{score, score_in};
 
@@ -374,15 +374,9 @@ pub(super) mod tests {
             self.events += 1;
             Decision {
                 id: EntryId(format!("{:08}", self.events)),
-                at: Timestamp(0),
-                annotator: Annotator(who.into()),
-                sentence: self.sentences[at],
                 judgement: Judgement { label: Some(Label::parse(label).unwrap()), ..Judgement::default() },
-                took: None,
-                in_sight: Some(InSight::NOTHING),
-                proposal: None,
                 taxonomy: String::new(),
-                supersedes: None,
+                ..factory::decision(who, self.sentences[at])
             }
         }
 
@@ -409,14 +403,9 @@ pub(super) mod tests {
 
     fn note(patient: &str) -> NewDocument {
         NewDocument {
-            patient: PatientKey(patient.into()),
-            external_id: patient.into(),
-            title: String::new(),
-            kind: String::new(),
-            date: String::new(),
-            source: "test".into(),
             text: "One. Two. Three.".into(),
             sentences: vec![Span::new(0, 4), Span::new(5, 9), Span::new(10, 16)],
+            ..factory::empty_note(patient, patient)
         }
     }
 

@@ -9,7 +9,8 @@ use super::signature::Signer;
 use super::*;
 use crate::domain::corpus::{DocumentId, DocumentUid};
 use crate::domain::entry::{Body, Judged, RecordedSight};
-use crate::domain::label::{ConfidenceKind, EntryId, Judgement, Outcome};
+use crate::domain::label::{ConfidenceKind, EntryId, Judgement};
+use crate::factory;
 use crate::formats::Needs;
 
 fn header(events: u64) -> BundleHeader {
@@ -53,15 +54,10 @@ fn event(n: u64, comment: &str) -> BundleLine {
 /// A bundle with something of every kind, and texts that need care.
 fn items(comment: &str, text: &str) -> Vec<BundleLine> {
     let run = Run {
-        id: RunId("r1".into()),
-        kind: RunKind::Label,
         model: comment.into(),
-        config: "{}".into(),
         taxonomy: "t1".into(),
         started: Timestamp(5),
-        finished: None,
-        outcome: Outcome::Finished,
-        scores: String::new(),
+        ..factory::run("r1", RunKind::Label)
     };
     let document = Document {
         id: DocumentId(1),

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
+use crate::domain::corpus::{NewDocument, Origin, SentenceId};
 use crate::domain::entry::Entry;
 use crate::domain::key_map::TaxonomyMigration;
 use crate::domain::label::*;
 use crate::domain::split::SplitPlan;
 use crate::domain::text::Span;
+use crate::factory;
 use crate::store::{EntrySelection, Store, StoreError, Tampering};
 
 const NOTES: [&str; 3] = ["one", "two", "three"];
@@ -20,14 +21,9 @@ fn site(name: &str, turn: usize) -> Store {
     let mut notes: Vec<NewDocument> = NOTES
         .iter()
         .map(|text| NewDocument {
-            patient: PatientKey((*text).into()),
-            external_id: (*text).into(),
-            title: String::new(),
-            kind: String::new(),
-            date: String::new(),
-            source: "test".into(),
             text: (*text).into(),
             sentences: vec![Span { start: 0, end: text.len() }],
+            ..factory::empty_note(text, text)
         })
         .collect();
     notes.rotate_left(turn % 3);
@@ -45,14 +41,8 @@ fn decision(id: &str, who: &str, sentence: SentenceId, label: &str) -> Decision 
     Decision {
         id: EntryId(id.into()),
         at: Timestamp(1),
-        annotator: Annotator(who.into()),
-        sentence,
         judgement: Judgement { label: Some(Label::parse(label).unwrap()), ..Judgement::default() },
-        took: None,
-        in_sight: Some(crate::domain::sight::InSight::NOTHING),
-        proposal: None,
-        taxonomy: "t".into(),
-        supersedes: None,
+        ..factory::decision(who, sentence)
     }
 }
 

@@ -1,10 +1,11 @@
 //! What travels and what stays.
 
 use super::*;
-use crate::domain::corpus::{PatientKey, SentenceId};
+use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Confidence, ConfidenceKind, Decision, EntryId, Judgement, Label, NewProposal, Source};
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::Span;
+use crate::factory;
 use crate::workflow::project::init;
 use crate::workflow::session::Session;
 
@@ -16,14 +17,11 @@ fn project(folder: &Path, name: &str) -> (Project, Store) {
     let project = Project::read(&root, Some("ann")).unwrap();
     let mut store = project.store().unwrap();
     let note = NewDocument {
-        patient: PatientKey("p".into()),
-        external_id: "n1".into(),
         title: "a visit".into(),
-        kind: String::new(),
-        date: String::new(),
         source: "notes".into(),
         text: NOTE.into(),
         sentences: vec![Span { start: 0, end: 18 }, Span { start: 19, end: 30 }],
+        ..factory::empty_note("p", "n1")
     };
     let plan = &project.file.split;
     store.insert_documents(std::slice::from_ref(&note), Origin::Real, plan).unwrap();
@@ -40,15 +38,11 @@ fn ward(folder: &Path) -> (Project, Store) {
     let project = Project::read(&project.folder, Some("ann")).unwrap();
     let mut store = project.store().unwrap();
     let run = Run {
-        id: RunId("r1".into()),
-        kind: RunKind::Label,
-        model: "some-llm".into(),
         config: json!({ "turns": ["She forgets names."] }).to_string(),
         taxonomy: project.taxonomy.hash(),
         started: Timestamp(1),
-        finished: None,
-        outcome: Outcome::Finished,
         scores: json!({ "worst": "She forgets names." }).to_string(),
+        ..factory::run("r1", RunKind::Label)
     };
     store.put_run(&run).unwrap();
     let memory = Label::parse("cognitive_impairment").unwrap();
@@ -62,14 +56,11 @@ fn ward(folder: &Path) -> (Project, Store) {
     let decision = |id: &str, sentence, judgement| Decision {
         id: EntryId(id.into()),
         at: Timestamp(5),
-        annotator: Annotator("ann".into()),
-        sentence: SentenceId(sentence),
         judgement,
         took: Some(1_200),
         in_sight: Some(InSight::NOTHING.with(Cue::Machine)),
         proposal: (sentence == 1).then(|| store.proposals(SentenceId(1)).unwrap()[0].id),
-        taxonomy: "t".into(),
-        supersedes: None,
+        ..factory::decision("ann", SentenceId(sentence))
     };
     let commented = Judgement { label: Some(memory), comment: "\"forgets\" says it".into(), ..Judgement::default() };
     let reworded = Judgement { label: Some(Label::none()), edited: Some("He forgets.".into()), ..Judgement::default() };
@@ -158,14 +149,10 @@ fn notes_cut_otherwise_are_told_from_notes_that_are_missing() {
     let (project, _) = project(folder.path(), "hub");
     let mut store = Store::create(&folder.path().join("cut.db")).unwrap();
     let whole = NewDocument {
-        patient: PatientKey("p".into()),
-        external_id: "n1".into(),
-        title: String::new(),
-        kind: String::new(),
-        date: String::new(),
         source: "notes".into(),
         text: NOTE.into(),
         sentences: vec![Span { start: 0, end: 30 }],
+        ..factory::empty_note("p", "n1")
     };
     let options = MergeOptions { file, ..MergeOptions::default() };
     let merged = |store: &mut Store| {

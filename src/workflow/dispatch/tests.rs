@@ -5,7 +5,8 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::domain::egress::Host;
-use crate::domain::label::{Outcome, Run, RunKind, Timestamp};
+use crate::domain::label::{Outcome, Run, RunKind};
+use crate::factory;
 use crate::llm::{AnswerFormat, ChatMessage, DecodingParams, ModelInfo, PendingAnswer, Role};
 
 /// What the model answers to the n-th attempt at a question.
@@ -121,17 +122,8 @@ impl RequestJob for Questions {
 fn store() -> (Store, RunId) {
     let mut store = Store::in_memory().unwrap();
     let id = RunId("run".into());
-    let run = Run {
-        id: id.clone(),
-        kind: RunKind::Label,
-        model: "scripted".into(),
-        config: "{}".into(),
-        taxonomy: String::new(),
-        started: Timestamp(0),
-        finished: None,
-        outcome: Outcome::Running,
-        scores: String::new(),
-    };
+    let run =
+        Run { id: id.clone(), model: "scripted".into(), outcome: Outcome::Running, ..factory::run("", RunKind::Label) };
     store.put_run(&run).unwrap();
     (store, id)
 }

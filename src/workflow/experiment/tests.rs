@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
-use crate::domain::label::{Annotator, Decision, Judgement, NewProposal, Outcome, Run, RunKind, Source};
+use crate::domain::label::{Decision, Judgement, NewProposal, Run, RunKind, Source};
 use crate::domain::split::{Split, Tier};
-use crate::domain::text::Span;
+use crate::factory;
+use crate::factory::note;
 use crate::store::NewBronze;
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::session::Session;
@@ -18,26 +19,6 @@ struct Study {
     _folder: tempfile::TempDir,
     project: Project,
     store: Store,
-}
-
-fn note(patient: String, sentences: &[String]) -> NewDocument {
-    let (mut text, mut spans) = (String::new(), Vec::new());
-    for sentence in sentences {
-        let start = text.len();
-        text.push_str(sentence);
-        spans.push(Span { start, end: text.len() });
-        text.push('\n');
-    }
-    NewDocument {
-        external_id: patient.clone(),
-        patient: PatientKey(patient),
-        title: String::new(),
-        kind: String::new(),
-        date: String::new(),
-        source: "test".into(),
-        text,
-        sentences: spans,
-    }
 }
 
 /// 40 patients with 6 sentences, of which every third is of the first category and every other third of the second; the last
@@ -55,7 +36,7 @@ fn study(bronze: &[&str]) -> Study {
         .map(|p| {
             let sentences: Vec<String> =
                 (0..6).map(|s| format!("Patient {p} {} on visit {s} of the year.", words[(p + s) % 3])).collect();
-            note(format!("p{p:02}"), &sentences)
+            note(&format!("p{p:02}"), &format!("p{p:02}"), &sentences)
         })
         .collect();
     store.insert_documents(&notes, Origin::Real, &project.file.split).unwrap();
@@ -74,15 +55,12 @@ fn study(bronze: &[&str]) -> Study {
     }
     store.append_decisions(&gold).unwrap();
     let run = |id: &str, kind| Run {
-        id: RunId(id.into()),
-        kind,
         model: "llm".into(),
         config: id.into(),
         taxonomy: taxonomy.hash(),
         started: Timestamp(1),
         finished: Some(Timestamp(2)),
-        outcome: Outcome::Finished,
-        scores: String::new(),
+        ..factory::run(id, kind)
     };
     store.put_run(&run("silver", RunKind::Label)).unwrap();
     store.propose(&RunId("silver".into()), Source::Llm, &silver).unwrap();
@@ -91,7 +69,7 @@ fn study(bronze: &[&str]) -> Study {
         .iter()
         .enumerate()
         .map(|(i, text)| NewBronze {
-            document: note(format!("synthetic/{i}"), &[(*text).to_owned()]),
+            document: note(&format!("synthetic/{i}"), &format!("synthetic/{i}"), &[text]),
             target: label(2),
             brief: String::new(),
             verdicts: Vec::new(),
@@ -105,14 +83,9 @@ fn decide(sentence: SentenceId, label: Label) -> Decision {
     Decision {
         id: new_entry_id(),
         at: now(),
-        annotator: Annotator("ann".into()),
-        sentence,
         judgement: Judgement { label: Some(label), ..Judgement::default() },
-        took: None,
-        in_sight: Some(crate::domain::sight::InSight::NOTHING),
-        proposal: None,
         taxonomy: String::new(),
-        supersedes: None,
+        ..factory::decision("ann", sentence)
     }
 }
 

@@ -6,11 +6,12 @@ use tempfile::TempDir;
 use super::*;
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::gold::Policy;
-use crate::domain::label::tests::run;
-use crate::domain::label::{Annotator, Decision, Judgement, NewProposal, RunId, RunKind, Source};
+use crate::domain::label::{Decision, Judgement, NewProposal, RunId, RunKind, Source};
 use crate::domain::queue::{DecisionState, LabelMatch, LabelOwner, SentenceFilter};
 use crate::domain::split::Tier;
 use crate::domain::text::Span;
+use crate::factory;
+use crate::factory::run;
 use crate::store::{NewBronze, SeekDirection, StoreError};
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::project::init;
@@ -56,13 +57,12 @@ impl Study {
         let (patient, kind) = (PatientKey("p".into()), String::new());
         let note = NewDocument {
             patient,
-            external_id: "1".into(),
             title: kind.clone(),
             date: kind.clone(),
             kind,
-            source: "test".into(),
             text,
             sentences,
+            ..factory::empty_note("", "1")
         };
         let mut store = project.store().unwrap();
         store.insert_documents(&[note], Origin::Real, &project.file.split).unwrap();
@@ -136,14 +136,9 @@ fn decision(project: &Project, who: &str, sentence: i64, keys: &str) -> Decision
     Decision {
         id: new_entry_id(),
         at: now(),
-        annotator: Annotator(who.into()),
-        sentence: SentenceId(sentence),
         judgement: Judgement { label: Some(Label::parse(keys).unwrap()), ..Judgement::default() },
-        took: None,
-        in_sight: Some(crate::domain::sight::InSight::NOTHING),
-        proposal: None,
         taxonomy: project.taxonomy.hash(),
-        supersedes: None,
+        ..factory::decision(who, SentenceId(sentence))
     }
 }
 
@@ -311,14 +306,9 @@ fn bronze_is_trained_on_for_categories_that_there_are() {
     store.put_run(&run).unwrap();
     let made = |id: &str, target: &str| NewBronze {
         document: NewDocument {
-            patient: PatientKey(id.into()),
-            external_id: id.into(),
-            title: String::new(),
-            kind: String::new(),
-            date: String::new(),
-            source: "test".into(),
             text: format!("Made {id}."),
             sentences: vec![Span { start: 0, end: 6 + id.len() }],
+            ..factory::empty_note(id, id)
         },
         target: Label::parse(target).unwrap(),
         brief: String::new(),

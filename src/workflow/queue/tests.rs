@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::domain::category::CategoryKey;
+use crate::domain::corpus::Origin;
 use crate::domain::corpus::PatientKey;
-use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::label::Annotator;
 use crate::domain::label::Source;
 use crate::domain::label::{Decision, EntryId, Judgement, NewProposal, Timestamp};
 use crate::domain::queue::{DecisionState as State, SentenceFilter};
 use crate::domain::sight::Cue;
-use crate::domain::text::Span;
+use crate::factory;
 use crate::store::SeekDirection;
 use crate::workflow::project::init;
 use crate::workflow::review::{self, Worklist};
@@ -36,24 +36,12 @@ fn study(settings: &str) -> (tempfile::TempDir, Project, Store, Vec<(SentenceId,
     let mut store = project.store().unwrap();
     let mut sentences = Vec::new();
     for patient in 0..40 {
-        let (mut text, mut spans) = (String::new(), Vec::new());
-        for i in 0..8 {
-            let start = text.len();
-            let other = if i % 2 == 0 { "" } else { KINDS[(i / 2 + 1) % 4].0 };
-            text.push_str(&format!("{} on day {patient}{i}, {other}.", KINDS[i / 2].0));
-            spans.push(Span { start, end: text.len() });
-            text.push('\n');
-        }
-        let note = NewDocument {
-            patient: PatientKey(format!("p{patient}")),
-            external_id: format!("n{patient}"),
-            title: String::new(),
-            kind: String::new(),
-            date: String::new(),
-            source: "test".into(),
-            text,
-            sentences: spans,
+        let text = |i: usize| {
+            let other = if i.is_multiple_of(2) { "" } else { KINDS[(i / 2 + 1) % 4].0 };
+            format!("{} on day {patient}{i}, {other}.", KINDS[i / 2].0)
         };
+        let texts: Vec<String> = (0..8).map(text).collect();
+        let note = factory::note(&format!("p{patient}"), &format!("n{patient}"), &texts);
         let first = store.insert_documents(&[note], Origin::Real, &project.file.split).unwrap()[0].first_sentence();
         sentences.extend((0..8).map(|i| (SentenceId(first.0 + i as i64), KINDS[i / 2].1)));
     }
@@ -65,14 +53,9 @@ fn decide(store: &mut Store, id: SentenceId, key: &str) {
     let decision = Decision {
         id: EntryId(format!("e{}", id.0)),
         at: Timestamp(id.0),
-        annotator: Annotator("ann".into()),
-        sentence: id,
         judgement: Judgement { label: Some(label), ..Judgement::default() },
-        took: None,
         in_sight: None,
-        proposal: None,
-        taxonomy: "t".into(),
-        supersedes: None,
+        ..factory::decision("ann", id)
     };
     store.append_decisions(&[decision]).unwrap();
 }
@@ -167,14 +150,10 @@ fn what_silver_is_worth_is_learned_from_what_is_decided() {
         }
         let run = Run {
             id: new_run_id(),
-            kind: RunKind::Label,
-            model: "some-llm".into(),
-            config: "{}".into(),
             taxonomy: project.taxonomy.hash(),
             started: now(),
             finished: Some(now()),
-            outcome: Outcome::Finished,
-            scores: String::new(),
+            ..factory::run("", RunKind::Label)
         };
         store.put_run(&run).unwrap();
         let said = |at: usize, key| if at < 160 && is_right { key } else { next(key) };

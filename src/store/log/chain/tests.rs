@@ -1,16 +1,17 @@
 //! The chain over one entry of each kind.
 
 use super::*;
-use crate::domain::corpus::{DocumentUid, NewDocument, Origin, PatientKey, SentenceId};
+use crate::domain::corpus::{DocumentUid, NewDocument, Origin, SentenceId};
 use crate::domain::entry::{Body, Judged, RecordedSight, SentenceRef};
 use crate::domain::key_map::{KeyMap, TaxonomyMigration};
-use crate::domain::label::tests::run;
 use crate::domain::label::{
     Annotator, Decision, EntryId, Judgement, Label, NewProposal, ProposalId, RunId, RunKind, Source, Timestamp,
 };
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::split::SplitPlan;
 use crate::domain::text::Span;
+use crate::factory;
+use crate::factory::run;
 
 /// Entries as they are hashed, each behind the link over it and all before it. Both are on users' disks and in bundles,
 /// and never edited. Sentence and proposal stand by what every store calls them.
@@ -20,14 +21,10 @@ fn decision(id: &str, at: i64, annotator: &str, judgement: Judgement) -> Decisio
     Decision {
         id: EntryId(id.into()),
         at: Timestamp(at),
-        annotator: Annotator(annotator.into()),
-        sentence: SentenceId(1),
         judgement,
-        took: None,
         in_sight: None,
-        proposal: None,
         taxonomy: "guide-1".into(),
-        supersedes: None,
+        ..factory::decision(annotator, SentenceId(1))
     }
 }
 
@@ -39,14 +36,9 @@ fn said(label: &str, comment: &str) -> Judgement {
 fn one_of_each() -> Store {
     let mut store = Store::in_memory().unwrap();
     let note = NewDocument {
-        patient: PatientKey("p1".into()),
-        external_id: "n1".into(),
-        title: String::new(),
-        kind: String::new(),
-        date: String::new(),
-        source: "test".into(),
         text: "She forgets names.\n".into(),
         sentences: vec![Span { start: 0, end: 18 }],
+        ..factory::empty_note("p1", "n1")
     };
     store.insert_documents(&[note], Origin::Real, &SplitPlan::default()).unwrap();
     store.put_run(&run("run-1", RunKind::Label)).unwrap();
