@@ -25,7 +25,7 @@ mod self_bleu;
 
 /// The words of a text in lower case, as Unicode's word boundaries (UAX 29) part them; punctuation is none.
 ///
-/// ```
+/// ```text
 /// use goldsmith::domain::quality::words;
 /// assert_eq!(words("Can't dress; T 37.5."), ["can't", "dress", "t", "37.5"]);
 /// ```
