@@ -83,13 +83,6 @@ const RULES: [(PhiKind, Rule); 11] = [
 ];
 
 /// The identifiers in `text`, in order and without overlap.
-///
-/// ```text
-/// use goldsmith::domain::phi::{PhiKind, screen};
-/// let text = "Dr. Osei saw her on 3/1/24: MMSE 24/30, BP 130/80.";
-/// let found: Vec<_> = screen(text).iter().map(|f| (f.kind, f.span.of(text))).collect();
-/// assert_eq!(found, [(PhiKind::Name, "Osei"), (PhiKind::Date, "3/1/24")]);
-/// ```
 #[must_use]
 pub(crate) fn screen(text: &str) -> Vec<Finding> {
     let scan = Scan::new(text);

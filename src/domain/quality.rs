@@ -24,11 +24,6 @@ mod reference;
 mod self_bleu;
 
 /// The words of a text in lower case, as Unicode's word boundaries (UAX 29) part them; punctuation is none.
-///
-/// ```text
-/// use goldsmith::domain::quality::words;
-/// assert_eq!(words("Can't dress; T 37.5."), ["can't", "dress", "t", "37.5"]);
-/// ```
 pub(crate) fn words(text: &str) -> Vec<String> {
     text.unicode_words().map(str::to_lowercase).collect()
 }

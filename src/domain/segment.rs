@@ -15,13 +15,6 @@ mod lines;
 
 /// The sentences of `text` in order. They don't overlap, have no white space around them, and together hold every
 /// character of `text` that is not white space.
-///
-/// ```text
-/// use goldsmith::domain::segment::segment;
-/// let note = "Seen by Dr.\nOsei at 3 p.m. on Friday. Takes donepezil 5 mg q.h.s. Sleeps well.";
-/// let sentences: Vec<_> = segment(note).iter().map(|span| span.of(note)).collect();
-/// assert_eq!(sentences, ["Seen by Dr.\nOsei at 3 p.m. on Friday.", "Takes donepezil 5 mg q.h.s.", "Sleeps well."]);
-/// ```
 #[must_use]
 pub(crate) fn segment(text: &str) -> Vec<Span> {
     let sealed = deidentified(text);

@@ -81,11 +81,6 @@ enum Before {
 }
 
 /// Things in a row as people say them.
-///
-/// ```text
-/// use goldsmith::domain::text::listed;
-/// assert_eq!([listed(&["a", "b", "c"]), listed(&["a"])], ["a, b and c", "a"]);
-/// ```text
 pub(crate) fn listed(things: &[impl std::fmt::Display]) -> String {
     let words: Vec<String> = things.iter().map(ToString::to_string).collect();
     match words.split_last() {
@@ -96,12 +91,6 @@ pub(crate) fn listed(things: &[impl std::fmt::Display]) -> String {
 }
 
 /// Shows `text` as one line in which nothing can drive a terminal or mislead its reader.
-///
-/// ```text
-/// use goldsmith::domain::text::visible;
-/// assert_eq!(visible("stable\r\nat \u{1b}[31mhome").text, "stable at ␛[31mhome");
-/// assert_eq!(visible("\u{202e}0.5 mg").text, "⟨U+202E⟩0.5 mg");
-/// ```
 #[must_use]
 pub(crate) fn visible(text: &str) -> Visible {
     let mut shown = String::with_capacity(text.len());

@@ -12,6 +12,11 @@ fn finds(text: &str, wanted: &[(PhiKind, &str)]) {
 }
 
 #[test]
+fn a_name_and_a_date_are_found_among_scores() {
+    finds("Dr. Osei saw her on 3/1/24: MMSE 24/30, BP 130/80.", &[(Name, "Osei"), (Date, "3/1/24")]);
+}
+
+#[test]
 fn names_follow_titles_fields_and_come_before_degrees() {
     for (text, name) in [
         ("Seen by Dr. Osei at home.", "Osei"),

@@ -57,6 +57,11 @@ fn verdict(check: Check, accepted: &[&str], text: &str) -> Verdict {
 }
 
 #[test]
+fn words_keep_apostrophes_and_numbers_whole() {
+    assert_eq!(words("Can't dress; T 37.5."), ["can't", "dress", "t", "37.5"]);
+}
+
+#[test]
 fn keys_are_stable_and_read_back() {
     for check in Check::ALL {
         assert_eq!(Check::parse(check.key()), Some(check));

@@ -14,6 +14,13 @@ fn splits(marked: &str) {
 }
 
 #[test]
+fn titles_and_times_of_day_end_no_sentence() {
+    let note = "Seen by Dr.\nOsei at 3 p.m. on Friday. Takes donepezil 5 mg q.h.s. Sleeps well.";
+    let sentences: Vec<_> = segment(note).iter().map(|span| span.of(note)).collect();
+    assert_eq!(sentences, ["Seen by Dr.\nOsei at 3 p.m. on Friday.", "Takes donepezil 5 mg q.h.s.", "Sleeps well."]);
+}
+
+#[test]
 fn abbreviations_go_on() {
     for text in [
         "Seen by Dr. Smith and Mrs. J. R. Keene of St. Mary's vs. the G.P. practice.",

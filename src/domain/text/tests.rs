@@ -9,6 +9,17 @@ fn shown(text: &str) -> String {
 }
 
 #[test]
+fn things_are_listed_as_people_say_them() {
+    assert_eq!([listed(&["a", "b", "c"]), listed(&["a"])], ["a, b and c", "a"]);
+}
+
+#[test]
+fn a_line_cannot_drive_the_terminal_or_turn_its_numbers_round() {
+    assert_eq!(shown("stable\r\nat \u{1b}[31mhome"), "stable at ␛[31mhome");
+    assert_eq!(shown("\u{202e}0.5 mg"), "⟨U+202E⟩0.5 mg");
+}
+
+#[test]
 fn controls_are_shown_and_never_sent() {
     assert_eq!(shown("a\u{1b}]0;x\u{7}b"), "a␛]0;x␇b");
     assert_eq!(shown("\u{7f}\u{9b}31m"), "␡⟨U+009B⟩31m");
