@@ -107,7 +107,7 @@ impl Store {
         })
     }
 
-    /// How many standing labels of experts a change of the guideline puts in question.
+    /// How many current labels of experts a change of the guideline puts in question.
     pub(crate) fn outdated_count(&self, outdated: &[Outdated]) -> Result<u64, StoreError> {
         let in_question = in_question(outdated);
         self.with(|c| {

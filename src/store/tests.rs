@@ -449,7 +449,7 @@ fn sql_and_domain_agree_on_disputes_and_on_what_is_outdated() {
 
 /// What is given out is what is shown, calibration first; a plan of the queue gives its own order.
 #[test]
-fn desks_hold_what_is_given_and_planned() {
+fn worklists_hold_what_is_assigned_and_planned() {
     use crate::domain::protocol::Assignment;
     use crate::domain::queue::AssignmentFilter;
     let mut store = store_with(&[note("p", "1", &["a", "b", "c", "d", "e"])]);

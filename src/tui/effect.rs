@@ -465,7 +465,7 @@ fn work(
             let report = generate::generate(Session::new(project, &mut store, cancel, watch), &options)?;
             let passed: usize = report.targets.iter().map(|t| t.passed).sum();
             let written: usize = report.targets.iter().map(|t| t.written).sum();
-            (format!("{passed} of {written} written passed"), report.ended)
+            (format!("{passed} of {written} sentences passed"), report.ended)
         }
     };
     Ok(match ended {

@@ -120,7 +120,7 @@ impl<'a> Matrix<'a> {
         Self { data, rows, columns, row_stride, column_stride: 1 }
     }
 
-    /// UsedRows for columns.
+    /// Rows for columns.
     pub(crate) fn transposed(self) -> Self {
         Self {
             rows: self.columns,
@@ -372,7 +372,7 @@ impl Dropout {
         splitmix64(self.key ^ (u64::from(place) << 40) ^ row as u64) as u32
     }
 
-    /// 0 or the scale. The draw is Wellons' `lowbias32` of mask_seed and column.
+    /// 0 or the scale. The draw is Wellons' `lowbias32` of the mask's seed and the column.
     #[inline(always)]
     pub(super) fn factor(&self, mask_seed: u32, column: u32) -> f32 {
         let mut x = mask_seed.wrapping_add(column.wrapping_mul(0x9e37_79b9));
