@@ -35,8 +35,7 @@ pub(crate) use vote::VotingModel;
 #[cfg(not(feature = "encoders"))]
 use without_encoders::{encoder, frozen, tune};
 
-/// What is behind an error: another crate's error, or words.
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+use crate::domain::text::Cause;
 
 /// A file of a model's folder, in front of what is wrong with it.
 #[derive(Debug, thiserror::Error)]

@@ -32,6 +32,7 @@ use rustc_hash::FxHashMap;
 
 use crate::domain::key_map::KeyMap;
 use crate::domain::label::EntryId;
+use crate::domain::text::Cause;
 
 pub use bronze::{BronzeRow, NewBronze};
 pub use corpus::{Insert, TextRow};
@@ -45,9 +46,6 @@ pub use queue::SeekDirection;
 pub(crate) use ranking::RankingRow;
 pub(crate) use requests::FailedSentence;
 pub(crate) use selection::EntrySelection;
-
-/// What is behind an error: SQLite's or the system's, or words.
-type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]

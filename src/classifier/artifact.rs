@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::tensors::{self, StoredTensor};
 use super::{ClassifierError, Mode};
-use crate::classifier::{Cause, InFile};
+use crate::classifier::InFile;
+use crate::domain::text::Cause;
 
 /// The file with the weights.
 pub(super) const WEIGHTS: &str = "model.safetensors";

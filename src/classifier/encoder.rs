@@ -17,7 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 
 use super::ClassifierError;
-use crate::classifier::{Cause, InFile};
+use crate::classifier::InFile;
+use crate::domain::text::Cause;
 use architecture::Architecture;
 pub(super) use attention::Queries;
 pub(super) use network::{Network, Pass, mean_pool};

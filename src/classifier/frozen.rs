@@ -15,9 +15,10 @@ use super::loss::ExampleWeights;
 use super::targets::{class_weights, f1, probabilities};
 use super::tensors::{self, StoredTensor};
 use super::{
-    Cause, Classifier, ClassifierError, Epoch, Example, HeadConfig, Mode, Task, TrainingCallback, TrainingEvent,
-    calibrate, targets,
+    Classifier, ClassifierError, Epoch, Example, HeadConfig, Mode, Task, TrainingCallback, TrainingEvent, calibrate,
+    targets,
 };
+use crate::domain::text::Cause;
 
 /// A frozen encoder with its head.
 struct FrozenModel {

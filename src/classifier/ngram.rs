@@ -18,7 +18,7 @@ use super::loss::{ExampleWeights, mean_loss};
 use super::targets::{self, class_weights, f1};
 use super::tensors::{self, StoredTensor};
 use super::{Classifier, ClassifierError, Epoch, Example, FitConfig, Mode, calibrate};
-use crate::classifier::Cause;
+use crate::domain::text::Cause;
 
 /// A trained linear model over n-grams.
 #[derive(Clone, Debug)]

@@ -7,7 +7,8 @@ use std::path::Path;
 use safetensors::tensor::{SafeTensors, View, serialize_to_file};
 use safetensors::{Dtype, SafeTensorError};
 
-use super::{Cause, ClassifierError};
+use super::ClassifierError;
+use crate::domain::text::Cause;
 
 /// A tensor in a file.
 pub(super) struct StoredTensor {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::artifact::{self, ModelKind, ModelManifest};
 use super::tensors::{self, StoredTensor};
 use super::{Classifier, ClassifierError, Example, Mode, calibrate, load, targets};
-use crate::classifier::Cause;
+use crate::domain::text::Cause;
 
 /// Models with the same outputs.
 pub(crate) struct VotingModel {

@@ -66,7 +66,7 @@ fn text(verdict: &AuditReport) -> String {
             did.push(format!("{} of them blind", person.blind));
         }
         if person.blind_unknown > 0 {
-            did.push(format!("{} not known to be blind or not", person.blind_unknown));
+            did.push(format!("not known for {}", person.blind_unknown));
         }
         if person.settlements > 0 {
             did.push(counted(person.settlements as usize, "settlement"));

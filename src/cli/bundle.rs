@@ -70,7 +70,7 @@ pub(super) fn write(project: &Project, args: BundleArgs) -> Result<Exit, Failure
         }
     }
     say(&format!(
-        "the log's last link is {}; `goldsmith audit --expect LINK` with it tells later whether the log was rewritten",
+        "the log's last link is {0}; `goldsmith audit --expect {0}` will tell whether the log was rewritten since",
         written.head
     ));
     Ok(Exit::Done)

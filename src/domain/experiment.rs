@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::corpus::SentenceId;
 use super::label::RunId;
-use super::label_set::LabelSet;
+use super::label_set::{Assigned, LabelSet};
 use super::metrics::TestSentence;
 use super::split::Tier;
 
@@ -44,6 +44,14 @@ impl Task {
         match self {
             Self::Binary => tested.binary(),
             Self::MultiClass => tested,
+        }
+    }
+
+    /// What a machine says as the task sees it; `None` where it does not name the categories that the task asks for.
+    pub(crate) fn predicted(self, assigned: Assigned) -> Option<LabelSet> {
+        match self {
+            Self::Binary => Some(assigned.binary()),
+            Self::MultiClass => assigned.categories(),
         }
     }
 }

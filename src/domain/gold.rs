@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::corpus::{Origin, PatientKey, SentenceId};
-use super::label::{Annotator, Label, RunId};
+use super::label::{Annotator, Label};
 use super::label_set::LabelSet;
 use super::metrics::TestSentence;
 use super::sight::{Blindness, Cue, InSight};
@@ -67,7 +67,7 @@ pub(crate) enum GoldStatus {
     Disputed,
 }
 
-/// One expert's standing label on a sentence.
+/// One expert's current label on a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Vote {
     pub annotator: Annotator,
@@ -219,19 +219,12 @@ pub(crate) struct Silver {
     sentence: SentenceId,
     patient: PatientKey,
     label: Label,
-    run: RunId,
 }
 
 impl Silver {
     /// Takes a proposal on a real sentence; `None` for a synthetic one.
-    pub(crate) fn propose(
-        sentence: SentenceId,
-        patient: PatientKey,
-        origin: Origin,
-        label: Label,
-        run: RunId,
-    ) -> Option<Self> {
-        (origin == Origin::Real).then_some(Self { sentence, patient, label, run })
+    pub(crate) fn propose(sentence: SentenceId, patient: PatientKey, origin: Origin, label: Label) -> Option<Self> {
+        (origin == Origin::Real).then_some(Self { sentence, patient, label })
     }
 
     /// The sentence.
@@ -256,19 +249,12 @@ pub(crate) struct Bronze {
     sentence: SentenceId,
     label: Label,
     text: String,
-    run: RunId,
 }
 
 impl Bronze {
     /// Takes a generated sentence with its target label, or an expert's corrected one; `None` for a real sentence.
-    pub(crate) fn generate(
-        sentence: SentenceId,
-        origin: Origin,
-        label: Label,
-        text: String,
-        run: RunId,
-    ) -> Option<Self> {
-        (origin == Origin::Synthetic).then_some(Self { sentence, label, text, run })
+    pub(crate) fn generate(sentence: SentenceId, origin: Origin, label: Label, text: String) -> Option<Self> {
+        (origin == Origin::Synthetic).then_some(Self { sentence, label, text })
     }
 
     /// The sentence.
@@ -407,11 +393,8 @@ mod tests {
     #[test]
     fn silver_and_bronze_cannot_trade_places() {
         let key = CategoryKey::new("a").unwrap();
-        let run = RunId("r".into());
-        let silver = |origin| {
-            Silver::propose(SentenceId(1), PatientKey("p".into()), origin, Label::of(key.clone()), run.clone())
-        };
-        let bronze = |origin| Bronze::generate(SentenceId(1), origin, Label::of(key.clone()), "t".into(), run.clone());
+        let silver = |origin| Silver::propose(SentenceId(1), PatientKey("p".into()), origin, Label::of(key.clone()));
+        let bronze = |origin| Bronze::generate(SentenceId(1), origin, Label::of(key.clone()), "t".into());
         assert!(silver(Origin::Real).is_some() && silver(Origin::Synthetic).is_none());
         assert!(bronze(Origin::Synthetic).is_some() && bronze(Origin::Real).is_none());
     }

@@ -154,13 +154,13 @@ mod tests {
         let none: Option<&[&str]> = Some(&[]);
         for (rows, expected) in [
             (vec![], vec![]),
-            // One desk: each knows the one before.
+            // One site: each knows the one before.
             (vec![("1", none, false), ("2", Some(&["1"][..]), false)], vec!["2"]),
             // Withdrawn, the one before holds again.
             (vec![("1", none, false), ("2", Some(&["1"][..]), true)], vec!["1"]),
             // Knowledge goes through what was withdrawn.
             (vec![("1", none, false), ("2", Some(&["1"][..]), true), ("3", Some(&["2"][..]), false)], vec!["3"]),
-            // Two desks that did not know of each other.
+            // Two sites that did not know of each other.
             (vec![("1", none, false), ("2", Some(&["1"][..]), false), ("3", Some(&["1"][..]), false)], vec!["2", "3"]),
             // A later one that knew both.
             (vec![("1", none, false), ("2", none, false), ("3", Some(&["1", "2"][..]), false)], vec!["3"]),

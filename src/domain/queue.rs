@@ -23,9 +23,9 @@ pub enum LabelMatch {
 /// Whose label a category filter looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LabelOwner {
-    /// The annotator's own standing label.
+    /// The annotator's own current label.
     Mine,
-    /// Any expert's standing label.
+    /// Any expert's current label.
     Expert,
     /// The language model's proposal (bronze: the target).
     Llm,

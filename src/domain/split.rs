@@ -262,7 +262,7 @@ mod tests {
     use super::*;
     use crate::domain::corpus::Origin;
     use crate::domain::gold::{GoldRule, HumanLabels, Vote};
-    use crate::domain::label::{Annotator, RunId};
+    use crate::domain::label::Annotator;
     use crate::domain::taxonomy::Selection;
     use crate::domain::taxonomy::tests::small;
 
@@ -279,9 +279,8 @@ mod tests {
         let all: Vec<Gold> = (0..500).map(|i| gold(i, &format!("p{}", i % 50))).collect();
         let test = TestSet::from_gold(all.clone(), &plan, Split::Test);
         let validation = TestSet::from_gold(all.clone(), &plan, Split::Validation);
-        let silver = all.iter().filter_map(|g| {
-            Silver::propose(g.sentence(), g.patient().clone(), Origin::Real, Label::none(), RunId("r".into()))
-        });
+        let silver =
+            all.iter().filter_map(|g| Silver::propose(g.sentence(), g.patient().clone(), Origin::Real, Label::none()));
         let train = TrainSet::mix(&plan, all.clone(), silver, []);
         assert!(test.patient_count() > 3 && validation.patient_count() > 3);
         assert_eq!(train.rows().len() + test.gold().len() + validation.gold().len(), 500);

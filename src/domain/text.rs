@@ -202,6 +202,9 @@ fn is_unsafe(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// What is behind an error: another crate's, the system's, or words.
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// An error and what is behind it, in one line.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());

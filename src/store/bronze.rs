@@ -37,7 +37,7 @@ pub struct BronzeRow {
     pub run: RunId,
     /// Whether no check of the gate failed; true where there was no gate.
     pub passed: bool,
-    /// The latest standing verdict of any expert.
+    /// The latest verdict of any expert that is current.
     pub verdict: Option<Judgement>,
 }
 

@@ -64,7 +64,7 @@ impl Store {
         })
     }
 
-    /// How many standing decisions were made by each version of the guideline.
+    /// How many current decisions were made by each version of the guideline.
     pub(crate) fn decisions_by_taxonomy(&self) -> Result<Vec<(String, u64)>, StoreError> {
         self.with(|c| {
             c.prepare_cached(

@@ -9,7 +9,7 @@ mod read;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use self::entries::{is_known, parse_ids, proposal_ref, sentence_ref};
+use self::entries::{parse_ids, proposal_ref, sentence_ref};
 use self::projection::decisions_on;
 use super::key_map::{current_migration, key_map};
 use super::{Store, StoreError};
@@ -22,7 +22,7 @@ use crate::domain::sight::InSight;
 
 pub use audit::{ChainAudit, Tampering};
 pub(super) use chain::link_all;
-pub(super) use entries::{ENTRY, SEQ, entry, is_known as has_entry};
+pub(super) use entries::{ENTRY, SEQ, entry, is_known};
 pub(super) use projection::{rebuild, rebuild_key};
 pub use read::{LogFilter, LogRow, PersonTotals, Veiled};
 
@@ -89,20 +89,9 @@ impl Store {
         id: EntryId,
         at: Timestamp,
     ) -> Result<Option<UndoneDecision>, StoreError> {
-        self.write_unless_migrated(|c| {
-            let target = c
-                .prepare_cached(
-                    "SELECT id, sentence, kind = 'settle' FROM events e WHERE annotator = ?1 AND kind IN ('decide', 'settle')
-                       AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator) ORDER BY seq DESC LIMIT 1",
-                )?
-                .query_row([annotator], undone)
-                .optional()?;
-            if let Some(UndoneDecision { target, .. }) = &target {
-                let body = Body::Undo { target: target.clone() };
-                append(c, &Entry { id, at, author: annotator.clone(), site: None, body }, None, None)?;
-            }
-            Ok(target)
-        })
+        let latest = "SELECT id, sentence, kind = 'settle' FROM events e WHERE annotator = ?1 AND kind IN ('decide', 'settle')
+               AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.target = e.id AND u.annotator = e.annotator) ORDER BY seq DESC LIMIT 1";
+        self.turn_back(latest, |target| Body::Undo { target }, annotator, id, at)
     }
 
     /// Restores the decision that was withdrawn last, unless the annotator has decided something since.
@@ -112,25 +101,33 @@ impl Store {
         id: EntryId,
         at: Timestamp,
     ) -> Result<Option<UndoneDecision>, StoreError> {
+        let withdrawn = "SELECT e.id, e.sentence, e.kind = 'settle' FROM undone u JOIN events e ON e.id = u.target WHERE u.annotator = ?1
+               AND u.seq > (SELECT coalesce(max(seq), 0) FROM events
+                   WHERE annotator = ?1 AND kind IN ('decide', 'settle'))
+             ORDER BY u.seq DESC LIMIT 1";
+        self.turn_back(withdrawn, |target| Body::Redo { target }, annotator, id, at)
+    }
+
+    /// Appends an entry about the decision that `target` finds for the annotator, if it finds one.
+    fn turn_back(
+        &mut self,
+        target: &str,
+        body: fn(EntryId) -> Body,
+        annotator: &Annotator,
+        id: EntryId,
+        at: Timestamp,
+    ) -> Result<Option<UndoneDecision>, StoreError> {
         self.write_unless_migrated(|c| {
-            let target = c
-                .prepare_cached(
-                    "SELECT e.id, e.sentence, e.kind = 'settle' FROM undone u JOIN events e ON e.id = u.target WHERE u.annotator = ?1
-                       AND u.seq > (SELECT coalesce(max(seq), 0) FROM events
-                           WHERE annotator = ?1 AND kind IN ('decide', 'settle'))
-                     ORDER BY u.seq DESC LIMIT 1",
-                )?
-                .query_row([annotator], undone)
-                .optional()?;
-            if let Some(UndoneDecision { target, .. }) = &target {
-                let body = Body::Redo { target: target.clone() };
-                append(c, &Entry { id, at, author: annotator.clone(), site: None, body }, None, None)?;
+            let found = c.prepare_cached(target)?.query_row([annotator], undone).optional()?;
+            if let Some(UndoneDecision { target, .. }) = &found {
+                let entry = Entry { id, at, author: annotator.clone(), site: None, body: body(target.clone()) };
+                append(c, &entry, None, None)?;
             }
-            Ok(target)
+            Ok(found)
         })
     }
 
-    /// Every annotator's standing decision on a sentence, by name.
+    /// Every annotator's current decision on a sentence, by name.
     pub(crate) fn decisions(&self, sentence: SentenceId) -> Result<Vec<Decision>, StoreError> {
         self.with(|c| {
             c.prepare_cached(&format!(
@@ -141,7 +138,7 @@ impl Store {
         })
     }
 
-    /// The annotator's standing decision on a sentence.
+    /// The annotator's current decision on a sentence.
     pub(crate) fn decision(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Option<Decision>, StoreError> {
         self.with(|c| {
             c.prepare_cached(&format!(

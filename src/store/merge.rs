@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use rusqlite::{Connection, OptionalExtension, params};
 use rustc_hash::FxHashMap;
 
-use super::log::{append, has_entry};
+use super::log::{append, is_known};
 use super::runs::{proposal_without_words, propose, put_run};
 use super::{Store, StoreError};
 use crate::domain::corpus::{DocumentUid, SentenceId};
@@ -108,7 +108,7 @@ fn take(
     places: &Places,
     merged: &mut Merged,
 ) -> rusqlite::Result<()> {
-    if has_entry(c, &entry.id)? {
+    if is_known(c, &entry.id)? {
         merged.known += 1;
         return Ok(());
     }

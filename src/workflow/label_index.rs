@@ -199,10 +199,7 @@ impl LabelIndex {
         let tested = |patient: &u32| self.patients.get(patient).is_some_and(|p| p.split == Split::Test);
         let pair = |(sentence, entry): (&SentenceId, &PeoplesLabels)| {
             let (gold, label) = (entry.gold.as_ref().ok()?, run.labels.get(sentence)?);
-            let predicted = match task {
-                Task::Binary => label.assigned.binary(),
-                Task::MultiClass => label.assigned.categories()?,
-            };
+            let predicted = task.predicted(label.assigned)?;
             let held_out = source != Source::Classifier || tested(&entry.patient);
             held_out.then(|| (*sentence, task.sees(gold.tested(entry.patient)).with(predicted)))
         };
@@ -303,12 +300,11 @@ impl LabelIndex {
 
     /// Silver: what the newest run of a language model says of real sentences, in their order.
     pub(crate) fn silver(&self, taxonomy: &Taxonomy) -> Vec<Silver> {
-        let run = self.latest(Source::Llm).and_then(|id| self.runs.get_key_value(id));
-        let labels =
-            run.into_iter().flat_map(|(id, run)| run.labels.iter().map(move |(sentence, at)| (id, sentence, at)));
-        let silver = labels.filter_map(|(run, sentence, RunLabel { patient, assigned })| {
+        let run = self.latest(Source::Llm).and_then(|id| self.runs.get(id));
+        let labels = run.into_iter().flat_map(|run| &run.labels);
+        let silver = labels.filter_map(|(sentence, RunLabel { patient, assigned })| {
             let (patient, label) = (self.patients.get(patient)?.key.clone(), taxonomy.label(assigned.categories()?));
-            Silver::propose(*sentence, patient, Origin::Real, label, run.clone())
+            Silver::propose(*sentence, patient, Origin::Real, label)
         });
         let mut all: Vec<Silver> = silver.collect();
         all.sort_unstable_by_key(Silver::sentence);

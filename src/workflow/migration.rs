@@ -102,7 +102,7 @@ pub(crate) struct RelabelCount {
     pub from: LabelReading,
     /// As they would be read.
     pub to: LabelReading,
-    /// Experts' standing labels.
+    /// Experts' current labels.
     pub experts: u64,
     /// Adjudicators' words that hold.
     pub adjudicators: u64,

@@ -162,13 +162,9 @@ pub(crate) fn diff(project: &Project, store: &Store, before: &Run, after: &Run) 
     // What only one of them says cannot be compared.
     let binary = [before, after].iter().any(|run| index.is_binary(&run.id));
     let task = if binary { Task::Binary } else { Task::MultiClass };
-    let see = |assigned: Assigned| match task {
-        Task::Binary => Some(assigned.binary()),
-        Task::MultiClass => assigned.categories(),
-    };
     let (one, other) = (index.labels(&before.id), index.labels(&after.id));
     let mut shared: Vec<(SentenceId, LabelSet, LabelSet)> =
-        one.iter().filter_map(|(id, a)| Some((*id, see(*a)?, see(*other.get(id)?)?))).collect();
+        one.iter().filter_map(|(id, a)| Some((*id, task.predicted(*a)?, task.predicted(*other.get(id)?)?))).collect();
     shared.sort_unstable_by_key(|(id, ..)| *id);
     let none = Bootstrap { resamples: 0, ..project.file.bootstrap };
     let scored = [before, after].map(|run| score_in(task, project, &index, &run.id, none));

@@ -1,7 +1,8 @@
 //! What `config.json` of a Hugging Face folder says: the family, the sizes, and what is not supported.
 
-use crate::classifier::Cause;
 use serde::{Deserialize, Serialize};
+
+use crate::domain::text::Cause;
 
 /// Families of encoders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +44,6 @@ pub(crate) struct ModernBertConfig {
 /// An encoder's shape.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Architecture {
-    /// EncoderFamily.
     pub family: EncoderFamily,
     /// Entries of the vocabulary.
     pub vocabulary: usize,

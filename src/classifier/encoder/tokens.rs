@@ -1,9 +1,11 @@
 //! Texts as token ids, and batches of them without padding.
 
-use crate::classifier::{Cause, InFile};
 use std::path::Path;
 
 use tokenizers::{Tokenizer, TruncationParams};
+
+use crate::classifier::InFile;
+use crate::domain::text::Cause;
 
 /// A tokenizer that neither pads nor runs over the encoder's positions.
 pub(in crate::classifier) struct Tokens {

@@ -9,7 +9,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::architecture::{Architecture, EncoderFamily};
 use crate::classifier::ClassifierError;
-use crate::classifier::{Cause, InFile};
+use crate::classifier::InFile;
+use crate::domain::text::Cause;
 
 /// One tensor with its gradient.
 #[derive(Clone, Debug)]

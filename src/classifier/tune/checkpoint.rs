@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Checkpointing;
 use super::adamw::AdamW;
-use crate::classifier::Cause;
 use crate::classifier::artifact::make_private_folder;
 use crate::classifier::encoder::Parameters;
 use crate::classifier::tensors::{self, StoredTensor};
 use crate::classifier::{ClassifierError, Epoch};
+use crate::domain::text::Cause;
 
 /// Where a run stands.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

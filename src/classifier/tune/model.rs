@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use super::read;
-use crate::classifier::Cause;
 use crate::classifier::artifact::{self, ModelKind, ModelManifest};
 use crate::classifier::encoder::{Encoder, Network, Parameters, Pass};
 use crate::classifier::{Classifier, ClassifierError, Mode, targets};
+use crate::domain::text::Cause;
 
 /// Files of an encoder's folder that a model's folder has too, where they are there.
 const COPIED: [&str; 3] = ["special_tokens_map.json", "vocab.txt", "LICENSE"];

@@ -57,11 +57,6 @@ impl RealSentences {
     /// (one in a million million for a million sentences). *By how much* is the length covered by overlapping runs, and
     /// no less than the true one: it is greater where two real sentences share the words in the overlap and the text
     /// goes from one to the other there.
-    #[cfg(test)]
-    pub(crate) fn longest_shared(&self, text: &str) -> usize {
-        self.longest(&words(text))
-    }
-
     pub(super) fn longest(&self, words: &[String]) -> usize {
         let (mut hits, mut most) = (0, 0);
         for run in hashes(words).windows(self.run()) {
@@ -69,19 +64,6 @@ impl RealSentences {
             most = most.max(hits);
         }
         if most > 0 { most - 1 + self.run() } else { 0 }
-    }
-
-    /// Whether a real sentence has the same words in the same order.
-    #[cfg(test)]
-    pub(crate) fn contains(&self, text: &str) -> bool {
-        self.index.contains(&words(text))
-    }
-
-    /// The similarity of the most similar real sentence, if it reaches [`Limits::near_duplicate`]: Jaccard's, over the
-    /// sets of words, with every number counted as the same word.
-    #[cfg(test)]
-    pub(crate) fn nearest(&self, text: &str) -> Option<f64> {
-        self.index.nearest(&words(text))
     }
 
     pub(super) fn index(&self) -> &Index {
@@ -141,10 +123,13 @@ impl Index {
         true
     }
 
+    /// Whether a sentence has the same words in the same order.
     pub(super) fn contains(&self, words: &[String]) -> bool {
         self.exact.contains(&hash(words))
     }
 
+    /// The similarity of the most similar sentence, if it reaches the threshold: Jaccard's, over the sets of words, with every
+    /// number counted as the same word.
     pub(super) fn nearest(&self, words: &[String]) -> Option<f64> {
         let set = tokens(words);
         let mut candidates: Vec<u32> = set[..self.prefix(set.len())]

@@ -106,8 +106,8 @@ fn overlap_counts_words_in_a_row() {
     assert_eq!((found.passed, found.value), (false, Some(9.0)));
     assert_eq!(found.reason, "shares 9 words in a row with real sentences (at most 7 allowed)");
     let reference = reference(&REAL);
-    assert_eq!(reference.longest_shared(seven), 0);
-    assert_eq!(reference.longest_shared(REAL[0]), 13);
+    assert_eq!(reference.longest(&words(seven)), 0);
+    assert_eq!(reference.longest(&words(REAL[0])), 13);
 }
 
 #[test]
@@ -331,8 +331,8 @@ proptest! {
         texts.iter().for_each(|text| reference.add(text));
         for text in &texts {
             let count = words(text).len();
-            prop_assert_eq!(reference.longest_shared(text), if count >= 3 { count } else { 0 });
-            prop_assert!(reference.contains(text));
+            prop_assert_eq!(reference.longest(&words(text)), if count >= 3 { count } else { 0 });
+            prop_assert!(reference.index().contains(&words(text)));
         }
     }
 
@@ -342,7 +342,7 @@ proptest! {
     ) {
         let mut reference = RealSentences::new(Limits { near_duplicate: threshold, ..Limits::default() });
         real.iter().for_each(|text| reference.add(text));
-        prop_assert_eq!(reference.nearest(&text), nearest_by_search(&real, &text, threshold));
+        prop_assert_eq!(reference.index().nearest(&words(&text)), nearest_by_search(&real, &text, threshold));
     }
 
     #[test]

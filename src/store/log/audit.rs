@@ -146,7 +146,7 @@ fn differing(shown: &Standings, meant: &Standings) -> Vec<Tampering> {
         .collect()
 }
 
-/// An expert's standing on a sentence, or (without a name) the adjudicators'.
+/// An expert's current decision on a sentence, or (without a name) the adjudicators'.
 type At = (SentenceId, Option<Annotator>);
 
 /// The label, the event behind it, and the state.

@@ -9,8 +9,6 @@ use sha2::{Digest, Sha256};
 
 use super::entries::{self, ENTRY};
 use crate::domain::entry::Entry;
-#[cfg(test)]
-use crate::store::Store;
 
 /// A link.
 pub(super) type ChainHash = [u8; 32];
@@ -41,18 +39,6 @@ pub(in crate::store) fn link_all(c: &Connection) -> rusqlite::Result<()> {
         link(c, &entries::entry(row)?)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-impl Store {
-    /// The last link, in hexadecimal; empty where there is no entry.
-    pub(crate) fn chain_head(&self) -> Result<String, crate::store::StoreError> {
-        self.with(|c| {
-            let last = "SELECT hash FROM chain ORDER BY position DESC LIMIT 1";
-            let head = c.prepare_cached(last)?.query_row([], |row| row.get::<_, ChainHash>(0)).optional()?;
-            Ok(head.map(hex::encode).unwrap_or_default())
-        })
-    }
 }
 
 #[cfg(test)]

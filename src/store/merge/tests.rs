@@ -215,7 +215,7 @@ proptest! {
 
 /// Ann decides on her laptop and at the ward, neither knowing of the other.
 #[test]
-fn one_expert_at_two_desks_is_a_conflict_until_she_has_seen_both() {
+fn one_expert_at_two_sites_is_a_conflict_until_she_has_seen_both() {
     let (mut ward, mut laptop) = (site("ward", 0), site("laptop", 1));
     let (at_ward, at_laptop) = (sentence(&ward, "one"), sentence(&laptop, "one"));
     ward.append_decisions(&[decision("1", "ann", at_ward, "memory")]).unwrap();
@@ -282,7 +282,7 @@ fn whatever_is_changed_behind_the_programs_back_is_named() {
         for (id, who, note, label) in [("1", "ann", 1, "memory"), ("2", "ann", 2, "mood"), ("3", "ben", 3, "")] {
             store.append_decisions(&[decision(id, who, SentenceId(note), label)]).unwrap();
         }
-        let head = store.chain_head().unwrap();
+        let (_, head) = store.log_end().unwrap();
         tamper(&store, sql);
         let audited = store.audit(Some(&head)).unwrap();
         assert_eq!(audited.tampering, expected, "{sql}");

@@ -47,7 +47,7 @@ impl LabelledSentences {
         if tiers.contains(&Tier::Bronze) {
             store.bronze_each(None, |row| {
                 if let Some((label, text)) = bronze_label(&row).filter(|(label, _)| project.taxonomy.knows(label)) {
-                    bronze.extend(Bronze::generate(row.sentence, Origin::Synthetic, label, text, row.run));
+                    bronze.extend(Bronze::generate(row.sentence, Origin::Synthetic, label, text));
                 }
             })?;
         }

@@ -12,6 +12,7 @@ use crate::domain::split::SplitPlan;
 use crate::domain::text::Span;
 use crate::factory;
 use crate::factory::run;
+use crate::store::Store;
 
 /// Entries as they are hashed, each behind the link over it and all before it. Both are on users' disks and in bundles,
 /// and never edited. Sentence and proposal stand by what every store calls them.
