@@ -522,6 +522,7 @@ fn every_key_is_safe_everywhere_at_any_size() {
     assert!(workbench.text().contains("goldsmith"));
 }
 
+#[cfg(feature = "servers")]
 #[test]
 fn jobs_starts_what_the_project_names_and_says_why_it_cannot() {
     let (_folder, project) = project("single");
