@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use goldsmith::domain::corpus::{NewDocument, Origin, PatientKey};
 use goldsmith::domain::label::{Annotator, Judgement, Label};
 use goldsmith::domain::text::Span;
+use goldsmith::workflow::export::gold;
 use goldsmith::workflow::project::{Project, init};
+use goldsmith::workflow::protocol;
 use goldsmith::workflow::review::{self, Worklist};
-use goldsmith::workflow::{gold, protocol};
 
 /// Names the project's folder, the expert and the seconds to whoever is started as an expert.
 const ROLE: &str = "GOLDSMITH_BENCH_EXPERT";

@@ -7,6 +7,7 @@ mod bundle;
 mod doubt;
 mod exit;
 mod experiment;
+mod export;
 mod guideline;
 mod language;
 mod log;
@@ -22,7 +23,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub use arguments::Cli;
-use arguments::{EncoderVerb, ExportVerb, GoldArgs, OnError, StyleArgs, TaxonomyVerb, TrainArgs, UnitArg, Verb};
+use arguments::{EncoderVerb, ExportVerb, OnError, StyleArgs, TaxonomyVerb, TrainArgs, UnitArg, Verb};
 pub(crate) use exit::Exit;
 use exit::complain;
 
@@ -45,9 +46,7 @@ use crate::workflow::project::{self, Project};
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::scores::Scored;
 use crate::workflow::session::Session;
-use crate::workflow::{
-    Cancel, Progress, WorkflowError, demo, diagnostics, encoders, export, gold, models, predict, train,
-};
+use crate::workflow::{Cancel, Progress, WorkflowError, demo, diagnostics, encoders, models, train};
 
 /// Runs what the command line asks for.
 pub fn run(cli: Cli) -> Exit {
@@ -184,60 +183,16 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
         Some(Verb::Experiment(args)) => experiment::run(&here()?, &args),
         Some(Verb::Queue(args)) => queue::queue(&here()?, &args),
         Some(Verb::Simulate(args)) => simulate::run(here, *args),
-        Some(Verb::Score { model, style }) => {
-            let project = here()?;
-            let store = project.store()?;
-            let folder = train::latest_model(&project, &store, model.as_deref())?;
-            let report = train::score(&project, &store, &folder, project.file.bootstrap)?;
-            let title = format!(
-                "classifier {}",
-                folder.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
-            );
-            if style.json {
-                let json =
-                    serde_json::json!({ "model": folder, "report": tables::json(&report, Some(&project.taxonomy)) });
-                print(&format!("{json:#}\n"))?;
-            } else {
-                print(&tables::scores(
-                    &NamedScores { title, report: &report, taxonomy: Some(&project.taxonomy) },
-                    style_of(&style),
-                ))?;
-            }
-            Ok(Exit::unless_nothing(report.sentences == 0))
-        }
+        Some(Verb::Score { model, style }) => score(&here()?, model.as_deref(), &style),
         Some(Verb::Encoder(EncoderVerb::Fetch { name })) => {
             let bar = Bar::default();
             let folder = encoders::fetch(&name, &mut |progress| bar.show(progress))?;
             print(&format!("{}\n", folder.display()))?;
             Ok(Exit::Done)
         }
-        Some(Verb::Export(ExportVerb::Gold(args))) => export_gold(&here()?, &args),
-        Some(Verb::Export(ExportVerb::Model { out, model })) => {
-            let project = here()?;
-            let store = project.store()?;
-            let folder = train::latest_model(&project, &store, model.as_deref())?;
-            let written = export::model(&project, &store, &folder, &out)?;
-            say(&format!("wrote {}; transformers loads it, and so does --encoder", written.display()));
-            Ok(Exit::Done)
-        }
-        Some(Verb::Predict { input, model, layout, columns, csv }) => {
-            let folder = match model {
-                Some(folder) => folder,
-                None => {
-                    let project = here()?;
-                    train::latest_model(&project, &project.store()?, None)?
-                }
-            };
-            let model = predict::load(&folder)?;
-            let cancel = cancel_on_signal();
-            let mut out = io::BufWriter::new(io::stdout().lock());
-            let bar = Bar::default();
-            let input = predict::PredictInput { path: input, layout: layout.map(Into::into), columns: columns.into() };
-            let written = predict::predict(&*model, &input, csv, &mut out, &cancel, &mut |p| bar.show(p))?;
-            out.flush().map_err(write_error)?;
-            say(&format!("labelled {written} records with {}", folder.display()));
-            Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::unless_nothing(written == 0) })
-        }
+        Some(Verb::Export(ExportVerb::Gold(args))) => export::gold(&here()?, &args),
+        Some(Verb::Export(ExportVerb::Model { out, model })) => export::model(&here()?, &out, model.as_deref()),
+        Some(Verb::Predict(args)) => export::predictions(here, args),
         Some(Verb::Label(args)) => language::label(&here()?, &args),
         Some(Verb::Generate(args)) => language::generate(&here()?, &args),
         Some(Verb::Bronze { run, json }) => language::bronze(&here()?, run.as_deref(), json),
@@ -334,44 +289,6 @@ fn spent(spending: &Spending, failed: u64) -> String {
 fn withheld_from(project: &Project, n: usize, what: &str) -> String {
     let what = tables::counted(n, what);
     format!("{what} left out: {} may not see these labels; who decides nothing sees all (--as NAME)", project.annotator)
-}
-
-fn export_gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
-    let store = project.store()?;
-    let gold::Exported { lines, disputed, withheld } = gold::export(project, &store, args.votes)?;
-    let mut out = String::new();
-    if args.csv {
-        let head = ["id", "patient", "note", "position", "text", "label", "split", "by", "adjudicated", "blind"];
-        let mut rows = vec![head.map(str::to_owned).to_vec()];
-        rows.extend(lines.iter().map(|line| {
-            let label = if line.labels.is_none() { "none".to_owned() } else { line.labels.join() };
-            vec![
-                line.id.clone(),
-                line.patient.clone(),
-                line.note.clone(),
-                line.position.to_string(),
-                line.text.clone(),
-                label,
-                line.split.to_string(),
-                line.by.join(","),
-                line.adjudicated.to_string(),
-                line.blind.map_or_else(|| "unknown".to_owned(), |blind| blind.to_string()),
-            ]
-        }));
-        out = tables::csv_rows(&rows);
-    } else {
-        for line in &lines {
-            out.push_str(&serde_json::json!(line).to_string());
-            out.push('\n');
-        }
-    }
-    print(&out)?;
-    let what = if args.votes { "labels of experts" } else { "sentences of gold" };
-    say(&format!("{} {what}; {disputed} sentences are disputed and not settled", lines.len()));
-    if withheld > 0 {
-        say(&withheld_from(project, withheld, "labelled sentence"));
-    }
-    Ok(Exit::unless_nothing(lines.is_empty()))
 }
 
 fn open(project: Project) -> Result<Exit, Failure> {
@@ -510,6 +427,22 @@ fn metrics(project: &Project, style: &StyleArgs) -> Result<Exit, Failure> {
         say("nothing to score yet: import a model's labels with --model, or train with `goldsmith train`");
     }
     Ok(Exit::unless_nothing(scored.is_empty()))
+}
+
+fn score(project: &Project, model: Option<&Path>, style: &StyleArgs) -> Result<Exit, Failure> {
+    let store = project.store()?;
+    let folder = train::latest_model(project, &store, model)?;
+    let report = train::score(project, &store, &folder, project.file.bootstrap)?;
+    let taxonomy = Some(&project.taxonomy);
+    if style.json {
+        let json = serde_json::json!({ "model": folder, "report": tables::json(&report, taxonomy) });
+        print(&format!("{json:#}\n"))?;
+    } else {
+        let name = folder.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let title = format!("classifier {name}");
+        print(&tables::scores(&NamedScores { title, report: &report, taxonomy }, style_of(style)))?;
+    }
+    Ok(Exit::unless_nothing(report.sentences == 0))
 }
 
 /// An encoder's folder is meant from where the command was typed, not from the project on.

@@ -15,7 +15,7 @@ use crate::domain::split::Tier;
 use crate::formats::notes::{Columns, Layout};
 use crate::formats::project::training::TrainingMethod;
 use crate::workflow::experiment;
-pub(super) use exchange::{AuditArgs, BundleArgs, MergeArgs};
+pub(super) use exchange::{AuditArgs, BundleArgs, MergeArgs, PredictArgs};
 pub(super) use experts::{AgreementArgs, AssignArgs, GoldArgs, StatusArgs};
 pub(super) use language::{
     AnswerArg, BudgetArgs, ExplainArg, FewShotArg, GenerateArgs, LabelArgs, ModelArgs, QuotaArg, WhichArg,
@@ -157,21 +157,7 @@ pub(super) enum Verb {
     #[command(
         after_help = "Examples:\n  goldsmith predict new.jsonl > labelled.jsonl\n  echo '{\"text\": \"She forgets names.\"}' | goldsmith predict -"
     )]
-    Predict {
-        /// A jsonl, csv or text file; `-` is standard input.
-        input: PathBuf,
-        /// The model's folder. Default: the newest.
-        #[arg(long, value_name = "DIR")]
-        model: Option<PathBuf>,
-        /// The layout, if the file's name does not tell.
-        #[arg(long)]
-        layout: Option<LayoutArg>,
-        #[command(flatten)]
-        columns: ColumnArgs,
-        /// Write CSV.
-        #[arg(long)]
-        csv: bool,
-    },
+    Predict(PredictArgs),
     /// Let a language model label sentences of notes: silver. Run the same command again to resume.
     #[command(
         after_help = "Examples:\n  goldsmith label --gguf qwen2.5-1.5b-instruct-q4_k_m.gguf\n  goldsmith label --url http://127.0.0.1:8080/v1 --plan\n  goldsmith label --model server --only gold --budget-tokens 200000\n  goldsmith label --model server --export-batch requests.jsonl"

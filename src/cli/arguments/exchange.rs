@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::{ColumnArgs, LayoutArg};
+
 #[derive(clap::Args, Debug)]
 pub(in crate::cli) struct BundleArgs {
     /// The file to write; ending in .gz or .gz.age it is compressed. It must not be there yet.
@@ -83,4 +85,21 @@ pub(in crate::cli) struct AuditArgs {
     /// With the text of the sentences.
     #[arg(long)]
     pub(in crate::cli) with_text: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(in crate::cli) struct PredictArgs {
+    /// A jsonl, csv or text file; `-` is standard input.
+    pub(in crate::cli) input: PathBuf,
+    /// The model's folder. Default: the newest.
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) model: Option<PathBuf>,
+    /// The layout, if the file's name does not tell.
+    #[arg(long)]
+    pub(in crate::cli) layout: Option<LayoutArg>,
+    #[command(flatten)]
+    pub(in crate::cli) columns: ColumnArgs,
+    /// Write CSV.
+    #[arg(long)]
+    pub(in crate::cli) csv: bool,
 }

@@ -3,12 +3,13 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::train::{chosen_label, with_none};
-use super::{Cancel, Progress, Watch, WorkflowError};
 use crate::classifier::{self, Classifier};
+use crate::domain::taxonomy::Selection;
 use crate::formats::FormatError;
 use crate::formats::notes::{self, Columns, Layout, NoteRecord};
 use crate::formats::tables::guard;
+use crate::workflow::train::{NONE, chosen_label, with_none};
+use crate::workflow::{Cancel, Progress, Watch, WorkflowError};
 
 /// Where the texts are.
 pub(crate) struct PredictInput {
@@ -38,11 +39,9 @@ pub(crate) fn predict(
     let _span = tracing::info_span!("predict").entered();
     let mut notes = notes::open(&input.path, input.layout, &input.columns)?;
     watch(Progress::Started { what: format!("labelling {}", input.path.display()), total: notes.size, unit: "bytes" });
-    let names: Vec<String> = match model.mode() {
-        classifier::Mode::Single => model.outputs().to_vec(),
-        classifier::Mode::Multiple => {
-            std::iter::once(super::train::NONE.to_owned()).chain(model.outputs().iter().cloned()).collect()
-        }
+    let names: Vec<String> = match model.selection() {
+        Selection::Single => model.outputs().to_vec(),
+        Selection::Multiple => std::iter::once(NONE.to_owned()).chain(model.outputs().iter().cloned()).collect(),
     };
     let fail = |cause| FormatError::Io { doing: "write", path: "standard output".into(), cause };
     let mut csv = csv::WriterBuilder::new().from_writer(Vec::new());
@@ -64,7 +63,7 @@ pub(crate) fn predict(
         let texts: Vec<&str> = batch.iter().map(|record| record.text.as_str()).collect();
         for (record, row) in batch.iter().zip(model.predict(&texts)?) {
             let label = chosen_label(model, &row);
-            let probabilities = with_none(model.mode(), &row);
+            let probabilities = with_none(model.selection(), &row);
             let id = record.id.clone().unwrap_or_else(|| record.line.to_string());
             if as_csv {
                 let cells = [guard(&id), guard(&record.text), label.join()].into_iter();

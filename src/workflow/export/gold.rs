@@ -2,15 +2,16 @@
 
 use serde::Serialize;
 
-use super::WorkflowError;
-use super::label_index::LabelIndex;
-use super::project::Project;
 use crate::domain::corpus::{Document, DocumentUid, SentenceId};
 use crate::domain::label::Label;
 use crate::domain::sight::{Blindness, InSight};
 use crate::domain::split::Split;
 use crate::domain::visibility::Face;
+use crate::formats::tables;
 use crate::store::Store;
+use crate::workflow::WorkflowError;
+use crate::workflow::label_index::LabelIndex;
+use crate::workflow::project::Project;
 
 /// One sentence with a settled label, or with one expert's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -48,6 +49,35 @@ pub struct Exported {
     pub disputed: usize,
     /// Labelled sentences left out because whoever asks may not see their labels.
     pub withheld: usize,
+}
+
+impl Exported {
+    /// A line of JSON for each line.
+    pub(crate) fn jsonl(&self) -> String {
+        self.lines.iter().map(|line| format!("{}\n", serde_json::json!(line))).collect()
+    }
+
+    /// A table with a header. It has no column for what had been in sight.
+    pub(crate) fn csv(&self) -> String {
+        let head = ["id", "patient", "note", "position", "text", "label", "split", "by", "adjudicated", "blind"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        rows.extend(self.lines.iter().map(|line| {
+            let label = if line.labels.is_none() { "none".to_owned() } else { line.labels.join() };
+            vec![
+                line.id.clone(),
+                line.patient.clone(),
+                line.note.clone(),
+                line.position.to_string(),
+                line.text.clone(),
+                label,
+                line.split.to_string(),
+                line.by.join(","),
+                line.adjudicated.to_string(),
+                line.blind.map_or_else(|| "unknown".to_owned(), |blind| blind.to_string()),
+            ]
+        }));
+        tables::csv_rows(&rows)
+    }
 }
 
 /// All gold; with `votes`, a line for each expert's current label instead, settled or not.

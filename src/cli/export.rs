@@ -1,0 +1,57 @@
+//! `export gold`, `export model` and `predict`: what goes out for other programs.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::arguments::{GoldArgs, PredictArgs};
+use super::{Bar, Exit, Failure, cancel_on_signal, print, say, withheld_from, write_error};
+use crate::workflow::export::{gold, model, predictions};
+use crate::workflow::project::Project;
+use crate::workflow::{WorkflowError, train};
+
+pub(super) fn gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
+    let exported = gold::export(project, &project.store()?, args.votes)?;
+    print(&if args.csv { exported.csv() } else { exported.jsonl() })?;
+    let gold::Exported { lines, disputed, withheld } = exported;
+    let what = if args.votes { "labels of experts" } else { "sentences of gold" };
+    say(&format!("{} {what}; {disputed} sentences are disputed and not settled", lines.len()));
+    if withheld > 0 {
+        say(&withheld_from(project, withheld, "labelled sentence"));
+    }
+    Ok(Exit::unless_nothing(lines.is_empty()))
+}
+
+pub(super) fn model(project: &Project, out: &Path, named: Option<&Path>) -> Result<Exit, Failure> {
+    let store = project.store()?;
+    let folder = train::latest_model(project, &store, named)?;
+    let written = model::export(project, &store, &folder, out)?;
+    say(&format!("wrote {}; transformers loads it, and so does --encoder", written.display()));
+    Ok(Exit::Done)
+}
+
+/// Needs no project where a model's folder is named.
+pub(super) fn predictions(
+    here: impl FnOnce() -> Result<Project, WorkflowError>,
+    args: PredictArgs,
+) -> Result<Exit, Failure> {
+    let folder = match args.model {
+        Some(folder) => folder,
+        None => {
+            let project = here()?;
+            train::latest_model(&project, &project.store()?, None)?
+        }
+    };
+    let model = predictions::load(&folder)?;
+    let cancel = cancel_on_signal();
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let bar = Bar::default();
+    let input = predictions::PredictInput {
+        path: args.input,
+        layout: args.layout.map(Into::into),
+        columns: args.columns.into(),
+    };
+    let written = predictions::predict(&*model, &input, args.csv, &mut out, &cancel, &mut |p| bar.show(p))?;
+    out.flush().map_err(write_error)?;
+    say(&format!("labelled {written} records with {}", folder.display()));
+    Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::unless_nothing(written == 0) })
+}
