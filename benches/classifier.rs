@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use goldsmith::classifier::{Classifier, Example, FitConfig, Mode, fit};
+use goldsmith::classifier::{Classifier, Example, FitConfig, Selection, fit};
 
 fn read(path: &Path) -> Vec<(String, String)> {
     let mut reader = csv::Reader::from_path(path).expect("the set is readable");
@@ -60,7 +60,7 @@ fn main() {
             ControlFlow::Continue(())
         };
         let stop = if quick { &[][..] } else { &validation[..] };
-        let model = fit(&outputs, Mode::Single, &train, stop, &config, &mut watch).expect("trains");
+        let model = fit(&outputs, Selection::Single, &train, stop, &config, &mut watch).expect("trains");
         let seconds = start.elapsed().as_secs_f64();
         let texts: Vec<&str> = scored.iter().map(|e| e.text).collect();
         let pairs: Vec<(usize, usize)> = model

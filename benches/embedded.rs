@@ -88,7 +88,7 @@ fn main() {
         turns.push(ChatMessage::new(Role::User, format!("Sentence: {}", text.map_or("", String::as_str))));
         turns.push(ChatMessage::new(Role::Assistant, letter.as_str()));
     }
-    let asks: Vec<(usize, String)> = SENTENCES
+    let questions: Vec<(usize, String)> = SENTENCES
         .lines()
         .filter_map(|line| line.split_once(' '))
         .map(|(n, text)| (n.parse().unwrap_or(0), format!("Sentence: {text}")))
@@ -118,14 +118,14 @@ fn main() {
                 }
                 turns[0].content = turns[0].content.replace("exactly one letter", "exactly one key");
             }
-            let request = |asks: &[(usize, String)]| ChooseRequest {
+            let request = |questions: &[(usize, String)]| ChooseRequest {
                 turns: turns.clone(),
-                asks: asks.iter().map(|(_, text)| text.clone()).collect(),
+                questions: questions.iter().map(|(_, text)| text.clone()).collect(),
                 options: options.clone(),
             };
             // The beginning is read before the clock starts, on either side.
-            choose_one(&model, &runtime, &request(&asks[..*batch]));
-            let asked = if *reuse_prefix { &asks[..] } else { &asks[..2] };
+            choose_one(&model, &runtime, &request(&questions[..*batch]));
+            let asked = if *reuse_prefix { &questions[..] } else { &questions[..2] };
             let start = Instant::now();
             let mut right = 0;
             for group in asked.chunks(*batch) {
@@ -136,10 +136,10 @@ fn main() {
             report(&label, start.elapsed().as_secs_f64(), right, asked.len());
         }
         if let Some(url) = url.as_deref().filter(|_| *reuse_prefix) {
-            ask_server(url, &turns, &asks[0].1, &letters);
+            ask_server(url, &turns, &questions[0].1, &letters);
             let start = Instant::now();
-            let right = asks.iter().filter(|(n, text)| ask_server(url, &turns, text, &letters) == *n).count();
-            report("llama.cpp's server, letters", start.elapsed().as_secs_f64(), right, asks.len());
+            let right = questions.iter().filter(|(n, text)| ask_server(url, &turns, text, &letters) == *n).count();
+            report("llama.cpp's server, letters", start.elapsed().as_secs_f64(), right, questions.len());
         }
     }
 }

@@ -35,6 +35,7 @@ pub(crate) use vote::VotingModel;
 #[cfg(not(feature = "encoders"))]
 use without_encoders::{encoder, frozen, tune};
 
+pub use crate::domain::taxonomy::Selection;
 use crate::domain::text::Cause;
 
 /// A file of a model's folder, in front of what is wrong with it.
@@ -90,21 +91,11 @@ pub enum ClassifierError {
     LeftOut,
 }
 
-/// How outputs relate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Exactly one holds: softmax.
-    Single,
-    /// Any may hold: one sigmoid each.
-    Multiple,
-}
-
 /// One text with its outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example<'a> {
     pub text: &'a str,
-    /// Positions of the outputs that hold; exactly one under [`Mode::Single`].
+    /// Positions of the outputs that hold; exactly one under [`Selection::Single`], where *None* is an output of its own.
     pub outputs: Vec<usize>,
     /// How much the example counts.
     pub weight: f32,
@@ -154,8 +145,8 @@ pub(crate) type TrainingCallback<'a> = dyn FnMut(&TrainingEvent) -> ControlFlow<
 pub trait Classifier: Send + Sync {
     /// The outputs' names.
     fn outputs(&self) -> &[String];
-    /// Softmax or sigmoids.
-    fn mode(&self) -> Mode;
+    /// Whether outputs exclude each other (softmax) or each holds by itself (sigmoids).
+    fn selection(&self) -> Selection;
     /// Calibrated probabilities, `[texts][outputs]`.
     fn predict(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError>;
     /// The outputs that a row of probabilities speaks for.
@@ -169,9 +160,9 @@ pub trait Classifier: Send + Sync {
 
 /// What is to be learnt.
 #[derive(Clone, Copy)]
-pub(super) struct Task<'a> {
+pub(super) struct TrainingTask<'a> {
     outputs: &'a [String],
-    mode: Mode,
+    selection: Selection,
     train: &'a [Example<'a>],
     validation: &'a [Example<'a>],
     seed: u64,
@@ -276,20 +267,20 @@ impl Trainer {
     pub fn fit(
         &self,
         outputs: &[String],
-        mode: Mode,
+        selection: Selection,
         train: &[Example<'_>],
         validation: &[Example<'_>],
         seed: u64,
         on_event: &mut TrainingCallback<'_>,
     ) -> Result<Box<dyn Classifier>, ClassifierError> {
-        targets::check(outputs, mode, train)?;
-        let task = Task { outputs, mode, train, validation, seed };
+        targets::check(outputs, selection, train)?;
+        let task = TrainingTask { outputs, selection, train, validation, seed };
         match &self.method {
             Method::Ngram(config) => {
-                let Task { outputs, mode, train, validation, seed } = task;
+                let TrainingTask { outputs, selection, train, validation, seed } = task;
                 let config = FitConfig { seed, ..config.clone() };
                 let mut epoch = |epoch: &Epoch| on_event(&TrainingEvent::Epoch(epoch.clone()));
-                Ok(Box::new(fit(outputs, mode, train, validation, &config, &mut epoch)?))
+                Ok(Box::new(fit(outputs, selection, train, validation, &config, &mut epoch)?))
             }
             Method::Frozen(encoder, config) => frozen::train(encoder, &task, config, on_event),
             Method::FineTune(encoder, config) => tune::train(encoder, &task, config, self.states.as_deref(), on_event),
@@ -302,7 +293,7 @@ impl Trainer {
                         broken |= on_event(heard).is_break();
                         if broken { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                     };
-                    models.push(part.fit(outputs, mode, train, validation, seed, &mut on_event)?);
+                    models.push(part.fit(outputs, selection, train, validation, seed, &mut on_event)?);
                 }
                 Ok(Box::new(VotingModel::new(models, validation)?))
             }

@@ -164,12 +164,13 @@ pub struct ChooseRequest {
     /// The shared beginning: guideline and examples.
     pub turns: Vec<ChatMessage>,
     /// The last user turn; each is answered by itself.
-    pub asks: Vec<String>,
+    #[serde(rename = "asks")]
+    pub questions: Vec<String>,
     /// The answers to choose between, each the whole of what the model would say.
     pub options: Vec<String>,
 }
 
-/// How likely each option is as an answer to one ask.
+/// How likely each option is as an answer to one question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChoiceReply {
     /// Natural logarithm of the probability that the model would give each option, in their order; minus infinity (as
@@ -197,7 +198,7 @@ pub struct ModelInfo {
 /// hold an address with a key in it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LlmError {
-    /// The gate said no.
+    /// The policy said no.
     #[error(transparent)]
     Refused(#[from] EgressRefusal),
     /// Worth trying again: the server is busy, away or broken.
@@ -252,18 +253,18 @@ pub trait LanguageModel: Send + Sync {
     /// Where requests go; `None` for a model in this process. A request to a host needs a [`EgressRecord`] for it.
     fn host(&self) -> Option<&Host>;
 
-    /// How many asks one [`ChooseRequest`] may usefully hold.
-    fn asks_at_once(&self) -> usize {
+    /// How many questions one [`ChooseRequest`] may usefully hold.
+    fn questions_at_once(&self) -> usize {
         1
     }
 
     /// Writes an answer. One attempt: trying again is the caller's business.
-    fn write<'a>(&'a self, request: &'a WriteRequest, departure: Option<&'a EgressRecord>) -> PendingAnswer<'a, Reply>;
+    fn write<'a>(&'a self, request: &'a WriteRequest, record: Option<&'a EgressRecord>) -> PendingAnswer<'a, Reply>;
 
-    /// Scores the options as answers to each ask, in the order of the asks.
+    /// Scores the options as answers to each question, in the order of the questions.
     fn choose<'a>(
         &'a self,
         request: &'a ChooseRequest,
-        departure: Option<&'a EgressRecord>,
+        record: Option<&'a EgressRecord>,
     ) -> PendingAnswer<'a, Vec<ChoiceReply>>;
 }

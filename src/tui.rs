@@ -116,12 +116,12 @@ pub(crate) fn run(project: Project) -> Result<(), WorkflowError> {
     };
     let (to_main, inbox) = channel::<Wake>();
     let (to_app, from_jobs) = channel::<Message>();
-    let mut world = EffectContext::open(project.clone(), to_app)?;
-    let (shared, faults) = shared(&project, theme, world.outdated()?);
+    let mut context = EffectContext::open(project.clone(), to_app)?;
+    let (shared, faults) = shared(&project, theme, context.outdated()?);
     let (mut app, effects) = App::new(shared, faults);
     let clock = Instant::now();
-    for message in effects.into_iter().flat_map(|effect| world.fulfil(effect)).collect::<Vec<_>>() {
-        step(&mut app, &mut world, message, clock);
+    for message in effects.into_iter().flat_map(|effect| context.fulfil(effect)).collect::<Vec<_>>() {
+        step(&mut app, &mut context, message, clock);
     }
 
     let guard = Guard::enter().map_err(terminal)?;
@@ -148,20 +148,20 @@ pub(crate) fn run(project: Project) -> Result<(), WorkflowError> {
                 changed = true;
                 match wake {
                     Wake::Key(Event::Key(key)) if key.kind != KeyEventKind::Release => {
-                        step(&mut app, &mut world, Message::Key(key), clock);
+                        step(&mut app, &mut context, Message::Key(key), clock);
                     }
                     Wake::Key(Event::Paste(text)) => {
                         for c in text.chars().filter(|c| !c.is_control()) {
                             let key = event::KeyEvent::new(event::KeyCode::Char(c), event::KeyModifiers::NONE);
                             if app.overlay.is_some() {
-                                step(&mut app, &mut world, Message::Key(key), clock);
+                                step(&mut app, &mut context, Message::Key(key), clock);
                             }
                         }
                     }
                     // A size that went away and came back leaves a terminal that has forgotten what was on it.
                     Wake::Key(Event::Resize(..)) => forget(&mut screen).map_err(terminal)?,
                     Wake::Key(_) => {}
-                    Wake::App(message) => step(&mut app, &mut world, message, clock),
+                    Wake::App(message) => step(&mut app, &mut context, message, clock),
                 }
             }
             Err(RecvTimeoutError::Timeout) if changed && due => {
@@ -170,9 +170,9 @@ pub(crate) fn run(project: Project) -> Result<(), WorkflowError> {
                 changed = false;
             }
             Err(RecvTimeoutError::Timeout) => {
-                for message in world.poll() {
+                for message in context.poll() {
                     changed = true;
-                    step(&mut app, &mut world, message, clock);
+                    step(&mut app, &mut context, message, clock);
                 }
             }
             Err(RecvTimeoutError::Disconnected) => break,
@@ -206,13 +206,13 @@ fn shared(project: &Project, theme: Theme, outdated: Vec<Outdated>) -> (SharedSt
 }
 
 /// One message and all that follows from it.
-fn step(app: &mut App, world: &mut EffectContext, message: Message, clock: Instant) {
+fn step(app: &mut App, context: &mut EffectContext, message: Message, clock: Instant) {
     let now = || u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut waiting: Vec<Effect> = app.update(message, now());
     while !waiting.is_empty() {
         for effect in std::mem::take(&mut waiting) {
             let (name, start) = (diagnostics::variant(&effect), Instant::now());
-            let messages = world.fulfil(effect);
+            let messages = context.fulfil(effect);
             if start.elapsed() >= SLOW {
                 tracing::warn!(effect = name, ms = start.elapsed().as_millis(), "slow effect");
             }

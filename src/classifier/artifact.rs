@@ -6,9 +6,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::ClassifierError;
 use super::tensors::{self, StoredTensor};
-use super::{ClassifierError, Mode};
 use crate::classifier::InFile;
+use crate::domain::taxonomy::Selection;
 use crate::domain::text::Cause;
 
 /// The file with the weights.
@@ -39,7 +40,8 @@ pub(super) struct ModelManifest {
     /// The outputs' names.
     pub outputs: Vec<String>,
     /// Softmax or sigmoids.
-    pub mode: Mode,
+    #[serde(rename = "mode")]
+    pub selection: Selection,
     /// Divides the logits.
     pub temperature: f32,
     /// Of each output under `multiple`; empty for one half.
@@ -55,12 +57,12 @@ pub(super) struct ModelManifest {
 
 impl ModelManifest {
     /// A description without calibration or details.
-    pub(crate) fn new(kind: ModelKind, outputs: &[String], mode: Mode, card: &serde_json::Value) -> Self {
+    pub(crate) fn new(kind: ModelKind, outputs: &[String], selection: Selection, card: &serde_json::Value) -> Self {
         Self {
             format: 1,
             kind,
             outputs: outputs.to_vec(),
-            mode,
+            selection,
             temperature: 1.0,
             thresholds: Vec::new(),
             details: serde_json::Value::Null,

@@ -1,12 +1,13 @@
 //! What is set on validation after training: the temperature and, under `multiple`, each output's threshold.
 
+use super::Example;
 use super::targets::probabilities;
-use super::{Example, Mode};
 use crate::domain::metrics::Counts;
+use crate::domain::taxonomy::Selection;
 
 /// Temperature and thresholds by the logits of validation examples; 1 and none without any.
 pub(super) fn on_validation(
-    mode: Mode,
+    selection: Selection,
     outputs: usize,
     logits: &[Vec<f32>],
     validation: &[Example<'_>],
@@ -15,10 +16,10 @@ pub(super) fn on_validation(
         return (1.0, Vec::new());
     }
     let truth: Vec<&[usize]> = validation.iter().map(|example| example.outputs.as_slice()).collect();
-    let temperature = temperature(mode, logits, &truth);
-    let thresholds = match mode {
-        Mode::Single => Vec::new(),
-        Mode::Multiple => thresholds(outputs, &probabilities(mode, logits, temperature), &truth),
+    let temperature = temperature(selection, logits, &truth);
+    let thresholds = match selection {
+        Selection::Single => Vec::new(),
+        Selection::Multiple => thresholds(outputs, &probabilities(selection, logits, temperature), &truth),
     };
     (temperature, thresholds)
 }
@@ -54,8 +55,8 @@ fn threshold(output: usize, probabilities: &[Vec<f32>], truth: &[&[usize]]) -> f
 
 /// The temperature that minimises the negative log-likelihood of the truth (Guo and others, 2017), between 1/20 and 20, by
 /// golden-section search: the likelihood has one optimum in the inverse temperature.
-pub(super) fn temperature(mode: Mode, logits: &[Vec<f32>], truth: &[&[usize]]) -> f32 {
-    let cost = |log_t: f64| nll(mode, logits, truth, log_t.exp());
+pub(super) fn temperature(selection: Selection, logits: &[Vec<f32>], truth: &[&[usize]]) -> f32 {
+    let cost = |log_t: f64| nll(selection, logits, truth, log_t.exp());
     let (mut low, mut high) = (-(20f64.ln()), 20f64.ln());
     let golden = (5f64.sqrt() - 1.0) / 2.0;
     let (mut a, mut b) = (high - golden * (high - low), low + golden * (high - low));
@@ -75,19 +76,19 @@ pub(super) fn temperature(mode: Mode, logits: &[Vec<f32>], truth: &[&[usize]]) -
 }
 
 /// In double precision: near its optimum the likelihood is too flat for single.
-fn nll(mode: Mode, logits: &[Vec<f32>], truth: &[&[usize]], temperature: f64) -> f64 {
+fn nll(selection: Selection, logits: &[Vec<f32>], truth: &[&[usize]], temperature: f64) -> f64 {
     logits
         .iter()
         .zip(truth)
         .map(|(row, truth)| {
             let scaled: Vec<f64> = row.iter().map(|l| f64::from(*l) / temperature).collect();
-            match mode {
-                Mode::Single => {
+            match selection {
+                Selection::Single => {
                     let most = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                     let log_sum = scaled.iter().map(|l| (l - most).exp()).sum::<f64>().ln() + most;
                     truth.first().map_or(0.0, |i| log_sum - scaled[*i])
                 }
-                Mode::Multiple => scaled
+                Selection::Multiple => scaled
                     .iter()
                     .enumerate()
                     .map(|(i, l)| l.max(0.0) - if truth.contains(&i) { *l } else { 0.0 } + (-l.abs()).exp().ln_1p())
@@ -116,7 +117,7 @@ mod tests {
     fn temperature_has_a_closed_form_for_two_outputs() {
         let logits = vec![vec![2.0, -2.0]; 4];
         let truth: [&[usize]; 4] = [&[0], &[0], &[0], &[1]];
-        let found = temperature(Mode::Single, &logits, &truth);
+        let found = temperature(Selection::Single, &logits, &truth);
         assert!((found - 4.0 / 3f32.ln()).abs() < 1e-3, "{found}");
     }
 }

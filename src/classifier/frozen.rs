@@ -15,16 +15,17 @@ use super::loss::ExampleWeights;
 use super::targets::{class_weights, f1, probabilities};
 use super::tensors::{self, StoredTensor};
 use super::{
-    Classifier, ClassifierError, Epoch, Example, HeadConfig, Mode, Task, TrainingCallback, TrainingEvent, calibrate,
+    Classifier, ClassifierError, Epoch, Example, HeadConfig, TrainingCallback, TrainingEvent, TrainingTask, calibrate,
     targets,
 };
+use crate::domain::taxonomy::Selection;
 use crate::domain::text::Cause;
 
 /// A frozen encoder with its head.
 struct FrozenModel {
     encoder: Arc<Encoder>,
     outputs: Vec<String>,
-    mode: Mode,
+    selection: Selection,
     /// `[outputs, hidden + 1]`, the last column is the bias.
     weights: Vec<f32>,
     temperature: f32,
@@ -34,7 +35,7 @@ struct FrozenModel {
 /// See [`super::Trainer::fit`].
 pub(super) fn train(
     encoder: &Arc<Encoder>,
-    task: &Task<'_>,
+    task: &TrainingTask<'_>,
     config: &HeadConfig,
     on_event: &mut TrainingCallback<'_>,
 ) -> Result<Box<dyn Classifier>, ClassifierError> {
@@ -50,19 +51,19 @@ pub(super) fn restore(folder: &Path, description: ModelManifest) -> Result<Box<d
 /// `LogisticRegression` has it. The minimum is one, so a seed would change nothing.
 fn fit(
     encoder: &Arc<Encoder>,
-    task: &Task<'_>,
+    task: &TrainingTask<'_>,
     config: &HeadConfig,
     on_event: &mut TrainingCallback<'_>,
 ) -> Result<FrozenModel, ClassifierError> {
-    let Task { outputs, mode, train, validation, .. } = *task;
+    let TrainingTask { outputs, selection, train, validation, .. } = *task;
     let embed =
         |examples: &[Example<'_>]| encoder.embed(&examples.iter().map(|example| example.text).collect::<Vec<_>>());
     let (rows, validation_rows) = (embed(train)?, embed(validation)?);
     let width = encoder.architecture().hidden;
     let x: Vec<f32> = rows.concat();
     let weighing = ExampleWeights {
-        mode,
-        outputs: class_weights(config.class_weights, mode, outputs.len(), train),
+        selection,
+        outputs: class_weights(config.class_weights, selection, outputs.len(), train),
         smoothing: 0.0,
     };
     let k = outputs.len();
@@ -97,8 +98,8 @@ fn fit(
         if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let logits: Vec<Vec<f32>> = validation_rows.iter().map(|row| logits(row, width, &weights, k)).collect();
-    let (temperature, thresholds) = calibrate::on_validation(mode, k, &logits, validation);
-    let scored = (!validation.is_empty()).then(|| f1(mode, k, &logits, validation));
+    let (temperature, thresholds) = calibrate::on_validation(selection, k, &logits, validation);
+    let scored = (!validation.is_empty()).then(|| f1(selection, k, &logits, validation));
     // There is one epoch only: the minimum.
     let _ = on_event(&TrainingEvent::Epoch(Epoch {
         epoch: 1,
@@ -109,7 +110,14 @@ fn fit(
         per_output_f1: scored.map_or_else(|| vec![None; k], |(_, each)| each),
         best: true,
     }));
-    Ok(FrozenModel { encoder: Arc::clone(encoder), outputs: outputs.to_vec(), mode, weights, temperature, thresholds })
+    Ok(FrozenModel {
+        encoder: Arc::clone(encoder),
+        outputs: outputs.to_vec(),
+        selection,
+        weights,
+        temperature,
+        thresholds,
+    })
 }
 
 /// `[rows, outputs]` of rows one after the other.
@@ -142,7 +150,7 @@ impl FrozenModel {
         Ok(Self {
             encoder: Arc::new(encoder),
             outputs: description.outputs,
-            mode: description.mode,
+            selection: description.selection,
             weights,
             temperature: description.temperature,
             thresholds: description.thresholds,
@@ -155,23 +163,23 @@ impl Classifier for FrozenModel {
         &self.outputs
     }
 
-    fn mode(&self) -> Mode {
-        self.mode
+    fn selection(&self) -> Selection {
+        self.selection
     }
 
     fn predict(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
         let (width, k) = (self.encoder.architecture().hidden, self.outputs.len());
         let rows = self.encoder.embed(texts)?;
         let logits: Vec<Vec<f32>> = rows.iter().map(|row| logits(row, width, &self.weights, k)).collect();
-        Ok(probabilities(self.mode, &logits, self.temperature))
+        Ok(probabilities(self.selection, &logits, self.temperature))
     }
 
     fn choose(&self, probabilities: &[f32]) -> Vec<usize> {
-        targets::choose(self.mode, probabilities, &self.thresholds)
+        targets::choose(self.selection, probabilities, &self.thresholds)
     }
 
     fn save(&self, folder: &Path, card: &Value) -> Result<String, ClassifierError> {
-        let mut description = ModelManifest::new(ModelKind::Frozen, &self.outputs, self.mode, card)
+        let mut description = ModelManifest::new(ModelKind::Frozen, &self.outputs, self.selection, card)
             .calibrated(self.temperature, &self.thresholds);
         let place = std::fs::canonicalize(self.encoder.folder()).unwrap_or_else(|_| self.encoder.folder().into());
         description.details = json!({

@@ -1,11 +1,12 @@
 //! The loss of every model, and its gradient by the logits.
 
-use super::{Example, Mode};
+use super::Example;
+use crate::domain::taxonomy::Selection;
 
 /// How examples count.
 #[derive(Clone, Debug)]
 pub(super) struct ExampleWeights {
-    pub mode: Mode,
+    pub selection: Selection,
     /// (absent, present) of each output.
     pub outputs: Vec<[f32; 2]>,
     pub smoothing: f32,
@@ -18,9 +19,9 @@ impl ExampleWeights {
     /// times the number of outputs, as the mean of `BCEWithLogitsLoss` divides.
     #[cfg(feature = "encoders")]
     pub(crate) fn divisor(&self, outputs: &[usize], weight: f32) -> f32 {
-        match self.mode {
-            Mode::Single => weight * outputs.first().map_or(1.0, |output| self.outputs[*output][1]),
-            Mode::Multiple => weight * self.outputs.len() as f32,
+        match self.selection {
+            Selection::Single => weight * outputs.first().map_or(1.0, |output| self.outputs[*output][1]),
+            Selection::Multiple => weight * self.outputs.len() as f32,
         }
     }
 
@@ -30,8 +31,8 @@ impl ExampleWeights {
     /// stable form of binary cross-entropy, with the weight of present or absent.
     pub(crate) fn loss(&self, logits: &[f32], outputs: &[usize], weight: f32, scale: f32, grad: &mut [f32]) -> f32 {
         let k = logits.len() as f32;
-        match self.mode {
-            Mode::Single => {
+        match self.selection {
+            Selection::Single => {
                 let truth = outputs.first().copied().unwrap_or(0);
                 let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let log_sum = logits.iter().map(|l| (l - most).exp()).sum::<f32>().ln() + most;
@@ -49,7 +50,7 @@ impl ExampleWeights {
                 }
                 weight * loss
             }
-            Mode::Multiple => {
+            Selection::Multiple => {
                 let mut loss = 0.0;
                 for (output, grad) in grad.iter_mut().enumerate() {
                     let present = outputs.contains(&output);
@@ -67,9 +68,9 @@ impl ExampleWeights {
 }
 
 /// The mean loss of examples that count alike: how well logits fit a validation set.
-pub(super) fn mean_loss(mode: Mode, logits: &[Vec<f32>], examples: &[Example<'_>]) -> f32 {
+pub(super) fn mean_loss(selection: Selection, logits: &[Vec<f32>], examples: &[Example<'_>]) -> f32 {
     let outputs = logits.first().map_or(0, Vec::len);
-    let even = ExampleWeights { mode, outputs: vec![[1.0, 1.0]; outputs], smoothing: 0.0 };
+    let even = ExampleWeights { selection, outputs: vec![[1.0, 1.0]; outputs], smoothing: 0.0 };
     let mut unused = vec![0.0; outputs];
     let rows = logits.iter().zip(examples);
     let sum: f32 = rows.map(|(row, example)| even.loss(row, &example.outputs, 1.0, 0.0, &mut unused)).sum();
@@ -80,35 +81,35 @@ pub(super) fn mean_loss(mode: Mode, logits: &[Vec<f32>], examples: &[Example<'_>
 mod tests {
     use super::*;
 
-    fn weighing(mode: Mode) -> ExampleWeights {
-        ExampleWeights { mode, outputs: vec![[0.5, 2.0], [1.0, 1.0], [0.7, 1.5]], smoothing: 0.1 }
+    fn weighing(selection: Selection) -> ExampleWeights {
+        ExampleWeights { selection, outputs: vec![[0.5, 2.0], [1.0, 1.0], [0.7, 1.5]], smoothing: 0.1 }
     }
 
     #[test]
     fn gradients_agree_with_finite_differences() {
         let logits = [0.3f32, -1.2, 0.8];
-        for mode in [Mode::Single, Mode::Multiple] {
+        for selection in [Selection::Single, Selection::Multiple] {
             let mut unused = [0.0; 3];
             let mut gradient = [0.0; 3];
-            weighing(mode).loss(&logits, &[2], 1.3, 1.0, &mut gradient);
+            weighing(selection).loss(&logits, &[2], 1.3, 1.0, &mut gradient);
             for output in 0..3 {
                 let mut moved = |by: f32| {
                     let mut logits = logits;
                     logits[output] += by;
-                    weighing(mode).loss(&logits, &[2], 1.3, 1.0, &mut unused)
+                    weighing(selection).loss(&logits, &[2], 1.3, 1.0, &mut unused)
                 };
                 let numeric = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-                assert!((gradient[output] - numeric).abs() < 1e-3, "{mode:?} {output}: {gradient:?} {numeric}");
+                assert!((gradient[output] - numeric).abs() < 1e-3, "{selection:?} {output}: {gradient:?} {numeric}");
             }
         }
     }
 
     #[test]
     fn saturated_losses_are_finite() {
-        for mode in [Mode::Single, Mode::Multiple] {
+        for selection in [Selection::Single, Selection::Multiple] {
             let mut gradient = [0.0; 3];
-            let loss = weighing(mode).loss(&[1e4, -1e4, 0.0], &[1], 1.0, 1.0, &mut gradient);
-            assert!(loss.is_finite() && gradient.iter().all(|g| g.is_finite()), "{mode:?}: {loss} {gradient:?}");
+            let loss = weighing(selection).loss(&[1e4, -1e4, 0.0], &[1], 1.0, 1.0, &mut gradient);
+            assert!(loss.is_finite() && gradient.iter().all(|g| g.is_finite()), "{selection:?}: {loss} {gradient:?}");
         }
     }
 }

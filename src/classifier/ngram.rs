@@ -17,14 +17,15 @@ use super::artifact::{self, ModelKind, ModelManifest};
 use super::loss::{ExampleWeights, mean_loss};
 use super::targets::{self, class_weights, f1};
 use super::tensors::{self, StoredTensor};
-use super::{Classifier, ClassifierError, Epoch, Example, FitConfig, Mode, calibrate};
+use super::{Classifier, ClassifierError, Epoch, Example, FitConfig, calibrate};
+use crate::domain::taxonomy::Selection;
 use crate::domain::text::Cause;
 
 /// A trained linear model over n-grams.
 #[derive(Clone, Debug)]
 pub struct NgramModel {
     outputs: Vec<String>,
-    mode: Mode,
+    selection: Selection,
     features: NgramVectorizer,
     /// `[features + 1, outputs]`, the last row is the bias.
     weights: Vec<f32>,
@@ -57,7 +58,7 @@ impl NgramModel {
         let weights = weights.numbers().map_err(fail)?;
         Ok(Self {
             outputs: description.outputs,
-            mode: description.mode,
+            selection: description.selection,
             features: NgramVectorizer::of(hashes, idf),
             weights,
             temperature: description.temperature,
@@ -71,18 +72,18 @@ impl Classifier for NgramModel {
         &self.outputs
     }
 
-    fn mode(&self) -> Mode {
-        self.mode
+    fn selection(&self) -> Selection {
+        self.selection
     }
 
     fn predict(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
         let logits = |text: &&str| logits(&self.weights, self.outputs.len(), &self.features.row(text));
         let logits: Vec<Vec<f32>> = texts.iter().map(logits).collect();
-        Ok(targets::probabilities(self.mode, &logits, self.temperature))
+        Ok(targets::probabilities(self.selection, &logits, self.temperature))
     }
 
     fn choose(&self, probabilities: &[f32]) -> Vec<usize> {
-        targets::choose(self.mode, probabilities, &self.thresholds)
+        targets::choose(self.selection, probabilities, &self.thresholds)
     }
 
     fn save(&self, folder: &Path, card: &serde_json::Value) -> Result<String, ClassifierError> {
@@ -92,7 +93,7 @@ impl Classifier for NgramModel {
             ("idf", StoredTensor::of(self.features.idf(), &[self.features.len()])),
             ("weights", StoredTensor::of(&self.weights, &[self.features.len() + 1, self.outputs.len()])),
         ];
-        let description = ModelManifest::new(ModelKind::Ngram, &self.outputs, self.mode, card)
+        let description = ModelManifest::new(ModelKind::Ngram, &self.outputs, self.selection, card)
             .calibrated(self.temperature, &self.thresholds);
         artifact::save(folder, description, |_, staged| tensors::write(staged, &tensors))
     }
@@ -150,18 +151,18 @@ impl Adagrad {
 /// and the temperature stays 1. The same arguments give the same weights, bit for bit, on the same machine.
 pub fn fit(
     outputs: &[String],
-    mode: Mode,
+    selection: Selection,
     train: &[Example<'_>],
     validation: &[Example<'_>],
     config: &FitConfig,
     watch: &mut dyn FnMut(&Epoch) -> ControlFlow<()>,
 ) -> Result<NgramModel, ClassifierError> {
-    targets::check(outputs, mode, train)?;
+    targets::check(outputs, selection, train)?;
     let texts: Vec<&str> = train.iter().map(|example| example.text).collect();
     let (features, rows) = NgramVectorizer::learn(&texts, config.min_df);
     let width = outputs.len();
-    let class_weights = class_weights(config.class_weights, mode, width, train);
-    let weighing = ExampleWeights { mode, outputs: class_weights, smoothing: 0.0 };
+    let class_weights = class_weights(config.class_weights, selection, width, train);
+    let weighing = ExampleWeights { selection, outputs: class_weights, smoothing: 0.0 };
     let validation_rows: Vec<SparseRow> = validation.iter().map(|example| features.row(example.text)).collect();
     let on_validation =
         |weights: &[f32]| -> Vec<Vec<f32>> { validation_rows.iter().map(|row| logits(weights, width, row)).collect() };
@@ -196,8 +197,8 @@ pub fn fit(
         };
         if !validation.is_empty() {
             let logits = on_validation(&state.weights);
-            let loss = mean_loss(mode, &logits, validation);
-            let (macro_f1, per_output) = f1(mode, width, &logits, validation);
+            let loss = mean_loss(selection, &logits, validation);
+            let (macro_f1, per_output) = f1(selection, width, &logits, validation);
             seen.validation_loss = Some(loss);
             seen.validation_macro_f1 = Some(macro_f1);
             seen.per_output_f1 = per_output;
@@ -214,8 +215,8 @@ pub fn fit(
         }
     }
     let weights = best.map_or(state.weights, |(_, best)| best);
-    let (temperature, thresholds) = calibrate::on_validation(mode, width, &on_validation(&weights), validation);
-    Ok(NgramModel { outputs: outputs.to_vec(), mode, features, weights, temperature, thresholds })
+    let (temperature, thresholds) = calibrate::on_validation(selection, width, &on_validation(&weights), validation);
+    Ok(NgramModel { outputs: outputs.to_vec(), selection, features, weights, temperature, thresholds })
 }
 
 #[cfg(test)]

@@ -1,36 +1,37 @@
 //! What models are trained towards: probabilities, choices, weights of outputs, and F1 on validation.
 
-use super::{ClassWeights, ClassifierError, Example, Mode};
+use super::{ClassWeights, ClassifierError, Example};
 use crate::domain::metrics::Counts;
+use crate::domain::taxonomy::Selection;
 
 /// Probabilities of logits at a temperature.
-pub(super) fn probabilities(mode: Mode, logits: &[Vec<f32>], temperature: f32) -> Vec<Vec<f32>> {
+pub(super) fn probabilities(selection: Selection, logits: &[Vec<f32>], temperature: f32) -> Vec<Vec<f32>> {
     logits
         .iter()
-        .map(|row| match mode {
-            Mode::Single => {
+        .map(|row| match selection {
+            Selection::Single => {
                 let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let exponents: Vec<f32> = row.iter().map(|l| ((l - most) / temperature).exp()).collect();
                 let sum: f32 = exponents.iter().sum();
                 exponents.into_iter().map(|e| e / sum).collect()
             }
-            Mode::Multiple => row.iter().map(|l| 1.0 / (1.0 + (-l / temperature).exp())).collect(),
+            Selection::Multiple => row.iter().map(|l| 1.0 / (1.0 + (-l / temperature).exp())).collect(),
         })
         .collect()
 }
 
 /// The outputs that probabilities speak for: the likeliest, or all that reach their threshold (one half where none was
 /// tuned).
-pub(super) fn choose(mode: Mode, probabilities: &[f32], thresholds: &[f32]) -> Vec<usize> {
-    match mode {
-        Mode::Single => {
+pub(super) fn choose(selection: Selection, probabilities: &[f32], thresholds: &[f32]) -> Vec<usize> {
+    match selection {
+        Selection::Single => {
             let best = probabilities
                 .iter()
                 .enumerate()
                 .fold((0, f32::NEG_INFINITY), |best, (i, p)| if *p > best.1 { (i, *p) } else { best });
             vec![best.0]
         }
-        Mode::Multiple => {
+        Selection::Multiple => {
             let reaches = |(i, p): &(usize, &f32)| **p >= thresholds.get(*i).copied().unwrap_or(0.5);
             probabilities.iter().enumerate().filter(reaches).map(|(i, _)| i).collect()
         }
@@ -38,13 +39,18 @@ pub(super) fn choose(mode: Mode, probabilities: &[f32], thresholds: &[f32]) -> V
 }
 
 /// Weights of (absent, present) for each output.
-pub(super) fn class_weights(kind: ClassWeights, mode: Mode, outputs: usize, examples: &[Example<'_>]) -> Vec<[f32; 2]> {
+pub(super) fn class_weights(
+    kind: ClassWeights,
+    selection: Selection,
+    outputs: usize,
+    examples: &[Example<'_>],
+) -> Vec<[f32; 2]> {
     let n = examples.len() as f32;
     let used = (0..outputs).filter(|i| examples.iter().any(|e| e.outputs.contains(i))).count().max(1) as f32;
     (0..outputs)
         .map(|i| {
             let count = examples.iter().filter(|e| e.outputs.contains(&i)).count() as f32;
-            let classes = if mode == Mode::Single { used } else { 2.0 };
+            let classes = if selection == Selection::Single { used } else { 2.0 };
             let balanced = |count: f32| if count > 0.0 { n / (classes * count) } else { 1.0 };
             let pair = [balanced(n - count), balanced(count)];
             match kind {
@@ -56,37 +62,44 @@ pub(super) fn class_weights(kind: ClassWeights, mode: Mode, outputs: usize, exam
         .collect()
 }
 
-pub(super) fn check(outputs: &[String], mode: Mode, train: &[Example<'_>]) -> Result<(), ClassifierError> {
+pub(super) fn check(outputs: &[String], selection: Selection, train: &[Example<'_>]) -> Result<(), ClassifierError> {
     let too_little = |why: String| Err(ClassifierError::TooLittle(why));
     if train.is_empty() {
         return too_little("there is no labelled sentence of a training patient yet; decide some in Review".into());
     }
     let mut seen = vec![0usize; outputs.len()];
     for example in train {
-        if example.outputs.iter().any(|i| *i >= outputs.len()) || (mode == Mode::Single && example.outputs.len() != 1) {
+        if example.outputs.iter().any(|i| *i >= outputs.len())
+            || (selection == Selection::Single && example.outputs.len() != 1)
+        {
             return too_little(format!("an example has outputs {:?} of {}", example.outputs, outputs.len()));
         }
         example.outputs.iter().for_each(|i| seen[*i] += 1);
     }
     let kinds = seen.iter().filter(|count| **count > 0).count();
-    if mode == Mode::Single && kinds < 2 {
+    if selection == Selection::Single && kinds < 2 {
         let name = seen.iter().position(|count| *count > 0).map_or("", |i| outputs[i].as_str());
         return too_little(format!(
             "all {} training sentences are `{name}`; a classifier needs two kinds",
             train.len()
         ));
     }
-    if mode == Mode::Multiple && kinds == 0 {
+    if selection == Selection::Multiple && kinds == 0 {
         return too_little(format!("none of {} training sentences has a category", train.len()));
     }
     Ok(())
 }
 
 /// Macro-F1 over outputs that occur in truth or prediction (scikit-learn's `f1_score(average="macro")`), and each F1.
-pub(super) fn f1(mode: Mode, outputs: usize, logits: &[Vec<f32>], examples: &[Example<'_>]) -> (f32, Vec<Option<f32>>) {
+pub(super) fn f1(
+    selection: Selection,
+    outputs: usize,
+    logits: &[Vec<f32>],
+    examples: &[Example<'_>],
+) -> (f32, Vec<Option<f32>>) {
     let mut counts = vec![Counts::default(); outputs];
-    for (probabilities, example) in probabilities(mode, logits, 1.0).iter().zip(examples) {
-        let chosen = choose(mode, probabilities, &[]);
+    for (probabilities, example) in probabilities(selection, logits, 1.0).iter().zip(examples) {
+        let chosen = choose(selection, probabilities, &[]);
         for (i, count) in counts.iter_mut().enumerate() {
             match (example.outputs.contains(&i), chosen.contains(&i)) {
                 (true, true) => count.tp += 1,

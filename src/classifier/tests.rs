@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::*;
+use crate::domain::taxonomy::Selection;
 
 fn toy() -> Vec<Example<'static>> {
     let mut all = Vec::new();
@@ -47,7 +48,7 @@ fn it_learns_and_the_loss_falls() {
         losses.push(epoch.train_loss);
         ControlFlow::Continue(())
     };
-    let model = fit(&names(), Mode::Single, &toy(), &[], &config(), &mut watch).unwrap();
+    let model = fit(&names(), Selection::Single, &toy(), &[], &config(), &mut watch).unwrap();
     assert!(losses.len() == 10 && losses[9] < losses[0] / 2.0, "{losses:?}");
     let guesses = model.predict(&["keeps forgetting", "mood is low", "pain in the knee"]).unwrap();
     let chosen: Vec<usize> = guesses.iter().flat_map(|p| model.choose(p)).collect();
@@ -60,7 +61,8 @@ fn the_same_seed_gives_the_same_file() {
     let folder = tempfile::tempdir().unwrap();
     let save = |name: &str, seed| {
         let model =
-            fit(&names(), Mode::Single, &toy(), &toy()[2..9], &FitConfig { seed, ..config() }, &mut keep_on).unwrap();
+            fit(&names(), Selection::Single, &toy(), &toy()[2..9], &FitConfig { seed, ..config() }, &mut keep_on)
+                .unwrap();
         model.save(&folder.path().join(name), &serde_json::json!({"made": "here"})).unwrap();
         std::fs::read(folder.path().join(name).join("model.safetensors")).unwrap()
     };
@@ -72,7 +74,7 @@ fn the_same_seed_gives_the_same_file() {
 fn a_saved_model_comes_back_the_same_and_a_damaged_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("models/m");
-    let model = fit(&names(), Mode::Single, &toy(), &toy()[2..9], &config(), &mut keep_on).unwrap();
+    let model = fit(&names(), Selection::Single, &toy(), &toy()[2..9], &config(), &mut keep_on).unwrap();
     let card = serde_json::json!({"scores": {"macro_f1": 0.5}});
     model.save(&path, &card).unwrap();
     let (again, read) = load(&path).unwrap();
@@ -96,7 +98,7 @@ fn a_saved_model_comes_back_the_same_and_a_damaged_one_is_refused() {
 
 #[test]
 fn a_batch_equals_one_by_one() {
-    let model = fit(&names(), Mode::Single, &toy(), &[], &config(), &mut keep_on).unwrap();
+    let model = fit(&names(), Selection::Single, &toy(), &[], &config(), &mut keep_on).unwrap();
     let toy = toy();
     let texts: Vec<&str> = toy.iter().map(|e| e.text).collect();
     let together = model.predict(&texts).unwrap();
@@ -113,8 +115,9 @@ fn several_outputs_may_hold() {
         Example { text: "mood worse", outputs: vec![1], weight: 1.0 },
         Example { text: "knee pain", outputs: vec![], weight: 1.0 },
     ];
-    let model = fit(&names()[..2], Mode::Multiple, &examples, &[], &FitConfig { epochs: 60, ..config() }, &mut keep_on)
-        .unwrap();
+    let model =
+        fit(&names()[..2], Selection::Multiple, &examples, &[], &FitConfig { epochs: 60, ..config() }, &mut keep_on)
+            .unwrap();
     let chosen: Vec<Vec<usize>> =
         model.predict(&["mood and memory", "knee"]).unwrap().iter().map(|p| model.choose(p)).collect();
     assert_eq!(chosen, [vec![0, 1], vec![]]);
@@ -123,7 +126,7 @@ fn several_outputs_may_hold() {
 #[test]
 fn too_little_is_said_and_odd_texts_are_borne() {
     let said = |examples: &[Example<'_>]| {
-        fit(&names(), Mode::Single, examples, &[], &config(), &mut keep_on).err().map(|e| e.to_string())
+        fit(&names(), Selection::Single, examples, &[], &config(), &mut keep_on).err().map(|e| e.to_string())
     };
     assert!(said(&[]).unwrap().contains("no labelled sentence"));
     assert!(said(&toy()[..4]).unwrap().contains("all 4 training sentences are `memory`"));
@@ -134,7 +137,7 @@ fn too_little_is_said_and_odd_texts_are_borne() {
         Example { text: "\u{202e}\u{0}\u{1b}[2J", outputs: vec![2], weight: 1.0 },
         Example { text: &long, outputs: vec![2], weight: 1.0 },
     ]);
-    let model = fit(&names(), Mode::Single, &odd, &[], &config(), &mut keep_on).unwrap();
+    let model = fit(&names(), Selection::Single, &odd, &[], &config(), &mut keep_on).unwrap();
     assert!(model.predict(&["", &long]).unwrap().iter().flatten().all(|p| p.is_finite()));
 }
 
@@ -148,7 +151,7 @@ fn stopping_keeps_the_best_so_far() {
         if epoch.epoch == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let toy = toy();
-    let model = fit(&names(), Mode::Single, &toy, &toy, &config(), &mut watch).unwrap();
+    let model = fit(&names(), Selection::Single, &toy, &toy, &config(), &mut watch).unwrap();
     let right = toy.iter().filter(|e| model.choose(&model.predict(&[e.text]).unwrap()[0]) == e.outputs).count();
     assert!(best.is_some_and(|b| b > 0.5) && right > 6, "{best:?} {right}");
 }

@@ -19,8 +19,8 @@ use super::encoder::{Dropout, Encoder, Network, PackedBatch, Parameters, Pass, U
 use super::loss::{ExampleWeights, mean_loss};
 use super::targets::{class_weights, f1};
 use super::{
-    Classifier, ClassifierError, Epoch, Example, IndexedTokens, Task, TrainingCallback, TrainingEvent, TuneConfig,
-    calibrate,
+    Classifier, ClassifierError, Epoch, Example, IndexedTokens, TrainingCallback, TrainingEvent, TrainingTask,
+    TuneConfig, calibrate,
 };
 
 /// The same in numbers.
@@ -36,7 +36,7 @@ struct FineTuneData<'a> {
 /// See [`super::Trainer::fit`]. With a folder for states, a run that was broken off is taken up.
 pub(super) fn train(
     encoder: &Arc<Encoder>,
-    task: &Task<'_>,
+    task: &TrainingTask<'_>,
     config: &TuneConfig,
     states: Option<&Path>,
     on_event: &mut TrainingCallback<'_>,
@@ -65,20 +65,20 @@ struct Checkpointing<'a> {
 /// where two are equal); without validation examples it is the last.
 fn fit(
     encoder: &Arc<Encoder>,
-    task: &Task<'_>,
+    task: &TrainingTask<'_>,
     config: &TuneConfig,
     keep: Option<&Checkpointing<'_>>,
     on_event: &mut TrainingCallback<'_>,
 ) -> Result<TunedModel, ClassifierError> {
-    let Task { outputs, mode, train, validation, seed } = *task;
+    let TrainingTask { outputs, selection, train, validation, seed } = *task;
     let texts = |examples: &[Example<'_>]| encoder.ids(&examples.iter().map(|e| e.text).collect::<Vec<_>>());
     let data = FineTuneData {
         ids: texts(train)?,
         outputs: train.iter().map(|example| example.outputs.clone()).collect(),
         weights: train.iter().map(|example| example.weight).collect(),
         weighing: ExampleWeights {
-            mode,
-            outputs: class_weights(config.class_weights, mode, outputs.len(), train),
+            selection,
+            outputs: class_weights(config.class_weights, selection, outputs.len(), train),
             smoothing: config.label_smoothing,
         },
         validation_ids: texts(validation)?,
@@ -110,13 +110,13 @@ fn fit(
         (parameter.value, parameter.gradient) = (value, Vec::new());
     }
     let logits = read(&mut network, &parameters, &data.validation_ids, outputs.len())?;
-    let (temperature, thresholds) = calibrate::on_validation(mode, outputs.len(), &logits, validation);
+    let (temperature, thresholds) = calibrate::on_validation(selection, outputs.len(), &logits, validation);
     if let Some(keep) = keep.filter(|_| finished) {
         // A file that cannot be removed does no harm: the same run, begun again, would find itself at its end.
         let _ = std::fs::remove_file(keep.file);
     }
     let calibrated = (temperature, thresholds);
-    Ok(TunedModel::new(encoder, outputs, mode, (parameters, network), calibrated, config.mean_pooling))
+    Ok(TunedModel::new(encoder, outputs, selection, (parameters, network), calibrated, config.mean_pooling))
 }
 
 /// Everything above a layer, or everything.
@@ -270,8 +270,8 @@ impl FineTuneLoop<'_> {
         (state.loss, state.divisor, state.step_in_epoch) = (0.0, 0.0, 0);
         if !data.validation.is_empty() {
             let logits = read(&mut self.network, &self.parameters, &data.validation_ids, k)?;
-            let loss = mean_loss(data.weighing.mode, &logits, data.validation);
-            let (macro_f1, each) = f1(data.weighing.mode, k, &logits, data.validation);
+            let loss = mean_loss(data.weighing.selection, &logits, data.validation);
+            let (macro_f1, each) = f1(data.weighing.selection, k, &logits, data.validation);
             let better = state.best.is_none_or(|(f1, least)| macro_f1 > f1 || (macro_f1 == f1 && loss < least));
             (heard.validation_loss, heard.validation_macro_f1) = (Some(loss), Some(macro_f1));
             (heard.per_output_f1, heard.best) = (each, better);
@@ -301,10 +301,10 @@ pub(super) fn batches(
 }
 
 /// SHA-256 of everything that a run depends on.
-fn fingerprint(encoder: &Encoder, task: &Task<'_>, config: &TuneConfig) -> String {
-    let Task { outputs, mode, train, validation, seed } = *task;
+fn fingerprint(encoder: &Encoder, task: &TrainingTask<'_>, config: &TuneConfig) -> String {
+    let TrainingTask { outputs, selection, train, validation, seed } = *task;
     let mut hasher = Sha256::new();
-    let head = serde_json::json!([encoder.fingerprint(), outputs, mode, config, seed, train.len()]);
+    let head = serde_json::json!([encoder.fingerprint(), outputs, selection, config, seed, train.len()]);
     hasher.update(head.to_string());
     for example in train.iter().chain(validation) {
         hasher.update((example.text.len() as u64).to_le_bytes());

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::artifact::{self, ModelKind, ModelManifest};
 use super::tensors::{self, StoredTensor};
-use super::{Classifier, ClassifierError, Example, Mode, calibrate, load, targets};
+use super::{Classifier, ClassifierError, Example, calibrate, load, targets};
+use crate::domain::taxonomy::Selection;
 use crate::domain::text::Cause;
 
 /// Models with the same outputs.
@@ -20,7 +21,7 @@ impl VotingModel {
     /// Joins models; under `multiple` the thresholds are set anew, for the mean.
     pub(super) fn new(parts: Vec<Box<dyn Classifier>>, validation: &[Example<'_>]) -> Result<Self, ClassifierError> {
         let mut model = Self { parts, thresholds: Vec::new() };
-        if model.mode() == Mode::Multiple && !validation.is_empty() {
+        if model.selection() == Selection::Multiple && !validation.is_empty() {
             let texts: Vec<&str> = validation.iter().map(|example| example.text).collect();
             let rows = model.predict(&texts)?;
             let truth: Vec<&[usize]> = validation.iter().map(|example| example.outputs.as_slice()).collect();
@@ -46,7 +47,7 @@ impl VotingModel {
                 return Err(fail(format!("{} is not the model that voted", place.display()).into()));
             }
             let (part, _) = load(&place)?;
-            if part.outputs() != description.outputs || part.mode() != description.mode {
+            if part.outputs() != description.outputs || part.selection() != description.selection {
                 return Err(fail(format!("{} has other outputs", place.display()).into()));
             }
             parts.push(part);
@@ -63,8 +64,8 @@ impl Classifier for VotingModel {
         self.parts.first().map_or(&[], |part| part.outputs())
     }
 
-    fn mode(&self) -> Mode {
-        self.parts.first().map_or(Mode::Single, |part| part.mode())
+    fn selection(&self) -> Selection {
+        self.parts.first().map_or(Selection::Single, |part| part.selection())
     }
 
     fn predict(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
@@ -78,12 +79,12 @@ impl Classifier for VotingModel {
     }
 
     fn choose(&self, probabilities: &[f32]) -> Vec<usize> {
-        targets::choose(self.mode(), probabilities, &self.thresholds)
+        targets::choose(self.selection(), probabilities, &self.thresholds)
     }
 
     fn save(&self, folder: &Path, card: &Value) -> Result<String, ClassifierError> {
-        let description =
-            ModelManifest::new(ModelKind::Vote, self.outputs(), self.mode(), card).calibrated(1.0, &self.thresholds);
+        let description = ModelManifest::new(ModelKind::Vote, self.outputs(), self.selection(), card)
+            .calibrated(1.0, &self.thresholds);
         artifact::save(folder, description, |description, weights| {
             let beside = weights.parent().unwrap_or(weights);
             let mut parts = Vec::new();

@@ -60,11 +60,11 @@ pub(super) mod frozen {
     use super::ClassifierError;
     use super::encoder::Encoder;
     use crate::classifier::artifact::ModelManifest;
-    use crate::classifier::{Classifier, HeadConfig, Task, TrainingCallback};
+    use crate::classifier::{Classifier, HeadConfig, TrainingCallback, TrainingTask};
 
     pub(crate) fn train(
         encoder: &Arc<Encoder>,
-        _: &Task<'_>,
+        _: &TrainingTask<'_>,
         _: &HeadConfig,
         _: &mut TrainingCallback<'_>,
     ) -> Result<Box<dyn Classifier>, ClassifierError> {
@@ -84,11 +84,11 @@ pub(super) mod tune {
 
     use super::ClassifierError;
     use super::encoder::Encoder;
-    use crate::classifier::{Classifier, Example, IndexedTokens, Task, TrainingCallback, TuneConfig};
+    use crate::classifier::{Classifier, Example, IndexedTokens, TrainingCallback, TrainingTask, TuneConfig};
 
     pub(crate) fn train(
         encoder: &Arc<Encoder>,
-        _: &Task<'_>,
+        _: &TrainingTask<'_>,
         _: &TuneConfig,
         _: Option<&Path>,
         _: &mut TrainingCallback<'_>,

@@ -1,6 +1,6 @@
-//! Where text may go: the terms of a project's notes, the hosts that are named, and the way from a wish to a departure.
+//! Where text may go: the terms of a project's notes, the hosts that are named, and the way from a payload to an egress record.
 //!
-//! A [`EgressPolicy`] turns a wish into a [`Permit`]; recording that gives a [`EgressRecord`], and only with one of these does the
+//! An [`EgressPolicy`] turns a [`Payload`] into a [`Permit`]; recording that gives an [`EgressRecord`], and only with one of these does the
 //! HTTP client send. So nothing leaves that was not allowed and written down first.
 
 use std::fmt;
@@ -136,14 +136,14 @@ impl EgressPolicy {
 
     /// Requests written to a file on this machine: what becomes of the file is its owner's business, that it was written is
     /// on record.
-    pub(crate) fn permit_file(&self, file: &std::path::Path, cargo: Payload) -> Permit {
-        Permit { host: Host(format!("file {}", file.display())), cargo }
+    pub(crate) fn permit_file(&self, file: &std::path::Path, payload: Payload) -> Permit {
+        Permit { host: Host(format!("file {}", file.display())), payload }
     }
 
     /// Lets a request pass, or says why not.
-    pub(crate) fn clear(&self, host: &Host, cargo: Payload) -> Result<Permit, EgressRefusal> {
-        self.check(host, !cargo.sentences.is_empty())?;
-        Ok(Permit { host: host.clone(), cargo })
+    pub(crate) fn permit(&self, host: &Host, payload: Payload) -> Result<Permit, EgressRefusal> {
+        self.check(host, !payload.sentences.is_empty())?;
+        Ok(Permit { host: host.clone(), payload })
     }
 }
 
@@ -151,7 +151,7 @@ impl EgressPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Permit {
     host: Host,
-    cargo: Payload,
+    payload: Payload,
 }
 
 impl Permit {
@@ -161,11 +161,11 @@ impl Permit {
     }
 
     /// What.
-    pub(crate) fn cargo(&self) -> &Payload {
-        &self.cargo
+    pub(crate) fn payload(&self) -> &Payload {
+        &self.payload
     }
 
-    /// Makes the departure, once the record with this number is on disk. Only the store has such numbers to give.
+    /// Makes the egress record, once the record with this number is on disk. Only the store has such numbers to give.
     pub(crate) fn recorded(self, id: i64) -> EgressRecord {
         EgressRecord { id, host: self.host }
     }
@@ -194,7 +194,7 @@ impl EgressRecord {
 mod tests {
     use super::*;
 
-    fn gate(data_use: DataUse, allow: &[&str]) -> EgressPolicy {
+    fn policy(data_use: DataUse, allow: &[&str]) -> EgressPolicy {
         EgressPolicy { data_use, allow_hosts: allow.iter().map(|h| Host::new(h)).collect(), restricted: String::new() }
     }
 
@@ -221,30 +221,31 @@ mod tests {
         use DataUse::{AgreedHosts, LocalOnly, Open};
         let there = Host::new("api.example.org");
         let named: &[&str] = &["API.example.org"];
-        let notes = |data_use, allow| gate(data_use, allow).check(&there, true);
+        let notes = |data_use, allow| policy(data_use, allow).check(&there, true);
         assert_eq!(notes(LocalOnly, named), Err(EgressRefusal::LocalOnly(there.clone())));
         assert_eq!(notes(Open, &[]), Err(EgressRefusal::NotAllowed(there.clone())));
         assert_eq!(notes(AgreedHosts, &[]), Err(EgressRefusal::NotAllowed(there.clone())));
         assert_eq!((notes(Open, named), notes(AgreedHosts, named)), (Ok(()), Ok(())));
         for data_use in [LocalOnly, Open, AgreedHosts] {
-            assert_eq!(gate(data_use, &[]).check(&Host::new("::1"), true), Ok(()));
+            assert_eq!(policy(data_use, &[]).check(&Host::new("::1"), true), Ok(()));
         }
         // A prompt without a word of a note is not bound by the notes' terms, but its host must be named.
-        assert_eq!(gate(LocalOnly, named).check(&there, false), Ok(()));
-        assert!(gate(LocalOnly, &[]).check(&there, false).is_err());
+        assert_eq!(policy(LocalOnly, named).check(&there, false), Ok(()));
+        assert!(policy(LocalOnly, &[]).check(&there, false).is_err());
     }
 
     #[test]
     fn restricted_notes_are_not_open_by_a_word_in_the_file() {
         let there = Host::new("api.example.org");
-        let with = |data_use| EgressPolicy { restricted: "MIMIC notes".into(), ..gate(data_use, &["api.example.org"]) };
+        let with =
+            |data_use| EgressPolicy { restricted: "MIMIC notes".into(), ..policy(data_use, &["api.example.org"]) };
         assert!(matches!(with(DataUse::Open).check(&there, true), Err(EgressRefusal::Restricted { .. })));
         assert_eq!(with(DataUse::AgreedHosts).check(&there, true), Ok(()));
     }
 
     #[test]
     fn a_refusal_says_what_to_write_where() {
-        let said = gate(DataUse::Open, &[]).check(&Host::new("h.org"), true).unwrap_err().to_string();
+        let said = policy(DataUse::Open, &[]).check(&Host::new("h.org"), true).unwrap_err().to_string();
         assert!(said.contains("allow_hosts = [\"h.org\"] under [privacy] in goldsmith.toml"), "{said}");
     }
 }

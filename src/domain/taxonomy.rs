@@ -12,7 +12,7 @@ use super::label_set::{Assigned, LabelSet};
 /// How many categories a sentence may carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Selection {
+pub enum Selection {
     /// At most one: one key decides.
     Single,
     /// Any number: keys toggle and Enter commits.

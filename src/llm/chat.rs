@@ -73,7 +73,7 @@ impl Chat {
     }
 
     /// Finds out what a server can do, with a few requests that carry no word of a note.
-    pub(crate) async fn probe(endpoint: &Endpoint, departure: &EgressRecord) -> Result<Capabilities, LlmError> {
+    pub(crate) async fn probe(endpoint: &Endpoint, record: &EgressRecord) -> Result<Capabilities, LlmError> {
         let mut capabilities = Capabilities::ALL;
         // No model says this of itself: if it comes back, the schema was enforced.
         let word = "xq7".to_owned();
@@ -88,7 +88,7 @@ impl Chat {
         };
         for _ in 0..10 {
             let chat = Self::new(endpoint, capabilities)?;
-            let answer = chat.post(&chat.body(&request), Some(departure)).await?;
+            let answer = chat.post(&chat.body(&request), Some(record)).await?;
             if answer.status == 400 || answer.status == 422 || answer.status == 500 || answer.status == 501 {
                 if !capabilities.do_without(&String::from_utf8_lossy(&answer.body)) {
                     return Err(refusal(chat.client.host(), &answer));
@@ -115,8 +115,8 @@ impl Chat {
         Err(LlmError::Fatal(format!("{} refuses every form of request that is known here", endpoint.url)))
     }
 
-    async fn post(&self, body: &Value, departure: Option<&EgressRecord>) -> Result<Answer, LlmError> {
-        let answer = self.client.post("chat/completions", body.to_string().into_bytes(), departure).await?;
+    async fn post(&self, body: &Value, record: Option<&EgressRecord>) -> Result<Answer, LlmError> {
+        let answer = self.client.post("chat/completions", body.to_string().into_bytes(), record).await?;
         match answer.status {
             200..=299 | 400 | 422 => Ok(answer),
             // Some servers answer a parameter that they do not know with an error of their own.
@@ -132,8 +132,8 @@ impl Chat {
     async fn choose_one(
         &self,
         request: &ChooseRequest,
-        ask: &str,
-        departure: Option<&EgressRecord>,
+        question: &str,
+        record: Option<&EgressRecord>,
     ) -> Result<ChoiceReply, LlmError> {
         if self.capabilities.top_logprobs == 0 {
             return Err(LlmError::Fatal(format!(
@@ -142,11 +142,11 @@ impl Chat {
             )));
         }
         let mut turns = request.turns.clone();
-        turns.push(ChatMessage::new(Role::User, ask));
+        turns.push(ChatMessage::new(Role::User, question));
         let mut body = common(&self.model, self.capabilities, &turns, DecodingParams::greedy(1));
         body.insert("logprobs".into(), true.into());
         body.insert("top_logprobs".into(), self.capabilities.top_logprobs.into());
-        let answer = self.post(&Value::Object(body), departure).await?;
+        let answer = self.post(&Value::Object(body), record).await?;
         let completion = completion(self.client.host(), &answer)?;
         let first = completion.choices.into_iter().next().and_then(|c| c.logprobs?.content?.into_iter().next());
         let first = first.ok_or_else(|| garbled(self.client.host(), "no probabilities in it"))?;
@@ -241,9 +241,9 @@ impl LanguageModel for Chat {
         Some(self.client.host())
     }
 
-    fn write<'a>(&'a self, request: &'a WriteRequest, departure: Option<&'a EgressRecord>) -> PendingAnswer<'a, Reply> {
+    fn write<'a>(&'a self, request: &'a WriteRequest, record: Option<&'a EgressRecord>) -> PendingAnswer<'a, Reply> {
         Box::pin(async move {
-            let answer = self.post(&self.body(request), departure).await?;
+            let answer = self.post(&self.body(request), record).await?;
             let mut reply = read(self.client.host(), &answer)?;
             if reply.usage.estimated {
                 reply.usage.prompt = request.turns.iter().map(|t| t.content.len() as u64 / 4 + 4).sum();
@@ -256,12 +256,12 @@ impl LanguageModel for Chat {
     fn choose<'a>(
         &'a self,
         request: &'a ChooseRequest,
-        departure: Option<&'a EgressRecord>,
+        record: Option<&'a EgressRecord>,
     ) -> PendingAnswer<'a, Vec<ChoiceReply>> {
         Box::pin(async move {
-            let mut choices = Vec::with_capacity(request.asks.len());
-            for ask in &request.asks {
-                choices.push(self.choose_one(request, ask, departure).await?);
+            let mut choices = Vec::with_capacity(request.questions.len());
+            for question in &request.questions {
+                choices.push(self.choose_one(request, question, record).await?);
             }
             Ok(choices)
         })

@@ -128,7 +128,7 @@ impl LanguageModel for Embedded {
         None
     }
 
-    fn asks_at_once(&self) -> usize {
+    fn questions_at_once(&self) -> usize {
         self.batch
     }
 

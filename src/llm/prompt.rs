@@ -1,8 +1,10 @@
 //! Prompts from the taxonomy. What all requests of a run share comes first and never changes within it, so that servers
 //! and the embedded model read it once; the sentence comes last.
 
+mod write;
+
+use rand::SeedableRng;
 use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -12,6 +14,7 @@ use super::{AnswerFormat, ChatMessage, ChooseRequest, DecodingParams, Field, Fie
 use crate::domain::category::CategoryKey;
 use crate::domain::label::Label;
 use crate::domain::taxonomy::{Category, Selection, Taxonomy};
+pub(crate) use write::{WriteBrief, WritePrompt};
 
 /// What is asked of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -260,11 +263,11 @@ impl LabelPrompt {
         (label, f64::from(p))
     }
 
-    fn ask(&self, ask: &SentencePrompt) -> String {
+    fn ask(&self, question: &SentencePrompt) -> String {
         let mut lines = Vec::new();
-        if !ask.nearest.is_empty() {
+        if !question.nearest.is_empty() {
             lines.push("Like it, and already labelled:".to_owned());
-            for shot in &ask.nearest {
+            for shot in &question.nearest {
                 let answer = match self.style {
                     AnswerStyle::Choice => self.chosen(&shot.label, 0),
                     AnswerStyle::Json { .. } => {
@@ -275,21 +278,21 @@ impl LabelPrompt {
                 lines.push(format!("\"{}\" -> {answer}", one_line(&shot.text)));
             }
         }
-        if !ask.before.is_empty() {
-            lines.push(format!("Before it: {}", one_line(&ask.before.join(" "))));
+        if !question.before.is_empty() {
+            lines.push(format!("Before it: {}", one_line(&question.before.join(" "))));
         }
-        if !ask.after.is_empty() {
-            lines.push(format!("After it: {}", one_line(&ask.after.join(" "))));
+        if !question.after.is_empty() {
+            lines.push(format!("After it: {}", one_line(&question.after.join(" "))));
         }
-        lines.push(format!("Sentence: {}", one_line(&ask.text)));
+        lines.push(format!("Sentence: {}", one_line(&question.text)));
         lines.join("\n")
     }
 
     /// The request to choose, for any number of sentences.
-    pub(crate) fn choose(&self, asks: &[SentencePrompt]) -> ChooseRequest {
+    pub(crate) fn choose(&self, questions: &[SentencePrompt]) -> ChooseRequest {
         ChooseRequest {
             turns: self.turns.clone(),
-            asks: asks.iter().map(|a| self.ask(a)).collect(),
+            questions: questions.iter().map(|a| self.ask(a)).collect(),
             options: self.options(),
         }
     }
@@ -319,16 +322,16 @@ impl LabelPrompt {
     }
 
     /// The request to write, for one sentence or several at once.
-    pub(crate) fn write(&self, asks: &[SentencePrompt], sampling: DecodingParams, logprobs: bool) -> WriteRequest {
+    pub(crate) fn write(&self, questions: &[SentencePrompt], sampling: DecodingParams, logprobs: bool) -> WriteRequest {
         let mut turns = self.turns.clone();
-        let shape = match asks {
+        let shape = match questions {
             [one] => {
                 turns.push(ChatMessage::new(Role::User, self.ask(one)));
                 AnswerFormat::Object(self.fields())
             }
             many => {
                 let numbered: Vec<String> =
-                    many.iter().enumerate().map(|(i, ask)| format!("{}. {}", i + 1, self.ask(ask))).collect();
+                    many.iter().enumerate().map(|(i, question)| format!("{}. {}", i + 1, self.ask(question))).collect();
                 let numbers = (1..=many.len()).map(|n| n.to_string()).collect();
                 // The number, given back, shows that no sentence was passed over.
                 let number = Field { name: "number".into(), kind: FieldKind::Word(numbers) };
@@ -337,7 +340,7 @@ impl LabelPrompt {
                 AnswerFormat::Objects(many.len(), fields)
             }
         };
-        let max_tokens = sampling.max_tokens.saturating_mul(asks.len() as u32);
+        let max_tokens = sampling.max_tokens.saturating_mul(questions.len() as u32);
         WriteRequest { turns, shape, sampling: DecodingParams { max_tokens, ..sampling }, logprobs }
     }
 
@@ -378,14 +381,14 @@ pub(crate) fn explain(taxonomy: &Taxonomy, sentence: &str, label: &Label) -> Wri
     } else {
         categories.join(" and ")
     };
-    let ask = format!(
+    let question = format!(
         "Sentence: {}\nIt was labelled: {said}\nQuote the shortest words of the sentence that carry this, exactly as written, and say why in at most twelve words.",
         one_line(sentence)
     );
     WriteRequest {
         turns: vec![
             ChatMessage::new(Role::System, "You explain labels of clinical sentences."),
-            ChatMessage::new(Role::User, ask),
+            ChatMessage::new(Role::User, question),
         ],
         shape: AnswerFormat::Object(vec![
             Field { name: "evidence".into(), kind: FieldKind::Texts(2, 160) },
@@ -393,127 +396,6 @@ pub(crate) fn explain(taxonomy: &Taxonomy, sentence: &str, label: &Label) -> Wri
         ]),
         sampling: DecodingParams::greedy(120),
         logprobs: false,
-    }
-}
-
-/// What a sentence to be written is like; drawn by seed, never from a real note but for its length.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct WriteBrief {
-    /// The category to carry; `None` for a sentence without any.
-    pub target: Option<CategoryKey>,
-    /// The one thing of the guideline's list to show.
-    pub aspect: String,
-    pub kind: String,
-    pub setting: String,
-    pub person: String,
-    /// How it is written.
-    pub style: String,
-    /// Words, about.
-    pub words: usize,
-}
-
-impl WriteBrief {
-    /// Draws what a sentence is like from the taxonomy's lists.
-    pub(crate) fn draw(taxonomy: &Taxonomy, target: Option<CategoryKey>, words: usize, seed: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut pick = |list: &[String]| match list.len() {
-            0 => String::new(),
-            n => list[rng.random_range(0..n)].clone(),
-        };
-        let variety = taxonomy.variety();
-        let aspect = match target.as_ref().and_then(|key| taxonomy.get(key)) {
-            Some(category) => pick(&category.includes),
-            None => String::new(),
-        };
-        Self {
-            aspect,
-            kind: pick(&variety.kinds),
-            setting: pick(&variety.settings),
-            person: pick(&variety.people),
-            style: pick(&variety.styles),
-            words,
-            target,
-        }
-    }
-}
-
-/// The prompt of a generating run.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct WritePrompt {
-    system: String,
-    real: Vec<FewShotExample>,
-}
-
-impl WritePrompt {
-    /// Without a word of a real note, unless the project lets `real` ones be shown.
-    pub(crate) fn new(taxonomy: &Taxonomy, real: Vec<FewShotExample>) -> Self {
-        let mut system = "You write single sentences as they stand in clinical notes. You follow the guideline you are given, vary the wording, invent every detail, and never name the category itself.".to_owned();
-        if !taxonomy.description().is_empty() {
-            system.push_str(" The guideline is about: ");
-            system.push_str(taxonomy.description());
-        }
-        Self { system, real }
-    }
-
-    /// The request for one sentence. The category's guideline comes before what varies, so that its reading is reused.
-    pub(crate) fn write(&self, taxonomy: &Taxonomy, brief: &WriteBrief, sampling: DecodingParams) -> WriteRequest {
-        let mut lines = Vec::new();
-        let category = brief.target.as_ref().and_then(|key| taxonomy.get(key));
-        match category {
-            Some(category) => {
-                lines.push(format!("Category: {}", category.name));
-                lines.push(format!("It is: {}", category.definition));
-                lines.push(format!("What counts: {}", category.includes.join("; ")));
-                lines.push(format!("What does not count: {}", category.excludes.join("; ")));
-                lines.push(format!("Such sentences are: {}", category.examples.join(" | ")));
-            }
-            None => {
-                let names: Vec<&str> = taxonomy.categories().iter().map(|c| c.name.as_str()).collect();
-                lines.push(format!("The sentence must carry none of these: {}", names.join("; ")));
-                lines.push(format!("Such sentences are: {}", taxonomy.none().examples.join(" | ")));
-            }
-        }
-        let like: Vec<String> = self
-            .real
-            .iter()
-            .filter(|shot| shot.label.keys().first() == brief.target.as_ref())
-            .map(|shot| one_line(&shot.text))
-            .collect();
-        if !like.is_empty() {
-            lines.push(format!("From real notes: {}", like.join(" | ")));
-        }
-        lines.push(String::new());
-        let facts = [
-            ("Show", &brief.aspect),
-            ("Kind of note", &brief.kind),
-            ("Seen", &brief.setting),
-            ("Patient", &brief.person),
-            ("Style", &brief.style),
-        ];
-        lines.extend(facts.iter().filter(|(_, fact)| !fact.is_empty()).map(|(name, fact)| format!("{name}: {fact}")));
-        lines.push(String::new());
-        let carries = if category.is_some() { "carries this category and no other" } else { "carries none of them" };
-        lines.push(format!(
-            "Write one new sentence of this note that {carries}, in about {} words. The facts are its background: do not repeat them, nor an example.",
-            brief.words
-        ));
-        WriteRequest {
-            turns: vec![
-                ChatMessage::new(Role::System, self.system.clone()),
-                ChatMessage::new(Role::User, lines.join("\n")),
-            ],
-            shape: AnswerFormat::Object(vec![Field { name: "sentence".into(), kind: FieldKind::Text(400) }]),
-            sampling,
-            logprobs: false,
-        }
-    }
-
-    /// SHA-256 over what all requests share.
-    pub(crate) fn hash(&self, taxonomy: &Taxonomy) -> String {
-        let brief = WriteBrief::draw(taxonomy, None, 0, 0);
-        let like = self.write(taxonomy, &brief, DecodingParams::greedy(1));
-        let shared = serde_json::json!([like, self.real, taxonomy.variety()]);
-        hex::encode(Sha256::digest(shared.to_string().as_bytes()))
     }
 }
 
@@ -538,7 +420,7 @@ mod tests {
             ..SentencePrompt::default()
         }]);
         assert_eq!(request.turns, prompt.turns());
-        assert_eq!(request.asks, ["Before it: He walked.\nSentence: Lost the way."]);
+        assert_eq!(request.questions, ["Before it: He walked.\nSentence: Lost the way."]);
         assert_eq!(request.options, ["A", "B", "C", "D"]);
         let said: Vec<&str> = prompt.turns()[1..].iter().map(|t| t.content.as_str()).collect();
         assert_eq!(said, ["Sentence: forgets", "B", "Sentence: sad", "C", "Sentence: knee", "A"]);
@@ -570,8 +452,8 @@ mod tests {
     fn several_sentences_are_numbered_and_answered_by_number() {
         let prompt =
             prompt(Selection::Multiple, LabelTask::Categories, AnswerStyle::Json { explain: true, confidence: true });
-        let ask = |text: &str| SentencePrompt { text: text.into(), ..SentencePrompt::default() };
-        let request = prompt.write(&[ask("a"), ask("b")], DecodingParams::greedy(50), true);
+        let question = |text: &str| SentencePrompt { text: text.into(), ..SentencePrompt::default() };
+        let request = prompt.write(&[question("a"), question("b")], DecodingParams::greedy(50), true);
         let AnswerFormat::Objects(2, fields) = &request.shape else { panic!("two answers") };
         let names: Vec<&str> = fields.iter().map(|f| f.name.as_str()).collect();
         assert_eq!(names, ["number", "labels", "confidence", "evidence", "rationale"]);
@@ -587,19 +469,5 @@ mod tests {
         assert_ne!(hash(AnswerStyle::Choice), hash(json));
         let taxonomy = small(Selection::Single);
         assert_ne!(hash(json), LabelPrompt::new(&taxonomy, LabelTask::Categories, json, &[]).hash());
-    }
-
-    #[test]
-    fn a_brief_is_drawn_by_its_seed_from_the_lists_alone() {
-        let text = crate::formats::taxonomy::SHIPPED[0].1;
-        let taxonomy = crate::formats::taxonomy::parse(std::path::Path::new("x"), text).unwrap();
-        let key = taxonomy.categories()[0].key.clone();
-        let draw = |seed| WriteBrief::draw(&taxonomy, Some(key.clone()), 12, seed);
-        assert_eq!(draw(7), draw(7));
-        let kinds: std::collections::BTreeSet<String> = (0..200).map(|seed| draw(seed).kind).collect();
-        assert_eq!(kinds.len(), taxonomy.variety().kinds.len());
-        let request = WritePrompt::new(&taxonomy, vec![]).write(&taxonomy, &draw(7), DecodingParams::greedy(80));
-        assert!(request.turns[1].content.contains("in about 12 words"));
-        assert!(!request.turns[1].content.contains("From real notes"));
     }
 }

@@ -70,14 +70,14 @@ impl Store {
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
         })?;
-        let mut standing: Vec<(EntryId, TaxonomyMigration)> = Vec::new();
+        let mut in_force: Vec<(EntryId, TaxonomyMigration)> = Vec::new();
         for (id, migration) in all {
             match &migration.undoes {
-                Some(undone) => standing.retain(|(id, _)| id != undone),
-                None => standing.push((id, migration)),
+                Some(undone) => in_force.retain(|(id, _)| id != undone),
+                None => in_force.push((id, migration)),
             }
         }
-        Ok(standing.pop())
+        Ok(in_force.pop())
     }
 
     /// What an annotator said of a sentence, where that is open again because a category was split.

@@ -1,4 +1,4 @@
-//! SQL for what goes to language models and comes back: departures, kept replies, failures, what a run has cost.
+//! SQL for what goes to language models and comes back: egress records, kept replies, failures, what a run has cost.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -13,7 +13,7 @@ use crate::domain::spending::Spending;
 pub(crate) struct EgressRow {
     /// The record's number.
     pub id: i64,
-    /// When it was cleared.
+    /// When it was permitted.
     pub at: Timestamp,
     pub run: Option<RunId>,
     pub host: Host,
@@ -38,7 +38,7 @@ pub(crate) struct FailedSentence {
 
 impl Store {
     /// Writes down what is about to leave, and on disk it is when this returns.
-    pub(crate) fn record_departures(
+    pub(crate) fn record_egress(
         &mut self,
         run: Option<&RunId>,
         at: Timestamp,
@@ -53,11 +53,11 @@ impl Store {
             )?;
             clearances
                 .into_iter()
-                .map(|clearance| {
-                    let cargo = clearance.cargo();
-                    let (host, sentences) = (clearance.host().as_str(), join(&cargo.sentences));
-                    insert.execute(params![at, run, host, cargo.purpose, sentences, cargo.bytes as i64])?;
-                    Ok(clearance.recorded(c.last_insert_rowid()))
+                .map(|permit| {
+                    let payload = permit.payload();
+                    let (host, sentences) = (permit.host().as_str(), join(&payload.sentences));
+                    insert.execute(params![at, run, host, payload.purpose, sentences, payload.bytes as i64])?;
+                    Ok(permit.recorded(c.last_insert_rowid()))
                 })
                 .collect()
         })
@@ -82,8 +82,8 @@ impl Store {
         })
     }
 
-    /// How departures ended, replies to keep, and what the run has cost by now: one transaction.
-    pub(crate) fn settle(
+    /// How egress records ended, replies to keep, and what the run has cost by now: one transaction.
+    pub(crate) fn record_answers(
         &mut self,
         run: &RunId,
         at: Timestamp,
@@ -117,14 +117,12 @@ impl Store {
         })
     }
 
-    /// Says how one departure ended.
-    pub(crate) fn end_departure(&mut self, departure: &EgressRecord, outcome: &str) -> Result<(), StoreError> {
-        self.write(|c| {
-            c.execute("UPDATE egress SET outcome = ? WHERE id = ?", params![outcome, departure.id()]).map(drop)
-        })
+    /// Says how one egress record ended.
+    pub(crate) fn end_egress(&mut self, record: &EgressRecord, outcome: &str) -> Result<(), StoreError> {
+        self.write(|c| c.execute("UPDATE egress SET outcome = ? WHERE id = ?", params![outcome, record.id()]).map(drop))
     }
 
-    /// Says how departures of a run ended whose end nobody saw: the program was killed with them under way.
+    /// Says how egress records of a run ended whose end nobody saw: the program was killed with them under way.
     pub(crate) fn close_departures(&mut self, run: &RunId) -> Result<(), StoreError> {
         self.write(|c| {
             c.execute(

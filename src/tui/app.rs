@@ -171,7 +171,7 @@ impl App {
                     self.say("no more sentences match the filter", StyleRole::Dim);
                 }
             }
-            Message::Standing { worklist, decided, total, took, matches, held } => {
+            Message::WorklistProgress { worklist, decided, total, took, matches, held } => {
                 let state = &mut self.worklists[worklist];
                 (state.decided, state.total, state.took, state.matches) = (decided, total, took, matches);
                 let before = std::mem::replace(&mut state.held, held);
@@ -209,12 +209,12 @@ impl App {
                 self.train.finish(text.clone(), meaning == StyleRole::Good);
                 self.say(&text, meaning);
             }
-            Message::Job(offer, progress) => self.jobs.hear(&offer, progress, now),
-            Message::JobEnded(offer, how) => {
+            Message::Job(spec, progress) => self.jobs.update(&spec, progress, now),
+            Message::JobEnded(spec, how) => {
                 let meaning = if how.is_ok() { StyleRole::Good } else { StyleRole::Bad };
                 let said = how.as_ref().unwrap_or_else(|error| error).clone();
-                self.jobs.finish(&offer, how);
-                self.say(&format!("{}: {said}", offer.name()), meaning);
+                self.jobs.finish(&spec, how);
+                self.say(&format!("{}: {said}", spec.name()), meaning);
             }
             // The sentence on the screen stays; why it is there may be another reason now.
             Message::QueuePlanned => {
@@ -340,7 +340,7 @@ impl App {
                     Action::Previous => self.jobs.step(-1),
                     Action::Accept => return self.start_job(now),
                     Action::Pause => match self.jobs.pause() {
-                        Ok((offer, wait)) => return vec![Effect::PauseJob(offer, wait)],
+                        Ok((spec, wait)) => return vec![Effect::PauseJob(spec, wait)],
                         Err(why) => self.say(why, StyleRole::Warn),
                     },
                     _ => {}
@@ -359,7 +359,7 @@ impl App {
 
     fn start_job(&mut self, now: u64) -> Vec<Effect> {
         match self.jobs.start(now) {
-            Ok(offer) => vec![Effect::StartJob(offer)],
+            Ok(spec) => vec![Effect::StartJob(spec)],
             Err(why) => {
                 self.say(why, StyleRole::Warn);
                 Vec::new()

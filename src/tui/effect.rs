@@ -67,7 +67,7 @@ impl EffectContext {
         let version = store.data_version()?;
         let (training, experimenting, jobs) = Default::default();
         let shown = [None; 3];
-        let world = Self {
+        let context = Self {
             project,
             store,
             to_app,
@@ -80,9 +80,9 @@ impl EffectContext {
             version,
             planning: Arc::default(),
         };
-        world.refresh();
-        world.plan_if_due();
-        Ok(world)
+        context.refresh();
+        context.plan_if_due();
+        Ok(context)
     }
 
     /// What changes of the guideline put in question.
@@ -177,18 +177,18 @@ impl EffectContext {
                 let _ = self.to_metrics.send(MetricsRequest::Compare(one, other));
                 Ok(Vec::new())
             }
-            Effect::StartJob(offer) => {
-                self.start(offer);
+            Effect::StartJob(spec) => {
+                self.start(spec);
                 Ok(Vec::new())
             }
-            Effect::PauseJob(offer, wait) => {
-                if let Some(job) = self.jobs.get(&offer) {
+            Effect::PauseJob(spec, wait) => {
+                if let Some(job) = self.jobs.get(&spec) {
                     job.pause(wait);
                 }
                 Ok(Vec::new())
             }
-            Effect::StopJob(offer) => {
-                if let Some(job) = self.jobs.get(&offer) {
+            Effect::StopJob(spec) => {
+                if let Some(job) = self.jobs.get(&spec) {
                     job.cancel();
                 }
                 Ok(Vec::new())
@@ -310,7 +310,7 @@ impl EffectContext {
                 vec![Message::Nothing { worklist, at_all }]
             }
         };
-        messages.push(self.standing(worklist, filter)?);
+        messages.push(self.worklist_progress(worklist, filter)?);
         Ok(messages)
     }
 
@@ -325,7 +325,7 @@ impl EffectContext {
         }
     }
 
-    fn standing(&self, worklist: Worklist, filter: &SentenceFilter) -> Result<Message, WorkflowError> {
+    fn worklist_progress(&self, worklist: Worklist, filter: &SentenceFilter) -> Result<Message, WorkflowError> {
         let (progression, took) = review::progress(&self.project, &self.store, worklist)?;
         let matches = if *filter == worklist.all(&self.project) {
             None
@@ -333,7 +333,14 @@ impl EffectContext {
             Some(review::count(&self.project, &self.store, filter, COUNT_LIMIT)?)
         };
         let held = review::why_held(&self.project, filter);
-        Ok(Message::Standing { worklist, decided: progression.decided, total: progression.total, took, matches, held })
+        Ok(Message::WorklistProgress {
+            worklist,
+            decided: progression.decided,
+            total: progression.total,
+            took,
+            matches,
+            held,
+        })
     }
 
     fn turn_back(
@@ -348,21 +355,21 @@ impl EffectContext {
         let origin = self.store.document(self.store.sentence(undone.sentence)?.document)?.origin;
         let worklist = if undone.settlement { Worklist::Adjudicate } else { Worklist::of(origin) };
         let mut messages = self.item(worklist, undone.sentence, true);
-        messages.push(self.standing(worklist, &worklist.all(&self.project))?);
+        messages.push(self.worklist_progress(worklist, &worklist.all(&self.project))?);
         Ok(messages)
     }
 
     /// Starts a job on a thread of its own, with a store of its own: what it proposes is seen like another process's work.
-    fn start(&mut self, offer: JobSpec) {
+    fn start(&mut self, spec: JobSpec) {
         let cancel = Cancel::default();
-        self.jobs.insert(offer.clone(), cancel.clone());
+        self.jobs.insert(spec.clone(), cancel.clone());
         let (project, app, metrics) = (self.project.clone(), self.to_app.clone(), self.to_metrics.clone());
         thread::spawn(move || {
             // The workbench may have been left while the job goes on to its next safe point.
-            let mut watch = |progress| drop(app.send(Message::Job(offer.clone(), progress)));
-            let done = work(&project, &offer, &cancel, &mut watch).map_err(|error| failed(&error));
+            let mut watch = |progress| drop(app.send(Message::Job(spec.clone(), progress)));
+            let done = work(&project, &spec, &cancel, &mut watch).map_err(|error| failed(&error));
             let _ = metrics.send(MetricsRequest::Refresh);
-            let _ = app.send(Message::JobEnded(offer, done.and_then(|done| done)));
+            let _ = app.send(Message::JobEnded(spec, done.and_then(|done| done)));
         });
     }
 
@@ -434,13 +441,13 @@ impl EffectContext {
 /// Does a job as the project file says, and says how it ended.
 fn work(
     project: &Project,
-    offer: &JobSpec,
+    spec: &JobSpec,
     cancel: &Cancel,
     watch: &mut crate::workflow::Watch<'_>,
 ) -> Result<Result<String, String>, WorkflowError> {
     let mut store = project.store()?;
-    let model = models::settings(project, &offer.model)?.1.clone();
-    let (said, ended) = match offer.work {
+    let model = models::settings(project, &spec.model)?.1.clone();
+    let (said, ended) = match spec.work {
         JobKind::Label => {
             let options = label::LabelOptions {
                 model,

@@ -21,7 +21,7 @@ use crate::workflow::project::Project;
 /// See the module.
 pub struct Headless {
     pub(super) app: App,
-    world: EffectContext,
+    context: EffectContext,
     terminal: Terminal<TestBackend>,
     jobs: Receiver<Message>,
     clock: Instant,
@@ -33,15 +33,15 @@ impl Headless {
         let theme = Theme::resolve(&project.file.theme, false, false)?;
         let project = Arc::new(project);
         let (to_app, jobs) = channel();
-        let mut world = EffectContext::open(project.clone(), to_app)?;
-        let (shared, faults) = shared(&project, theme, world.outdated()?);
+        let mut context = EffectContext::open(project.clone(), to_app)?;
+        let (shared, faults) = shared(&project, theme, context.outdated()?);
         let (mut app, effects) = App::new(shared, faults);
         let clock = Instant::now();
-        for message in effects.into_iter().flat_map(|effect| world.fulfil(effect)).collect::<Vec<_>>() {
-            step(&mut app, &mut world, message, clock);
+        for message in effects.into_iter().flat_map(|effect| context.fulfil(effect)).collect::<Vec<_>>() {
+            step(&mut app, &mut context, message, clock);
         }
         let Ok(terminal) = Terminal::new(TestBackend::new(width, height));
-        let mut opened = Self { app, world, terminal, jobs, clock };
+        let mut opened = Self { app, context, terminal, jobs, clock };
         opened.draw();
         Ok(opened)
     }
@@ -51,7 +51,7 @@ impl Headless {
         for key in keys {
             if let Some(key) = Key::parse(key) {
                 let event = KeyEvent::new(key.code(), KeyModifiers::NONE);
-                step(&mut self.app, &mut self.world, Message::Key(event), self.clock);
+                step(&mut self.app, &mut self.context, Message::Key(event), self.clock);
             }
             self.draw();
         }
@@ -77,7 +77,7 @@ impl Headless {
             let Ok(message) = self.jobs.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
                 return false;
             };
-            step(&mut self.app, &mut self.world, message, self.clock);
+            step(&mut self.app, &mut self.context, message, self.clock);
             self.draw();
         }
     }
@@ -86,7 +86,7 @@ impl Headless {
     pub fn wait_for_metrics(&mut self) {
         while let Ok(message) = self.jobs.recv_timeout(Duration::from_secs(60)) {
             let numbers = matches!(message, Message::Metrics(_));
-            step(&mut self.app, &mut self.world, message, self.clock);
+            step(&mut self.app, &mut self.context, message, self.clock);
             if numbers {
                 break;
             }

@@ -74,7 +74,7 @@ impl JobState {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct JobsState {
     /// What can be started, in order.
-    pub offers: Vec<JobSpec>,
+    pub specs: Vec<JobSpec>,
     /// Jobs of this session.
     pub jobs: BTreeMap<JobSpec, JobState>,
     /// The line chosen.
@@ -84,54 +84,54 @@ pub(crate) struct JobsState {
 impl JobsState {
     /// Both kinds of work for each model of the project.
     pub(crate) fn new<'a>(models: impl Iterator<Item = &'a String>) -> Self {
-        let offers = models
+        let specs = models
             .flat_map(|model| [JobKind::Label, JobKind::Generate].map(|work| JobSpec { work, model: model.clone() }))
             .collect();
-        Self { offers, ..Self::default() }
+        Self { specs, ..Self::default() }
     }
 
-    /// The offer chosen.
+    /// The spec chosen.
     pub(crate) fn chosen(&self) -> Option<&JobSpec> {
-        self.offers.get(self.selected)
+        self.specs.get(self.selected)
     }
 
     /// Moves the choice.
     pub(crate) fn step(&mut self, by: isize) {
-        let last = self.offers.len().saturating_sub(1);
+        let last = self.specs.len().saturating_sub(1);
         self.selected = self.selected.saturating_add_signed(by).min(last);
     }
 
     /// Whether a job is under way.
-    pub(crate) fn runs(&self, offer: &JobSpec) -> bool {
-        self.jobs.get(offer).is_some_and(|job| job.ended.is_none())
+    pub(crate) fn runs(&self, spec: &JobSpec) -> bool {
+        self.jobs.get(spec).is_some_and(|job| job.ended.is_none())
     }
 
     /// Notes that the chosen job begins; says which, or why not.
     pub(crate) fn start(&mut self, now: u64) -> Result<JobSpec, &'static str> {
-        let offer = self.chosen().cloned().ok_or("no model yet: write one under [models] in goldsmith.toml")?;
-        if self.runs(&offer) {
+        let spec = self.chosen().cloned().ok_or("no model yet: write one under [models] in goldsmith.toml")?;
+        if self.runs(&spec) {
             return Err("it is already running");
         }
         self.jobs
-            .insert(offer.clone(), JobState { what: "opening the model".into(), since: now, ..JobState::default() });
-        Ok(offer)
+            .insert(spec.clone(), JobState { what: "opening the model".into(), since: now, ..JobState::default() });
+        Ok(spec)
     }
 
     /// Pauses the chosen job, or lets it go on; says which and which of the two.
     pub(crate) fn pause(&mut self) -> Result<(JobSpec, bool), &'static str> {
-        let offer = self.chosen().cloned().ok_or("no job to pause")?;
-        match self.jobs.get_mut(&offer).filter(|job| job.ended.is_none()) {
+        let spec = self.chosen().cloned().ok_or("no job to pause")?;
+        match self.jobs.get_mut(&spec).filter(|job| job.ended.is_none()) {
             Some(job) => {
                 job.paused = !job.paused;
-                Ok((offer, job.paused))
+                Ok((spec, job.paused))
             }
             None => Err("it is not running"),
         }
     }
 
     /// Takes what a job says.
-    pub(crate) fn hear(&mut self, offer: &JobSpec, progress: Progress, now: u64) {
-        let Some(job) = self.jobs.get_mut(offer) else {
+    pub(crate) fn update(&mut self, spec: &JobSpec, progress: Progress, now: u64) {
+        let Some(job) = self.jobs.get_mut(spec) else {
             return;
         };
         job.heard = now;
@@ -147,8 +147,8 @@ impl JobsState {
     }
 
     /// Notes that a job is over.
-    pub(crate) fn finish(&mut self, offer: &JobSpec, how: Result<String, String>) {
-        if let Some(job) = self.jobs.get_mut(offer) {
+    pub(crate) fn finish(&mut self, spec: &JobSpec, how: Result<String, String>) {
+        if let Some(job) = self.jobs.get_mut(spec) {
             job.paused = false;
             job.ended = Some(match how {
                 Ok(said) => (said, true),
@@ -166,21 +166,18 @@ mod tests {
     fn a_job_is_started_paused_heard_and_finished() {
         let models = ["local".to_owned()];
         let mut state = JobsState::new(models.iter());
-        assert_eq!(
-            state.offers.iter().map(JobSpec::name).collect::<Vec<_>>(),
-            ["label with local", "write with local"]
-        );
+        assert_eq!(state.specs.iter().map(JobSpec::name).collect::<Vec<_>>(), ["label with local", "write with local"]);
         assert_eq!(state.pause(), Err("it is not running"));
-        let offer = state.start(0).unwrap();
+        let spec = state.start(0).unwrap();
         assert_eq!(state.start(1), Err("it is already running"));
-        state.hear(&offer, Progress::Started { what: "labelling".into(), total: Some(100), unit: "sentences" }, 1_000);
-        state.hear(&offer, Progress::Advanced(20), 61_000);
-        let job = &state.jobs[&offer];
+        state.update(&spec, Progress::Started { what: "labelling".into(), total: Some(100), unit: "sentences" }, 1_000);
+        state.update(&spec, Progress::Advanced(20), 61_000);
+        let job = &state.jobs[&spec];
         assert_eq!((job.pace(), job.left()), (Some(20.0), Some(240_000)));
         assert!(state.pause().unwrap().1);
         assert!(!state.pause().unwrap().1);
-        state.finish(&offer, Ok("done".into()));
-        assert!(!state.runs(&offer));
+        state.finish(&spec, Ok("done".into()));
+        assert!(!state.runs(&spec));
         assert!(state.start(2).is_ok());
     }
 

@@ -1,4 +1,4 @@
-//! What can happen to the state, and what the state asks of the world.
+//! What can happen to the state, and what the state asks to be done.
 
 use crossterm::event::KeyEvent;
 
@@ -33,7 +33,7 @@ pub(crate) enum Message {
         at_all: bool,
     },
     /// How far the annotator is and how many pass the filter.
-    Standing {
+    WorklistProgress {
         worklist: Worklist,
         /// Decided or settled.
         decided: u64,
@@ -96,7 +96,7 @@ pub(crate) enum SeekTarget {
     Exactly(SentenceId),
 }
 
-/// What the world is asked to do.
+/// What is to be done outside the state.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Fetch a sentence.

@@ -73,7 +73,7 @@ fn sentence(store: &Store, found: &Tampering) -> Result<String, StoreError> {
         Tampering::Unlinked { event } => {
             format!("event {} was put in without a link: this program did not write it", event.0)
         }
-        Tampering::Standing { sentence, annotator } => {
+        Tampering::CurrentLabel { sentence, annotator } => {
             let whose = annotator.as_ref().map_or_else(|| "the adjudicators".to_owned(), ToString::to_string);
             let note = store.place_of(*sentence)?.map_or_else(String::new, |note| format!(" (note {note})"));
             format!(

@@ -226,23 +226,23 @@ impl Outgoing<'_> {
         let ids = store.notes_of(&self.selection)?;
         watch(Progress::Started { what: "writing notes".into(), total: Some(ids.len() as u64), unit: "notes" });
         for chunk in ids.chunks(200) {
-            let mut cargo = Payload { purpose: "bundle", sentences: Vec::new(), bytes: 0 };
+            let mut payload = Payload { purpose: "bundle", sentences: Vec::new(), bytes: 0 };
             let mut notes = Vec::new();
             for id in chunk {
                 let (document, sentences) = (store.document(*id)?, store.sentences(*id)?);
                 if document.origin == Origin::Real {
-                    cargo.sentences.extend(sentences.iter().map(|sentence| sentence.id));
-                    cargo.bytes += document.text.len();
+                    payload.sentences.extend(sentences.iter().map(|sentence| sentence.id));
+                    payload.bytes += document.text.len();
                 }
                 self.written.notes += 1;
                 self.written.sentences += sentences.len() as u64;
                 notes.push(BundleNote::new(document, &sentences));
             }
-            if !cargo.sentences.is_empty() {
-                store.record_departures(
+            if !payload.sentences.is_empty() {
+                store.record_egress(
                     None,
                     now(),
-                    vec![EgressPolicy::default().permit_file(&self.options.out, cargo)],
+                    vec![EgressPolicy::default().permit_file(&self.options.out, payload)],
                 )?;
             }
             notes.into_iter().try_for_each(|note| self.writer.put(&BundleLine::Note(note)))?;

@@ -1,9 +1,10 @@
-//! Errands to a language model: so many at once, no faster than allowed, again when the server is busy, within a budget,
-//! from kept replies where there are any, and nothing leaves before it is written down.
+//! Requests to a language model: so many at once, no faster than allowed, again when the server is busy, within a budget,
+//! from kept replies where there are any (`cache`), and nothing leaves before it is written down.
 //!
-//! The calling thread owns the store and the job. It prepares errands ahead of the workers (tokio tasks, one for each
+//! The calling thread owns the store and the job. It prepares requests ahead of the workers (tokio tasks, one for each
 //! request under way), so that no slot waits for the disk, and writes down what comes back in batches.
 
+mod cache;
 mod worker;
 
 use std::collections::VecDeque;
@@ -12,10 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-
-use self::worker::{LOOK, RateLimiter, WorkItem, WorkResult, WorkerContext, work};
+use self::worker::{POLL, RateLimiter, WorkItem, WorkResult, WorkerContext, work};
 use super::{Cancel, Progress, Watch, WorkflowError, now};
 use crate::domain::corpus::SentenceId;
 use crate::domain::egress::{EgressPolicy, EgressRecord, Payload};
@@ -55,7 +53,7 @@ pub(crate) enum Question {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
     Written(Reply),
-    /// A choice for each ask.
+    /// A choice for each sentence.
     Chosen(Vec<ChoiceReply>),
 }
 
@@ -76,7 +74,7 @@ impl Answer {
 pub(crate) struct JobRequest<T> {
     /// What the job knows it by.
     pub tag: T,
-    pub ask: Question,
+    pub question: Question,
     /// What for, for the record of what left.
     pub purpose: &'static str,
     /// The sentences of real notes in it.
@@ -85,7 +83,7 @@ pub(crate) struct JobRequest<T> {
 
 /// What a job wants next.
 pub(crate) enum NextRequest<T> {
-    Ask(Box<JobRequest<T>>),
+    Send(Box<JobRequest<T>>),
     /// To see what comes back first.
     Wait,
     /// Nothing more.
@@ -94,10 +92,10 @@ pub(crate) enum NextRequest<T> {
 
 /// Something that is done by asking a model many times.
 pub(crate) trait RequestJob {
-    /// What the job knows an errand by.
+    /// What the job knows a request by.
     type Tag;
 
-    /// The next errand. Called until it says `Wait` or `Done`, and again when something has come back.
+    /// The next request. Called until it says `Wait` or `Done`, and again when something has come back.
     fn next(&mut self, store: &mut Store) -> Result<NextRequest<Self::Tag>, WorkflowError>;
 
     /// Takes an answer, or why there will be none; what it returns is asked before anything new.
@@ -105,7 +103,7 @@ pub(crate) trait RequestJob {
         &mut self,
         store: &mut Store,
         tag: Self::Tag,
-        said: Result<Answer, String>,
+        answer: Result<Answer, String>,
     ) -> Result<Vec<JobRequest<Self::Tag>>, WorkflowError>;
 
     /// Writes what has been taken since the last time.
@@ -137,15 +135,15 @@ pub(crate) struct Dispatch<'a> {
     pub budget: Budget,
     pub prices: Prices,
     /// Where text may go.
-    pub gate: &'a EgressPolicy,
+    pub policy: &'a EgressPolicy,
     pub run: &'a RunId,
 }
 
-/// What is known of a parcel that is out.
+/// What is known of a request that is under way.
 struct InFlight<T> {
-    errand: JobRequest<T>,
+    request: JobRequest<T>,
     keys: Vec<[u8; 32]>,
-    departure: Option<i64>,
+    record: Option<i64>,
     bytes: usize,
     read: u64,
     written: u64,
@@ -153,21 +151,13 @@ struct InFlight<T> {
 }
 
 /// After so many requests in a row that failed, each tried `attempts` times, a server may be away; it is asked.
-const AWAY: usize = 3;
+const PROBE_EVERY: usize = 3;
 /// After so many in a row, asking more of them is no use, whatever else the server answers.
-const HOPELESS: usize = 24;
+const GIVE_UP_AFTER: usize = 24;
 /// How long requests under way may take to end after a wish to stop.
 const GRACE: Duration = Duration::from_secs(10);
 /// How often the store hears of progress at least.
-const SETTLE: Duration = Duration::from_millis(250);
-
-/// The kept form of an answer to one ask.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum CachedReply {
-    Written(Reply),
-    Chosen(ChoiceReply),
-}
+const SAVE_EVERY: Duration = Duration::from_millis(250);
 
 /// Runs a job to its end.
 pub(crate) fn dispatch<J: RequestJob>(
@@ -189,17 +179,17 @@ pub(crate) fn dispatch<J: RequestJob>(
             Refusal::new(RefusalKind::Unavailable { what: "threads" }, "no worker threads can be had").because(cause)
         })?;
     // Twice the slots may be out: as many under way and as many ready behind them.
-    let (to_workers, parcels) = tokio::sync::mpsc::channel::<WorkItem>(2 * setup.limits.concurrency.max(1));
-    let parcels = Arc::new(tokio::sync::Mutex::new(parcels));
+    let (to_workers, items) = tokio::sync::mpsc::channel::<WorkItem>(2 * setup.limits.concurrency.max(1));
+    let items = Arc::new(tokio::sync::Mutex::new(items));
     let (back, returned) = channel();
     for _ in 0..setup.limits.concurrency.max(1) {
-        let (shared, parcels, back) = (shared.clone(), parcels.clone(), back.clone());
-        runtime.spawn(work(shared, parcels, back));
+        let (shared, items, back) = (shared.clone(), items.clone(), back.clone());
+        runtime.spawn(work(shared, items, back));
     }
     drop(back);
     store.lean()?;
     let spending = store.spending(setup.run)?;
-    let mut worklist = Dispatcher {
+    let mut dispatcher = Dispatcher {
         setup,
         cancel,
         shared,
@@ -219,9 +209,9 @@ pub(crate) fn dispatch<J: RequestJob>(
         ended: Vec::new(),
         keep: Vec::new(),
     };
-    let result = worklist.run(store, job, watch);
-    let kept = worklist.settle(store, job);
-    drop(worklist);
+    let result = dispatcher.run(store, job, watch);
+    let kept = dispatcher.save(store, job);
+    drop(dispatcher);
     runtime.shutdown_background();
     let ended = result?;
     kept?;
@@ -263,7 +253,7 @@ impl<T> Dispatcher<'_, T> {
         job: &mut J,
         watch: &mut Watch<'_>,
     ) -> Result<JobEnd, WorkflowError> {
-        let mut settled = Instant::now();
+        let mut saved = Instant::now();
         let mut end = None;
         loop {
             if end == Some(JobEnd::Finished) && !self.waiting.is_empty() {
@@ -279,28 +269,28 @@ impl<T> Dispatcher<'_, T> {
                 // What was put off gets its second chance once everything else is done.
                 if end == JobEnd::Finished && !self.put_off.is_empty() {
                     if !self.is_there(store)? {
-                        return Ok(self.given_up(self.put_off[0].1.clone()));
+                        return Ok(self.halted(self.put_off[0].1.clone()));
                     }
-                    self.waiting.extend(self.put_off.drain(..).map(|(errand, _)| (errand, true)));
+                    self.waiting.extend(self.put_off.drain(..).map(|(request, _)| (request, true)));
                     continue;
                 }
                 return Ok(end);
             }
-            let mut heard = self.listen(store, job, Duration::from_millis(100))?;
-            while let Some(more) = heard {
+            let mut received = self.receive(store, job, Duration::from_millis(100))?;
+            while let Some(more) = received {
                 if more.1.is_some() {
                     self.shared.halt.store(true, Ordering::Relaxed);
                     end = more.1;
                 }
-                heard = if more.0 { self.listen(store, job, Duration::ZERO)? } else { None };
+                received = if more.0 { self.receive(store, job, Duration::ZERO)? } else { None };
             }
             if self.cancel.is_cancelled() {
-                self.call_in(store, job)?;
+                self.drain(store, job)?;
                 return Ok(end.filter(|end| *end != JobEnd::Finished).unwrap_or(JobEnd::Stopped));
             }
-            if settled.elapsed() >= SETTLE || self.keep.len() >= self.setup.limits.concurrency.clamp(1, 16) {
-                self.settle(store, job)?;
-                settled = Instant::now();
+            if saved.elapsed() >= SAVE_EVERY || self.keep.len() >= self.setup.limits.concurrency.clamp(1, 16) {
+                self.save(store, job)?;
+                saved = Instant::now();
                 let (done, failed) = job.done();
                 watch(Progress::Advanced(done + failed));
                 watch(Progress::Spent { spending: self.spending, failed });
@@ -308,7 +298,7 @@ impl<T> Dispatcher<'_, T> {
         }
     }
 
-    /// Prepares errands until enough are out; returns how the run is to end when nothing more is to be asked.
+    /// Prepares requests until enough are out; returns how the run is to end when nothing more is to be asked.
     fn fill<J: RequestJob<Tag = T>>(
         &mut self,
         store: &mut Store,
@@ -318,10 +308,10 @@ impl<T> Dispatcher<'_, T> {
         let mut batch: Vec<InFlight<T>> = Vec::new();
         let mut end = None;
         while self.out.len() + batch.len() < most && !self.cancel.is_cancelled() {
-            let (errand, second) = match self.waiting.pop_front() {
+            let (request, second) = match self.waiting.pop_front() {
                 Some(first) => first,
                 None => match job.next(store)? {
-                    NextRequest::Ask(errand) => (*errand, false),
+                    NextRequest::Send(request) => (*request, false),
                     // A job that waits for nothing is done.
                     NextRequest::Wait if self.out.is_empty() && batch.is_empty() => {
                         end = Some(JobEnd::Finished);
@@ -334,18 +324,18 @@ impl<T> Dispatcher<'_, T> {
                     }
                 },
             };
-            let keys = self.keys(&errand.ask);
-            if let Some(said) = kept(store, &keys, &errand.ask)? {
+            let keys = cache::keys(&self.setup.model.card().identity, &request.question);
+            if let Some(answer) = cache::read(store, &keys, &request.question)? {
                 self.spending.cached += 1;
-                let more = job.take(store, errand.tag, Ok(said))?;
-                self.waiting.extend(more.into_iter().map(|errand| (errand, false)));
+                let more = job.take(store, request.tag, Ok(answer))?;
+                self.waiting.extend(more.into_iter().map(|request| (request, false)));
                 // Now and then the caller must hear of it, however much comes from kept replies.
                 if self.spending.cached.is_multiple_of(256) {
                     break;
                 }
                 continue;
             }
-            let (read, written) = self.estimate(&errand.ask);
+            let (read, written) = self.estimate(&request.question);
             let committed = self
                 .out
                 .values()
@@ -354,14 +344,14 @@ impl<T> Dispatcher<'_, T> {
             self.spending.milliseconds = self.before + self.began.elapsed().as_millis() as u64;
             let forbids = self.setup.budget.forbids(&self.spending, &self.setup.prices, committed.0, committed.1);
             if let Some(why) = forbids {
-                self.waiting.push_front((errand, second));
+                self.waiting.push_front((request, second));
                 if self.out.is_empty() && batch.is_empty() {
                     end = Some(JobEnd::Budget(why));
                 }
                 break;
             }
-            let bytes = text_bytes(&errand.ask);
-            batch.push(InFlight { errand, keys, departure: None, bytes, read, written, second });
+            let bytes = text_bytes(&request.question);
+            batch.push(InFlight { request, keys, record: None, bytes, read, written, second });
         }
         self.send(store, batch)?;
         Ok(end)
@@ -369,33 +359,33 @@ impl<T> Dispatcher<'_, T> {
 
     /// Writes down what is about to leave, then hands it to the workers.
     fn send(&mut self, store: &mut Store, mut batch: Vec<InFlight<T>>) -> Result<(), WorkflowError> {
-        let mut departures: VecDeque<EgressRecord> = VecDeque::new();
+        let mut records: VecDeque<EgressRecord> = VecDeque::new();
         if let Some(host) = self.setup.model.host() {
-            let mut cleared = Vec::with_capacity(batch.len());
+            let mut permits = Vec::with_capacity(batch.len());
             for out in &batch {
                 let bytes = out.bytes;
-                let (purpose, sentences) = (out.errand.purpose, out.errand.sentences.clone());
-                match self.setup.gate.clear(host, Payload { purpose, sentences, bytes }) {
-                    Ok(clearance) => cleared.push(clearance),
+                let (purpose, sentences) = (out.request.purpose, out.request.sentences.clone());
+                match self.setup.policy.permit(host, Payload { purpose, sentences, bytes }) {
+                    Ok(permit) => permits.push(permit),
                     Err(refusal) => {
-                        let sentences = &out.errand.sentences;
+                        let sentences = &out.request.sentences;
                         store.record_refusal(Some(self.setup.run), now(), host, purpose, sentences, &refusal)?;
                         return Err(LlmError::Refused(refusal).into());
                     }
                 }
             }
-            departures.extend(store.record_departures(Some(self.setup.run), now(), cleared)?);
+            records.extend(store.record_egress(Some(self.setup.run), now(), permits)?);
         }
         for mut out in batch.drain(..) {
-            let departure = departures.pop_front();
-            out.departure = departure.as_ref().map(EgressRecord::id);
+            let record = records.pop_front();
+            out.record = record.as_ref().map(EgressRecord::id);
             self.number += 1;
-            let (number, ask) = (self.number, out.errand.ask.clone());
+            let (number, question) = (self.number, out.request.question.clone());
             let tokens = out.read + out.written;
             self.out.insert(number, out);
             // There is room: never more are out than the channel holds.
             if let Some(to_workers) = &self.to_workers {
-                let _ = to_workers.try_send(WorkItem { number, ask, departure, tokens });
+                let _ = to_workers.try_send(WorkItem { number, question, record, tokens });
             }
         }
         Ok(())
@@ -403,7 +393,7 @@ impl<T> Dispatcher<'_, T> {
 
     /// Takes one return. `None` when nothing came in time; else whether there may be more, and how the run is to end if
     /// this was the last straw.
-    fn listen<J: RequestJob<Tag = T>>(
+    fn receive<J: RequestJob<Tag = T>>(
         &mut self,
         store: &mut Store,
         job: &mut J,
@@ -432,34 +422,34 @@ impl<T> Dispatcher<'_, T> {
             return Ok(None);
         };
         self.spending.retries += u64::from(returned.attempts.saturating_sub(1));
-        let outcome = match &returned.said {
+        let outcome = match &returned.answer {
             Ok(_) => "answered".to_owned(),
             Err(LlmError::Stopped) if returned.attempts == 0 => "not sent".to_owned(),
             Err(error) => format!("failed: {}", with_causes(error)),
         };
-        self.ended.extend(out.departure.map(|id| (id, outcome)));
-        let InFlight { errand, keys, second, bytes, .. } = out;
-        let more = match returned.said {
-            Ok(said) => {
+        self.ended.extend(out.record.map(|id| (id, outcome)));
+        let InFlight { request, keys, second, bytes, .. } = out;
+        let more = match returned.answer {
+            Ok(answer) => {
                 self.away = 0;
-                self.count(&said, bytes);
-                self.keep.extend(keep(&keys, &said));
-                job.take(store, errand.tag, Ok(said))?
+                self.count(&answer, bytes);
+                self.keep.extend(cache::rows(&keys, &answer));
+                job.take(store, request.tag, Ok(answer))?
             }
-            Err(LlmError::Unanswerable(why)) => job.take(store, errand.tag, Err(why))?,
+            Err(LlmError::Unanswerable(why)) => job.take(store, request.tag, Err(why))?,
             Err(LlmError::Later { what, .. }) => {
                 self.away += 1;
                 // Nothing is held against a sentence while the server is away.
-                let in_doubt = second || self.away.is_multiple_of(AWAY);
-                if self.away >= HOPELESS || (in_doubt && !self.is_there(store)?) {
-                    return Ok(Some(self.given_up(what)));
+                let in_doubt = second || self.away.is_multiple_of(PROBE_EVERY);
+                if self.away >= GIVE_UP_AFTER || (in_doubt && !self.is_there(store)?) {
+                    return Ok(Some(self.halted(what)));
                 }
                 if second {
-                    job.take(store, errand.tag, Err(what))?
+                    job.take(store, request.tag, Err(what))?
                 } else {
-                    self.put_off.push((errand, what));
+                    self.put_off.push((request, what));
                     if in_doubt {
-                        self.waiting.extend(self.put_off.drain(..).map(|(errand, _)| (errand, true)));
+                        self.waiting.extend(self.put_off.drain(..).map(|(request, _)| (request, true)));
                     }
                     return Ok(None);
                 }
@@ -467,7 +457,7 @@ impl<T> Dispatcher<'_, T> {
             Err(LlmError::Stopped) => Vec::new(),
             Err(fatal) => return Ok(Some(JobEnd::Halted(fatal.to_string()))),
         };
-        self.waiting.extend(more.into_iter().map(|errand| (errand, false)));
+        self.waiting.extend(more.into_iter().map(|request| (request, false)));
         Ok(None)
     }
 
@@ -480,60 +470,60 @@ impl<T> Dispatcher<'_, T> {
             sampling: DecodingParams::greedy(8),
             logprobs: false,
         };
-        let mut departure = None;
+        let mut record = None;
         if let Some(host) = self.setup.model.host() {
-            let cargo = Payload { purpose: "probe", sentences: Vec::new(), bytes: request.turns[0].content.len() };
-            let cleared = self.setup.gate.clear(host, cargo).map_err(LlmError::Refused)?;
-            departure = store.record_departures(Some(self.setup.run), now(), vec![cleared])?.pop();
+            let payload = Payload { purpose: "probe", sentences: Vec::new(), bytes: request.turns[0].content.len() };
+            let permit = self.setup.policy.permit(host, payload).map_err(LlmError::Refused)?;
+            record = store.record_egress(Some(self.setup.run), now(), vec![permit])?.pop();
         }
-        let said = self.runtime.block_on(async {
+        let answer = self.runtime.block_on(async {
             if !self.shared.wait(Instant::now()).await {
                 return Err(LlmError::Stopped);
             }
-            let mut said = self.setup.model.write(&request, departure.as_ref());
+            let mut answer = self.setup.model.write(&request, record.as_ref());
             loop {
-                match tokio::time::timeout(LOOK, &mut said).await {
-                    Ok(said) => return said,
+                match tokio::time::timeout(POLL, &mut answer).await {
+                    Ok(answer) => return answer,
                     Err(_) if self.cancel.is_cancelled() => return Err(LlmError::Stopped),
                     Err(_) => {}
                 }
             }
         });
         let outcome =
-            said.as_ref().map_or_else(|error| format!("failed: {}", with_causes(error)), |_| "answered".to_owned());
-        self.ended.extend(departure.map(|departure| (departure.id(), outcome)));
-        let there = said.is_ok();
-        if let Ok(reply) = said {
+            answer.as_ref().map_or_else(|error| format!("failed: {}", with_causes(error)), |_| "answered".to_owned());
+        self.ended.extend(record.map(|record| (record.id(), outcome)));
+        let there = answer.is_ok();
+        if let Ok(reply) = answer {
             self.count(&Answer::Written(reply), 0);
         }
         Ok(there)
     }
 
     /// How a run ends that cannot go on, unless a person wanted it to end.
-    fn given_up(&self, why: String) -> JobEnd {
+    fn halted(&self, why: String) -> JobEnd {
         if self.cancel.is_cancelled() { JobEnd::Stopped } else { JobEnd::Halted(why) }
     }
 
     /// After a wish to stop: hears out what is under way, for a while.
-    fn call_in<J: RequestJob<Tag = T>>(&mut self, store: &mut Store, job: &mut J) -> Result<(), WorkflowError> {
+    fn drain<J: RequestJob<Tag = T>>(&mut self, store: &mut Store, job: &mut J) -> Result<(), WorkflowError> {
         self.to_workers = None;
         let until = Instant::now() + GRACE;
         while !self.out.is_empty() && Instant::now() < until {
-            self.listen(store, job, LOOK)?;
+            self.receive(store, job, POLL)?;
         }
         Ok(())
     }
 
-    fn settle<J: RequestJob<Tag = T>>(&mut self, store: &mut Store, job: &mut J) -> Result<(), WorkflowError> {
+    fn save<J: RequestJob<Tag = T>>(&mut self, store: &mut Store, job: &mut J) -> Result<(), WorkflowError> {
         self.spending.milliseconds = self.before + self.began.elapsed().as_millis() as u64;
-        store.settle(self.setup.run, now(), &self.ended, &self.keep, &self.spending)?;
+        store.record_answers(self.setup.run, now(), &self.ended, &self.keep, &self.spending)?;
         self.ended.clear();
         self.keep.clear();
         job.flush(store)
     }
 
-    fn count(&mut self, said: &Answer, bytes: usize) {
-        let usage = said.usage();
+    fn count(&mut self, answer: &Answer, bytes: usize) {
+        let usage = answer.usage();
         self.spending.requests += 1;
         self.spending.prompt_tokens += usage.prompt;
         self.spending.cached_tokens += usage.cached;
@@ -548,59 +538,23 @@ impl<T> Dispatcher<'_, T> {
         }
     }
 
-    fn estimate(&self, ask: &Question) -> (u64, u64) {
-        let read = (text_bytes(ask) as f64 * self.tokens_per_byte) as u64 + 8;
-        match ask {
+    fn estimate(&self, question: &Question) -> (u64, u64) {
+        let read = (text_bytes(question) as f64 * self.tokens_per_byte) as u64 + 8;
+        match question {
             Question::Write(request) => (read, request.sampling.max_tokens.into()),
-            Question::Choose(choose) => (read, choose.asks.len() as u64),
-        }
-    }
-
-    /// What kept replies are known by, one for each ask.
-    fn keys(&self, ask: &Question) -> Vec<[u8; 32]> {
-        let identity = &self.setup.model.card().identity;
-        let key = |what: serde_json::Value| Sha256::digest(format!("{identity}\n{what}")).into();
-        match ask {
-            Question::Write(request) => vec![key(serde_json::json!(request))],
-            Question::Choose(choose) => {
-                choose.asks.iter().map(|ask| key(serde_json::json!([choose.turns, ask, choose.options]))).collect()
-            }
+            Question::Choose(choose) => (read, choose.questions.len() as u64),
         }
     }
 }
 
-fn text_bytes(ask: &Question) -> usize {
-    match ask {
+fn text_bytes(question: &Question) -> usize {
+    match question {
         Question::Write(request) => request.turns.iter().map(|turn| turn.content.len() + 12).sum(),
         Question::Choose(choose) => {
             let shared: usize = choose.turns.iter().map(|turn| turn.content.len() + 12).sum();
-            choose.asks.iter().map(|ask| ask.len() + 12 + shared).sum()
+            choose.questions.iter().map(|q| q.len() + 12 + shared).sum()
         }
     }
-}
-
-/// The answer from kept replies, if all of it is there. A reply that cannot be read any more is asked for again.
-fn kept(store: &Store, keys: &[[u8; 32]], ask: &Question) -> Result<Option<Answer>, WorkflowError> {
-    let mut choices = Vec::new();
-    for key in keys {
-        let Some(text) = store.kept_reply(key)? else {
-            return Ok(None);
-        };
-        match (serde_json::from_str(&text), ask) {
-            (Ok(CachedReply::Written(reply)), Question::Write(_)) => return Ok(Some(Answer::Written(reply))),
-            (Ok(CachedReply::Chosen(choice)), Question::Choose(_)) => choices.push(choice),
-            _ => return Ok(None),
-        }
-    }
-    Ok(Some(Answer::Chosen(choices)))
-}
-
-fn keep(keys: &[[u8; 32]], said: &Answer) -> Vec<([u8; 32], String)> {
-    let kept: Vec<CachedReply> = match said {
-        Answer::Written(reply) => vec![CachedReply::Written(reply.clone())],
-        Answer::Chosen(choices) => choices.iter().cloned().map(CachedReply::Chosen).collect(),
-    };
-    keys.iter().zip(kept).filter_map(|(key, kept)| Some((*key, serde_json::to_string(&kept).ok()?))).collect()
 }
 
 #[cfg(test)]

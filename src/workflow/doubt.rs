@@ -17,12 +17,13 @@ use super::label_index::LabelIndex;
 use super::project::Project;
 use super::train;
 use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
-use crate::classifier::{Example, Mode, Trainer};
+use crate::classifier::{Example, Trainer};
 use crate::domain::confident::{self, Doubt, Suspect};
 use crate::domain::corpus::{PatientKey, SentenceId};
 use crate::domain::gold::Gold;
 use crate::domain::label::{Label, Outcome, Run, RunKind, Source};
 use crate::domain::split::{Split, SplitPlan, Tier, fold};
+use crate::domain::taxonomy::Selection;
 use crate::domain::taxonomy::Taxonomy;
 use crate::domain::visibility::Face;
 use crate::store::Store;
@@ -221,7 +222,7 @@ impl CrossValidation<'_> {
         };
         let examples: Vec<Example<'_>> = gold.iter().copied().map(example).collect();
         let data = train::data_hash(&examples, &[]);
-        let (outputs, mode) = train::outputs(taxonomy);
+        let (outputs, selection) = train::outputs(taxonomy);
         // Stopping early and calibrating must not look at the part that is asked about either.
         let inner = SplitPlan { seed: options.seed, validation: project.file.split.validation, test: 0.0 };
         let mut models = ProbabilityRows::default();
@@ -240,7 +241,7 @@ impl CrossValidation<'_> {
             if learnt.is_empty() {
                 std::mem::swap(&mut learnt, &mut validation);
             }
-            let model = learner.fit(&outputs, mode, &learnt, &validation, options.seed, &mut |_| {
+            let model = learner.fit(&outputs, selection, &learnt, &validation, options.seed, &mut |_| {
                 if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
             for ids in sentences.chunks(2_000) {
@@ -275,14 +276,14 @@ fn suspects(
         }
     }
     let given = labels.iter().map(|label| train::positions(taxonomy, label));
-    let (outputs, mode) = train::outputs(taxonomy);
-    let found = match mode {
+    let (outputs, selection) = train::outputs(taxonomy);
+    let found = match selection {
         // A label of a category that the taxonomy has no more is no class; it is left out.
-        Mode::Single => {
+        Selection::Single => {
             let given: Vec<usize> = given.map(|at| at.first().copied().unwrap_or(usize::MAX)).collect();
             confident::single(&given, &rows)
         }
-        Mode::Multiple => confident::multiple(&given.collect::<Vec<_>>(), &rows),
+        Selection::Multiple => confident::multiple(&given.collect::<Vec<_>>(), &rows),
     };
     let doubt = |suspect: Suspect| Doubt {
         sentence: ids[suspect.item],

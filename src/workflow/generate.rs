@@ -218,13 +218,13 @@ pub(crate) fn generate(session: Session<'_>, options: &GenerateOptions) -> Resul
         total: Some(total as u64),
         unit: "passed sentences",
     });
-    let rules = models::gate(project, store)?;
+    let rules = models::policy(project, store)?;
     let setup = Dispatch {
         model: Arc::clone(&model),
         limits: models::limits(&options.model),
         budget: options.budget,
         prices: models::prices(&options.model),
-        gate: &rules,
+        policy: &rules,
         run: &run.id,
     };
     let ended = dispatch(&setup, store, &mut job, cancel, watch);

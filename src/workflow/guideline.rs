@@ -24,7 +24,7 @@ pub(crate) struct Version {
     pub hash: String,
     /// When it was first used.
     pub since: Timestamp,
-    /// Standing labels of experts that were given by it.
+    /// Current labels of experts that were given by it.
     pub labels: u64,
     /// Whether it is in use.
     pub current: bool,
@@ -50,7 +50,7 @@ pub(crate) struct Compared {
     pub after: String,
     /// Every difference.
     pub changes: Vec<GuidelineChange>,
-    /// Standing labels of experts, given by any earlier version, that the guideline in use puts in question.
+    /// Current labels of experts, given by any earlier version, that the guideline in use puts in question.
     pub outdated: u64,
 }
 

@@ -280,7 +280,7 @@ impl Importer<'_> {
         let notes = notes::open(file, self.options.layout, &columns)?;
         self.report.recognised.push((file.into(), notes.recognised.clone()));
         if notes.mimic {
-            // PhysioNet's terms forbid passing MIMIC to ordinary services; the gate reads this before anything leaves.
+            // PhysioNet's terms forbid passing MIMIC to ordinary services; the policy reads this before anything leaves.
             self.store.restrict("notes of MIMIC (PhysioNet)")?;
             self.report.mimic = true;
         }
@@ -347,8 +347,8 @@ impl Importer<'_> {
         let taxonomy = self.project.taxonomy.hash();
         let mut decisions = Vec::with_capacity(labelled.len());
         for Labelled { sentence, label, in_sight, new } in labelled {
-            let standing = if new { None } else { self.store.decision(sentence, annotator)? };
-            if standing.is_some_and(|decision| decision.judgement.label.as_ref() == Some(&label)) {
+            let current = if new { None } else { self.store.decision(sentence, annotator)? };
+            if current.is_some_and(|decision| decision.judgement.label.as_ref() == Some(&label)) {
                 self.report.known_labels += 1;
                 continue;
             }

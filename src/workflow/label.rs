@@ -210,7 +210,7 @@ pub(crate) fn label(session: Session<'_>, options: &LabelOptions) -> Result<Labe
     if options.retry_failed {
         store.forget_failures(&run.id)?;
     }
-    let gate = models::gate(project, store)?;
+    let policy = models::policy(project, store)?;
     let remote = model.host().is_some_and(|host| !host.is_loopback());
     let screen = if remote { project.file.privacy.phi } else { PhiPolicy::Off };
     let ids = match plan.ids.as_ref() {
@@ -235,7 +235,7 @@ pub(crate) fn label(session: Session<'_>, options: &LabelOptions) -> Result<Labe
         limits: models::limits(&options.model),
         budget: options.budget,
         prices: models::prices(&options.model),
-        gate: &gate,
+        policy: &policy,
         run: &run.id,
     };
     let ended = dispatch(&setup, store, &mut job, cancel, watch);
@@ -325,7 +325,7 @@ pub(crate) fn forecast(
     };
     let sentences = options.limit.map_or(all, |limit| all.min(limit));
     let sample = store.texts_after(Origin::Real, SentenceId(0), 200)?;
-    let asks: Vec<_> = sample.iter().map(|row| job::bare_ask(&row.text)).collect();
+    let prompts: Vec<_> = sample.iter().map(|row| job::bare_prompt(&row.text)).collect();
     let embedded = matches!(options.model.provider, Provider::Embedded { .. });
     let choice = style(settings, embedded) == AnswerStyle::Choice;
     let group = if choice { 1 } else { settings.sentences_per_request as u64 };
@@ -338,7 +338,7 @@ pub(crate) fn forecast(
     let requests = sentences.div_ceil(group) * samples + explained;
     // Four bytes to a token, as English has it with the tokenizers of today.
     let shared: usize = plan.prompt.turns().iter().map(|t| t.content.len() + 12).sum();
-    let each = asks.iter().map(|ask| ask.text.len() + 20).sum::<usize>() / asks.len().max(1);
+    let each = prompts.iter().map(|prompt| prompt.text.len() + 20).sum::<usize>() / prompts.len().max(1);
     let read = (requests * shared as u64 + sentences * samples * each as u64) / 4;
     let written = if choice { sentences * samples + explained * 60 } else { sentences * samples * 60 };
     let prices = models::prices(&options.model);
@@ -354,7 +354,7 @@ pub(crate) fn forecast(
             break;
         }
     }
-    let shown = asks.into_iter().next().unwrap_or_else(|| job::bare_ask("(the sentence)"));
+    let shown = prompts.into_iter().next().unwrap_or_else(|| job::bare_prompt("(the sentence)"));
     let request = plan.prompt.write(std::slice::from_ref(&shown), job::sampling(settings, 0), true);
     let mut prompt: Vec<String> = request.turns.iter().map(|t| format!("[{:?}]\n{}", t.role, t.content)).collect();
     if choice {
@@ -391,7 +391,7 @@ pub(crate) fn export_batch(
     let run = batch_run(project, store, &options, &plan, url, model)?;
     let fail = |cause| crate::formats::FormatError::Io { doing: "write", path: file.into(), cause };
     let mut out = std::io::BufWriter::new(crate::formats::create_private(file)?);
-    let gate = models::gate(project, store)?;
+    let policy = models::policy(project, store)?;
     let (mut written, mut after) = (0, SentenceId(0));
     let most = options.limit.unwrap_or(u64::MAX);
     watch(Progress::Started { what: format!("writing {}", file.display()), total: None, unit: "requests" });
@@ -405,17 +405,17 @@ pub(crate) fn export_batch(
             break;
         };
         after = *last;
-        let asks = job::asks(store, &plan, &options.settings, &store.unlabelled_of(&run.id, &ids)?)?;
-        let mut cargo = Payload { purpose: "batch file", sentences: Vec::new(), bytes: 0 };
-        for (id, ask, shows) in asks {
-            let request = plan.prompt.write(&[ask], job::sampling(&options.settings, 0), true);
+        let prompts = job::sentence_prompts(store, &plan, &options.settings, &store.unlabelled_of(&run.id, &ids)?)?;
+        let mut payload = Payload { purpose: "batch file", sentences: Vec::new(), bytes: 0 };
+        for (id, prompt, shows) in prompts {
+            let request = plan.prompt.write(&[prompt], job::sampling(&options.settings, 0), true);
             let line = chat::batch_line(&batch_id(&run.id, id), model, &request, chat::ResponseFormat::JsonSchema);
-            cargo.bytes += line.len() + 1;
-            cargo.sentences.extend(shows);
+            payload.bytes += line.len() + 1;
+            payload.sentences.extend(shows);
             writeln!(out, "{line}").map_err(fail)?;
             written += 1;
         }
-        store.record_departures(Some(&run.id), now(), vec![gate.permit_file(file, cargo)])?;
+        store.record_egress(Some(&run.id), now(), vec![policy.permit_file(file, payload)])?;
         watch(Progress::Advanced(written));
     }
     out.flush().map_err(fail)?;

@@ -1,4 +1,4 @@
-//! The project's language models: settings to a model that can be asked, and the gate before every one.
+//! The project's language models: settings to a model that can be asked, and the rules of the project before every one.
 
 #[cfg(feature = "servers")]
 mod server;
@@ -24,7 +24,7 @@ use crate::workflow::refusal::Refusal;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// The project's rules about where text may go, with what the store holds.
-pub(crate) fn gate(project: &Project, store: &Store) -> Result<EgressPolicy, WorkflowError> {
+pub(crate) fn policy(project: &Project, store: &Store) -> Result<EgressPolicy, WorkflowError> {
     let privacy = &project.file.privacy;
     Ok(EgressPolicy {
         data_use: privacy.data_use,
@@ -58,9 +58,9 @@ pub(crate) fn settings<'a>(project: &'a Project, name: &str) -> Result<(&'a str,
     }
 }
 
-/// Opens a model: loads the file, or finds out what the server can do. Of a server the gate is asked first, whether
+/// Opens a model: loads the file, or finds out what the server can do. Of a server the policy is asked first, whether
 /// `note_text` may go there; a refusal is written down. What is sent to find out carries no word of a note.
-#[cfg_attr(not(feature = "servers"), expect(unused_variables, reason = "only a server has a gate before it"))]
+#[cfg_attr(not(feature = "servers"), expect(unused_variables, reason = "only a server is asked for by the policy"))]
 pub(crate) fn open(
     project: &Project,
     store: &mut Store,

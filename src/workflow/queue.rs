@@ -20,6 +20,7 @@ use crate::domain::corpus::SentenceId;
 use crate::domain::gold::Gold;
 use crate::domain::label::{Label, Outcome, Run, RunKind};
 use crate::domain::split::{Split, Tier};
+use crate::domain::taxonomy::Selection;
 use crate::domain::visibility::Face;
 use crate::formats::project::queue::QueueSettings;
 use crate::formats::project::training::{TrainSettings, TrainingMethod};
@@ -207,8 +208,8 @@ impl QueuePlanner<'_> {
             let all = || known_texts.iter().chain(&pool_texts).copied();
             let read: Vec<&str> = all().chain(validation.iter().map(|example| example.text)).collect();
             encoders::embed(store, self.learner, &read, cancel, watch)?;
-            let (outputs, mode) = train::outputs(taxonomy);
-            let fitted = self.learner.fit(&outputs, mode, &examples, &validation, self.train.seed, &mut |_| {
+            let (outputs, selection) = train::outputs(taxonomy);
+            let fitted = self.learner.fit(&outputs, selection, &examples, &validation, self.train.seed, &mut |_| {
                 if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             match fitted {
@@ -238,9 +239,9 @@ impl QueuePlanner<'_> {
                 silver: silver.get(id).map(Vec::as_slice),
             })
             .collect();
-        let (_, mode) = train::outputs(taxonomy);
+        let (_, selection) = train::outputs(taxonomy);
         let mut names: Vec<String> = taxonomy.categories().iter().map(|category| category.name.clone()).collect();
-        if mode == crate::classifier::Mode::Single {
+        if selection == Selection::Single {
             names.insert(0, train::NONE.to_owned());
         }
         let asked_of = CandidatePool {

@@ -11,7 +11,7 @@ use super::label_index::LabelIndex;
 use super::project::Project;
 use super::train;
 use super::{Cancel, Progress, Watch, WorkflowError};
-use crate::classifier::{Classifier, ClassifierError, Encoder, Example, FitConfig, HeadConfig, Mode, Threads, Trainer};
+use crate::classifier::{Classifier, ClassifierError, Encoder, Example, FitConfig, HeadConfig, Threads, Trainer};
 use crate::domain::acquisition::StrategyMix;
 use crate::domain::corpus::SentenceId;
 use crate::domain::gold::Gold;
@@ -144,9 +144,9 @@ fn play_all(
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<Vec<crate::domain::simulation::Game>, WorkflowError> {
-    let mode = match set.selection {
-        Selection::Single => Mode::Single,
-        Selection::Multiple => Mode::Multiple,
+    let selection = match set.selection {
+        Selection::Single => Selection::Single,
+        Selection::Multiple => Selection::Multiple,
     };
     let test: Vec<&str> = set.test_texts.iter().map(String::as_str).collect();
     let mut learn = |lesson: &Lesson<'_>| -> Result<Option<Learnt>, WorkflowError> {
@@ -156,7 +156,7 @@ fn play_all(
             weight: 1.0,
         };
         let examples: Vec<Example<'_>> = lesson.labels.iter().map(example).collect();
-        let fitted = learner.fit(&set.outputs, mode, &examples, &[], lesson.seed, &mut |_| {
+        let fitted = learner.fit(&set.outputs, selection, &examples, &[], lesson.seed, &mut |_| {
             if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         let model = match fitted {

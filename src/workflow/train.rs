@@ -12,7 +12,7 @@ use super::label_index::LabelIndex;
 use super::project::Project;
 use super::scores::{self, Scored};
 use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
-use crate::classifier::{self, ClassWeights, Classifier, Example, FitConfig, HeadConfig, Mode, Trainer, TuneConfig};
+use crate::classifier::{self, ClassWeights, Classifier, Example, FitConfig, HeadConfig, Trainer, TuneConfig};
 pub(crate) use crate::classifier::{Epoch, TrainingEvent};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{Origin, SentenceId};
@@ -68,11 +68,11 @@ pub struct Trained {
 }
 
 /// The outputs of a model under a taxonomy: *None* first under `single`, the categories alone under `multiple`.
-pub(crate) fn outputs(taxonomy: &Taxonomy) -> (Vec<String>, Mode) {
+pub(crate) fn outputs(taxonomy: &Taxonomy) -> (Vec<String>, Selection) {
     let keys = taxonomy.categories().iter().map(|c| c.key.to_string());
     match taxonomy.selection() {
-        Selection::Single => (std::iter::once(NONE.to_owned()).chain(keys).collect(), Mode::Single),
-        Selection::Multiple => (keys.collect(), Mode::Multiple),
+        Selection::Single => (std::iter::once(NONE.to_owned()).chain(keys).collect(), Selection::Single),
+        Selection::Multiple => (keys.collect(), Selection::Multiple),
     }
 }
 
@@ -87,10 +87,12 @@ pub(super) fn positions(taxonomy: &Taxonomy, label: &Label) -> Vec<usize> {
 
 /// Probabilities of a model's outputs as the store has them: *None* first, then each category. Under `multiple` the
 /// probability of *None* is that of no category, taken as independent.
-pub(crate) fn with_none(mode: Mode, row: &[f32]) -> Vec<f32> {
-    match mode {
-        Mode::Single => row.to_vec(),
-        Mode::Multiple => std::iter::once(row.iter().map(|p| 1.0 - p).product()).chain(row.iter().copied()).collect(),
+pub(crate) fn with_none(selection: Selection, row: &[f32]) -> Vec<f32> {
+    match selection {
+        Selection::Single => row.to_vec(),
+        Selection::Multiple => {
+            std::iter::once(row.iter().map(|p| 1.0 - p).product()).chain(row.iter().copied()).collect()
+        }
     }
 }
 
@@ -131,7 +133,7 @@ pub(crate) fn train(session: Session<'_, TrainRunEvent>, settings: &TrainSetting
         leaks: found.len(),
     });
 
-    let (outputs, mode) = outputs(taxonomy);
+    let (outputs, selection) = outputs(taxonomy);
     let positions = |label: &Label| positions(taxonomy, label);
     let examples = examples(rows, texts.iter().map(String::as_str), positions, settings);
     let texts_of = validation_texts.iter().map(|(_, text)| text.as_str());
@@ -156,7 +158,7 @@ pub(crate) fn train(session: Session<'_, TrainRunEvent>, settings: &TrainSetting
         scores: String::new(),
     };
     let clock = std::time::Instant::now();
-    let fitted = learner.fit(&outputs, mode, &examples, &validation, settings.seed, &mut |heard| {
+    let fitted = learner.fit(&outputs, selection, &examples, &validation, settings.seed, &mut |heard| {
         watch(TrainRunEvent::Heard(heard.clone()));
         if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
@@ -244,7 +246,7 @@ pub(super) fn label_of(outputs: &[String], positions: &[usize]) -> Label {
 
 fn proposal(taxonomy: &Taxonomy, model: &dyn Classifier, row: &[f32], sentence: SentenceId) -> NewProposal {
     let label = chosen_label(model, row);
-    let probabilities = with_none(model.mode(), row);
+    let probabilities = with_none(model.selection(), row);
     let of_label = label.keys().iter().filter_map(|key| probabilities.get(taxonomy.index_of(key)? + 1)).copied();
     let value = if label.is_none() { probabilities.first().copied() } else { of_label.reduce(f32::min) };
     NewProposal {
@@ -325,13 +327,13 @@ fn calibration_error(model: &dyn Classifier, test: &[Example<'_>]) -> Result<Opt
     let (mut confidence, mut correct) = (Vec::new(), Vec::new());
     for (row, example) in model.predict(&texts)?.iter().zip(test) {
         for (output, p) in row.iter().enumerate() {
-            match model.mode() {
-                Mode::Single if model.choose(row) == [output] => {
+            match model.selection() {
+                Selection::Single if model.choose(row) == [output] => {
                     confidence.push(*p);
                     correct.push(example.outputs == [output]);
                 }
-                Mode::Single => {}
-                Mode::Multiple => {
+                Selection::Single => {}
+                Selection::Multiple => {
                     confidence.push(p.max(1.0 - p));
                     correct.push((*p >= 0.5) == example.outputs.contains(&output));
                 }

@@ -303,8 +303,9 @@ pub fn completion(text: &str, prompt: u64, logprobs: Option<Value>, finish: &str
 /// The sentences that a request asks about.
 fn sentences(body: &Value) -> Vec<String> {
     let turns = body["messages"].as_array().cloned().unwrap_or_default();
-    let asks = turns.iter().rev().filter(|turn| turn["role"] == "user").filter_map(|turn| turn["content"].as_str());
-    let ask = asks.into_iter().find(|ask| ask.contains("Sentence: ")).unwrap_or_default();
+    let questions =
+        turns.iter().rev().filter(|turn| turn["role"] == "user").filter_map(|turn| turn["content"].as_str());
+    let ask = questions.into_iter().find(|ask| ask.contains("Sentence: ")).unwrap_or_default();
     ask.lines().filter_map(|line| Some(line.split_once("Sentence: ")?.1.to_owned())).collect()
 }
 

@@ -1,6 +1,7 @@
 //! The head against scikit-learn, and against itself from disk.
 
 use super::*;
+use crate::domain::taxonomy::Selection;
 
 fn data(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
@@ -21,7 +22,8 @@ fn the_head_is_scikit_learns() {
         steps += usize::from(matches!(heard, TrainingEvent::Step { .. }));
         ControlFlow::Continue(())
     };
-    let task = Task { outputs: &names, mode: Mode::Single, train: &examples, validation: &[], seed: 0 };
+    let task =
+        TrainingTask { outputs: &names, selection: Selection::Single, train: &examples, validation: &[], seed: 0 };
     let model = fit(&encoder, &task, &config, &mut on_event).unwrap();
     assert!(steps > 3);
     let wanted: Vec<Vec<f32>> = serde_json::from_value(expected["probabilities"].clone()).unwrap();

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::read;
 use crate::classifier::artifact::{self, ModelKind, ModelManifest};
 use crate::classifier::encoder::{Encoder, Network, Parameters, Pass};
-use crate::classifier::{Classifier, ClassifierError, Mode, targets};
+use crate::classifier::{Classifier, ClassifierError, targets};
+use crate::domain::taxonomy::Selection;
 use crate::domain::text::Cause;
 
 /// Files of an encoder's folder that a model's folder has too, where they are there.
@@ -19,7 +20,7 @@ const COPIED: [&str; 3] = ["special_tokens_map.json", "vocab.txt", "LICENSE"];
 pub(crate) struct TunedModel {
     encoder: Arc<Encoder>,
     outputs: Vec<String>,
-    mode: Mode,
+    selection: Selection,
     parameters: Parameters,
     network: Mutex<Network>,
     temperature: f32,
@@ -35,7 +36,7 @@ impl TunedModel {
     pub(super) fn new(
         encoder: &Arc<Encoder>,
         outputs: &[String],
-        mode: Mode,
+        selection: Selection,
         (mut parameters, network): (Parameters, Network),
         (temperature, thresholds): (f32, Vec<f32>),
         mean_pooling: bool,
@@ -47,7 +48,7 @@ impl TunedModel {
         Self {
             encoder: Arc::clone(encoder),
             outputs: outputs.to_vec(),
-            mode,
+            selection,
             parameters,
             network: Mutex::new(network),
             temperature,
@@ -80,7 +81,7 @@ impl TunedModel {
             network: Mutex::new(Network::new(&shape, &parameters, outputs, pass)),
             encoder: Arc::new(encoder),
             outputs: description.outputs,
-            mode: description.mode,
+            selection: description.selection,
             parameters,
             temperature: description.details["temperature"].as_f64().unwrap_or(1.0) as f32,
             thresholds: description.thresholds,
@@ -113,9 +114,9 @@ impl TunedModel {
         config["architectures"] = json!([self.encoder.architecture().class()]);
         config["id2label"] = Value::Object(by_id);
         config["label2id"] = Value::Object(by_label);
-        config["problem_type"] = json!(match self.mode {
-            Mode::Single => "single_label_classification",
-            Mode::Multiple => "multi_label_classification",
+        config["problem_type"] = json!(match self.selection {
+            Selection::Single => "single_label_classification",
+            Selection::Multiple => "multi_label_classification",
         });
         if let Some(config) = config.as_object_mut() {
             config.remove("_name_or_path");
@@ -155,22 +156,22 @@ impl Classifier for TunedModel {
         &self.outputs
     }
 
-    fn mode(&self) -> Mode {
-        self.mode
+    fn selection(&self) -> Selection {
+        self.selection
     }
 
     fn predict(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ClassifierError> {
-        Ok(targets::probabilities(self.mode, &self.logits(texts)?, 1.0))
+        Ok(targets::probabilities(self.selection, &self.logits(texts)?, 1.0))
     }
 
     fn choose(&self, probabilities: &[f32]) -> Vec<usize> {
-        targets::choose(self.mode, probabilities, &self.thresholds)
+        targets::choose(self.selection, probabilities, &self.thresholds)
     }
 
     fn save(&self, folder: &Path, card: &Value) -> Result<String, ClassifierError> {
         let unwritable = |cause: Cause| ClassifierError::Unwritable { path: folder.into(), cause };
         let mut description =
-            ModelManifest::new(ModelKind::Tuned, &self.outputs, self.mode, card).calibrated(1.0, &self.thresholds);
+            ModelManifest::new(ModelKind::Tuned, &self.outputs, self.selection, card).calibrated(1.0, &self.thresholds);
         description.details = json!({
             "encoder": self.name, "encoder_fingerprint": self.encoder.fingerprint(), "licence": self.licence,
             "max_tokens": self.encoder.most(), "temperature": self.temperature,
@@ -202,7 +203,7 @@ impl Classifier for TunedModel {
             "kind": ModelKind::Tuned, "encoder": self.name,
             "parameters": self.parameters.all().iter().map(|p| p.value.len()).sum::<usize>(),
             "max_tokens": self.encoder.most(), "temperature": self.temperature, "licence": self.licence,
-            "loads_elsewhere": !(self.mean_pooling && self.encoder.architecture().modern.is_none()), "multiple": self.mode == Mode::Multiple, "thresholds": self.thresholds,
+            "loads_elsewhere": !(self.mean_pooling && self.encoder.architecture().modern.is_none()), "multiple": self.selection == Selection::Multiple, "thresholds": self.thresholds,
         })
     }
 }

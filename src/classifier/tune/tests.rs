@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::*;
-use crate::classifier::{Mode, load};
+use crate::classifier::load;
+use crate::domain::taxonomy::Selection;
 use crate::domain::text::with_causes;
 
 fn data(name: &str) -> PathBuf {
@@ -50,7 +51,7 @@ fn twenty_steps_are_those_of_pytorch() {
             ..TuneConfig::default()
         };
         let multiple = setup["loss"] == "sigmoid";
-        let mode = if multiple { Mode::Multiple } else { Mode::Single };
+        let selection = if multiple { Selection::Multiple } else { Selection::Single };
         let weights = match (multiple, setup.get("class_weights").filter(|w| !w.is_null())) {
             (true, _) => {
                 numbers(&setup["negative"]).into_iter().zip(numbers(&setup["positive"])).map(<[f32; 2]>::from).collect()
@@ -72,7 +73,7 @@ fn twenty_steps_are_those_of_pytorch() {
                 .map(|(_, labels, _)| if multiple { labels.clone() } else { labels[..1].to_vec() })
                 .collect(),
             weights: examples.iter().map(|(.., source)| of_source(source)).collect(),
-            weighing: ExampleWeights { mode, outputs: weights, smoothing: config.label_smoothing },
+            weighing: ExampleWeights { selection, outputs: weights, smoothing: config.label_smoothing },
             validation_ids: Vec::new(),
             validation: &[],
         };
@@ -149,14 +150,14 @@ fn a_vote_is_the_mean_of_its_parts_and_comes_back_from_disk() {
     let (all, names, encoder) = (examples(&rows), names(), encoder());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("models/vote");
-    for mode in [Mode::Single, Mode::Multiple] {
+    for selection in [Selection::Single, Selection::Multiple] {
         let parts = || {
             let tune = TuneConfig { epochs: 2, ..small() };
             let ngram = FitConfig { min_df: 1, ..FitConfig::default() };
             let frozen = Trainer::frozen(Arc::clone(&encoder), HeadConfig::default());
             vec![Trainer::ngram(ngram), frozen, Trainer::fine_tune(Arc::clone(&encoder), tune, None)]
         };
-        let fit = |learner: &Trainer| learner.fit(&names, mode, &all[..16], &all[16..], 3, &mut go_on).unwrap();
+        let fit = |learner: &Trainer| learner.fit(&names, selection, &all[..16], &all[16..], 3, &mut go_on).unwrap();
         let vote = fit(&Trainer::vote(parts()));
         let texts: Vec<&str> = all.iter().map(|example| example.text).collect();
         let found = vote.predict(&texts).unwrap();
@@ -193,8 +194,8 @@ fn stopping_keeps_the_best_and_the_model_comes_back_from_disk() {
     }
     let encoder = encoder();
     let folder = tempfile::tempdir().unwrap();
-    for mode in [Mode::Single, Mode::Multiple] {
-        let task = Task { outputs: &names, mode, train: &all[..16], validation: &all[16..], seed: 1 };
+    for selection in [Selection::Single, Selection::Multiple] {
+        let task = TrainingTask { outputs: &names, selection, train: &all[..16], validation: &all[16..], seed: 1 };
         let config = TuneConfig { oversample: 0.5, accumulate: 2, last_layers: Some(1), ..small() };
         let (mut epochs, mut best) = (Vec::new(), 0);
         let mut on_event = |heard: &TrainingEvent| {
@@ -216,7 +217,7 @@ fn stopping_keeps_the_best_and_the_model_comes_back_from_disk() {
             _ => ControlFlow::Continue(()),
         };
         let at_best = fit(&encoder, &task, &config, None, &mut on_event).unwrap();
-        let path = folder.path().join(format!("{mode:?}"));
+        let path = folder.path().join(format!("{selection:?}"));
         assert!(saved(&stopped, &path) == saved(&at_best, &folder.path().join("other")));
         std::fs::remove_dir_all(folder.path().join("other")).unwrap();
 
@@ -226,7 +227,7 @@ fn stopping_keeps_the_best_and_the_model_comes_back_from_disk() {
         for (found, wanted) in found.iter().flatten().zip(wanted.iter().flatten()) {
             assert!((found - wanted).abs() < 1e-6);
         }
-        assert!(wanted.iter().all(|row| !stopped.choose(row).is_empty() || mode == Mode::Multiple));
+        assert!(wanted.iter().all(|row| !stopped.choose(row).is_empty() || selection == Selection::Multiple));
         // And the folder is an encoder again, with what was learnt.
         let encoder = Encoder::open(&path, 64, 1).unwrap();
         assert!(encoder.parameters().all().iter().zip(stopped.parameters().all()).all(|(a, b)| a.value == b.value));
@@ -250,14 +251,20 @@ fn a_run_repeats_itself_and_one_that_was_broken_off_goes_on_bit_for_bit() {
     let (_, rows) = written();
     let all = examples(&rows);
     let names = names();
-    let task = Task { outputs: &names, mode: Mode::Single, train: &all[..16], validation: &all[16..], seed: 4 };
+    let task = TrainingTask {
+        outputs: &names,
+        selection: Selection::Single,
+        train: &all[..16],
+        validation: &all[16..],
+        seed: 4,
+    };
     let (encoder, config) = (encoder(), small());
     let folder = tempfile::tempdir().unwrap();
     let whole = fit(&encoder, &task, &config, None, &mut go_on).unwrap();
     let again = fit(&encoder, &task, &config, None, &mut go_on).unwrap();
     let wanted = saved(&whole, &folder.path().join("a"));
     assert!(wanted == saved(&again, &folder.path().join("b")));
-    let other = fit(&encoder, &Task { seed: 5, ..task }, &config, None, &mut go_on).unwrap();
+    let other = fit(&encoder, &TrainingTask { seed: 5, ..task }, &config, None, &mut go_on).unwrap();
     assert!(wanted != saved(&other, &folder.path().join("c")));
 
     let fingerprint = fingerprint(&encoder, &task, &config);

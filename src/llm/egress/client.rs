@@ -125,10 +125,10 @@ impl Client {
         &self,
         path: &str,
         body: Vec<u8>,
-        departure: Option<&EgressRecord>,
+        record: Option<&EgressRecord>,
     ) -> Result<Answer, LlmError> {
-        match departure {
-            Some(departure) if *departure.host() == self.host => {}
+        match record {
+            Some(record) if *record.host() == self.host => {}
             _ => {
                 let what = format!("a request to {} was neither allowed nor recorded and was not sent", self.host);
                 return Err(LlmError::Fatal(what));

@@ -168,13 +168,13 @@ impl Engine {
         request: &ChooseRequest,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Vec<ChoiceReply>, LlmError> {
-        if request.asks.is_empty() {
+        if request.questions.is_empty() {
             return Ok(Vec::new());
         }
         let mut prompts = Vec::new();
-        for ask in &request.asks {
+        for question in &request.questions {
             let turns: Vec<ChatMessage> =
-                request.turns.iter().cloned().chain([ChatMessage::new(Role::User, ask.as_str())]).collect();
+                request.turns.iter().cloned().chain([ChatMessage::new(Role::User, question.as_str())]).collect();
             prompts.push(self.prompt(&turns)?);
         }
         let run = prompts[0].1.clone();

@@ -219,14 +219,14 @@ fn a_windowed_layer_sees_its_window_only() {
     close(&with(1), &with(2), 1e-6);
 }
 
-fn labelling(asks: &[&str]) -> ChooseRequest {
+fn labelling(questions: &[&str]) -> ChooseRequest {
     ChooseRequest {
         turns: vec![
             ChatMessage::new(Role::System, "Label each sentence."),
             ChatMessage::new(Role::User, "Sentence: none at all"),
             ChatMessage::new(Role::Assistant, "none"),
         ],
-        asks: asks.iter().map(|ask| format!("Sentence: {ask}")).collect(),
+        questions: questions.iter().map(|question| format!("Sentence: {question}")).collect(),
         options: ["none", "no", "memory", "mood", "not, \"so\""].map(str::to_owned).to_vec(),
     }
 }
@@ -242,7 +242,7 @@ fn a_tree_scores_as_one_pass_for_each_option_does() {
     let request = labelling(&["He forgot her name."]);
     let found = numbers(&engine.choose(&request, &|| false).unwrap());
     let mut turns = request.turns.clone();
-    turns.push(ChatMessage::new(Role::User, request.asks[0].as_str()));
+    turns.push(ChatMessage::new(Role::User, request.questions[0].as_str()));
     let (prompt, _) = engine.prompt(&turns).unwrap();
     let end = engine.tokenizer.control("<|im_end|>").unwrap();
     for (option, found) in request.options.iter().zip(found) {
@@ -269,23 +269,25 @@ fn a_tree_scores_as_one_pass_for_each_option_does() {
 #[test]
 fn neither_reuse_nor_company_changes_an_answer() {
     let made = make("qwen3", Some(CHAT));
-    let asks = ["He forgot her name.", "Lungs clear.", "Sees well", "", "He"];
+    let questions = ["He forgot her name.", "Lungs clear.", "Sees well", "", "He"];
     let mut alone = engine(&made, Settings { reuse_prefix: false, batch: 1, ..settings() });
-    let expected: Vec<f32> =
-        asks.iter().flat_map(|ask| numbers(&alone.choose(&labelling(&[ask]), &|| false).unwrap())).collect();
+    let expected: Vec<f32> = questions
+        .iter()
+        .flat_map(|question| numbers(&alone.choose(&labelling(&[question]), &|| false).unwrap()))
+        .collect();
     for batch in [1, 2, 5] {
         let mut engine = engine(&made, Settings { batch, ..settings() });
         for _ in 0..2 {
-            let choices = engine.choose(&labelling(&asks), &|| false).unwrap();
+            let choices = engine.choose(&labelling(&questions), &|| false).unwrap();
             close(&numbers(&choices), &expected, 1e-4 * 50.0);
         }
-        let again = engine.choose(&labelling(&asks[1..2]), &|| false).unwrap();
+        let again = engine.choose(&labelling(&questions[1..2]), &|| false).unwrap();
         assert!(again[0].usage.cached > 10, "{:?}", again[0].usage);
         // Another guideline in between, then the first again.
-        let mut other = labelling(&asks[..1]);
+        let mut other = labelling(&questions[..1]);
         other.turns[0].content = "Quite another guideline.".into();
         engine.choose(&other, &|| false).unwrap();
-        close(&numbers(&engine.choose(&labelling(&asks[..1]), &|| false).unwrap()), &expected[..5], 1e-4 * 50.0);
+        close(&numbers(&engine.choose(&labelling(&questions[..1]), &|| false).unwrap()), &expected[..5], 1e-4 * 50.0);
     }
 }
 

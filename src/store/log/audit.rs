@@ -31,7 +31,7 @@ pub enum Tampering {
     /// An event was put in without a link.
     Unlinked { event: EntryId },
     /// What is shown as an expert's label is not what the events come to.
-    Standing {
+    CurrentLabel {
         sentence: SentenceId,
         /// Whose label; `None` for the adjudicators'.
         annotator: Option<Annotator>,
@@ -66,8 +66,8 @@ impl Store {
         let mut run = || {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut audited = walk(&transaction, expect.as_deref())?;
-            let shown = standings(&transaction)?;
-            let folded = projection::rebuild(&transaction).and_then(|()| standings(&transaction));
+            let shown = current_labels(&transaction)?;
+            let folded = projection::rebuild(&transaction).and_then(|()| current_labels(&transaction));
             transaction.rollback()?;
             match folded {
                 Ok(meant) => audited.tampering.extend(differing(&shown, &meant)),
@@ -136,13 +136,13 @@ fn walk(c: &Connection, expect: Option<&str>) -> rusqlite::Result<ChainAudit> {
 }
 
 /// Where what is shown is not what the events come to.
-fn differing(shown: &Standings, meant: &Standings) -> Vec<Tampering> {
+fn differing(shown: &CurrentLabels, meant: &CurrentLabels) -> Vec<Tampering> {
     let mut places: Vec<&At> = shown.keys().chain(meant.keys()).filter(|at| shown.get(at) != meant.get(at)).collect();
     places.sort_unstable();
     places.dedup();
     places
         .into_iter()
-        .map(|(sentence, who)| Tampering::Standing { sentence: *sentence, annotator: who.clone() })
+        .map(|(sentence, who)| Tampering::CurrentLabel { sentence: *sentence, annotator: who.clone() })
         .collect()
 }
 
@@ -150,10 +150,10 @@ fn differing(shown: &Standings, meant: &Standings) -> Vec<Tampering> {
 type At = (SentenceId, Option<Annotator>);
 
 /// The label, the event behind it, and the state.
-type Standings = FxHashMap<At, (Option<Label>, i64, i64, Option<String>)>;
+type CurrentLabels = FxHashMap<At, (Option<Label>, i64, i64, Option<String>)>;
 
 /// What is shown.
-fn standings(c: &Connection) -> rusqlite::Result<Standings> {
+fn current_labels(c: &Connection) -> rusqlite::Result<CurrentLabels> {
     let sql = "SELECT sentence, annotator, label, seq, rejected * 2 + forked, in_sight FROM standing
         UNION ALL SELECT sentence, NULL, label, seq, blind, in_sight FROM settled";
     c.prepare(sql)?

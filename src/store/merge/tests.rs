@@ -251,7 +251,7 @@ fn tamper(store: &Store, sql: &str) {
 fn whatever_is_changed_behind_the_programs_back_is_named() {
     let changed = |position, id: &str| Tampering::Changed { position, event: EntryId(id.into()) };
     let removed = |position, id: Option<&str>| Tampering::Removed { position, event: id.map(|id| EntryId(id.into())) };
-    let standing = |sentence, who: &str| Tampering::Standing {
+    let standing = |sentence, who: &str| Tampering::CurrentLabel {
         sentence: SentenceId(sentence),
         annotator: Some(Annotator(who.into())),
     };

@@ -33,7 +33,7 @@ fn jobs(app: &App, width: usize) -> Vec<Line<'static>> {
     let theme = &app.shared.theme;
     let state = &app.jobs;
     let mut lines = Vec::new();
-    if state.offers.is_empty() {
+    if state.specs.is_empty() {
         for text in [
             " No language model is named in goldsmith.toml. Write one there and open the workbench again:",
             "   [models.local]",
@@ -43,10 +43,10 @@ fn jobs(app: &App, width: usize) -> Vec<Line<'static>> {
             lines.push(Line::styled(fit(text, width), theme.style(StyleRole::Text)));
         }
     }
-    for (at, offer) in state.offers.iter().enumerate() {
+    for (at, spec) in state.specs.iter().enumerate() {
         let chosen = at == state.selected;
         let mark = if chosen { "> " } else { "  " };
-        let job = state.jobs.get(offer);
+        let job = state.jobs.get(spec);
         let status = match job {
             None => {
                 let key = app.shared.keymap.key(Action::Accept);
@@ -59,7 +59,7 @@ fn jobs(app: &App, width: usize) -> Vec<Line<'static>> {
         };
         let meaning = if chosen { StyleRole::Selected } else { StyleRole::Text };
         lines.push(Line::from(vec![
-            Span::styled(format!("{mark}{:<32}", fit(&visible(&offer.name()).text, 32)), theme.style(meaning)),
+            Span::styled(format!("{mark}{:<32}", fit(&visible(&spec.name()).text, 32)), theme.style(meaning)),
             Span::styled(format!(" {status}"), theme.style(StyleRole::Dim)),
         ]));
         if let Some(job) = job {

@@ -88,22 +88,22 @@ impl RequestJob for Questions {
         }
         let tag = self.next;
         self.next += 1;
-        let ask = Question::Write(WriteRequest {
+        let question = Question::Write(WriteRequest {
             turns: vec![ChatMessage::new(Role::User, tag.to_string())],
             shape: AnswerFormat::Text,
             sampling: DecodingParams::greedy(5),
             logprobs: false,
         });
-        Ok(NextRequest::Ask(Box::new(JobRequest { tag, ask, purpose: "test", sentences: Vec::new() })))
+        Ok(NextRequest::Send(Box::new(JobRequest { tag, question, purpose: "test", sentences: Vec::new() })))
     }
 
     fn take(
         &mut self,
         _: &mut Store,
         tag: u64,
-        said: Result<Answer, String>,
+        answer: Result<Answer, String>,
     ) -> Result<Vec<JobRequest<u64>>, WorkflowError> {
-        match said {
+        match answer {
             Ok(_) => self.answered.push(tag.to_string()),
             Err(why) => self.failed.push(format!("{tag}: {why}")),
         }
@@ -137,8 +137,9 @@ const LIMITS: RateLimits = RateLimits {
 };
 
 fn ask(store: &mut Store, run: &RunId, model: &Arc<Scripted>, job: &mut Questions, budget: Budget) -> JobEnd {
-    let gate = EgressPolicy::default();
-    let setup = Dispatch { model: model.clone(), limits: LIMITS, budget, prices: Prices::default(), gate: &gate, run };
+    let policy = EgressPolicy::default();
+    let setup =
+        Dispatch { model: model.clone(), limits: LIMITS, budget, prices: Prices::default(), policy: &policy, run };
     dispatch(&setup, store, job, &Cancel::default(), &mut |_| {}).unwrap()
 }
 
@@ -227,13 +228,13 @@ fn a_stop_before_the_start_sends_nothing() {
     let cancel = Cancel::default();
     cancel.cancel();
     let limits = RateLimits { concurrency: 2, attempts: 1, ..LIMITS };
-    let (gate, mut job) = (EgressPolicy::default(), Questions::new(10));
+    let (policy, mut job) = (EgressPolicy::default(), Questions::new(10));
     let setup = Dispatch {
         model: model.clone(),
         limits,
         budget: Budget::default(),
         prices: Prices::default(),
-        gate: &gate,
+        policy: &policy,
         run: &run,
     };
     assert_eq!(dispatch(&setup, &mut store, &mut job, &cancel, &mut |_| {}).unwrap(), JobEnd::Stopped);
@@ -245,14 +246,14 @@ fn what_is_not_allowed_is_refused_and_written_down() {
     let (mut store, run) = store();
     let host = Some(Host::new("api.example.org"));
     let model = Arc::new(Scripted { host, ..Arc::into_inner(Scripted::new(|_, _| Ok(1))).unwrap() });
-    let (gate, mut job) = (EgressPolicy::default(), Questions::new(10));
+    let (policy, mut job) = (EgressPolicy::default(), Questions::new(10));
     let limits = RateLimits { concurrency: 2, attempts: 1, ..LIMITS };
     let setup = Dispatch {
         model: model.clone(),
         limits,
         budget: Budget::default(),
         prices: Prices::default(),
-        gate: &gate,
+        policy: &policy,
         run: &run,
     };
     let refused = dispatch(&setup, &mut store, &mut job, &Cancel::default(), &mut |_| {}).unwrap_err();
@@ -287,7 +288,7 @@ fn a_reply_is_kept_under_the_key_and_in_the_form_that_it_always_was() {
     let (mut store, run) = store();
     let model = Scripted::new(|_, _| Ok(1));
     assert_eq!(ask(&mut store, &run, &model, &mut Questions::new(1), Budget::default()), JobEnd::Finished);
-    let key = Sha256::digest(
+    let key = <sha2::Sha256 as sha2::Digest>::digest(
         r#"scripted
 {"turns":[{"role":"user","content":"0"}],"shape":"text","sampling":{"max_tokens":5,"temperature":0.0,"top_p":1.0,"seed":0},"logprobs":false}"#,
     );
@@ -299,7 +300,7 @@ fn a_reply_is_kept_under_the_key_and_in_the_form_that_it_always_was() {
         let value: T = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&value).unwrap(), text);
     }
-    form::<CachedReply>(
+    form::<super::cache::CachedReply>(
         r#"{"chosen":{"logprobs":[-0.5,null],"usage":{"prompt":1,"cached":2,"completion":3,"estimated":true}}}"#,
     );
     form::<ChooseRequest>(r#"{"turns":[{"role":"system","content":"s"}],"asks":["a"],"options":["A","B"]}"#);

@@ -15,20 +15,20 @@ use crate::workflow::Cancel;
 /// What a worker is given.
 pub(super) struct WorkItem {
     pub(super) number: u64,
-    pub(super) ask: Question,
-    pub(super) departure: Option<EgressRecord>,
+    pub(super) question: Question,
+    pub(super) record: Option<EgressRecord>,
     pub(super) tokens: u64,
 }
 
 /// What a worker brings back.
 pub(super) struct WorkResult {
     pub(super) number: u64,
-    pub(super) said: Result<Answer, LlmError>,
+    pub(super) answer: Result<Answer, LlmError>,
     pub(super) attempts: u32,
 }
 
 /// How often a waiting worker looks whether it should stop.
-pub(super) const LOOK: Duration = Duration::from_millis(50);
+pub(super) const POLL: Duration = Duration::from_millis(50);
 
 /// Spaces requests evenly: the generic cell rate algorithm with room for one.
 #[derive(Debug, Default)]
@@ -94,47 +94,47 @@ impl WorkerContext {
                 return true;
             }
             let left = until.saturating_duration_since(now);
-            let left = if self.cancel.is_paused() { LOOK } else { left.min(LOOK) };
+            let left = if self.cancel.is_paused() { POLL } else { left.min(POLL) };
             tokio::time::sleep(left).await;
         }
     }
 
-    async fn deliver(&self, parcel: &WorkItem) -> (Result<Answer, LlmError>, u32) {
+    async fn deliver(&self, item: &WorkItem) -> (Result<Answer, LlmError>, u32) {
         for attempt in 1.. {
-            let at = self.pace().reserve(Instant::now(), parcel.tokens);
+            let at = self.pace().reserve(Instant::now(), item.tokens);
             if !self.wait(at).await {
                 return (Err(LlmError::Stopped), attempt - 1);
             }
-            let departure = parcel.departure.as_ref();
+            let record = item.record.as_ref();
             let start = Instant::now();
-            let said = match &parcel.ask {
-                Question::Write(request) => self.model.write(request, departure).await.map(Answer::Written),
-                Question::Choose(request) => self.model.choose(request, departure).await.map(Answer::Chosen),
+            let answer = match &item.question {
+                Question::Write(request) => self.model.write(request, record).await.map(Answer::Written),
+                Question::Choose(request) => self.model.choose(request, record).await.map(Answer::Chosen),
             };
             let ms = start.elapsed().as_millis();
-            match &said {
-                Ok(said) => tracing::debug!(
-                    request = parcel.number,
+            match &answer {
+                Ok(answer) => tracing::debug!(
+                    request = item.number,
                     attempt,
                     ms,
-                    tokens = said.usage().prompt + said.usage().completion,
+                    tokens = answer.usage().prompt + answer.usage().completion,
                     "answered"
                 ),
-                Err(error) => tracing::info!(request = parcel.number, attempt, ms, failed = error.kind(), "no answer"),
+                Err(error) => tracing::info!(request = item.number, attempt, ms, failed = error.kind(), "no answer"),
             }
-            match said {
+            match answer {
                 Err(LlmError::Later { after, .. }) if attempt < self.limits.attempts => {
                     if let Some(after) = after {
                         let at = Instant::now() + after;
                         let mut pace = self.pace();
                         pace.not_before = Some(pace.not_before.map_or(at, |before| before.max(at)));
                     }
-                    let wait = after.unwrap_or_else(|| self.backoff(parcel.number, attempt));
+                    let wait = after.unwrap_or_else(|| self.backoff(item.number, attempt));
                     if !self.wait(Instant::now() + wait).await {
                         return (Err(LlmError::Stopped), attempt);
                     }
                 }
-                said => return (said, attempt),
+                answer => return (answer, attempt),
             }
         }
         (Err(LlmError::Stopped), 0)
@@ -150,20 +150,20 @@ impl WorkerContext {
 
 pub(super) async fn work(
     shared: Arc<WorkerContext>,
-    parcels: Arc<tokio::sync::Mutex<tokio::sync::mpsc::Receiver<WorkItem>>>,
+    items: Arc<tokio::sync::Mutex<tokio::sync::mpsc::Receiver<WorkItem>>>,
     back: Sender<WorkResult>,
 ) {
     loop {
-        let parcel = parcels.lock().await.recv().await;
-        let Some(parcel) = parcel else {
+        let item = items.lock().await.recv().await;
+        let Some(item) = item else {
             return;
         };
-        let (said, attempts) = shared.deliver(&parcel).await;
-        if matches!(said, Err(LlmError::Fatal(_) | LlmError::Refused(_))) {
-            // Nothing may be sent between this answer and the moment when the worklist hears of it.
+        let (answer, attempts) = shared.deliver(&item).await;
+        if matches!(answer, Err(LlmError::Fatal(_) | LlmError::Refused(_))) {
+            // Nothing may be sent between this answer and the moment when the dispatcher hears of it.
             shared.halt.store(true, Ordering::Relaxed);
         }
-        if back.send(WorkResult { number: parcel.number, said, attempts }).is_err() {
+        if back.send(WorkResult { number: item.number, answer, attempts }).is_err() {
             return;
         }
     }

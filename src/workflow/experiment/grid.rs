@@ -8,7 +8,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{CellResult, ExperimentOptions, SEEDS};
-use crate::classifier::{Example, Mode, Trainer};
+use crate::classifier::{Example, Trainer};
 use crate::domain::corpus::{PatientKey, SentenceId};
 use crate::domain::experiment::{
     Cell, ExperimentPlan, ExperimentSubject, FinishedCell, Task, TrainingSetSpec, TrainingSize, share_of,
@@ -242,9 +242,9 @@ impl<'a> ExperimentGrid<'a> {
     }
 
     /// The outputs of a task's models.
-    pub(crate) fn outputs(&self, task: Task) -> (Vec<String>, Mode) {
+    pub(crate) fn outputs(&self, task: Task) -> (Vec<String>, Selection) {
         match task {
-            Task::Binary => (vec![NONE.to_owned(), Label::ANY.to_owned()], Mode::Single),
+            Task::Binary => (vec![NONE.to_owned(), Label::ANY.to_owned()], Selection::Single),
             Task::MultiClass => train::outputs(&self.project.taxonomy),
         }
     }

@@ -1,4 +1,4 @@
-//! The errands of generation: writes, judges, asks the model blind, asks the classifier, and keeps all of it.
+//! The requests of generation: writes, judges, asks the model blind, asks the classifier, and keeps all of it.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -51,7 +51,7 @@ pub(super) struct Draft {
     brief: WriteBrief,
 }
 
-/// What an errand is for.
+/// What a request is for.
 pub(super) enum Tag {
     /// To write a sentence.
     Write { draft: Draft, request: WriteRequest, tries: usize },
@@ -122,13 +122,13 @@ impl GenerateJob<'_> {
             seed: self.settings.seed.wrapping_add(draft.number).wrapping_add((draft.at as u64) << 32) & ((1 << 53) - 1),
         };
         let request = self.prompt.write(&self.project.taxonomy, &draft.brief, sampling);
-        self.errand(draft, request, 0)
+        self.request(draft, request, 0)
     }
 
-    fn errand(&self, draft: Draft, request: WriteRequest, tries: usize) -> JobRequest<Tag> {
-        let ask = Question::Write(request.clone());
+    fn request(&self, draft: Draft, request: WriteRequest, tries: usize) -> JobRequest<Tag> {
+        let question = Question::Write(request.clone());
         let tag = Tag::Write { draft, request, tries };
-        JobRequest { tag, ask, purpose: "generate", sentences: self.shows.to_vec() }
+        JobRequest { tag, question, purpose: "generate", sentences: self.shows.to_vec() }
     }
 
     /// Takes a sentence that was written: judged by its text first, since that costs nothing.
@@ -152,7 +152,7 @@ impl GenerateJob<'_> {
                 let only_length = matches!(failed.as_slice(), [one] if one.check == Check::Length);
                 let again = (only_length && tries < RETRIES).then(|| self.reworded(&draft, request, reply));
                 self.judged(draft, text, None);
-                again.map(|(draft, request)| self.errand(draft, request, tries + 1)).into_iter().collect()
+                again.map(|(draft, request)| self.request(draft, request, tries + 1)).into_iter().collect()
             }
             Err(fault) if tries < RETRIES => {
                 let mut request = request.clone();
@@ -161,7 +161,7 @@ impl GenerateJob<'_> {
                     .push(ChatMessage::new(Role::Assistant, reply.text.chars().take(1_000).collect::<String>()));
                 let said = format!("That cannot be used: {fault}. Write one sentence, in the form asked for.");
                 request.turns.push(ChatMessage::new(Role::User, said));
-                vec![self.errand(draft, request, tries + 1)]
+                vec![self.request(draft, request, tries + 1)]
             }
             Err(_) => {
                 self.lost(draft.at);
@@ -197,13 +197,13 @@ impl GenerateJob<'_> {
 
     fn check(&self, draft: Draft, text: String) -> JobRequest<Tag> {
         let asked = Asked { text: text.clone(), ..Asked::default() };
-        let (ask, request) = if self.checker.by_choice() {
+        let (question, request) = if self.checker.by_choice() {
             (Question::Choose(self.checker.choose(&[asked])), None)
         } else {
             let request = self.checker.write(&[asked], DecodingParams::greedy(220), true);
             (Question::Write(request.clone()), Some(request))
         };
-        JobRequest { tag: Tag::Check { draft, text, request }, ask, purpose: "round trip", sentences: Vec::new() }
+        JobRequest { tag: Tag::Check { draft, text, request }, question, purpose: "round trip", sentences: Vec::new() }
     }
 
     /// What the model labels its own sentence as, with the probability of that.
@@ -252,7 +252,7 @@ impl GenerateJob<'_> {
         let model = self.classifier?;
         // A classifier that cannot read a text has nothing to say of it.
         let row = model.predict(&[text]).ok()?.pop()?;
-        let probabilities = train::with_none(model.mode(), &row);
+        let probabilities = train::with_none(model.selection(), &row);
         let taxonomy = &self.project.taxonomy;
         let at = target.keys().first().map_or(Some(0), |key| Some(taxonomy.index_of(key)? + 1))?;
         let mut verdict = Verdict::classifier(taxonomy, target, f64::from(*probabilities.get(at)?), &Limits::default());
@@ -305,7 +305,7 @@ impl RequestJob for GenerateJob<'_> {
             .max_by(|a, b| share(&self.targets[*a]).total_cmp(&share(&self.targets[*b])).then(b.cmp(a)));
         if let Some(at) = most {
             let draft = self.draft(at);
-            return Ok(NextRequest::Ask(Box::new(self.write(draft))));
+            return Ok(NextRequest::Send(Box::new(self.write(draft))));
         }
         // What is under way may not pass; then more is wanted.
         let under_way = self.targets.iter().any(|t| t.under_way > 0);

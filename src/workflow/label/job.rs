@@ -1,4 +1,4 @@
-//! The errands of labelling: asks, checks each answer, asks again with the fault named, and records what cannot be used.
+//! The requests of labelling: asks, checks each answer, asks again with the fault named, and records what cannot be used.
 
 use std::collections::VecDeque;
 
@@ -21,12 +21,12 @@ use crate::workflow::{WorkflowError, now};
 #[derive(Clone, Debug)]
 pub(super) struct LabelItem {
     id: SentenceId,
-    ask: prompt::SentencePrompt,
+    prompt: prompt::SentencePrompt,
     /// The sentences of real notes that its request shows.
     shows: Vec<SentenceId>,
 }
 
-/// What an errand is for.
+/// What a request is for.
 pub(super) enum Tag {
     /// To choose a letter for each.
     Choose(Vec<LabelItem>),
@@ -80,7 +80,7 @@ pub(super) struct LabelJob<'a> {
 /// Sentences fetched at once.
 const FETCH: usize = 256;
 
-pub(super) fn bare_ask(text: &str) -> prompt::SentencePrompt {
+pub(super) fn bare_prompt(text: &str) -> prompt::SentencePrompt {
     prompt::SentencePrompt { text: text.to_owned(), ..prompt::SentencePrompt::default() }
 }
 
@@ -94,7 +94,7 @@ pub(super) fn sampling(settings: &LabelSettings, sample: usize) -> DecodingParam
 }
 
 /// Sentences with what is shown around them, and the sentences of real notes that this makes.
-pub(super) fn asks(
+pub(super) fn sentence_prompts(
     store: &Store,
     plan: &LabelPlan,
     settings: &LabelSettings,
@@ -145,7 +145,7 @@ impl<'a> LabelJob<'a> {
     ) -> Self {
         let choice = plan.prompt.by_choice();
         let group = match choice {
-            true => model.asks_at_once(),
+            true => model.questions_at_once(),
             false if settings.samples > 1 => 1,
             false => settings.sentences_per_request,
         };
@@ -194,8 +194,8 @@ impl<'a> LabelJob<'a> {
             };
             self.after = *last;
             self.left -= ids.len() as u64;
-            for (id, ask, shows) in asks(store, self.plan, self.settings, &ids)? {
-                self.screen(LabelItem { id, ask, shows });
+            for (id, prompt, shows) in sentence_prompts(store, self.plan, self.settings, &ids)? {
+                self.screen(LabelItem { id, prompt, shows });
             }
         }
         Ok(())
@@ -204,7 +204,7 @@ impl<'a> LabelJob<'a> {
     /// Lets a sentence pass, or keeps it back because it looks like a person's data and the project says so.
     fn screen(&mut self, item: LabelItem) {
         if self.screen != PhiPolicy::Off {
-            let texts = [&item.ask.text].into_iter().chain(&item.ask.before).chain(&item.ask.after);
+            let texts = [&item.prompt.text].into_iter().chain(&item.prompt.before).chain(&item.prompt.after);
             let found: Vec<_> = texts.flat_map(|text| crate::domain::phi::screen(text)).collect();
             if !found.is_empty() && self.screen == PhiPolicy::Block {
                 let mut kinds: Vec<String> = found.iter().map(|f| f.kind.to_string()).collect();
@@ -230,16 +230,16 @@ impl<'a> LabelJob<'a> {
         self.proposals.push(proposal);
     }
 
-    fn errand(&self, items: Vec<LabelItem>, sample: usize) -> JobRequest<Tag> {
-        let asks: Vec<prompt::SentencePrompt> = items.iter().map(|item| item.ask.clone()).collect();
+    fn request(&self, items: Vec<LabelItem>, sample: usize) -> JobRequest<Tag> {
+        let prompts: Vec<prompt::SentencePrompt> = items.iter().map(|item| item.prompt.clone()).collect();
         let sentences = items.iter().flat_map(|item| item.shows.clone()).collect();
         if self.choice {
-            let ask = Question::Choose(self.prompt().choose(&asks));
-            return JobRequest { tag: Tag::Choose(items), ask, purpose: "label", sentences };
+            let question = Question::Choose(self.prompt().choose(&prompts));
+            return JobRequest { tag: Tag::Choose(items), question, purpose: "label", sentences };
         }
-        let request = self.prompt().write(&asks, sampling(self.settings, sample), self.settings.samples < 2);
-        let ask = Question::Write(request.clone());
-        JobRequest { tag: Tag::Write { items, request, tries: 0, sample }, ask, purpose: "label", sentences }
+        let request = self.prompt().write(&prompts, sampling(self.settings, sample), self.settings.samples < 2);
+        let question = Question::Write(request.clone());
+        JobRequest { tag: Tag::Write { items, request, tries: 0, sample }, question, purpose: "label", sentences }
     }
 
     /// Takes the choices for a group of sentences.
@@ -266,7 +266,7 @@ impl<'a> LabelJob<'a> {
                 ..NewProposal::bare(item.id, label)
             };
             if wanted {
-                let request = prompt::explain(self.taxonomy, &item.ask.text, &proposal.label);
+                let request = prompt::explain(self.taxonomy, &item.prompt.text, &proposal.label);
                 explain.push(explanation(item, Box::new(proposal), request, 0));
             } else {
                 self.propose(proposal);
@@ -298,7 +298,7 @@ impl<'a> LabelJob<'a> {
                 if number.is_some_and(|number| number != (at + 1).to_string()) {
                     return Err(ReplyFault::Answers(answers.len(), answers.len()));
                 }
-                reply::labelled(answer, self.taxonomy, &item.ask.text)
+                reply::labelled(answer, self.taxonomy, &item.prompt.text)
             });
             match read {
                 Ok(labelled) if self.settings.samples > 1 => self.sampled(&item, Ok(labelled)),
@@ -311,11 +311,11 @@ impl<'a> LabelJob<'a> {
                 }
                 Err(_) if several && tries <= self.settings.retries => {
                     // One by one, the model has less to confuse.
-                    let mut errand = self.errand(vec![item], sample);
-                    if let Tag::Write { tries: next, .. } = &mut errand.tag {
+                    let mut request = self.request(vec![item], sample);
+                    if let Tag::Write { tries: next, .. } = &mut request.tag {
                         *next = tries + 1;
                     }
-                    again.push(errand);
+                    again.push(request);
                 }
                 Err(fault) if tries < self.settings.retries => {
                     again.push(retry(item, request, &fault, reply, tries, sample));
@@ -372,7 +372,7 @@ impl<'a> LabelJob<'a> {
         reply: &Reply,
     ) -> Vec<JobRequest<Tag>> {
         let read = reply::objects(reply, &request.shape).and_then(|answers| match answers.first() {
-            Some(answer) => reply::explained(answer, &item.ask.text),
+            Some(answer) => reply::explained(answer, &item.prompt.text),
             None => Err(ReplyFault::NoObject),
         });
         match read {
@@ -397,8 +397,8 @@ impl<'a> LabelJob<'a> {
 }
 
 fn explanation(item: LabelItem, proposal: Box<NewProposal>, request: WriteRequest, tries: usize) -> JobRequest<Tag> {
-    let (ask, sentences) = (Question::Write(request.clone()), vec![item.id]);
-    JobRequest { tag: Tag::Explain { item, proposal, request, tries }, ask, purpose: "explain", sentences }
+    let (question, sentences) = (Question::Write(request.clone()), vec![item.id]);
+    JobRequest { tag: Tag::Explain { item, proposal, request, tries }, question, purpose: "explain", sentences }
 }
 
 fn proposal(id: SentenceId, labelled: CheckedLabel, confidence: Option<Confidence>) -> NewProposal {
@@ -428,10 +428,10 @@ fn retry(
     sample: usize,
 ) -> JobRequest<Tag> {
     let request = named(request, fault, reply);
-    let (ask, sentences) = (Question::Write(request.clone()), item.shows.clone());
+    let (question, sentences) = (Question::Write(request.clone()), item.shows.clone());
     JobRequest {
         tag: Tag::Write { items: vec![item], request, tries: tries + 1, sample },
-        ask,
+        question,
         purpose: "label",
         sentences,
     }
@@ -445,8 +445,8 @@ impl RequestJob for LabelJob<'_> {
     type Tag = Tag;
 
     fn next(&mut self, store: &mut Store) -> Result<NextRequest<Tag>, WorkflowError> {
-        if let Some(errand) = self.more.pop_front() {
-            return Ok(NextRequest::Ask(Box::new(errand)));
+        if let Some(request) = self.more.pop_front() {
+            return Ok(NextRequest::Send(Box::new(request)));
         }
         self.fetch(store)?;
         let items: Vec<LabelItem> = self.ready.drain(..self.group.min(self.ready.len())).collect();
@@ -455,11 +455,11 @@ impl RequestJob for LabelJob<'_> {
         }
         if !self.choice {
             for sample in 1..self.settings.samples {
-                let errand = self.errand(items.clone(), sample);
-                self.more.push_back(errand);
+                let request = self.request(items.clone(), sample);
+                self.more.push_back(request);
             }
         }
-        Ok(NextRequest::Ask(Box::new(self.errand(items, 0))))
+        Ok(NextRequest::Send(Box::new(self.request(items, 0))))
     }
 
     fn take(
@@ -485,7 +485,7 @@ impl RequestJob for LabelJob<'_> {
             }
             (Tag::Write { items, sample, .. }, Err(_)) if items.len() > 1 => {
                 // What is too much for one request may not be for several.
-                items.into_iter().map(|item| self.errand(vec![item], sample)).collect()
+                items.into_iter().map(|item| self.request(vec![item], sample)).collect()
             }
             (Tag::Choose(items) | Tag::Write { items, .. }, said) => {
                 let why = said.err().unwrap_or_else(|| "the provider answered another question".into());

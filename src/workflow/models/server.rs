@@ -1,9 +1,9 @@
-//! Finding out what a server can do, past the gate and on record like every request.
+//! Finding out what a server can do, past the policy and on record like every request.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{FIRST_WAIT, gate};
+use super::{FIRST_WAIT, policy};
 use crate::domain::egress::Payload;
 use crate::domain::text::with_causes;
 use crate::llm::chat::Chat;
@@ -27,32 +27,32 @@ pub(super) fn open(
     attempts: u32,
     note_text: bool,
 ) -> Result<Arc<dyn LanguageModel>, WorkflowError> {
-    let gate = gate(project, store)?;
+    let policy = policy(project, store)?;
     let host = endpoint.host()?;
-    if let Err(refusal) = gate.check(&host, note_text) {
+    if let Err(refusal) = policy.check(&host, note_text) {
         store.record_refusal(None, now(), &host, "label", &[], &refusal)?;
         return Err(LlmError::Refused(refusal).into());
     }
-    let cargo = Payload { purpose: "probe", sentences: Vec::new(), bytes: 0 };
-    let cleared = gate.clear(&host, cargo).map_err(LlmError::Refused)?;
-    let departure = store.record_departures(None, now(), vec![cleared])?.pop();
+    let payload = Payload { purpose: "probe", sentences: Vec::new(), bytes: 0 };
+    let permit = policy.permit(&host, payload).map_err(LlmError::Refused)?;
+    let record = store.record_egress(None, now(), vec![permit])?.pop();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|cause| {
         Refusal::new(RefusalKind::Unavailable { what: "threads" }, "no thread for requests can be had").because(cause)
     })?;
-    let Some(departure) = departure else {
+    let Some(record) = record else {
         return Err(LlmError::Fatal("the store gave no number to a request".into()).into());
     };
-    let (mut capabilities, mut wait) = (runtime.block_on(Chat::probe(endpoint, &departure)), FIRST_WAIT);
+    let (mut capabilities, mut wait) = (runtime.block_on(Chat::probe(endpoint, &record)), FIRST_WAIT);
     for _ in 1..attempts.min(PROBES) {
         let Err(LlmError::Later { after, .. }) = &capabilities else {
             break;
         };
         std::thread::sleep(after.unwrap_or(wait).min(LONGEST_WAIT));
         wait *= 2;
-        capabilities = runtime.block_on(Chat::probe(endpoint, &departure));
+        capabilities = runtime.block_on(Chat::probe(endpoint, &record));
     }
     let outcome =
         capabilities.as_ref().map_or_else(|error| format!("failed: {}", with_causes(error)), |_| "answered".to_owned());
-    store.end_departure(&departure, &outcome)?;
+    store.end_egress(&record, &outcome)?;
     Ok(Arc::new(Chat::new(endpoint, capabilities?)?))
 }
