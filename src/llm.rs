@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::egress::{EgressRecord, EgressRefusal, Host};
+use crate::domain::egress::{Destination, EgressRecord, EgressRefusal};
 
 /// Who speaks in a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -251,7 +251,7 @@ pub trait LanguageModel: Send + Sync {
     fn card(&self) -> &ModelInfo;
 
     /// Where requests go; `None` for a model in this process. A request to a host needs a [`EgressRecord`] for it.
-    fn host(&self) -> Option<&Host>;
+    fn destination(&self) -> Option<&Destination>;
 
     /// How many questions one [`ChooseRequest`] may usefully hold.
     fn questions_at_once(&self) -> usize {

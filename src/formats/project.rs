@@ -138,7 +138,8 @@ seed = 1
 # The terms under which you hold these notes. "local-only": no text of a note leaves this machine. "agreed hosts": an
 # agreement covers the hosts below. "open": the notes are public. Text goes to a host only if it is named, whatever the terms.
 data_use = "local-only"
-# Host names, such as ["api.example.org"]. `goldsmith egress` shows what went where.
+# Hosts with their ports, such as ["api.example.org", "10.0.0.5:8443"]; without one it is 443, that of https. `goldsmith egress`
+# shows what went where.
 allow_hosts = []
 # Passages that look like names, dates, numbers or addresses of people, before a sentence leaves this machine: "warn" counts
 # them, "block" keeps such sentences here, "off" does not look.
@@ -168,6 +169,8 @@ require_signature = []
 # requests_per_minute = 0                      # 0: no limit
 # tokens_per_minute = 0
 # timeout = 120                                # seconds
+# ca_file = "hospital-ca.pem"                  # the only authority that may vouch for the server; relative to this file
+# insecure = false                             # true: text may go there without TLS
 # attempts = 6                                 # of each request, while the server is busy or away
 # price_in = 0.0                               # for a million tokens, in your currency; 0: not known
 # price_out = 0.0

@@ -3,6 +3,8 @@
 //! What a server can do is tried out with made-up text before the first sentence ([`Chat::probe`]) and goes into the run's
 //! record: a server that takes a parameter and ignores it is found out by what it answers, not believed.
 
+use std::fmt::Display;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -11,7 +13,7 @@ use super::{
     AnswerFormat, ChatMessage, ChoiceReply, ChooseRequest, DecodingParams, Field, FieldKind, LanguageModel, LlmError,
     ModelInfo, PendingAnswer, Reply, Role, Usage, WriteRequest, WrittenToken,
 };
-use crate::domain::egress::{EgressRecord, Host};
+use crate::domain::egress::{Destination, EgressRecord};
 
 /// How a server can be held to a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,11 +93,11 @@ impl Chat {
             let answer = chat.post(&chat.body(&request), Some(record)).await?;
             if answer.status == 400 || answer.status == 422 || answer.status == 500 || answer.status == 501 {
                 if !capabilities.do_without(&String::from_utf8_lossy(&answer.body)) {
-                    return Err(refusal(chat.client.host(), &answer));
+                    return Err(refusal(chat.client.destination(), &answer));
                 }
                 continue;
             }
-            let reply = read(chat.client.host(), &answer)?;
+            let reply = read(chat.client.destination(), &answer)?;
             if reply.tokens.is_empty() {
                 capabilities.top_logprobs = 0;
             }
@@ -121,7 +123,7 @@ impl Chat {
             200..=299 | 400 | 422 => Ok(answer),
             // Some servers answer a parameter that they do not know with an error of their own.
             500 | 501 if says_parameter(&answer.body) => Ok(answer),
-            _ => Err(refusal(self.client.host(), &answer)),
+            _ => Err(refusal(self.client.destination(), &answer)),
         }
     }
 
@@ -138,7 +140,7 @@ impl Chat {
         if self.capabilities.top_logprobs == 0 {
             return Err(LlmError::Fatal(format!(
                 "{} gives no token probabilities, so it cannot choose by letter; use answer = \"json\" under [label]",
-                self.client.host()
+                self.client.destination()
             )));
         }
         let mut turns = request.turns.clone();
@@ -147,9 +149,9 @@ impl Chat {
         body.insert("logprobs".into(), true.into());
         body.insert("top_logprobs".into(), self.capabilities.top_logprobs.into());
         let answer = self.post(&Value::Object(body), record).await?;
-        let completion = completion(self.client.host(), &answer)?;
+        let completion = completion(self.client.destination(), &answer)?;
         let first = completion.choices.into_iter().next().and_then(|c| c.logprobs?.content?.into_iter().next());
-        let first = first.ok_or_else(|| garbled(self.client.host(), "no probabilities in it"))?;
+        let first = first.ok_or_else(|| garbled(self.client.destination(), "no probabilities in it"))?;
         let mut sums: Vec<Option<f64>> = vec![None; request.options.len()];
         for token in &first.top_logprobs {
             if let Some(at) = request.options.iter().position(|option| option == token.token.trim()) {
@@ -207,10 +209,10 @@ fn common(model: &str, can: Capabilities, turns: &[ChatMessage], sampling: Decod
     body
 }
 
-fn read(host: &Host, answer: &Answer) -> Result<Reply, LlmError> {
-    let completion = completion(host, answer)?;
+fn read(from: &dyn Display, answer: &Answer) -> Result<Reply, LlmError> {
+    let completion = completion(from, answer)?;
     let choice = completion.choices.into_iter().next();
-    let choice = choice.ok_or_else(|| garbled(host, "no choice in it"))?;
+    let choice = choice.ok_or_else(|| garbled(from, "no choice in it"))?;
     let text = choice.message.content.unwrap_or_default();
     let tokens = choice.logprobs.and_then(|l| l.content).unwrap_or_default();
     let usage = completion.usage.map_or_else(
@@ -225,11 +227,11 @@ fn read(host: &Host, answer: &Answer) -> Result<Reply, LlmError> {
     })
 }
 
-fn completion(host: &Host, answer: &Answer) -> Result<Completion, LlmError> {
+fn completion(from: &dyn Display, answer: &Answer) -> Result<Completion, LlmError> {
     if !(200..=299).contains(&answer.status) {
-        return Err(refusal(host, answer));
+        return Err(refusal(from, answer));
     }
-    serde_json::from_slice(&answer.body).map_err(|e| garbled(host, &e.to_string()))
+    serde_json::from_slice(&answer.body).map_err(|e| garbled(from, &e.to_string()))
 }
 
 impl LanguageModel for Chat {
@@ -237,14 +239,14 @@ impl LanguageModel for Chat {
         &self.card
     }
 
-    fn host(&self) -> Option<&Host> {
-        Some(self.client.host())
+    fn destination(&self) -> Option<&Destination> {
+        Some(self.client.destination())
     }
 
     fn write<'a>(&'a self, request: &'a WriteRequest, record: Option<&'a EgressRecord>) -> PendingAnswer<'a, Reply> {
         Box::pin(async move {
             let answer = self.post(&self.body(request), record).await?;
-            let mut reply = read(self.client.host(), &answer)?;
+            let mut reply = read(self.client.destination(), &answer)?;
             if reply.usage.estimated {
                 reply.usage.prompt = request.turns.iter().map(|t| t.content.len() as u64 / 4 + 4).sum();
             }
@@ -307,9 +309,9 @@ fn says_parameter(body: &[u8]) -> bool {
 }
 
 /// What a status other than success means for this request and the others.
-fn refusal(host: &Host, answer: &Answer) -> LlmError {
+fn refusal(from: &dyn Display, answer: &Answer) -> LlmError {
     let said = message(&answer.body);
-    let what = format!("{host} answered {}{said}", answer.status);
+    let what = format!("{from} answered {}{said}", answer.status);
     match answer.status {
         408 | 409 | 425 | 429 | 500..=599 if !says_quota(&answer.body) => {
             LlmError::Later { what, after: answer.retry_after }
@@ -339,8 +341,8 @@ fn message(body: &[u8]) -> String {
     if said.is_empty() { said } else { format!(" ({said})") }
 }
 
-fn garbled(host: &Host, what: &str) -> LlmError {
-    LlmError::Later { what: format!("{host} sent a reply that cannot be read: {what}"), after: None }
+fn garbled(from: &dyn Display, what: &str) -> LlmError {
+    LlmError::Later { what: format!("{from} sent a reply that cannot be read: {what}"), after: None }
 }
 
 #[derive(Deserialize)]
@@ -424,5 +426,5 @@ pub(crate) fn batch_reply(line: &str) -> Result<(String, Result<Reply, String>),
     let status = response.get("status_code").and_then(Value::as_u64).unwrap_or(200);
     let body = response.get("body").cloned().unwrap_or_default().to_string().into_bytes();
     let answer = Answer { status: u16::try_from(status).unwrap_or(0), retry_after: None, body };
-    Ok((id, read(&Host::new("the batch"), &answer).map_err(|e| e.to_string())))
+    Ok((id, read(&"the batch", &answer).map_err(|e| e.to_string())))
 }

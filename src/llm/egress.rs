@@ -6,6 +6,7 @@ mod client;
 #[cfg(not(feature = "servers"))]
 mod without_client;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -32,6 +33,12 @@ pub(crate) struct Endpoint {
     pub query: Vec<(String, String)>,
     /// Seconds for one request, from connecting to the last byte.
     pub timeout: u64,
+    /// A file with the only certificate authorities that are trusted to vouch for the server, in PEM.
+    #[serde(skip)]
+    pub ca_file: Option<PathBuf>,
+    /// Whether the project lets text go there without TLS.
+    #[serde(skip)]
+    pub insecure: bool,
 }
 
 impl Endpoint {
@@ -45,6 +52,8 @@ impl Endpoint {
             key_header: "authorization".into(),
             query: Vec::new(),
             timeout: 120,
+            ca_file: None,
+            insecure: false,
         }
     }
 }

@@ -23,7 +23,7 @@ use std::sync::mpsc;
 use tokio::sync::oneshot;
 
 use super::{ChoiceReply, ChooseRequest, LanguageModel, LlmError, ModelInfo, PendingAnswer, Reply, WriteRequest};
-use crate::domain::egress::{EgressRecord, Host};
+use crate::domain::egress::{Destination, EgressRecord};
 use engine::Engine;
 
 /// Asks that are read in one pass where nobody says otherwise.
@@ -124,7 +124,7 @@ impl LanguageModel for Embedded {
         &self.card
     }
 
-    fn host(&self) -> Option<&Host> {
+    fn destination(&self) -> Option<&Destination> {
         None
     }
 

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Store, StoreError};
 use crate::domain::corpus::SentenceId;
-use crate::domain::egress::{EgressRecord, EgressRefusal, Host, Permit};
+use crate::domain::egress::{EgressRecord, EgressRefusal, Permit, Place};
 use crate::domain::label::{RunId, Source, Timestamp};
 use crate::domain::spending::Spending;
 
@@ -16,7 +16,8 @@ pub(crate) struct EgressRow {
     /// When it was permitted.
     pub at: Timestamp,
     pub run: Option<RunId>,
-    pub host: Host,
+    /// Where to, as [`Place`] writes it; records of earlier versions have no port.
+    pub host: String,
     pub purpose: String,
     /// The sentences of real notes in it.
     pub sentences: Vec<SentenceId>,
@@ -42,20 +43,20 @@ impl Store {
         &mut self,
         run: Option<&RunId>,
         at: Timestamp,
-        clearances: Vec<Permit>,
+        permits: Vec<Permit>,
     ) -> Result<Vec<EgressRecord>, StoreError> {
-        if clearances.is_empty() {
+        if permits.is_empty() {
             return Ok(Vec::new());
         }
         self.write(|c| {
             let mut insert = c.prepare_cached(
                 "INSERT INTO egress (at, run, host, purpose, sentences, bytes, outcome) VALUES (?, ?, ?, ?, ?, ?, 'cleared')",
             )?;
-            clearances
+            permits
                 .into_iter()
                 .map(|permit| {
                     let payload = permit.payload();
-                    let (host, sentences) = (permit.host().as_str(), join(&payload.sentences));
+                    let (host, sentences) = (permit.to().to_string(), join(&payload.sentences));
                     insert.execute(params![at, run, host, payload.purpose, sentences, payload.bytes as i64])?;
                     Ok(permit.recorded(c.last_insert_rowid()))
                 })
@@ -68,7 +69,7 @@ impl Store {
         &mut self,
         run: Option<&RunId>,
         at: Timestamp,
-        host: &Host,
+        to: &Place,
         purpose: &str,
         sentences: &[SentenceId],
         refusal: &EgressRefusal,
@@ -77,7 +78,7 @@ impl Store {
             c.prepare_cached(
                 "INSERT INTO egress (at, run, host, purpose, sentences, bytes, outcome) VALUES (?, ?, ?, ?, ?, 0, ?)",
             )?
-            .execute(params![at, run, host.as_str(), purpose, join(sentences), format!("refused: {refusal}")])
+            .execute(params![at, run, to.to_string(), purpose, join(sentences), format!("refused: {refusal}")])
             .map(drop)
         })
     }
@@ -179,7 +180,7 @@ impl Store {
                     id: row.get(0)?,
                     at: row.get(1)?,
                     run: row.get(2)?,
-                    host: Host::new(&row.get::<_, String>(3)?),
+                    host: row.get(3)?,
                     purpose: row.get(4)?,
                     sentences: sentences.split(',').filter_map(|n| n.parse().ok().map(SentenceId)).collect(),
                     bytes: row.get(6)?,
@@ -191,13 +192,13 @@ impl Store {
     }
 
     /// Requests, bytes and sentences of real notes by host and purpose, for everything that was not refused.
-    pub(crate) fn egress_totals(&self) -> Result<Vec<(Host, String, u64, u64)>, StoreError> {
+    pub(crate) fn egress_totals(&self) -> Result<Vec<(String, String, u64, u64)>, StoreError> {
         self.with(|c| {
             c.prepare_cached(
                 "SELECT host, purpose, count(*), sum(bytes) FROM egress
                  WHERE outcome NOT LIKE 'refused%' AND outcome <> 'not sent' GROUP BY host, purpose ORDER BY host, purpose",
             )?
-            .query_map([], |row| Ok((Host::new(&row.get::<_, String>(0)?), row.get(1)?, row.get(2)?, row.get(3)?)))?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
             .collect()
         })
     }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use self::worker::{POLL, RateLimiter, WorkItem, WorkResult, WorkerContext, work};
 use super::{Cancel, Progress, Watch, WorkflowError, now};
 use crate::domain::corpus::SentenceId;
-use crate::domain::egress::{EgressPolicy, EgressRecord, Payload};
+use crate::domain::egress::{EgressPolicy, EgressRecord, Payload, Place};
 use crate::domain::label::RunId;
 use crate::domain::spending::{Budget, Prices, Spending};
 use crate::domain::text::with_causes;
@@ -360,16 +360,23 @@ impl<T> Dispatcher<'_, T> {
     /// Writes down what is about to leave, then hands it to the workers.
     fn send(&mut self, store: &mut Store, mut batch: Vec<InFlight<T>>) -> Result<(), WorkflowError> {
         let mut records: VecDeque<EgressRecord> = VecDeque::new();
-        if let Some(host) = self.setup.model.host() {
+        if let Some(to) = self.setup.model.destination() {
             let mut permits = Vec::with_capacity(batch.len());
             for out in &batch {
                 let bytes = out.bytes;
                 let (purpose, sentences) = (out.request.purpose, out.request.sentences.clone());
-                match self.setup.policy.permit(host, Payload { purpose, sentences, bytes }) {
+                match self.setup.policy.permit(to, Payload { purpose, sentences, bytes }) {
                     Ok(permit) => permits.push(permit),
                     Err(refusal) => {
                         let sentences = &out.request.sentences;
-                        store.record_refusal(Some(self.setup.run), now(), host, purpose, sentences, &refusal)?;
+                        store.record_refusal(
+                            Some(self.setup.run),
+                            now(),
+                            &Place::Server(to.clone()),
+                            purpose,
+                            sentences,
+                            &refusal,
+                        )?;
                         return Err(LlmError::Refused(refusal).into());
                     }
                 }
@@ -471,9 +478,9 @@ impl<T> Dispatcher<'_, T> {
             logprobs: false,
         };
         let mut record = None;
-        if let Some(host) = self.setup.model.host() {
+        if let Some(to) = self.setup.model.destination() {
             let payload = Payload { purpose: "probe", sentences: Vec::new(), bytes: request.turns[0].content.len() };
-            let permit = self.setup.policy.permit(host, payload).map_err(LlmError::Refused)?;
+            let permit = self.setup.policy.permit(to, payload).map_err(LlmError::Refused)?;
             record = store.record_egress(Some(self.setup.run), now(), vec![permit])?.pop();
         }
         let answer = self.runtime.block_on(async {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::WorkflowError;
 use crate::domain::corpus::SentenceId;
+use crate::domain::egress::Place;
 use crate::domain::label::Timestamp;
 use crate::store::Store;
 
@@ -40,7 +41,7 @@ pub(crate) fn records(store: &Store, limit: usize) -> Result<Vec<EgressLine>, Wo
     Ok(rows
         .map(|row| EgressLine {
             at: row.at,
-            host: row.host.to_string(),
+            host: row.host,
             purpose: row.purpose,
             run: row.run.map(|run| run.0),
             sentences: row.sentences,
@@ -55,8 +56,8 @@ pub(crate) fn totals(store: &Store) -> Result<Vec<EgressTotal>, WorkflowError> {
     let rows = store.egress_totals()?.into_iter();
     Ok(rows
         .map(|(host, purpose, requests, bytes)| EgressTotal {
-            loopback: host.is_loopback() || host.as_str().starts_with("file "),
-            host: host.to_string(),
+            loopback: Place::is_here(&host),
+            host,
             purpose,
             requests,
             bytes,

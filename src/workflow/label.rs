@@ -195,7 +195,7 @@ pub(crate) fn label(session: Session<'_>, options: &LabelOptions) -> Result<Labe
     let model = models::open(project, store, &options.model, true)?;
     let settings = &options.settings;
     let letters = plan.prompt.options().iter().all(|option| option.chars().count() == 1);
-    if plan.prompt.by_choice() && model.host().is_some() && !letters {
+    if plan.prompt.by_choice() && model.destination().is_some() && !letters {
         let said = "a server gives the probability of one token, which is too little to choose several categories or \
                     among more than 52";
         return Err(Refusal::new(RefusalKind::Unsupported { with: "server" }, said)
@@ -211,7 +211,7 @@ pub(crate) fn label(session: Session<'_>, options: &LabelOptions) -> Result<Labe
         store.forget_failures(&run.id)?;
     }
     let policy = models::policy(project, store)?;
-    let remote = model.host().is_some_and(|host| !host.is_loopback());
+    let remote = model.destination().is_some_and(|to| !to.is_loopback());
     let screen = if remote { project.file.privacy.phi } else { PhiPolicy::Off };
     let ids = match plan.ids.as_ref() {
         Some(ids) => Some(store.unlabelled_of(&run.id, ids)?),

@@ -77,7 +77,7 @@ pub(crate) fn open(
         #[cfg(not(feature = "embedded"))]
         Provider::Embedded { .. } => Err(Refusal::left_out("embedded", "language models in its own process").into()),
         #[cfg(feature = "servers")]
-        Provider::Chat { url, model, key_env, key_header, query, timeout } => {
+        Provider::Chat { url, model, key_env, key_header, query, timeout, ca_file, insecure } => {
             let endpoint = Endpoint {
                 url: url.clone(),
                 model: model.clone(),
@@ -85,6 +85,8 @@ pub(crate) fn open(
                 key_header: key_header.clone(),
                 query: query.clone(),
                 timeout: *timeout,
+                ca_file: ca_file.clone(),
+                insecure: *insecure,
             };
             server::open(project, store, &endpoint, settings.attempts, note_text)
         }

@@ -1,6 +1,8 @@
 //! Labelling by a language model's server, whatever the server does: every sentence ends with one label or one named
 //! failure, nothing is asked twice that was answered, and nothing goes where it may not.
 
+mod egress;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::TcpListener;
@@ -480,67 +482,6 @@ fn a_key_that_is_not_taken_ends_the_run_at_once() {
     let refused = server.asked().iter().filter(|seen| !seen.act.is_usable()).count();
     assert!((1..=4).contains(&refused), "{refused} requests were refused");
     assert_eq!((study.labels().len(), study.failures().len()), (10, 0));
-}
-
-#[test]
-fn nobody_is_led_to_another_host() {
-    let study = Study::of(&made_up(8));
-    let elsewhere = Server::willing();
-    let to = format!("{}/chat/completions", elsewhere.url());
-    let server = Server::start(move |query| if query.number > 2 { Act::Redirect(to.clone()) } else { Act::Ok });
-    let said = study.label(&server.url(), &["--concurrency", "2"]).with(1);
-    assert!(said.contains("redirects are not followed"), "{said}");
-    assert_eq!((elsewhere.connected(), study.failures().len()), (0, 0));
-}
-
-#[test]
-fn text_goes_to_no_host_that_is_not_allowed() {
-    let study = Study::of(&made_up(4));
-    let refused = |host: &str, words: &[&str]| {
-        let said = study.label(&format!("http://{host}:9/v1"), &["--timeout", "2"]).with(1);
-        assert!(words.iter().all(|word| said.contains(word)), "{said}");
-        let last = study.texts("SELECT host || ' ' || outcome FROM egress ORDER BY id DESC LIMIT 1").remove(0);
-        assert!(last.starts_with(&format!("{host} refused: ")), "{last}");
-    };
-    for host in ["192.0.2.1", "localhost.example.org", "127.0.0.1.example.org"] {
-        refused(host, &["data_use", "allow_hosts"]);
-    }
-    study.set("data_use = \"local-only\"", "data_use = \"open\"");
-    refused("192.0.2.1", &["neither this machine nor allowed", "allow_hosts"]);
-    study.set("allow_hosts = []", "allow_hosts = [\"192.0.2.2\"]");
-    refused("192.0.2.1", &["allow_hosts"]);
-    assert_eq!(study.count("SELECT count(*) FROM egress WHERE outcome NOT LIKE 'refused: %'"), 0);
-    assert!(succeeds(&["egress", "--project", &study.root]).contains("refused"));
-}
-
-#[test]
-fn notes_of_mimic_are_not_open_by_a_word_in_the_file() {
-    let study = Study::empty();
-    let path = format!("{}/NOTEEVENTS.csv", study.root);
-    let header = "ROW_ID,SUBJECT_ID,HADM_ID,CHARTDATE,CHARTTIME,STORETIME,CATEGORY,DESCRIPTION,CGID,ISERROR,TEXT";
-    fs::write(&path, format!("{header}\n1,7,,2100-01-01,,,Nursing,Report,,,\"He forgets names. He needs help.\"\n"))
-        .unwrap();
-    assert!(goldsmith(&["import", &path, "--project", &study.root]).status.success());
-    study.set("data_use = \"local-only\"", "data_use = \"open\"");
-    study.set("allow_hosts = []", "allow_hosts = [\"192.0.2.1\"]");
-    let said = study.label("http://192.0.2.1:9/v1", &["--timeout", "2"]).with(1);
-    assert!(said.contains("MIMIC") && said.contains("agreed hosts"), "{said}");
-    assert_eq!(study.count("SELECT count(*) FROM egress WHERE outcome NOT LIKE 'refused: %'"), 0);
-    let server = Server::willing();
-    study.label(&server.url(), &[]).with(0);
-    assert_eq!(study.accounted(), (2, 0));
-}
-
-#[test]
-fn no_proxy_of_the_environment_is_used() {
-    let study = Study::of(&made_up(4));
-    let (server, proxy) = (Server::willing(), Server::willing());
-    let mut command = study.command(&server.url(), &[]);
-    for variable in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
-        command.env(variable, proxy.url());
-    }
-    Ended::of(command.spawn().unwrap()).with(0);
-    assert_eq!((study.accounted(), proxy.connected()), ((4, 0), 0));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::domain::egress::{DataUse, Host};
+use crate::domain::egress::{AllowedHost, DataUse};
 use crate::formats::toml_source::{TomlSource, TomlTable};
 
 /// What is done about passages that look like a person's data before a sentence leaves this machine.
@@ -26,7 +26,7 @@ pub struct PrivacySettings {
     /// The terms.
     pub data_use: DataUse,
     /// The hosts that are named.
-    pub allow_hosts: Vec<Host>,
+    pub allow_hosts: Vec<AllowedHost>,
     /// The screen.
     pub phi: PhiPolicy,
     /// Whether prompts that write sentences may show real ones.
@@ -58,6 +58,12 @@ pub enum Provider {
         query: Vec<(String, String)>,
         /// Seconds for a request.
         timeout: u64,
+        /// The only certificate authorities that are trusted to vouch for it, a file in PEM.
+        #[serde(skip)]
+        ca_file: Option<PathBuf>,
+        /// Whether text may go there without TLS.
+        #[serde(skip)]
+        insecure: bool,
     },
 }
 
@@ -111,7 +117,16 @@ impl ModelSettings {
     pub(crate) fn chat(url: &str, model: &str) -> Self {
         let (key_env, key_header) = (String::new(), "authorization".to_owned());
         let (url, model, query) = (url.to_owned(), model.to_owned(), Vec::new());
-        Self::new(Provider::Chat { url, model, key_env, key_header, query, timeout: 120 })
+        Self::new(Provider::Chat {
+            url,
+            model,
+            key_env,
+            key_header,
+            query,
+            timeout: 120,
+            ca_file: None,
+            insecure: false,
+        })
     }
 }
 
@@ -270,16 +285,26 @@ pub(super) fn privacy_settings<'t>(
 ) {
     privacy.data_use = table.word(s, "data_use", &DataUse::ALL).unwrap_or_default();
     for (host, at) in table.placed_texts(s, "allow_hosts").unwrap_or_default() {
-        if host.is_empty() || host.contains(['/', ' ', '*', '@']) || (host.contains(':') && !host.contains("::")) {
-            s.fault(at, format!("`{host}` must be a host's name or address alone, such as \"api.example.org\""));
-        } else {
-            privacy.allow_hosts.push(Host::new(&host));
+        match AllowedHost::parse(&host) {
+            Some(allowed) => privacy.allow_hosts.push(allowed),
+            None => s.fault(
+                at,
+                format!(
+                    "`{host}` must be a host, perhaps with a port, such as \"api.example.org\" or \"10.0.0.5:8443\""
+                ),
+            ),
         }
     }
     let words = [("warn", PhiPolicy::Warn), ("block", PhiPolicy::Block), ("off", PhiPolicy::Off)];
     privacy.phi = table.word(s, "phi", &words).unwrap_or_default();
     privacy.real_sentences = table.flag(s, "real_sentences_in_prompts").unwrap_or(false);
     table.close(s);
+}
+
+/// Whether a query parameter of this name is likely to carry a key, as `api-key`, `access_token` and `sig` do.
+fn may_name_a_key(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["key", "token", "secret", "password", "sig", "credential"].iter().any(|word| name.contains(word))
 }
 
 pub(super) fn model_settings<'t>(
@@ -303,12 +328,18 @@ pub(super) fn model_settings<'t>(
             let mut query = Vec::new();
             for (pair, at) in table.placed_texts(s, "query").unwrap_or_default() {
                 match pair.split_once('=') {
+                    Some((name, _)) if may_name_a_key(name) => s.fault(
+                        at,
+                        format!("`{name}` looks like a key, and keys are kept in no file: name its environment variable as key_env, and the header as key_header"),
+                    ),
                     Some((name, value)) => query.push((name.to_owned(), value.to_owned())),
                     None => s.fault(at, format!("\"{pair}\" must be like \"name=value\"")),
                 }
             }
             let timeout = table.whole(s, "timeout", 1..=86_400).unwrap_or(120);
-            Some(Provider::Chat { url, model, key_env, key_header, query, timeout })
+            let ca_file = table.text(s, "ca_file").map(|(file, _)| folder.join(file));
+            let insecure = table.flag(s, "insecure").unwrap_or(false);
+            Some(Provider::Chat { url, model, key_env, key_header, query, timeout, ca_file, insecure })
         }
         _ => {
             s.fault(span, "a model needs either `file` (a GGUF file) or `url` (a server)");

@@ -1,16 +1,18 @@
 //! The client itself, on reqwest.
 
 use std::fmt;
+use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use hyper_util::client::legacy::connect::{Connection, HttpInfo};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Certificate, Url};
 
 use super::{Answer, Endpoint};
-use crate::domain::egress::{EgressRecord, Host};
+use crate::domain::egress::{Destination, EgressRecord, Host};
 use crate::llm::LlmError;
 
 /// A reply longer than this is broken or hostile; no answer that is asked for here comes near it.
@@ -39,27 +41,74 @@ impl fmt::Debug for ApiKey {
 }
 
 impl Endpoint {
-    /// The host that requests go to.
-    pub(crate) fn host(&self) -> Result<Host, LlmError> {
-        Ok(Host::new(self.parsed()?.host_str().unwrap_or_default()))
+    /// Where requests go.
+    pub(crate) fn destination(&self) -> Result<Destination, LlmError> {
+        Ok(self.address()?.1)
     }
 
-    fn parsed(&self) -> Result<Url, LlmError> {
+    /// The address with its host in the one form that the rules know ([`Host`]): what is allowed, recorded and resolved is
+    /// the same text.
+    fn address(&self) -> Result<(Url, Destination), LlmError> {
         let bad = |why: &str| {
+            let shown = self.without_secrets();
             LlmError::Fatal(format!(
-                "`{}` is no address of a server ({why}); write one like http://127.0.0.1:8080/v1",
-                self.url
+                "`{shown}` is no address of a server ({why}); write one like http://127.0.0.1:8080/v1"
             ))
         };
-        let url = Url::parse(self.url.trim_end_matches('/')).map_err(|e| bad(&e.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(bad("it must begin with http:// or https://"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
+        let mut url = Url::parse(self.url.trim_end_matches('/')).map_err(|e| bad(&e.to_string()))?;
+        if !url.username().is_empty() || url.password().is_some() || self.url.contains('@') {
             return Err(bad("keys belong in the environment, not in the address"));
         }
-        Ok(url)
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(bad("what follows a `?` belongs in `query` of the server under [models] in goldsmith.toml"));
+        }
+        let (true, Some(name), Some(port)) =
+            (matches!(url.scheme(), "http" | "https"), url.host_str(), url.port_or_known_default())
+        else {
+            return Err(bad("it must begin with http:// or https://"));
+        };
+        let host = Host::new(name);
+        let spelled =
+            if matches!(host.address(), Some(IpAddr::V6(_))) { format!("[{host}]") } else { host.to_string() };
+        url.set_host(Some(&spelled)).map_err(|e| bad(&e.to_string()))?;
+        let protected = url.scheme() == "https" || self.insecure;
+        Ok((url, Destination { host, port, protected }))
     }
+
+    /// The address for a message: whatever might be a key in it is left out.
+    fn without_secrets(&self) -> String {
+        let path = self.url.split(['?', '#']).next().unwrap_or_default();
+        match path.rsplit_once('@') {
+            Some((_, after)) => format!("...@{after}"),
+            None => path.to_owned(),
+        }
+    }
+
+    /// The certificate authorities of `ca_file`, where the project names one.
+    fn authorities(&self) -> Result<Option<Vec<Certificate>>, LlmError> {
+        let Some(path) = &self.ca_file else {
+            return Ok(None);
+        };
+        let bad = |why: &str| LlmError::Fatal(format!("ca_file: {} {why}", path.display()));
+        let text = std::fs::read(path).map_err(|e| bad(&format!("cannot be read ({e})")))?;
+        match Certificate::from_pem_bundle(&text) {
+            Ok(authorities) if !authorities.is_empty() => Ok(Some(authorities)),
+            _ => Err(bad("holds no certificates in PEM (`-----BEGIN CERTIFICATE-----`)")),
+        }
+    }
+}
+
+/// Lets a connection pass whose other end is this machine. It looks at the socket, after the connection is made and before
+/// the request is written: no name server has a say in it.
+fn peer_is_here<C: Connection>(connection: C) -> Ready<Result<C, tower::BoxError>> {
+    let mut found = http::Extensions::new();
+    connection.connected().get_extras(&mut found);
+    let peer = found.get::<HttpInfo>().map(HttpInfo::remote_addr);
+    ready(match peer {
+        Some(address) if address.ip().to_canonical().is_loopback() => Ok(connection),
+        Some(address) => Err(format!("the connection leads to {address}, which is not this machine").into()),
+        None => Err("the connection does not say where it leads".into()),
+    })
 }
 
 /// What every client begins with.
@@ -75,17 +124,16 @@ pub(in crate::llm) fn builder() -> reqwest::ClientBuilder {
 pub(crate) struct Client {
     http: reqwest::Client,
     url: Url,
-    host: Host,
+    to: Destination,
 }
 
 impl Client {
     /// Prepares the client; nothing is sent. A key is read from the environment here.
     pub(crate) fn new(endpoint: &Endpoint) -> Result<Self, LlmError> {
-        let mut url = endpoint.parsed()?;
+        let (mut url, to) = endpoint.address()?;
         if !endpoint.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&endpoint.query);
         }
-        let host = endpoint.host()?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if !endpoint.key_env.is_empty() {
@@ -102,22 +150,27 @@ impl Client {
         }
         let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         let loopback = loopback.map(|address| SocketAddr::new(address, 0));
-        let http = builder()
+        let mut http = builder()
             .default_headers(headers)
             // A proxy or a redirect would be another host.
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             // `localhost` is this machine, whatever a name server says.
             .resolve_to_addrs("localhost", &loopback)
-            .timeout(Duration::from_secs(endpoint.timeout.max(1)))
-            .build()
-            .map_err(|e| LlmError::Fatal(format!("no HTTP client can be made: {}", chain(&e))))?;
-        Ok(Self { http, url, host })
+            .timeout(Duration::from_secs(endpoint.timeout.max(1)));
+        if to.is_loopback() {
+            http = http.connector_layer(tower::util::AndThenLayer::new(peer_is_here::<_>));
+        }
+        if let Some(authorities) = endpoint.authorities()? {
+            http = http.tls_certs_only(authorities);
+        }
+        let http = http.build().map_err(|e| LlmError::Fatal(format!("no HTTP client can be made: {}", chain(&e))))?;
+        Ok(Self { http, url, to })
     }
 
     /// Where it sends to.
-    pub(crate) fn host(&self) -> &Host {
-        &self.host
+    pub(crate) fn destination(&self) -> &Destination {
+        &self.to
     }
 
     /// Posts JSON to a path below the base address.
@@ -128,9 +181,9 @@ impl Client {
         record: Option<&EgressRecord>,
     ) -> Result<Answer, LlmError> {
         match record {
-            Some(record) if *record.host() == self.host => {}
+            Some(record) if record.is_for(&self.to) => {}
             _ => {
-                let what = format!("a request to {} was neither allowed nor recorded and was not sent", self.host);
+                let what = format!("a request to {} was neither allowed nor recorded and was not sent", self.to);
                 return Err(LlmError::Fatal(what));
             }
         }
@@ -142,9 +195,9 @@ impl Client {
         match &answer {
             Ok(answer) => {
                 let received = answer.body.len();
-                tracing::info!(host = self.host.as_str(), status = answer.status, ms, sent, received, "request");
+                tracing::info!(host = self.to.host.as_str(), status = answer.status, ms, sent, received, "request");
             }
-            Err(error) => tracing::warn!(host = self.host.as_str(), failed = error.kind(), ms, sent, "request"),
+            Err(error) => tracing::warn!(host = self.to.host.as_str(), failed = error.kind(), ms, sent, "request"),
         }
         answer
     }
@@ -158,8 +211,8 @@ impl Client {
         if status.is_redirection() {
             let to = response.headers().get("location").and_then(|v| v.to_str().ok()).unwrap_or("nowhere");
             return Err(LlmError::Fatal(format!(
-                "{} sends us on to {to}, and redirects are not followed; if that address is right, write it as the url",
-                self.url
+                "{} sends us on to another address, and redirects are not followed; if {to} is right, write it as the url",
+                self.to
             )));
         }
         let retry_after = wait_asked(response.headers());
@@ -168,7 +221,7 @@ impl Client {
             if body.len() + chunk.len() > LONGEST_REPLY {
                 return Err(LlmError::Unanswerable(format!(
                     "{} replied with more than {LONGEST_REPLY} bytes",
-                    self.host
+                    self.to
                 )));
             }
             body.extend_from_slice(&chunk);
@@ -177,12 +230,18 @@ impl Client {
     }
 
     fn transport(&self, error: &reqwest::Error) -> LlmError {
+        let (to, cause) = (&self.to, chain(error));
+        if cause.contains("invalid peer certificate") {
+            return LlmError::Fatal(format!(
+                "the certificate of {to} is not trusted ({cause}); if your own authority signed it, name its file as ca_file under this server in [models] of goldsmith.toml, or in the environment as SSL_CERT_FILE"
+            ));
+        }
         let what = if error.is_timeout() {
-            format!("{} did not answer in time", self.host)
+            format!("{to} did not answer in time")
         } else if error.is_connect() {
-            format!("{} cannot be reached ({})", self.url, chain(error))
+            format!("{to} cannot be reached ({cause})")
         } else {
-            format!("the connection to {} broke ({})", self.host, chain(error))
+            format!("the connection to {to} broke ({cause})")
         };
         LlmError::Later { what, after: None }
     }
@@ -256,10 +315,96 @@ mod tests {
 
     #[test]
     fn an_address_with_a_key_or_without_a_scheme_is_refused() {
-        for url in ["http://me:pw@127.0.0.1/v1", "127.0.0.1:80", "ftp://h/v1", "", "http://"] {
-            let endpoint = Endpoint::new(url, "m");
-            assert!(matches!(endpoint.host(), Err(LlmError::Fatal(_))), "{url}");
+        let bad = [
+            "http://me:sesame@127.0.0.1/v1",
+            "http://sesame@127.0.0.1/v1",
+            "http://@127.0.0.1/v1",
+            "http://127.0.0.1/v1?key=sesame",
+            "http://127.0.0.1/v1#sesame",
+            "me:sesame@127.0.0.1:80",
+            "http://[me:sesame@h/v1",
+            "127.0.0.1:80",
+            "ftp://h/v1",
+            "",
+            "http://",
+        ];
+        for url in bad {
+            match Endpoint::new(url, "m").destination() {
+                Err(LlmError::Fatal(said)) => assert!(!said.contains("sesame"), "{said}"),
+                other => panic!("{url}: {other:?}"),
+            }
         }
-        assert_eq!(Endpoint::new("https://Api.Example.org:8443/v1/", "m").host().unwrap().as_str(), "api.example.org");
+        let to = Endpoint::new("https://Api.Example.org:8443/v1/", "m").destination().unwrap();
+        assert_eq!(to.to_string(), "api.example.org:8443");
+    }
+
+    /// What the rules are asked about is what the socket is opened to, however it is spelled.
+    #[test]
+    fn every_spelling_of_a_host_has_one_form() {
+        for (spelled, host) in [
+            ("LOCALHOST", "localhost"),
+            ("localhost.", "localhost"),
+            ("127.1", "127.0.0.1"),
+            ("127.0.0.1.", "127.0.0.1"),
+            ("0x7f.1", "127.0.0.1"),
+            ("2130706433", "127.0.0.1"),
+            ("0177.0.0.1", "127.0.0.1"),
+            ("\u{ff11}\u{ff12}\u{ff17}.0.0.1", "127.0.0.1"),
+            ("\u{24db}ocalhost", "localhost"),
+            ("[::1]", "::1"),
+            ("[0:0:0:0:0:0:0:1]", "::1"),
+            ("[::ffff:127.0.0.1]", "127.0.0.1"),
+            ("[::ffff:a00:5]", "10.0.0.5"),
+            ("0", "0.0.0.0"),
+            ("api.example.org.", "api.example.org"),
+        ] {
+            let (url, to) = Endpoint::new(&format!("http://{spelled}:81/v1"), "m").address().unwrap();
+            assert_eq!((to.host.as_str(), to.port), (host, 81), "{spelled}");
+            assert_eq!(url.host_str().unwrap().trim_matches(['[', ']']), host, "{spelled}");
+        }
+        for spelled in ["[::1%25lo]", "[fe80::1%eth0]", "local host", "a..b/../c@d", "256.0.0.1", "[::1"] {
+            assert!(Endpoint::new(&format!("http://{spelled}:81/v1"), "m").address().is_err(), "{spelled}");
+        }
+    }
+
+    /// A name server, or whoever else leads `localhost` astray, gets a connection and not a byte.
+    #[test]
+    fn a_connection_to_this_machine_that_leads_elsewhere_carries_nothing() {
+        use std::io::Read;
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+        let own = socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr()).map(|address| address.ip());
+        let Some(own) = own.ok().filter(|own| !own.is_loopback() && !own.is_unspecified()) else {
+            println!("skipped: this machine has no address beside loopback");
+            return;
+        };
+        let post = |at: IpAddr| {
+            let listener = std::net::TcpListener::bind((at, 0)).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let http = builder()
+                .no_proxy()
+                .resolve("localhost", SocketAddr::new(at, port))
+                .connector_layer(tower::util::AndThenLayer::new(peer_is_here::<_>))
+                .timeout(Duration::from_secs(5))
+                .build()
+                .unwrap();
+            let heard = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+                let mut first = [0; 4];
+                let read = stream.read(&mut first).unwrap_or(0);
+                first[..read].to_vec()
+            });
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let sent =
+                runtime.block_on(async { http.post(format!("http://localhost:{port}/")).body("a note").send().await });
+            drop(http);
+            drop(runtime);
+            (sent.map_err(|error| chain(&error)), heard.join().unwrap())
+        };
+        let (sent, heard) = post(own);
+        assert!(sent.unwrap_err().contains("which is not this machine"));
+        assert!(heard.is_empty());
+        // The same way to this machine itself carries the request.
+        assert_eq!(post(IpAddr::V4(Ipv4Addr::LOCALHOST)).1, b"POST");
     }
 }

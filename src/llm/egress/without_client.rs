@@ -3,7 +3,7 @@
 use std::future::Ready;
 
 use super::{Answer, Endpoint};
-use crate::domain::egress::{EgressRecord, Host};
+use crate::domain::egress::{Destination, EgressRecord};
 use crate::llm::LlmError;
 
 /// There is none.
@@ -14,7 +14,7 @@ impl Client {
         Err(LlmError::Fatal("this goldsmith was built without HTTP; build it again with `--features servers`".into()))
     }
 
-    pub(crate) fn host(&self) -> &Host {
+    pub(crate) fn destination(&self) -> &Destination {
         match *self {}
     }
 

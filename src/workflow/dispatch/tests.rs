@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::*;
-use crate::domain::egress::Host;
+use crate::domain::egress::{Destination, Host};
 use crate::domain::label::{Outcome, Run, RunKind};
 use crate::factory;
 use crate::llm::{AnswerFormat, ChatMessage, DecodingParams, ModelInfo, PendingAnswer, Role};
@@ -14,7 +14,7 @@ type Script = fn(question: &str, attempt: usize) -> Result<u64, LlmError>;
 
 struct Scripted {
     card: ModelInfo,
-    host: Option<Host>,
+    destination: Option<Destination>,
     script: Script,
     /// Attempts by question.
     asked: Mutex<BTreeMap<String, usize>>,
@@ -28,7 +28,7 @@ impl Scripted {
             identity: "scripted".into(),
             details: serde_json::Value::Null,
         };
-        Arc::new(Self { card, host: None, script, asked: Mutex::default() })
+        Arc::new(Self { card, destination: None, script, asked: Mutex::default() })
     }
 
     fn attempts(&self) -> BTreeMap<String, usize> {
@@ -41,8 +41,8 @@ impl LanguageModel for Scripted {
         &self.card
     }
 
-    fn host(&self) -> Option<&Host> {
-        self.host.as_ref()
+    fn destination(&self) -> Option<&Destination> {
+        self.destination.as_ref()
     }
 
     fn write<'a>(&'a self, request: &'a WriteRequest, _: Option<&'a EgressRecord>) -> PendingAnswer<'a, Reply> {
@@ -244,8 +244,8 @@ fn a_stop_before_the_start_sends_nothing() {
 #[test]
 fn what_is_not_allowed_is_refused_and_written_down() {
     let (mut store, run) = store();
-    let host = Some(Host::new("api.example.org"));
-    let model = Arc::new(Scripted { host, ..Arc::into_inner(Scripted::new(|_, _| Ok(1))).unwrap() });
+    let destination = Some(Destination { host: Host::new("api.example.org"), port: 443, protected: true });
+    let model = Arc::new(Scripted { destination, ..Arc::into_inner(Scripted::new(|_, _| Ok(1))).unwrap() });
     let (policy, mut job) = (EgressPolicy::default(), Questions::new(10));
     let limits = RateLimits { concurrency: 2, attempts: 1, ..LIMITS };
     let setup = Dispatch {
@@ -257,7 +257,7 @@ fn what_is_not_allowed_is_refused_and_written_down() {
         run: &run,
     };
     let refused = dispatch(&setup, &mut store, &mut job, &Cancel::default(), &mut |_| {}).unwrap_err();
-    assert!(refused.to_string().contains("allow_hosts = [\"api.example.org\"]"), "{refused}");
+    assert!(refused.to_string().contains("allow_hosts = [\"api.example.org:443\"]"), "{refused}");
     assert!(model.attempts().is_empty());
     assert!(store.egress(10).unwrap()[0].outcome.starts_with("refused"));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{FIRST_WAIT, policy};
-use crate::domain::egress::Payload;
+use crate::domain::egress::{Payload, Place};
 use crate::domain::text::with_causes;
 use crate::llm::chat::Chat;
 use crate::llm::egress::Endpoint;
@@ -28,13 +28,13 @@ pub(super) fn open(
     note_text: bool,
 ) -> Result<Arc<dyn LanguageModel>, WorkflowError> {
     let policy = policy(project, store)?;
-    let host = endpoint.host()?;
-    if let Err(refusal) = policy.check(&host, note_text) {
-        store.record_refusal(None, now(), &host, "label", &[], &refusal)?;
+    let to = endpoint.destination()?;
+    if let Err(refusal) = policy.check(&to, note_text) {
+        store.record_refusal(None, now(), &Place::Server(to), "label", &[], &refusal)?;
         return Err(LlmError::Refused(refusal).into());
     }
     let payload = Payload { purpose: "probe", sentences: Vec::new(), bytes: 0 };
-    let permit = policy.permit(&host, payload).map_err(LlmError::Refused)?;
+    let permit = policy.permit(&to, payload).map_err(LlmError::Refused)?;
     let record = store.record_egress(None, now(), vec![permit])?.pop();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|cause| {
         Refusal::new(RefusalKind::Unavailable { what: "threads" }, "no thread for requests can be had").because(cause)
