@@ -1,20 +1,23 @@
 //! Notes in: `.txt`, `.jsonl`, `.csv`, `.tsv` and MIMIC-III's `NOTEEVENTS.csv`, each plain or gzipped, from a file or
 //! standard input, one record at a time.
 
+mod source;
+
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use flate2::bufread::MultiGzDecoder;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use self::source::{Bounded, Counted, layout_of};
 use super::FormatError;
 use crate::domain::sight::{Cue, InSight};
+pub(crate) use source::{NoteFiles, files};
 
 /// One line or record may be this long; a longer one is a broken file, not a note.
 const MAX_RECORD: usize = 64 << 20;
@@ -96,68 +99,13 @@ impl Iterator for NoteReader {
     }
 }
 
-/// Lists the files to read under a path: itself, or all files with a known ending below a folder, sorted.
-pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, FormatError> {
-    let io = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
-    if path == Path::new("-") || !path.is_dir() {
-        return Ok(vec![path.into()]);
-    }
-    let mut found = Vec::new();
-    let mut folders = vec![path.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).map_err(io)? {
-            let entry = entry.map_err(io)?;
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if layout_of(&path).is_some() {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// The layout that a file's name tells.
-fn layout_of(path: &Path) -> Option<Layout> {
-    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    match name.rsplit_once('.')?.1 {
-        "txt" | "text" => Some(Layout::Text),
-        "jsonl" | "ndjson" => Some(Layout::JsonLines),
-        "csv" => Some(Layout::Csv),
-        "tsv" => Some(Layout::Tsv),
-        _ => None,
-    }
-}
-
 type Input = Box<dyn BufRead + Send>;
-
-struct Counted<R> {
-    inner: R,
-    read: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let got = self.inner.read(buffer)?;
-        self.read.fetch_add(got as u64, Ordering::Relaxed);
-        Ok(got)
-    }
-}
 
 /// Opens a file of notes, or standard input for `-`.
 pub(crate) fn open(path: &Path, layout: Option<Layout>, columns: &Columns) -> Result<NoteReader, FormatError> {
     let fail = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
     let read = Arc::new(AtomicU64::new(0));
-    let (raw, size): (Box<dyn Read + Send>, Option<u64>) = if path == Path::new("-") {
-        (Box::new(io::stdin()), None)
-    } else {
-        let file = File::open(path).map_err(fail)?;
-        let size = file.metadata().map_err(fail)?.len();
-        (Box::new(file), Some(size))
-    };
+    let (raw, size) = source::open(path)?;
     let mut buffered = BufReader::with_capacity(1 << 18, Counted { inner: raw, read: read.clone() });
     let zipped = buffered.fill_buf().map_err(fail)?.starts_with(&[0x1f, 0x8b]);
     let mut input: Input = if zipped {
@@ -325,7 +273,9 @@ impl Roles {
 
 /// Rows of a delimited file.
 struct DelimitedRows {
-    reader: csv::Reader<Input>,
+    reader: csv::Reader<Bounded<Input>>,
+    /// Called before each record.
+    begin: Box<dyn Fn() + Send>,
     row: csv::ByteRecord,
     roles: Roles,
     ended: bool,
@@ -333,6 +283,7 @@ struct DelimitedRows {
 
 impl DelimitedRows {
     fn new(input: Input, delimiter: u8, path: &Path, columns: &Columns) -> Result<Self, FormatError> {
+        let (input, begin) = Bounded::new(input);
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).buffer_capacity(1 << 18).from_reader(input);
         let header = reader.byte_headers().map_err(|cause| FormatError::Header { path: path.into(), cause })?;
         if header.is_empty() {
@@ -341,7 +292,7 @@ impl DelimitedRows {
         }
         let header: Vec<String> = header.iter().map(|cell| String::from_utf8_lossy(cell).trim().to_owned()).collect();
         let roles = Roles::of(&header, path, columns)?;
-        Ok(Self { reader, row: csv::ByteRecord::new(), roles, ended: false })
+        Ok(Self { reader, begin: Box::new(begin), row: csv::ByteRecord::new(), roles, ended: false })
     }
 
     fn record(&self, line: u64) -> Result<NoteRecord, BadRecord> {
@@ -372,7 +323,9 @@ impl DelimitedRows {
 /// What a file says had been in sight when a label was given: cue by cue, or at least whether it was blind. Anything else says
 /// nothing.
 fn in_sight_of(in_sight: Option<&Value>, blind: Option<&Value>) -> Option<InSight> {
-    let cues = in_sight.and_then(|value| match value {
+    // An empty cell says nothing; an empty list says that there was nothing.
+    let said = in_sight.filter(|value| !value.is_null() && **value != Value::String(String::new()));
+    let cues = said.map(|value| match value {
         Value::String(words) => InSight::parse(words),
         list => serde_json::from_value(list.clone()).ok(),
     });
@@ -381,8 +334,13 @@ fn in_sight_of(in_sight: Option<&Value>, blind: Option<&Value>) -> Option<InSigh
         Some(Value::String(said)) => said.eq_ignore_ascii_case(word),
         _ => false,
     };
-    cues.or_else(|| is("true").then_some(InSight::NOTHING))
-        .or_else(|| is("false").then(|| InSight::NOTHING.with(Cue::Something)))
+    match cues {
+        Some(Some(cues)) if !cues.is_nothing() || !is("false") => Some(cues),
+        // A cue that has no name here was something all the same.
+        Some(None) if !is("false") => None,
+        None if is("true") => Some(InSight::NOTHING),
+        _ => is("false").then(|| InSight::NOTHING.with(Cue::Something)),
+    }
 }
 
 /// Labels in one cell: separated by `;`, `|`, `+` or `,`; `None`, `none` or nothing is the empty set.
@@ -402,6 +360,7 @@ impl Iterator for DelimitedRows {
             if self.ended {
                 return None;
             }
+            (self.begin)();
             match self.reader.read_byte_record(&mut self.row) {
                 Ok(false) => return None,
                 Ok(true) => {

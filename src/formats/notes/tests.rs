@@ -90,3 +90,61 @@ fn layouts_are_sniffed() {
     assert_eq!(sniff(b"id\tTEXT\n"), Layout::Tsv);
     assert_eq!(sniff(b"The text, it goes"), Layout::Text);
 }
+
+/// A folder of notes is what is in it, and nothing that a link, a pipe or a circle leads to.
+#[cfg(unix)]
+#[test]
+fn of_a_folder_only_its_plain_files_are_read() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("p1")).unwrap();
+    let odd = at("p1").join(OsStr::from_bytes(b"caf\xe9.txt"));
+    for path in [at("p1/a.txt"), at("p1/readme.md"), outside.path().join("secret.txt"), odd.clone()] {
+        std::fs::write(path, "He forgets names.").unwrap();
+    }
+    symlink(folder.path(), at("p1/loop")).unwrap();
+    symlink(outside.path().join("secret.txt"), at("p1/secret.txt")).unwrap();
+    symlink("/etc/hostname", at("p1/hostname")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(at("p1/pipe.csv")).status().unwrap().success());
+    let found = files(folder.path()).unwrap();
+    assert_eq!(found.files, [at("p1/a.txt"), odd]);
+    let passed: Vec<&Path> = found.passed_over.iter().map(|(path, _)| path.as_path()).collect();
+    assert_eq!(passed, [at("p1/loop"), at("p1/pipe.csv"), at("p1/secret.txt")]);
+    // Named by itself a pipe would hold the program until somebody writes, and a device for ever.
+    for path in [at("p1/pipe.csv"), "/dev/zero".into()] {
+        let Err(error) = open(&path, Some(Layout::Csv), &Columns::default()) else { panic!("{}", path.display()) };
+        assert!(error.to_string().contains("not a file"), "{error}");
+    }
+}
+
+/// A cell that never ends: `yes` behind an open quote.
+#[test]
+fn a_record_has_a_limit_in_every_layout() {
+    struct Endless(&'static [u8], u64);
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let start = self.0.len().min(buffer.len());
+            buffer[..start].copy_from_slice(&self.0[..start]);
+            self.0 = &self.0[start..];
+            buffer[start..].fill(b'y');
+            self.1 += buffer.len() as u64;
+            assert!(self.1 < 4 * MAX_RECORD as u64, "it reads on and on");
+            Ok(buffer.len())
+        }
+    }
+    let table = BufReader::new(Endless(b"id,text\n1,fine\n2,\"", 0));
+    let mut rows = DelimitedRows::new(Box::new(table), b',', Path::new("a.csv"), &Columns::default()).unwrap();
+    assert_eq!(rows.next().unwrap().unwrap().text, "fine");
+    let bad = rows.next().unwrap().unwrap_err();
+    assert!(bad.fatal && bad.message.contains("64 MiB") && bad.message.contains("quote"), "{bad:?}");
+    assert!(rows.next().is_none());
+    let header = BufReader::new(Endless(b"id,text", 0));
+    assert!(DelimitedRows::new(Box::new(header), b',', Path::new("a.csv"), &Columns::default()).is_err());
+    let mut lines = JsonLines::new(Box::new(BufReader::new(Endless(b"{\"text\": \"", 0))), Columns::default());
+    assert!(lines.next().unwrap().unwrap_err().fatal && lines.next().is_none());
+    let whole = whole(Box::new(BufReader::new(Endless(b"", 0)))).unwrap_err();
+    assert!(whole.message.contains("64 MiB"), "{whole:?}");
+}
