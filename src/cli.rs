@@ -288,7 +288,7 @@ fn spent(spending: &Spending, failed: u64) -> String {
 /// What is left out of an output because of the rule of who sees what.
 fn withheld_from(project: &Project, n: usize, what: &str) -> String {
     let what = tables::counted(n, what);
-    format!("{what} left out: {} may not see these labels; who decides nothing sees all (--as NAME)", project.annotator)
+    format!("{what} left out: {} has to decide before seeing these labels", project.annotator)
 }
 
 fn open(project: Project) -> Result<Exit, Failure> {
@@ -363,6 +363,12 @@ fn bring_in(project: &Project, options: &ImportOptions) -> Result<Exit, Failure>
         say(
             "these are notes of MIMIC: PhysioNet's terms keep them from ordinary services, so no text of this project leaves this machine unless [privacy] says data_use = \"agreed hosts\" and names the host",
         );
+    }
+    for (path, why) in report.passed_over.iter().take(20) {
+        say(&format!("warning: {} was not read: {why}", path.display()));
+    }
+    if report.passed_over.len() > 20 {
+        say(&format!("warning: {} more were not read", report.passed_over.len() - 20));
     }
     for (file, line, message) in &report.bad_shown {
         say(&format!("warning: {}:{line}: {message}", file.display()));

@@ -190,12 +190,18 @@ fn shared(project: &Project, theme: Theme, outdated: Vec<Outdated>) -> (SharedSt
             faults.push(format!("the shortcut `{}` of {} is the key of {action:?}", category.shortcut, category.key));
         }
     }
+    let (protocol, who) = (&project.file.protocol, &project.annotator);
+    if !protocol.decides(who) && !protocol.adjudicators.contains(who) {
+        faults.push(format!(
+            "{who} decides nothing in this project and sees every label; whoever decides starts with --as NAME"
+        ));
+    }
     let shared = SharedState {
         outdated,
         taxonomy: project.taxonomy.clone(),
         annotator: project.annotator.clone(),
         project: project.file.name.clone(),
-        blind: project.file.protocol.blind == Blind::Always,
+        blind: project.file.protocol.blind == Blind::Always && protocol.decides(&project.annotator),
         worklists: Worklist::ALL.map(|worklist| worklist.all(project)),
         models: project.file.models.keys().cloned().collect(),
         train: project.file.train.clone(),

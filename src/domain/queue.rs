@@ -66,6 +66,13 @@ pub enum AssignmentFilter {
     Calibration,
 }
 
+/// Among which sentences labels in doubt are listed, by whose label it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoubtsAmong {
+    pub gold: Among,
+    pub silver: Among,
+}
+
 /// The sentences that a search may list, from the most to the fewest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Among {
@@ -112,6 +119,8 @@ pub struct SentenceFilter {
     pub outdated: Vec<Outdated>,
     /// Only those of which the annotator may see the labels that the search goes by; see [`super::visibility`].
     pub among: Among,
+    /// Likewise for labels in doubt, where the search goes by these.
+    pub doubts: DoubtsAmong,
 }
 
 impl Default for SentenceFilter {
@@ -131,6 +140,7 @@ impl Default for SentenceFilter {
             disputed: None,
             outdated: Vec::new(),
             among: Among::All,
+            doubts: DoubtsAmong::default(),
         }
     }
 }

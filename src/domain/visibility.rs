@@ -6,8 +6,8 @@
 use super::corpus::{Origin, SentenceId};
 use super::label::Annotator;
 use super::protocol::{Blind, Protocol, ShowOthers};
-use super::queue::{Among, LabelOwner, SentenceFilter};
-use super::split::Split;
+use super::queue::{Among, DoubtFilter, DoubtsAmong, LabelOwner, SentenceFilter};
+use super::split::{Split, Tier};
 
 /// Where labels are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,8 @@ pub(crate) struct Viewer<'a> {
 impl Viewer<'_> {
     /// Which sentences this person may see a kind of label on.
     ///
-    /// - Who does not decide (a protocol that names its annotators, and not them) has nothing to be swayed in, and sees all.
+    /// - Who does not decide (a protocol that names its annotators, and not them) has nothing to be swayed in, and sees all; an
+    ///   adjudicator all that people say.
     /// - What machines say is hidden where the protocol is blind, until one has decided. A synthetic sentence's target is what the
     ///   verdict is about, and is always shown.
     /// - What colleagues say is hidden until one has decided, or as `show_others` says.
@@ -112,7 +113,10 @@ impl Viewer<'_> {
             };
         }
         if !protocol.decides(person) {
-            return VisibleSentences::All;
+            // An adjudicator sees no more of machines elsewhere than where they settle.
+            let settles =
+                kind == OthersLabel::Machine && origin == Origin::Real && protocol.adjudicators.contains(person);
+            return if settles { VisibleSentences::DecidedOrNotBlind } else { VisibleSentences::All };
         }
         match kind {
             OthersLabel::Machine if origin == Origin::Synthetic => VisibleSentences::All,
@@ -147,12 +151,35 @@ impl Viewer<'_> {
         let disputed = (self.face == Face::Adjudicate).then_some(OthersLabel::Colleague);
         let kinds = gives_away(filter).chain(disputed);
         let among = kinds.map(|kind| self.among(self.reach(filter.origin, kind))).max().unwrap_or_default();
-        SentenceFilter { among, ..filter.clone() }
+        SentenceFilter { among, doubts: self.doubts(filter), ..filter.clone() }
+    }
+
+    /// Which labels in doubt a search may list. That a label of silver is doubted tells what machines say; that one of gold is,
+    /// what colleagues say too, unless nobody else decides here.
+    fn doubts(&self, filter: &SentenceFilter) -> DoubtsAmong {
+        if filter.doubted.is_none() {
+            return DoubtsAmong::default();
+        }
+        let among = |kind| self.among(self.reach(filter.origin, kind));
+        let silver = among(OthersLabel::Machine);
+        let colleagues = match among(OthersLabel::Colleague) {
+            Among::Nothing if !self.protocol.is_shared() => Among::Decided,
+            among => among,
+        };
+        DoubtsAmong { gold: silver.max(colleagues), silver }
     }
 
     /// Why a search lists less than all that passes it; `None` where it lists all.
     pub(crate) fn why_held(&self, filter: &SentenceFilter) -> Option<&'static str> {
-        match (self.held_to_what_is_shown(filter).among, self.face) {
+        let held = self.held_to_what_is_shown(filter);
+        // One's own labels that are in doubt are all listed, so that nothing is held where nobody else decides.
+        let of_doubts = match filter.doubted {
+            Some(DoubtFilter::Tier(Tier::Gold)) if self.protocol.is_shared() => held.doubts.gold,
+            Some(DoubtFilter::Any) if self.protocol.is_shared() => held.doubts.gold.max(held.doubts.silver),
+            Some(DoubtFilter::Any | DoubtFilter::Tier(Tier::Silver)) => held.doubts.silver,
+            _ => Among::All,
+        };
+        match (held.among.max(of_doubts), self.face) {
             (Among::All, _) => None,
             (Among::Nothing, Face::Adjudicate) => {
                 Some("only the adjudicators that goldsmith.toml names see what is disputed")

@@ -34,7 +34,7 @@ taxonomy = "taxonomy.toml"
 store = "goldsmith.db"
 
 [review]
-# Who decides when --annotator does not say. Empty: the name of the user who is logged in.
+# Who decides when --as does not say. Empty: the name of the user who is logged in.
 annotator = ""
 # Where what machines say is hidden until you have decided: "test", on patients of the test split;
 # "always" or "never". People who see a suggestion agree with it more often, so a score is only fair on labels given blind.
@@ -141,9 +141,9 @@ data_use = "local-only"
 # Hosts with their ports, such as ["api.example.org", "10.0.0.5:8443"]; without one it is 443, that of https. `goldsmith egress`
 # shows what went where.
 allow_hosts = []
-# Passages that look like names, dates, numbers or addresses of people, before a sentence leaves this machine: "warn" counts
-# them, "block" keeps such sentences here, "off" does not look.
-phi = "warn"
+# Passages that look like names, dates, numbers or addresses of people, before a sentence leaves this machine: "block" keeps
+# such sentences here, "warn" counts them, "off" does not look.
+phi = "block"
 # Let prompts that write sentences show gold sentences of training patients.
 real_sentences_in_prompts = false
 

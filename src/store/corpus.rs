@@ -18,6 +18,13 @@ pub enum Insert {
 }
 
 impl Insert {
+    /// The document's number.
+    pub(crate) fn document(&self) -> DocumentId {
+        match self {
+            Self::New(document, _) | Self::Known(document, _) => *document,
+        }
+    }
+
     /// The number of the document's first sentence.
     pub(crate) fn first_sentence(&self) -> SentenceId {
         match self {
@@ -65,6 +72,28 @@ impl Store {
             .optional()
         })?
         .ok_or_else(|| StoreError::NotFound { what: "document", id: id.0.to_string() })
+    }
+
+    /// Takes titles from a column that the project names, of notes that are there already too.
+    pub(crate) fn put_titles(&mut self, column: &str, titles: &[(DocumentId, &str)]) -> Result<(), StoreError> {
+        self.write(|c| {
+            let mut title = c.prepare_cached("UPDATE documents SET title = ?2 WHERE id = ?1 AND title <> ?2")?;
+            let mut from = c.prepare_cached("INSERT OR REPLACE INTO title_columns VALUES (?, ?)")?;
+            for (document, text) in titles {
+                title.execute(params![document, text])?;
+                from.execute(params![document, column])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The column that a note's title was read from; `None` where it was guessed, or is not known.
+    pub(crate) fn title_column(&self, id: DocumentId) -> Result<Option<String>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached("SELECT name FROM title_columns WHERE document = ?")?
+                .query_row([id], |row| row.get(0))
+                .optional()
+        })
     }
 
     /// The sentences of a document, in order.

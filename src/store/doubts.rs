@@ -6,6 +6,7 @@ use super::{Store, StoreError};
 use crate::domain::confident::Doubt;
 use crate::domain::corpus::SentenceId;
 use crate::domain::label::RunId;
+use crate::domain::split::Tier;
 
 /// The newest search that came to its end: what it found stands, older ones' are history.
 pub(super) const LATEST: &str = "(SELECT max(id) FROM runs WHERE kind = 'doubt' AND outcome = 'finished')";
@@ -61,10 +62,12 @@ impl Store {
         })
     }
 
-    /// Whether the newest search doubts a label of a sentence, and no word of which or why.
-    pub(crate) fn is_doubted(&self, sentence: SentenceId) -> Result<bool, StoreError> {
+    /// Whose label of a sentence the newest search doubts, and no word of which or why.
+    pub(crate) fn doubted_tier(&self, sentence: SentenceId) -> Result<Option<Tier>, StoreError> {
         self.with(|c| {
-            c.prepare_cached(&format!("SELECT 1 FROM doubts WHERE sentence = ? AND run = {LATEST}"))?.exists([sentence])
+            c.prepare_cached(&format!("SELECT tier FROM doubts WHERE sentence = ? AND run = {LATEST}"))?
+                .query_row([sentence], |row| row.get(0))
+                .optional()
         })
     }
 

@@ -44,6 +44,8 @@ pub struct Said {
     pub decided: bool,
     /// They settled it.
     pub settled: bool,
+    /// What had been in sight at any of it, also where they put it off; nothing where that was not recorded.
+    pub in_sight: InSight,
 }
 
 /// How far an annotator has come.
@@ -177,11 +179,21 @@ impl Store {
     /// Whether this person has ever decided or settled a sentence, also where they took it back.
     pub(crate) fn has_said(&self, sentence: SentenceId, annotator: &Annotator) -> Result<Said, StoreError> {
         self.with(|c| {
-            c.prepare_cached(
-                "SELECT coalesce(max(kind = 'decide'), 0), coalesce(max(kind = 'settle'), 0) FROM events
-                 WHERE sentence = ? AND annotator = ? AND json_extract(stand, '$.label') IS NOT NULL",
-            )?
-            .query_row(params![sentence, annotator], |row| Ok(Said { decided: row.get(0)?, settled: row.get(1)? }))
+            let mut rows = c.prepare_cached(
+                "SELECT kind = 'decide', kind = 'settle', json_extract(stand, '$.label') IS NOT NULL, proposal_visible, in_sight FROM events
+                 WHERE sentence = ? AND annotator = ? AND kind IN ('decide', 'settle')",
+            )?;
+            let mut rows = rows.query(params![sentence, annotator])?;
+            let mut said = Said { decided: false, settled: false, in_sight: InSight::NOTHING };
+            while let Some(row) = rows.next()? {
+                let labels: bool = row.get(2)?;
+                said.decided |= labels && row.get::<_, bool>(0)?;
+                said.settled |= labels && row.get::<_, bool>(1)?;
+                let of_machines: Option<bool> = row.get(3)?;
+                let in_sight = InSight::recorded(of_machines.unwrap_or_default(), row.get(4)?);
+                said.in_sight = said.in_sight.and(in_sight.unwrap_or_default());
+            }
+            Ok(said)
         })
     }
 

@@ -11,8 +11,9 @@ use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::gold::{AdjudicationScope, GoldRule, Policy};
 use crate::domain::guideline::Outdated;
 use crate::domain::label::Annotator;
-use crate::domain::queue::Among;
-use crate::domain::queue::{AssignmentFilter, DecisionState, DoubtFilter, LabelMatch, LabelOwner, SentenceFilter};
+use crate::domain::queue::{
+    Among, AssignmentFilter, DecisionState, DoubtFilter, DoubtsAmong, LabelMatch, LabelOwner, SentenceFilter,
+};
 use crate::domain::visibility::SentenceFacts;
 
 /// Which way to look.
@@ -250,15 +251,24 @@ fn clause(filter: &SentenceFilter, annotator: &Annotator) -> Option<Clause> {
                  WHERE t.annotator = {me} AND t.label IS NOT NULL AND ({in_question}))"
         ));
     }
-    match filter.among {
-        Among::All => {}
-        Among::DecidedOrUnscored => clause.conditions.push(format!(
+    let among = |among: Among| match among {
+        Among::All => "1".to_owned(),
+        Among::DecidedOrUnscored => format!(
             "({} OR NOT EXISTS (SELECT 1 FROM documents d JOIN patients p ON p.id = d.patient
                 WHERE d.id = s.document AND p.split = 'test'))",
             mine(DECIDED)
-        )),
-        Among::Decided => clause.conditions.push(mine(DECIDED)),
+        ),
+        Among::Decided => mine(DECIDED),
+        Among::Nothing => "0".to_owned(),
+    };
+    match filter.among {
+        Among::All => {}
         Among::Nothing => return None,
+        some => clause.conditions.push(among(some)),
+    }
+    if filter.doubted.is_some() && filter.doubts != DoubtsAmong::default() {
+        let DoubtsAmong { gold, silver } = filter.doubts;
+        clause.conditions.push(format!("CASE q.tier WHEN 'gold' THEN {} ELSE {} END", among(gold), among(silver)));
     }
     if filter.disagreement {
         clause.conditions.push(

@@ -68,6 +68,15 @@ impl Store {
         })
     }
 
+    /// Who has proposed a label of a sentence, also one that is not read any more because its category was split.
+    pub(crate) fn proposed_by(&self, sentence: SentenceId) -> Result<Vec<Source>, StoreError> {
+        self.with(|c| {
+            c.prepare_cached("SELECT DISTINCT source FROM proposals WHERE sentence = ?")?
+                .query_map([sentence], |row| row.get(0))?
+                .collect()
+        })
+    }
+
     /// A proposal as it is read today; none where its category was split.
     fn read_proposal(&self, mut proposal: Proposal) -> Option<Proposal> {
         proposal.content.label = self.key_map.map_label(&proposal.content.label)?;

@@ -178,6 +178,12 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE settled ADD COLUMN in_sight TEXT;
     ALTER TABLE ranking ADD COLUMN veiled TEXT NOT NULL DEFAULT '';
     ",
+    // 8: where titles come from.
+    //
+    // A row for each note whose title was read from a column that the project names. A guessed column may be the label's.
+    "
+    CREATE TABLE title_columns (document INTEGER PRIMARY KEY REFERENCES documents, name TEXT NOT NULL) WITHOUT ROWID;
+    ",
 ];
 
 /// The version that chained the events and folds them anew; those of earlier stores are chained when they are met.
@@ -237,7 +243,7 @@ mod tests {
     use super::MIGRATIONS;
 
     /// A migration is released once it is on users' disks. Its checksum is never edited: a new migration adds one.
-    const RELEASED: [&str; 7] = [
+    const RELEASED: [&str; 8] = [
         "1834a53f7a8327cf5ee4786560f12465e8dd79fffbca22b357b9c8acaf90f561",
         "21d5e1138a4e19f231ff8dbbacdcdac798e7ef34f1242b12e8dda9fa6bdb8c88",
         "8c660c6d516f2b0ad43d5f61a9bbe482123ba2ae85c7477fcea5808ba3126aab",
@@ -245,6 +251,7 @@ mod tests {
         "68a9818e87b03d096f68eb6c95c1653c8c8436bbd10d0f598881ef57d4cc5617",
         "b435c31462f2ec43f5b772969f48d015c35d9f38838270a29b0c52cd14c1c3cf",
         "b38c583004f578beb7f9af3c0cc07e53f6488202a48820cb0d4fcd7c7385535b",
+        "81b9bd8609aaafe6991f9f5c1e2560adf04ffc17caaaf54eca89b57bc6abe52f",
     ];
 
     #[test]

@@ -210,7 +210,8 @@ fn labels_in_doubt_come_worst_first_and_are_open_until_decided_again() {
     assert_eq!(ids(&store, &open, "y"), [4, 2, 3]);
     assert_eq!(store.doubt_about(SentenceId(2)).unwrap(), Some(doubt(2, Tier::Gold)));
     assert_eq!(store.doubt_about(SentenceId(1)).unwrap(), None);
-    assert!(store.is_doubted(SentenceId(3)).unwrap() && !store.is_doubted(SentenceId(1)).unwrap());
+    let doubted = |id| store.doubted_tier(SentenceId(id)).unwrap();
+    assert_eq!((doubted(3), doubted(1)), (Some(Tier::Silver), None));
 }
 
 #[test]

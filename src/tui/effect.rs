@@ -256,7 +256,8 @@ impl EffectContext {
             _ if judgement.rejected => "rejected".to_owned(),
             Some(label) => taxonomy.describe(label),
             None if judgement.skipped => "skipped".to_owned(),
-            None => "noted".to_owned(),
+            None if judgement.flagged => "flagged".to_owned(),
+            None => "flag and comment".to_owned(),
         };
         // After a blind decision the proposal may be shown; reading it here, once committed, is the reveal.
         let after = SentenceFacts {

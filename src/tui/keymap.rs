@@ -69,7 +69,7 @@ struct KeyBinding(Action, &'static str, &'static [&'static str], &'static str);
 const ACTIONS: &[KeyBinding] = &[
     KeyBinding(Action::Accept, "accept", &["enter", "space"], "accept the proposal, commit, open"),
     KeyBinding(Action::None, "none", &["0"], "decide None: no category applies"),
-    KeyBinding(Action::Reject, "reject", &["X"], "discard a synthetic sentence"),
+    KeyBinding(Action::Reject, "reject", &["X"], "reject a synthetic sentence"),
     KeyBinding(Action::Edit, "edit", &["E"], "reword a synthetic sentence"),
     KeyBinding(Action::Next, "next", &["j", "down"], "next"),
     KeyBinding(Action::Previous, "previous", &["k", "up"], "previous"),

@@ -157,7 +157,7 @@ impl WorklistState {
                 let judgement = Judgement { label: None, rejected: true, skipped: false, ..item.judgement() };
                 self.commit(judgement, SeekTarget::OpenAfter(id), now)
             }
-            Action::Reject => return Err("only synthetic sentences can be discarded"),
+            Action::Reject => return Err("only synthetic sentences can be rejected"),
             Action::Next => vec![self.fetch(SeekTarget::After(id))],
             Action::Previous => vec![self.fetch(SeekTarget::Before(id))],
             Action::NextOpen => vec![self.fetch(SeekTarget::OpenAfter(id))],

@@ -27,6 +27,7 @@ use crate::domain::quota::{inverse, share_out};
 use crate::domain::spending::{Budget, Spending};
 use crate::domain::split::Split;
 use crate::domain::taxonomy::Taxonomy;
+use crate::domain::visibility::Face;
 use crate::formats::project::language::{ClassifierCheck, GenerateSettings, ModelSettings, Provider, Quota};
 use crate::llm::DecodingParams;
 use crate::llm::prompt::{FewShotExample, LabelPrompt, LabelTask, WriteBrief, WritePrompt, guideline_shots};
@@ -253,14 +254,17 @@ pub(crate) fn forecast(
 ) -> Result<(Quotas, String), WorkflowError> {
     let taxonomy = &project.taxonomy;
     let index = LabelIndex::read(project, store)?;
-    let real = real_shots(project, store, &index)?.into_iter().map(|(_, shot)| shot).collect();
+    let real = real_shots(project, store, &index)?;
+    let withheld = real.iter().filter(|(id, _)| !index.shown(project, Face::Report, *id).colleagues).count();
+    let real = real.into_iter().map(|(_, shot)| shot).collect();
     let gold = index.gold_counts(taxonomy).by_category;
     let quotas = quotas(taxonomy, &options.settings, &gold, &options.categories);
     let target = quotas.first().and_then(|(key, _)| key.clone());
     let brief = WriteBrief::draw(taxonomy, target, 12, options.settings.seed);
     let request = WritePrompt::new(taxonomy, real).write(taxonomy, &brief, DecodingParams::greedy(1));
     let turns: Vec<String> = request.turns.iter().map(|t| format!("[{:?}]\n{}", t.role, t.content)).collect();
-    Ok((quotas, turns.join("\n\n")))
+    let prompt = if withheld > 0 { label::prompt_withheld(project, withheld) } else { turns.join("\n\n") };
+    Ok((quotas, prompt))
 }
 
 /// Compares the sentences that passed, of one run or of all, with those of real notes. The label distribution of real

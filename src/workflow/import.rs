@@ -15,7 +15,7 @@ use crate::domain::segment::segment;
 use crate::domain::sight::InSight;
 use crate::domain::taxonomy::{Taxonomy, TaxonomyError};
 use crate::domain::text::Span;
-use crate::formats::notes::{self, BadRecord, Columns, Layout, NoteReader, NoteRecord};
+use crate::formats::notes::{self, BadRecord, Columns, Layout, NoteFiles, NoteReader, NoteRecord};
 use crate::store::{Insert, Store};
 use crate::workflow::refusal::Refusal;
 use crate::workflow::session::Session;
@@ -78,6 +78,8 @@ pub struct ImportSummary {
     pub bad_shown: Vec<(PathBuf, u64, String)>,
     /// What each file was recognised as.
     pub recognised: Vec<(PathBuf, String)>,
+    /// What looks like notes and was not read, with the reason.
+    pub passed_over: Vec<(PathBuf, &'static str)>,
     /// Whether a file was MIMIC's.
     pub mimic: bool,
     /// Whether it was stopped before its end.
@@ -111,7 +113,9 @@ pub fn import(session: Session<'_>, options: &ImportOptions) -> Result<ImportSum
     store.in_bulk(|store| {
         let mut importer = Importer { project, store, options, report: ImportSummary::default(), run: None };
         'files: for path in &options.paths {
-            for file in notes::files(path)? {
+            let NoteFiles { files, passed_over } = notes::files(path)?;
+            importer.report.passed_over.extend(passed_over);
+            for file in files {
                 importer.file(path, &file, cancel, watch)?;
                 if cancel.is_cancelled() {
                     importer.report.cancelled = true;
@@ -164,6 +168,8 @@ struct Batch {
     documents: Vec<NewDocument>,
     /// The label of each document, where it has one.
     labels: Vec<Option<(Label, Option<InSight>)>>,
+    /// Whether the file itself has a title for it.
+    has_title: Vec<bool>,
     /// Labels that the taxonomy does not have.
     unknown: Vec<String>,
     without_patient: u64,
@@ -252,6 +258,7 @@ impl ImportReader<'_> {
             .as_ref()
             .and(record.labels)
             .and_then(|words| self.label(&words).map_err(|_| batch.unknown.push(words.join(" + "))).ok());
+        batch.has_title.push(!record.title.is_empty());
         batch.labels.push(label.map(|label| (label, record.in_sight)));
         batch.documents.push(NewDocument {
             patient: PatientKey(patient.unwrap_or_else(|| external_id.clone())),
@@ -321,6 +328,13 @@ impl Importer<'_> {
             *self.report.unknown_labels.entry(words.clone()).or_default() += 1;
         }
         let inserts = self.store.insert_documents(&batch.documents, Origin::Real, &self.project.file.split)?;
+        let column = &self.project.file.title_column;
+        if !column.is_empty() {
+            let titles = batch.documents.iter().zip(&batch.has_title).zip(&inserts);
+            let titles = titles.filter(|((_, has_title), _)| **has_title);
+            let titles: Vec<_> = titles.map(|((new, _), insert)| (insert.document(), new.title.as_str())).collect();
+            self.store.put_titles(column, &titles)?;
+        }
         let mut labelled: Vec<Labelled> = Vec::new();
         for ((document, insert), label) in batch.documents.iter().zip(&inserts).zip(&batch.labels) {
             let new = matches!(insert, Insert::New(..));
@@ -352,6 +366,11 @@ impl Importer<'_> {
                 self.report.known_labels += 1;
                 continue;
             }
+            // What was in sight at an earlier label of theirs still was, whatever a file says of a later one.
+            let in_sight = match in_sight {
+                Some(cues) if !new => Some(cues.and(self.store.has_said(sentence, annotator)?.in_sight)),
+                in_sight => in_sight,
+            };
             decisions.push(Decision {
                 id: new_entry_id(),
                 at: now(),

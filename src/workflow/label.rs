@@ -20,9 +20,11 @@ use crate::domain::phi::screen;
 use crate::domain::similar::Similar;
 use crate::domain::spending::{Budget, Spending};
 use crate::domain::split::Split;
+use crate::domain::visibility::Face;
 use crate::formats::project::language::{
     AnswerBy, Explain, FewShotBy, LabelSettings, ModelSettings, PhiPolicy, Provider,
 };
+use crate::formats::tables::counted;
 use crate::llm::prompt::{AnswerStyle, FewShotExample, LabelPrompt, LabelTask, guideline_shots};
 use crate::llm::{AnswerFormat, ModelInfo, chat};
 use crate::store::Store;
@@ -87,6 +89,8 @@ pub(crate) struct LabelPlan {
     /// Gold to show beside each sentence, where that is asked for.
     pub nearest: Option<Nearest>,
     pub ids: Option<Vec<SentenceId>>,
+    /// Labels among the examples that whoever asks decides before seeing.
+    pub withheld: usize,
 }
 
 /// Gold sentences to find the likest in.
@@ -118,16 +122,19 @@ pub(crate) fn plan(project: &Project, store: &Store, options: &LabelOptions) -> 
         index.refresh(project, store)?;
     }
     let mut shots = guideline_shots(taxonomy, settings.examples, settings.seed);
-    let mut nearest = None;
+    let (mut nearest, mut withheld) = (None, 0);
     if settings.few_shot > 0 {
         let gold: Vec<&Gold> =
             index.gold().into_iter().filter(|gold| project.file.split.split(gold.patient()) == Split::Train).collect();
+        let hidden = |gold: &&&Gold| !index.shown(project, Face::Report, gold.sentence()).colleagues;
         match settings.few_shot_by {
             FewShotBy::Balanced => {
                 let picked = balanced(&gold, settings.few_shot, settings.seed);
+                withheld = picked.iter().filter(hidden).count();
                 shots.extend(shown(store, &picked)?.into_iter().map(|(_, shot)| shot));
             }
             FewShotBy::Nearest => {
+                withheld = gold.iter().filter(hidden).count();
                 let shots = shown(store, &gold)?;
                 let index = Similar::new(shots.iter().map(|(_, shot)| shot.text.as_str()));
                 nearest = Some(Nearest { index, shots, most: settings.few_shot });
@@ -140,7 +147,12 @@ pub(crate) fn plan(project: &Project, store: &Store, options: &LabelOptions) -> 
         SentenceChoice::Open => Some(index.undecided(store)?),
     };
     let task = if settings.binary { LabelTask::Binary } else { LabelTask::Categories };
-    Ok(LabelPlan { prompt: LabelPrompt::new(taxonomy, task, style(settings, embedded), &shots), nearest, ids })
+    Ok(LabelPlan {
+        prompt: LabelPrompt::new(taxonomy, task, style(settings, embedded), &shots),
+        nearest,
+        ids,
+        withheld,
+    })
 }
 
 fn shown(store: &Store, gold: &[&Gold]) -> Result<Vec<(SentenceId, FewShotExample)>, WorkflowError> {
@@ -311,6 +323,12 @@ pub(crate) struct LabelForecast {
     pub prompt: String,
 }
 
+/// What stands for a prompt in which there are labels that whoever asks decides before seeing.
+pub(crate) fn prompt_withheld(project: &Project, withheld: usize) -> String {
+    let labels = counted(withheld, "label");
+    format!("the prompt shows {labels} of experts that {} decides before seeing", project.annotator)
+}
+
 /// Foretells a run.
 pub(crate) fn forecast(
     project: &Project,
@@ -362,6 +380,9 @@ pub(crate) fn forecast(
     } else if let AnswerFormat::Object(_) = request.shape {
         prompt.push(crate::llm::reply::describe(&request.shape).unwrap_or_default());
     }
+    if plan.withheld > 0 {
+        prompt = vec![prompt_withheld(project, plan.withheld)];
+    }
     let micros = prices.known().then(|| prices.micros(read, written));
     Ok(LabelForecast { sentences, requests, read, written, micros, seconds, prompt: prompt.join("\n\n") })
 }
@@ -388,6 +409,13 @@ pub(crate) fn export_batch(
         LabelSettings { answer: AnswerBy::Json, samples: 1, sentences_per_request: 1, ..options.settings.clone() };
     let options = LabelOptions { settings, ..options.clone() };
     let plan = plan(project, store, &options)?;
+    if plan.withheld > 0 {
+        let said = format!("{}; nothing was written", prompt_withheld(project, plan.withheld));
+        return Err(Refusal::not_allowed(&project.annotator, said)
+            .hint("whoever decides on no sentence may write it: --as NAME")
+            .hint("--few-shot 0 shows no gold")
+            .into());
+    }
     let run = batch_run(project, store, &options, &plan, url, model)?;
     let fail = |cause| crate::formats::FormatError::Io { doing: "write", path: file.into(), cause };
     let mut out = std::io::BufWriter::new(crate::formats::create_private(file)?);

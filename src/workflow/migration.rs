@@ -205,7 +205,7 @@ fn split(project: &Project, store: &Store, old: &str, into: &[String]) -> Result
 
 fn undo(project: &Project, store: &Store) -> Result<MigrationPlan, WorkflowError> {
     let Some((undone, latest)) = store.migration_to_undo()? else {
-        let said = "every rename, merge and split of categories here is undone already; there is nothing to undo";
+        let said = "no rename, merge or split of categories is left to undo";
         return Err(Refusal::new(RefusalKind::NothingToDo, said).into());
     };
     let Some((hash, before)) = store.taxonomy(&latest.before)?.filter(|_| !latest.before.is_empty()) else {

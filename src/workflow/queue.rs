@@ -177,17 +177,17 @@ impl QueuePlanner<'_> {
             order,
         };
         let as_notes_run = |why: &str| {
-            let rows = self.open.iter().take(settings.limit).map(|open| plain(open.id, why)).collect();
+            let rows = self.open.iter().take(settings.limit).map(|open| plain(open.id, "next in its note")).collect();
             made(rows, why.to_owned(), StrategyMix::of(Strategy::Note))
         };
         if settings.order == StrategyMix::of(Strategy::Note) {
-            return Ok(as_notes_run("next in its note"));
+            return Ok(as_notes_run("as the notes run"));
         }
         let learns = settings.order.any(Strategy::needs_classifier);
         if learns && (ids.len() < FEWEST_LABELS || kinds.len() < wanted_kinds) {
             let why = format!(
-                "next in its note: the order asks a classifier as soon as {FEWEST_LABELS} sentences of training patients have labels \
-                 of {wanted_kinds} kinds; {} have, of {}",
+                "as the notes run: the classifier joins in once {FEWEST_LABELS} sentences of training patients have labels, \
+                 with {wanted_kinds} different ones among them; so far {} have labels, with {} different ones",
                 ids.len(),
                 kinds.len()
             );
@@ -214,7 +214,7 @@ impl QueuePlanner<'_> {
             });
             match fitted {
                 Ok(model) => probabilities = asked(&*model, &pool_texts, cancel, watch)?,
-                Err(ClassifierError::TooLittle(why)) => return Ok(as_notes_run(&format!("next in its note: {why}"))),
+                Err(ClassifierError::TooLittle(why)) => return Ok(as_notes_run(&format!("as the notes run: {why}"))),
                 Err(error) => return Err(error.into()),
             }
             note = format!("by {} of {} labels{note}", self.learner.name(), ids.len());

@@ -75,7 +75,7 @@ pub struct ReviewItem {
     pub verdicts: Vec<Verdict>,
     /// What the latest classifier says.
     pub classifier: Option<Proposal>,
-    /// Whether a label of it is in doubt, so that it is queued for a second opinion.
+    /// Whether a label of it is in doubt, as far as that may be told.
     pub doubted: bool,
     /// Which label, and what the classifier says instead.
     pub doubt: Option<Doubt>,
@@ -137,6 +137,12 @@ pub fn item(project: &Project, store: &Store, worklist: Worklist, id: SentenceId
     let shown = project.viewer(worklist.face()).shown(facts);
     let (mut silver, mut classifier, mut doubt) = (Vec::new(), None, None);
     let mut settled = Vec::new();
+    let only_mine = others.is_empty() && decided;
+    let doubted = match store.doubted_tier(id)? {
+        Some(Tier::Gold) => shown.machines && (shown.colleagues || only_mine),
+        Some(_) => shown.machines,
+        None => false,
+    };
     if shown.colleagues {
         settled = store.settlements(id)?;
     } else {
@@ -154,13 +160,15 @@ pub fn item(project: &Project, store: &Store, worklist: Worklist, id: SentenceId
                 Source::Llm => silver.push(proposal),
             }
         }
-    } else if document.origin == Origin::Real && project.file.title_column.is_empty() {
-        // What stands in the columns of a title and a kind is not known; it may be the label.
-        document.title.clear();
+    } else if document.origin == Origin::Real {
+        // What stands in a guessed column is not known; it may be the label.
         document.kind.clear();
+        let named = &project.file.title_column;
+        if named.is_empty() || store.title_column(document.id)?.as_ref() != Some(named) {
+            document.title.clear();
+        }
     }
     let verdicts = if document.origin == Origin::Synthetic { store.verdicts(id)? } else { Vec::new() };
-    let doubted = store.is_doubted(id)?;
     let split_since = match &mine {
         Some(mine) if mine.judgement.label.is_none() => store.label_before_split(id, &project.annotator)?,
         _ => None,
@@ -193,9 +201,14 @@ pub fn item(project: &Project, store: &Store, worklist: Worklist, id: SentenceId
     })
 }
 
-/// Why a sentence stands where it does in the order, as far as it may be said.
+/// Why a sentence stands where it does in the order, as far as it may be said. Which kind of reason it is already tells what
+/// machines think: that silver names a rare category, or that a classifier would say otherwise.
 pub(super) fn reason(ranked: &RankingRow, shown: VisibleLabels) -> &str {
-    if shown.machines { &ranked.why } else { &ranked.veiled }
+    match (shown.machines, ranked.is_of_machines()) {
+        (true, _) => &ranked.why,
+        (false, true) => "put first by the order of the queue",
+        (false, false) => &ranked.veiled,
+    }
 }
 
 /// Probabilities stand in the order of the categories that there were; where these are others now, they say nothing.
@@ -260,21 +273,20 @@ pub fn decide(project: &Project, store: &mut Store, item: &ReviewItem, taking: T
     Ok(store.append_decisions(&[decision])?)
 }
 
-/// What somebody has seen who had spoken before, and may have taken it back: all that is shown after a decision, and what a
-/// dispute shows.
+/// What somebody has seen who had spoken before, or put the sentence off, and may have taken it back: what was in sight then, all
+/// that is shown after a decision, and what a dispute shows.
 fn revealed_before(project: &Project, store: &Store, item: &ReviewItem) -> Result<InSight, WorkflowError> {
     let id = item.sentence.id;
     let before = store.has_said(id, &project.annotator)?;
-    let mut seen = InSight::NOTHING.with_if(Cue::Colleague, before.settled);
+    let mut seen = before.in_sight.with_if(Cue::Colleague, before.settled);
     if !before.decided {
         return Ok(seen);
     }
     let facts = SentenceFacts { sentence: id, origin: item.document.origin, split: item.split, decided: true };
     let shown = project.viewer(Face::Review).shown(facts);
     if shown.machines {
-        for proposal in store.proposals(id)? {
-            let cue = if proposal.source == Source::Classifier { Cue::Classifier } else { Cue::Machine };
-            seen = seen.with(cue);
+        for source in store.proposed_by(id)? {
+            seen = seen.with(if source == Source::Classifier { Cue::Classifier } else { Cue::Machine });
         }
     }
     let others = store.decisions(id)?.iter().any(|decision| decision.annotator != project.annotator);

@@ -27,7 +27,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "llm",
         uses: "domain",
-        crates: "candle_core jiff minijinja rayon reqwest rustls serde_json tokenizers tokio tracing",
+        crates: "candle_core http hyper_util jiff minijinja rayon reqwest rustls serde_json tokenizers tokio tower tracing",
     },
     Layer {
         name: "classifier",

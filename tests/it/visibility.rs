@@ -360,3 +360,154 @@ fn a_label_column_is_no_title() {
     bench.resize(100, 8);
     assert!(!bench.text().contains("cognitive_impairment"), "{}", bench.text());
 }
+
+/// A study of ann and ben, two sentences of two patients; ben has labelled the first.
+fn with_bens_label(more: &[(&str, &str)]) -> (TempDir, String) {
+    let (folder, root) = study();
+    let (notes, labels) = (format!("{root}/notes.jsonl"), format!("{root}/labels.jsonl"));
+    let line = |n: usize, label: &str| {
+        format!("{{\"id\":\"n{n}\",\"patient\":\"p{n}\",\"text\":\"Tok{n} forgets names.\"{label}}}\n")
+    };
+    fs::write(&notes, line(1, "") + &line(2, "")).unwrap();
+    fs::write(&labels, line(1, ",\"labels\":[\"coping_strategy\"]")).unwrap();
+    let file = format!("{root}/goldsmith.toml");
+    let mut text = fs::read_to_string(&file).unwrap();
+    let all = [("annotators = []", "annotators = [\"ann\", \"ben\"]"), ("overlap = 1", "overlap = 2")];
+    for (before, after) in all.iter().chain(more) {
+        assert!(text.contains(before), "{before}");
+        text = text.replacen(before, after, 1);
+    }
+    fs::write(&file, text).unwrap();
+    succeeds(&["import", &notes, "--unit", "sentence", "--project", &root]);
+    succeeds(&["import", &labels, "--unit", "sentence", "--annotator", "ben", "--project", &root]);
+    succeeds(&["assign", "--project", &root]);
+    (folder, root)
+}
+
+fn said(arguments: &[&str]) -> (bool, String) {
+    let output = goldsmith(arguments);
+    let all = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&all).into_owned())
+}
+
+/// Prompts and bundles hold labels as well as lists do.
+#[test]
+fn no_prompt_and_no_bundle_tells_what_a_colleague_says() {
+    let only_training = [("validation = 0.15", "validation = 0.0"), ("test = 0.2", "test = 0.0")];
+    let (_folder, root) = with_bens_label(
+        &[
+            &only_training[..],
+            &[
+                ("policy = \"majority\"", "policy = \"any\""),
+                ("real_sentences_in_prompts = false", "real_sentences_in_prompts = true"),
+            ],
+        ]
+        .concat(),
+    );
+    let asked = |who: &str, verb: &[&str]| said(&[verb, &["--project", &root, "--as", who]].concat());
+    let model = ["--url", "http://127.0.0.1:9", "--model", "m"];
+    let (batch, bundle) = (format!("{root}/batch.jsonl"), format!("{root}/bundle"));
+    let label = [&["label"], &model[..], &["--few-shot", "3"]].concat();
+    for plan in [
+        [&label[..], &["--plan"]].concat(),
+        [&["generate"], &model[..], &["--categories", "coping_strategy", "--plan"]].concat(),
+    ] {
+        let (fine, all) = asked("ann", &plan);
+        assert!(fine && !all.contains("Tok1") && all.contains("1 label of experts that ann decides"), "{all}");
+        assert!(asked("lead", &plan).1.contains("Tok1"));
+    }
+    for (verb, file) in
+        [([&label[..], &["--export-batch", &batch]].concat(), &batch), (vec!["bundle", &bundle], &bundle)]
+    {
+        let (fine, all) = asked("ann", &verb);
+        assert!(!fine && all.contains("ann decides before seeing") && fs::metadata(file).is_err(), "{all}");
+        assert!(asked("lead", &verb).0);
+    }
+    assert!(asked("ann", &["bundle", &format!("{root}/own"), "--annotator", "ann"]).1.contains("nothing"));
+}
+
+/// A guessed title may be the label, whatever the project file says later on.
+#[test]
+fn a_title_is_shown_blind_only_if_it_was_read_from_the_column_that_is_named() {
+    let (_folder, root) = study();
+    let csv = format!("{root}/in.csv");
+    fs::write(&csv, "id,text,patient,title,kind,section\n1,She forgets names.,p1,zqanswer,zqkind,zqhistory\n").unwrap();
+    let file = format!("{root}/goldsmith.toml");
+    let set = |before: &str, after: &str| {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(before), "{text}");
+        fs::write(&file, text.replacen(before, after, 1)).unwrap();
+    };
+    let shown = || Headless::open(Project::read(root.as_ref(), Some("ann")).unwrap(), 120, 30).unwrap().text();
+    let import = || succeeds(&["import", &csv, "--project", &root]);
+    set("blind = \"test\"", "blind = \"always\"");
+    import();
+    set("title_column = \"\"", "title_column = \"section\"");
+    assert!(!shown().contains("zq"), "{}", shown());
+    import();
+    assert!(
+        shown().contains("zqhistory") && !shown().contains("zqanswer") && !shown().contains("zqkind"),
+        "{}",
+        shown()
+    );
+    set("title_column = \"section\"", "title_column = \"nowhere\"");
+    assert!(!shown().contains("zq"), "{}", shown());
+}
+
+/// What was in sight when a sentence was put off still was when it is decided, whatever the settings are by then.
+#[test]
+fn a_look_before_a_sentence_is_put_off_is_not_forgotten() {
+    let (_folder, root) = with_bens_label(&[
+        ("show_others = \"after\"", "show_others = \"before\""),
+        ("blind = \"test\"", "blind = \"never\""),
+    ]);
+    let open = || Headless::open(Project::read(root.as_ref(), Some("ann")).unwrap(), 120, 30).unwrap();
+    let mut bench = open();
+    assert!(bench.text().contains("ben "), "{}", bench.text());
+    bench.press(&["s"]);
+    drop(bench);
+    let file = format!("{root}/goldsmith.toml");
+    let text = fs::read_to_string(&file)
+        .unwrap()
+        .replace("\"before\"", "\"after\"")
+        .replace("blind = \"never\"", "blind = \"always\"");
+    fs::write(&file, text).unwrap();
+    let mut bench = open();
+    bench.press(&["/", "T", "o", "k", "1", "enter", "1"]);
+    let log = succeeds(&["audit", "--log", "--annotator", "ann", "--project", &root, "--as", "lead"]);
+    assert!(log.lines().last().unwrap_or_default().len() > 1 && !log.contains("; blind"), "{log}");
+    assert_eq!(log.matches("in sight: colleague").count(), 2, "{log}");
+}
+
+/// A file that contradicts itself, or names a cue that there is not, makes no label blind; one's own labels are no secret.
+#[test]
+fn a_contradiction_in_a_file_is_no_blindness() {
+    for (sight, blind) in [
+        ("\"in_sight\":[],\"blind\":false", Some(false)),
+        ("\"in_sight\":\"\"", None),
+        ("\"in_sight\":[\"tea\"],\"blind\":true", None),
+        ("\"in_sight\":[\"machine\"],\"blind\":true", Some(false)),
+        ("\"in_sight\":[]", Some(true)),
+        ("\"in_sight\":\"\",\"blind\":true", Some(true)),
+    ] {
+        let (_folder, root) = study();
+        let file = format!("{root}/in.jsonl");
+        let line = |label: &str, sight: &str| {
+            format!("{{\"id\":\"n\",\"patient\":\"p\",\"text\":\"She forgets.\",\"labels\":[\"{label}\"],{sight}}}\n")
+        };
+        let import = |text: String| {
+            fs::write(&file, text).unwrap();
+            succeeds(&["import", &file, "--unit", "sentence", "--annotator", "ann", "--project", &root]);
+            let votes = succeeds(&["export", "gold", "--votes", "--project", &root, "--as", "ann"]);
+            serde_json::from_str::<Value>(&votes).unwrap()["blind"].as_bool()
+        };
+        assert_eq!(import(line("coping_strategy", sight)), blind, "{sight}");
+        if blind == Some(false) {
+            // Nor does another label that is called blind make the person forget.
+            assert_eq!(import(line("diagnostic_tests", "\"blind\":true")), Some(false), "{sight}");
+        }
+    }
+    let (_folder, root) = with_bens_label(&[("show_others = \"after\"", "show_others = \"never\"")]);
+    let votes = |who: &str| said(&["export", "gold", "--votes", "--project", &root, "--as", who]).1;
+    assert!(votes("ben").contains("Tok1") && !votes("ann").contains("Tok1"));
+}

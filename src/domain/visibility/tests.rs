@@ -121,6 +121,30 @@ proptest! {
         prop_assert!(!listed || viewer.sees(facts, kind));
     }
 
+    /// Nor does a list of labels in doubt: that one of silver is doubted tells what machines say, that one of gold is, what
+    /// colleagues say as well. One's own, where nobody else decides, is no secret.
+    #[test]
+    fn a_list_of_doubts_shows_no_more_than_the_sentence(
+        protocol in protocols(), who in 0..4usize, id in 0i64..500, split in 0..3usize, decided in any::<bool>(), any_tier in any::<bool>(),
+    ) {
+        let person = Annotator(["ann", "ben", "eve", "lead"][who].into());
+        let viewer = Viewer { protocol: &protocol, person: &person, face: Face::List };
+        let facts = SentenceFacts { sentence: SentenceId(id), origin: Origin::Real, split: Split::ALL[split], decided };
+        for tier in [Tier::Gold, Tier::Silver] {
+            let doubted = Some(if any_tier { DoubtFilter::Any } else { DoubtFilter::Tier(tier) });
+            let held = viewer.held_to_what_is_shown(&SentenceFilter { doubted, ..SentenceFilter::default() });
+            let listed = match if tier == Tier::Gold { held.doubts.gold } else { held.doubts.silver } {
+                Among::All => true,
+                Among::DecidedOrUnscored => decided || facts.split != Split::Test,
+                Among::Decided => decided,
+                Among::Nothing => false,
+            };
+            let own = !protocol.is_shared() && decided;
+            let colleagues = tier == Tier::Silver || own || viewer.sees(facts, OthersLabel::Colleague);
+            prop_assert!(!listed || (viewer.sees(facts, OthersLabel::Machine) && colleagues));
+        }
+    }
+
     /// To decide never hides anything.
     #[test]
     fn deciding_reveals(protocol in protocols(), who in 0..4usize, id in 0i64..500, split in 0..3usize, face in 0..4usize) {

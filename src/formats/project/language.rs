@@ -12,9 +12,9 @@ use crate::formats::toml_source::{TomlSource, TomlTable};
 #[serde(rename_all = "lowercase")]
 pub enum PhiPolicy {
     /// Count them and say so.
-    #[default]
     Warn,
     /// Keep such sentences here.
+    #[default]
     Block,
     /// Do not look.
     Off,

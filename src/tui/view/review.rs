@@ -222,8 +222,7 @@ pub(super) fn labelled(
     ])
 }
 
-/// Why the sentence is here, and why it is queued for a second opinion; in a blind
-/// project, before the decision, only that it is.
+/// Why the sentence is here, and why a label of it may be wrong; where one of the labels is hidden, only that one may be.
 fn doubt_lines(shared: &SharedState, item: &ReviewItem, width: usize) -> Vec<Line<'static>> {
     let style = shared.theme.style(StyleRole::Warn);
     let why = item.why.as_ref().filter(|_| item.judgement().label.is_none());
@@ -233,7 +232,7 @@ fn doubt_lines(shared: &SharedState, item: &ReviewItem, width: usize) -> Vec<Lin
         return lines;
     }
     let Some(doubt) = &item.doubt else {
-        lines.push(Line::styled(" queued for a second opinion", style));
+        lines.push(Line::styled(" a label of it may be wrong", style));
         return lines;
     };
     let said = format!(

@@ -70,8 +70,12 @@ fn a_fresh_project_reads_its_notes_in_order_and_says_why() {
     let plan = planned(&project, &mut store);
     let ids: Vec<SentenceId> = plan.rows.iter().map(|row| row.sentence).collect();
     assert_eq!(ids, sentences.iter().map(|(id, _)| *id).collect::<Vec<_>>());
-    let why = "next in its note: the order asks a classifier as soon as 20 sentences of training patients have labels of 3 kinds; 0 \
-               have, of 0";
+    let why = "next in its note";
+    assert!(
+        plan.note.contains("once 20 sentences of training patients have labels, with 3 different ones"),
+        "{}",
+        plan.how
+    );
     assert!(plan.rows.iter().all(|row| row.why == why), "{}", plan.rows[0].why);
     for id in ids {
         let item = review::item(&project, &store, Worklist::Review, id).unwrap();
@@ -131,8 +135,10 @@ fn a_blind_project_does_not_name_what_the_machine_says() {
     let named = |why: &str| names.iter().any(|name| why.contains(name));
     assert!(plan.rows.iter().any(|row| named(&row.why)), "all of the reason is kept");
     let told = reasons(&project, &store, &plan.rows).unwrap();
-    assert!(told.iter().any(|(_, why)| why == "the classifier wavers"));
-    assert!(told.iter().all(|(_, why)| !named(why)));
+    // Which kind of reason it is would tell as well: that silver names a rare category, or that a classifier wavers.
+    let kinds: std::collections::BTreeSet<&str> = told.iter().map(|(_, why)| why.as_str()).collect();
+    assert!(kinds.contains("put first by the order of the queue"), "{kinds:?}");
+    assert!(kinds.iter().all(|why| why.starts_with("put first") || why.starts_with("drawn at random")), "{kinds:?}");
     // Whoever decides nothing has nothing to be swayed in.
     project.file.protocol.annotators = vec![Annotator("ben".into())];
     assert!(reasons(&project, &store, &plan.rows).unwrap().iter().any(|(_, why)| named(why)));
