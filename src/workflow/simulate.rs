@@ -144,10 +144,7 @@ fn play_all(
     cancel: &Cancel,
     watch: &mut Watch<'_>,
 ) -> Result<Vec<crate::domain::simulation::Game>, WorkflowError> {
-    let selection = match set.selection {
-        Selection::Single => Selection::Single,
-        Selection::Multiple => Selection::Multiple,
-    };
+    let selection = set.selection;
     let test: Vec<&str> = set.test_texts.iter().map(String::as_str).collect();
     let mut learn = |lesson: &Lesson<'_>| -> Result<Option<Learnt>, WorkflowError> {
         let example = |(at, outputs): &(usize, Vec<usize>)| Example {

@@ -69,11 +69,9 @@ pub struct Trained {
 
 /// The outputs of a model under a taxonomy: *None* first under `single`, the categories alone under `multiple`.
 pub(crate) fn outputs(taxonomy: &Taxonomy) -> (Vec<String>, Selection) {
-    let keys = taxonomy.categories().iter().map(|c| c.key.to_string());
-    match taxonomy.selection() {
-        Selection::Single => (std::iter::once(NONE.to_owned()).chain(keys).collect(), Selection::Single),
-        Selection::Multiple => (keys.collect(), Selection::Multiple),
-    }
+    let selection = taxonomy.selection();
+    let none = (selection == Selection::Single).then(|| NONE.to_owned());
+    (none.into_iter().chain(taxonomy.categories().iter().map(|c| c.key.to_string())).collect(), selection)
 }
 
 /// A label as positions of [`outputs`].

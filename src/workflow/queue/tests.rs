@@ -74,7 +74,7 @@ fn a_fresh_project_reads_its_notes_in_order_and_says_why() {
     assert!(
         plan.note.contains("once 20 sentences of training patients have labels, with 3 different ones"),
         "{}",
-        plan.how
+        plan.note
     );
     assert!(plan.rows.iter().all(|row| row.why == why), "{}", plan.rows[0].why);
     for id in ids {
