@@ -145,7 +145,7 @@ const TABLES: [&str; 11] = [
 
 const UNSETTLED: &str = "203700dbd777bb9970671e86a2244d15dcbac967b16a314cc928f6dee328751d";
 
-const KNOWN: [Known; 7] = [
+const KNOWN: [Known; 8] = [
     Known {
         version: 1,
         events: 190,
@@ -223,6 +223,17 @@ const KNOWN: [Known; 7] = [
         bronze: 23,
         rows: [45, 42, 1, 2, 218, 50, 0, 13, 322, 90, 1],
     },
+    Known {
+        version: 8,
+        events: 296,
+        link: "fa0ea2350b7884960c02a71952450ed843696d88a4fd82ddcf396512099ba3b0",
+        gold: 63,
+        disputed: 8,
+        settled: 3,
+        silver: 130,
+        bronze: 23,
+        rows: [45, 42, 1, 2, 218, 50, 0, 13, 322, 90, 1],
+    },
 ];
 
 #[test]
@@ -234,7 +245,7 @@ fn a_store_of_every_version_opens_and_means_the_same() {
         assert_eq!(before, of);
         // Exit code 0 says that the log is intact.
         let audit = study.json(&["audit", "--json", "--expect", known.link]);
-        assert!(version() >= 7, "version {of} was migrated");
+        assert!(version() >= 8, "version {of} was migrated");
         assert_eq!(audit["events"], known.events, "version {of}");
         assert_eq!(audit["last_link"], known.link, "version {of}");
         let status = study.json(&["status", "--json"]);
@@ -252,6 +263,16 @@ fn a_store_of_every_version_opens_and_means_the_same() {
         assert!(study.prints(&["check"]).starts_with("ok"), "version {of}");
         assert!(study.says(&["metrics"]).is_empty(), "version {of}");
     }
+}
+
+/// Three of its notes have a title from the column that its project names.
+#[test]
+fn where_titles_come_from_is_read_as_it_was_written() {
+    let study = Study::of_version(8);
+    assert!(study.prints(&["check"]).starts_with("ok"));
+    let titles =
+        "SELECT d.title || ' from ' || t.name FROM title_columns t JOIN documents d ON d.id = t.document ORDER BY 1";
+    assert_eq!(study.rows(titles), ["Exam from section", "History from section", "Plan from section"]);
 }
 
 #[test]
