@@ -12,6 +12,7 @@ mod guideline;
 mod language;
 mod log;
 mod migration;
+mod output;
 mod protocol;
 mod queue;
 mod simulate;
@@ -26,6 +27,7 @@ pub use arguments::Cli;
 use arguments::{EncoderVerb, ExportVerb, OnError, StyleArgs, TaxonomyVerb, TrainArgs, UnitArg, Verb};
 pub(crate) use exit::Exit;
 use exit::complain;
+use output::{print, print_json};
 
 use crate::domain::experiment::Task;
 use crate::domain::label::Source;
@@ -207,12 +209,6 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
 
 fn write_error(cause: io::Error) -> WorkflowError {
     formats::FormatError::Io { doing: "write", path: "standard output".into(), cause }.into()
-}
-
-/// Data, to standard output.
-fn print(text: &str) -> Result<(), WorkflowError> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(write_error)
 }
 
 /// Talk, to standard error. What comes from data is made visible line by line.
@@ -413,7 +409,7 @@ fn metrics(project: &Project, style: &StyleArgs) -> Result<Exit, Failure> {
             })
             .collect();
         let keys: Vec<&str> = project.taxonomy.categories().iter().map(|c| c.key.as_str()).collect();
-        print(&format!("{:#}\n", serde_json::json!({ "categories": keys, "scores": all })))?;
+        print_json(&serde_json::json!({ "categories": keys, "scores": all }))?;
         return Ok(Exit::unless_nothing(scored.is_empty()));
     }
     for scored in &scored {
@@ -442,7 +438,7 @@ fn score(project: &Project, model: Option<&Path>, style: &StyleArgs) -> Result<E
     let taxonomy = Some(&project.taxonomy);
     if style.json {
         let json = serde_json::json!({ "model": folder, "report": tables::json(&report, taxonomy) });
-        print(&format!("{json:#}\n"))?;
+        print_json(&json)?;
     } else {
         let name = folder.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         let title = format!("classifier {name}");

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::arguments::AgreementArgs;
-use super::{Exit, Failure, print, say, withheld_from};
+use super::output::{print, print_json};
+use super::{Exit, Failure, say, withheld_from};
 use crate::domain::agreement::Coefficient;
 use crate::domain::corpus::SentenceId;
 use crate::domain::statistics::Proportion;
@@ -26,7 +27,7 @@ pub(super) fn run(project: &Project, args: &AgreementArgs) -> Result<Exit, Failu
     let mut report = agreement::of(project, &store, &index)?;
     report.withhold(project, &index, Face::Report);
     if args.json {
-        print(&format!("{:#}\n", json(project, &report)))?;
+        print_json(&json(project, &report))?;
     } else if args.csv {
         print(&csv(project, &report))?;
     } else if report.experts.is_empty() {

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::Path;
 
 use super::arguments::AuditArgs;
-use super::{Exit, Failure, print, say};
+use super::output::{StandardOutput, print, print_json_line};
+use super::{Exit, Failure, say};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::SentenceId;
 use crate::domain::entry::{Body, Judged};
@@ -34,13 +35,13 @@ pub(super) fn audit(project: &Project, args: &AuditArgs) -> Result<Exit, Failure
     };
     let verdict = audit::look(project, &mut store, args.expect.as_deref())?;
     if args.json {
-        print(&format!("{}\n", json(&verdict)))?;
+        print_json_line(&json(&verdict))?;
         if args.log {
-            audit::log(project, &filter, args.with_text, &mut |entry| print(&format!("{}\n", json_of(&entry))))?;
+            audit::log(project, &filter, args.with_text, &mut |entry| print_json_line(&json_of(&entry)))?;
         }
     } else if let Some(path) = &args.csv {
         let written = if path == Path::new("-") {
-            let mut out = std::io::stdout().lock();
+            let mut out = StandardOutput::new();
             table(project, &filter, args.with_text, Path::new("standard output"), &mut out)?
         } else {
             table(project, &filter, args.with_text, path, &mut create_private(path)?)?

@@ -1,7 +1,8 @@
 //! `goldsmith doubt`: labels that may be wrong, as a table, CSV or JSON.
 
 use super::arguments::DoubtArgs;
-use super::{Bar, Exit, Failure, cancel_on_signal, print, say, withheld_from};
+use super::output::{print, print_json};
+use super::{Bar, Exit, Failure, cancel_on_signal, say, withheld_from};
 use crate::domain::confident::Doubt;
 use crate::domain::corpus::SentenceId;
 use crate::domain::text::visible;
@@ -33,7 +34,7 @@ pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure
     let ids: Vec<SentenceId> = found.doubts.iter().map(|doubt| doubt.sentence).collect();
     let texts: Vec<String> = store.texts(&ids)?.into_iter().map(|row| row.text).collect();
     if args.json {
-        print(&format!("{:#}\n", json(&found, &texts)))?;
+        print_json(&json(&found, &texts))?;
     } else if args.csv {
         print(&csv(&found, &texts))?;
     } else {

@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use super::arguments::{ExperimentArgs, FormatArg, TaskArg};
-use super::{Bar, Exit, Failure, cancel_on_signal, print, say};
+use super::output::print;
+use super::{Bar, Exit, Failure, cancel_on_signal, say};
 use crate::domain::experiment::{ExperimentReport, Task};
 use crate::formats::create_private;
 use crate::formats::experiment::{ReportFormat, write};

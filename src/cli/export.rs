@@ -1,10 +1,11 @@
 //! `export gold`, `export model` and `predict`: what goes out for other programs.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use super::arguments::{GoldArgs, PredictArgs};
-use super::{Bar, Exit, Failure, cancel_on_signal, print, say, withheld_from, write_error};
+use super::output::{StandardOutput, print};
+use super::{Bar, Exit, Failure, cancel_on_signal, say, withheld_from, write_error};
 use crate::workflow::export::{gold, model, predictions};
 use crate::workflow::project::Project;
 use crate::workflow::{WorkflowError, train};
@@ -43,7 +44,7 @@ pub(super) fn predictions(
     };
     let model = predictions::load(&folder)?;
     let cancel = cancel_on_signal();
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut out = StandardOutput::new();
     let bar = Bar::default();
     let input = predictions::PredictInput {
         path: args.input,

@@ -1,6 +1,7 @@
 //! `goldsmith taxonomy versions` and `diff`: the guideline as it was and as it is.
 
-use super::{Exit, Failure, print, say};
+use super::output::{print, print_json};
+use super::{Exit, Failure, say};
 use crate::domain::category::CategoryKey;
 use crate::domain::guideline::{GuidelineChange, GuidelinePart};
 use crate::domain::text::{listed, visible};
@@ -23,7 +24,7 @@ pub(super) fn versions(project: &Project) -> Result<Exit, Failure> {
 pub(super) fn diff(project: &Project, before: Option<&str>, after: Option<&str>, json: bool) -> Result<Exit, Failure> {
     let compared = guideline::compare(project, &project.store()?, before, after)?;
     if json {
-        print(&format!("{:#}\n", serde_json::json!(compared)))?;
+        print_json(&serde_json::json!(compared))?;
         return Ok(Exit::Done);
     }
     let name = |hash: &str| if hash.len() == 64 { hash[..12].to_owned() } else { hash.to_owned() };

@@ -3,7 +3,8 @@
 use super::arguments::{
     AnswerArg, BudgetArgs, ExplainArg, FewShotArg, GenerateArgs, LabelArgs, ModelArgs, QuotaArg, RunsVerb, WhichArg,
 };
-use super::{Bar, Exit, Failure, cancel_on_signal, print, say, spent, withheld_from};
+use super::output::{print, print_json, print_json_line};
+use super::{Bar, Exit, Failure, cancel_on_signal, say, spent, withheld_from};
 use crate::domain::experiment::Task;
 use crate::domain::label::{Run, RunKind};
 use crate::domain::quality::Profile;
@@ -201,7 +202,7 @@ pub(super) fn show_egress(project: &Project, json: bool, limit: usize) -> Result
     let store = project.store()?;
     if json {
         for row in egress::records(&store, usize::MAX >> 1)? {
-            print(&format!("{}\n", serde_json::to_string(&row).unwrap_or_default()))?;
+            print_json_line(&serde_json::json!(row))?;
         }
         return Ok(Exit::Done);
     }
@@ -276,7 +277,7 @@ pub(super) fn runs(project: &Project, verb: Option<RunsVerb>) -> Result<Exit, Fa
             let (before, after) = (runs::find(&store, &before)?, runs::find(&store, &after)?);
             let diff = runs::diff(project, &store, &before, &after)?;
             if json {
-                print(&format!("{:#}\n", serde_json::json!(diff)))?;
+                print_json(&serde_json::json!(diff))?;
             } else {
                 print_diff(project, &before, &after, &diff, show)?;
             }
@@ -418,7 +419,7 @@ pub(super) fn bronze(project: &Project, run: Option<&str>, json: bool) -> Result
     let run = run.map(|word| runs::find(&store, word)).transpose()?;
     let (found, left_out) = generate::compare_with_real(project, &store, run.as_ref().map(|run| &run.id))?;
     if json {
-        print(&format!("{:#}\n", serde_json::json!({ "comparison": found, "left_out": left_out })))?;
+        print_json(&serde_json::json!({ "comparison": found, "left_out": left_out }))?;
         return Ok(Exit::Done);
     }
     let number = |value: Option<f64>| value.map_or_else(|| "n/a".to_owned(), |v| format!("{v:.3}"));

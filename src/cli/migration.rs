@@ -2,7 +2,8 @@
 
 use super::arguments::MigrationArgs;
 use super::guideline::said;
-use super::{Exit, Failure, print, say};
+use super::output::{print, print_json};
+use super::{Exit, Failure, say};
 use crate::domain::guideline::GuidelineChange;
 use crate::domain::taxonomy::Taxonomy;
 use crate::domain::text::{listed, visible};
@@ -17,7 +18,7 @@ pub(super) fn run(project: &Project, how: MigrationArgs, request: &MigrationRequ
         migration::apply(project, &plan)?;
     }
     if how.json {
-        print(&format!("{:#}\n", serde_json::json!({ "plan": plan, "done": how.yes })))?;
+        print_json(&serde_json::json!({ "plan": plan, "done": how.yes }))?;
     } else {
         print(&text(project, &plan))?;
     }

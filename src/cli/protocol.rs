@@ -1,7 +1,8 @@
 //! `goldsmith assign` and `goldsmith status`: who decides on what, and how far all have come.
 
 use super::arguments::{AssignArgs, StatusArgs};
-use super::{Exit, Failure, print, say};
+use super::output::{print, print_json};
+use super::{Exit, Failure, say};
 use crate::domain::statistics::Proportion;
 use crate::domain::text::visible;
 use crate::workflow::project::Project;
@@ -10,7 +11,7 @@ use crate::workflow::protocol::{self, AnnotatorStatus};
 pub(super) fn assign(project: &Project, args: &AssignArgs) -> Result<Exit, Failure> {
     let done = protocol::assign(project, &mut project.store()?, args.plan)?;
     if args.json {
-        print(&format!("{:#}\n", serde_json::json!(done)))?;
+        print_json(&serde_json::json!(done))?;
         return Ok(Exit::Done);
     }
     let mut out = format!("{:<24} {:>9} {:>9}\n", "expert", "has", "new");
@@ -35,7 +36,7 @@ pub(super) fn assign(project: &Project, args: &AssignArgs) -> Result<Exit, Failu
 pub(super) fn status(project: &Project, args: &StatusArgs) -> Result<Exit, Failure> {
     let status = protocol::status(project, &project.store()?)?;
     if args.json {
-        print(&format!("{:#}\n", serde_json::json!(status)))?;
+        print_json(&serde_json::json!(status))?;
         return Ok(Exit::Done);
     }
     let mut out = format!(

@@ -1,7 +1,8 @@
 //! `goldsmith queue`: makes the order anew and shows its beginning.
 
 use super::arguments::QueueArgs;
-use super::{Bar, Exit, Failure, cancel_on_signal, print, say};
+use super::output::{print, print_json};
+use super::{Bar, Exit, Failure, cancel_on_signal, say};
 use crate::domain::corpus::SentenceId;
 use crate::domain::text::visible;
 use crate::formats::tables;
@@ -34,7 +35,7 @@ pub(super) fn queue(project: &Project, args: &QueueArgs) -> Result<Exit, Failure
                 serde_json::json!({ "rank": i + 1, "sentence": id, "why": why, "text": row.text })
             })
             .collect();
-        print(&format!("{:#}\n", serde_json::json!({ "note": note, "ranked": rows })))?;
+        print_json(&serde_json::json!({ "note": note, "ranked": rows }))?;
     } else if args.csv {
         let mut table = vec![["rank", "sentence", "why", "text"].map(str::to_owned).to_vec()];
         table.extend(

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::Path;
 
 use super::arguments::SimulateArgs;
-use super::{Bar, Exit, Failure, cancel_on_signal, print, say};
+use super::output::print;
+use super::{Bar, Exit, Failure, cancel_on_signal, say};
 use crate::domain::acquisition::{Strategy, StrategyMix};
 use crate::formats::project::training::TrainSettings;
 use crate::formats::{FormatError, create_private, simulation};

@@ -202,6 +202,49 @@ fn is_unsafe(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Letters of other alphabets that look like Latin ones, each before its double.
+const LOOK_ALIKES: &str = "аaеeоoрpсcуyхxіiјjѕsԁdһhԛqԝwАAВBЕEЅSІIЈJКKМMНHОOРPСCТTУYХXοoΑAΒBΕEΖZΗHΙIΚKΜMΝNΟOΡPΤTΥYΧX";
+
+fn latin_double(c: char) -> Option<char> {
+    // Full width: as wide as a letter of Chinese, and otherwise the same.
+    if let '\u{ff01}'..='\u{ff5e}' = c {
+        return char::from_u32(u32::from(c) - 0xfee0);
+    }
+    let mut letters = LOOK_ALIKES.chars();
+    while let (Some(other), Some(latin)) = (letters.next(), letters.next()) {
+        if other == c {
+            return Some(latin);
+        }
+    }
+    None
+}
+
+/// The text as a reader takes it: names with the same look are the same here.
+pub(crate) fn look(text: &str) -> String {
+    text.chars().map(|c| latin_double(c).unwrap_or(c)).flat_map(char::to_lowercase).collect()
+}
+
+/// The first word with a letter in it that only looks Latin, among Latin ones.
+pub(crate) fn misleading_word(text: &str) -> Option<&str> {
+    let mut words = text.split(|c: char| !c.is_alphanumeric());
+    words.find(|word| word.contains(|c: char| c.is_ascii_alphabetic()) && word.contains(|c| latin_double(c).is_some()))
+}
+
+/// JSON text in which what could drive a terminal or reorder its line is escaped, as JSON allows in any string; it reads back the
+/// same. Line feeds between the parts stay.
+pub(crate) fn json_safe(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && is_unsafe(c) {
+            let mut units = [0; 2];
+            c.encode_utf16(&mut units).iter().for_each(|unit| safe.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
 /// What is behind an error: another crate's, the system's, or words.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 

@@ -9,6 +9,7 @@ use super::toml_source::{TomlSource, TomlTable};
 use super::{FormatError, read_text};
 use crate::domain::category::CategoryKey;
 use crate::domain::taxonomy::{Category, NoneGuide, Selection, Taxonomy, Variety};
+use crate::domain::text::{look, misleading_word, visible};
 
 #[cfg(test)]
 pub(crate) use edit::SHORTCUTS;
@@ -47,10 +48,13 @@ pub fn parse(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
             categories.push(read);
         }
     }
-    for (i, Placed { category, key_at, shortcut_at, was_at }) in categories.iter().enumerate() {
+    for (i, Placed { category, key_at, name_at, shortcut_at, was_at }) in categories.iter().enumerate() {
         for Placed { category: earlier, .. } in &categories[..i] {
             if earlier.key == category.key {
                 source.fault(key_at.clone(), format!("the key `{}` is used by an earlier category", category.key));
+            }
+            if earlier.name != category.name && look(&earlier.name) == look(&category.name) {
+                source.fault(name_at.clone(), format!("the name cannot be told from that of `{}`", earlier.key));
             }
             if earlier.shortcut == category.shortcut {
                 let message = format!("the shortcut `{}` is used by `{}` already", category.shortcut, earlier.key);
@@ -95,6 +99,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
 struct Placed {
     category: Category,
     key_at: Range<usize>,
+    name_at: Range<usize>,
     shortcut_at: Range<usize>,
     was_at: Vec<Range<usize>>,
 }
@@ -108,6 +113,18 @@ fn category<'t>(source: &mut TomlSource<'t>, mut table: TomlTable<'_, 't>) -> Op
         }
     });
     let name = table.required(source, "name");
+    if let Some((name, at)) = &name {
+        let shown = visible(name).text;
+        if shown != *name {
+            source.fault(
+                at.clone(),
+                format!("the name has characters that cannot be seen, or drive a terminal: {shown}"),
+            );
+        } else if let Some(word) = misleading_word(name) {
+            let fault = format!("`{word}` mixes alphabets: a letter in it only looks like a Latin one; type it anew");
+            source.fault(at.clone(), fault);
+        }
+    }
     let shortcut = table.required(source, "shortcut").and_then(|(text, at)| {
         let mut chars = text.chars();
         match (chars.next(), chars.next()) {
@@ -133,9 +150,9 @@ fn category<'t>(source: &mut TomlSource<'t>, mut table: TomlTable<'_, 't>) -> Op
     let (was, was_at) = was.filter_map(read).unzip();
     table.close(source);
     let ((key, key_at), (shortcut, shortcut_at)) = (key?, shortcut?);
-    let (name, definition) = (name?.0, definition?.0);
+    let ((name, name_at), definition) = (name?, definition?.0);
     let category = Category { key, name, shortcut, definition, includes, excludes, examples, was };
-    Some(Placed { category, key_at, shortcut_at, was_at })
+    Some(Placed { category, key_at, name_at, shortcut_at, was_at })
 }
 
 #[cfg(test)]
@@ -151,6 +168,48 @@ mod tests {
         }
         assert_eq!(parse(Path::new("x"), SHIPPED[0].1).unwrap().categories().len(), 9);
         assert_eq!(parse(Path::new("x"), SHIPPED[1].1).unwrap().categories().len(), 20);
+    }
+
+    /// A name is read by people: what they cannot see, or take for another letter, is no part of it.
+    #[test]
+    fn a_name_shows_what_it_is() {
+        let said = |names: &[&str]| -> Vec<String> {
+            let category = |(at, name): (usize, &&str)| {
+                format!("[[category]]\nkey = \"k{at}\"\nname = \"{name}\"\nshortcut = \"{at}\"\ndefinition = \"d\"\n")
+            };
+            let text = format!(
+                "name = \"x\"\nselection = \"single\"\n{}",
+                names.iter().enumerate().map(category).collect::<String>()
+            );
+            match parse(Path::new("t.toml"), &text) {
+                Ok(_) => Vec::new(),
+                Err(FormatError::Faulty { faults, .. }) => faults.iter().map(ToString::to_string).collect(),
+                Err(other) => panic!("{other}"),
+            }
+        };
+        for sound in [
+            "Memory",
+            "Ged\u{e4}chtnis",
+            "\u{8bb0}\u{5fc6}",
+            "\u{3b2}-amyloid",
+            "A\u{3b2} and tau",
+            "\u{43f}\u{430}\u{43c}\u{44f}\u{442}\u{44c}",
+        ] {
+            assert_eq!(said(&[sound]), [""; 0], "{sound}");
+        }
+        for hidden in ["Mem\\u001b[31mory", "Memory\u{200b}", "Mem\u{202e}ory", "Mem\\u009bory", "Memory\\n"] {
+            let faults = said(&[hidden]);
+            assert!(faults.len() == 1 && faults[0].starts_with("5:8: the name has characters that"), "{faults:?}");
+        }
+        assert_eq!(
+            said(&["M\u{435}mory"]),
+            ["5:8: `M\u{435}mory` mixes alphabets: a letter in it only looks like a Latin one; type it anew"]
+        );
+        // Cyrillic alone, in the shape of a Latin word.
+        assert_eq!(
+            said(&["cope", "\u{441}\u{43e}\u{440}\u{435}"]),
+            ["10:8: the name cannot be told from that of `k0`"]
+        );
     }
 
     #[test]

@@ -108,6 +108,14 @@ proptest! {
     }
 
     #[test]
+    fn safe_json_reads_back_the_same(text in hostile()) {
+        let json = serde_json::json!({ "text": text });
+        let safe = json_safe(&format!("{json:#}"));
+        prop_assert!(!safe.contains(|c: char| c != '\n' && is_unsafe(c)));
+        prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), json);
+    }
+
+    #[test]
     fn showing_twice_changes_nothing(text in hostile()) {
         let once = shown(&text);
         prop_assert_eq!(shown(&once), once);

@@ -7,6 +7,7 @@ use crate::domain::gold::Vote;
 use crate::domain::label::Label;
 use crate::domain::sight::{Blindness, InSight};
 use crate::domain::split::Split;
+use crate::domain::text::json_safe;
 use crate::domain::visibility::Face;
 use crate::formats::tables;
 use crate::store::Store;
@@ -55,7 +56,7 @@ pub struct Exported {
 impl Exported {
     /// A line of JSON for each line.
     pub(crate) fn jsonl(&self) -> String {
-        self.lines.iter().map(|line| format!("{}\n", serde_json::json!(line))).collect()
+        self.lines.iter().map(|line| json_safe(&serde_json::json!(line).to_string()) + "\n").collect()
     }
 
     /// A table with a header. It has no column for what had been in sight.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::classifier::{self, Classifier};
 use crate::domain::taxonomy::Selection;
+use crate::domain::text::json_safe;
 use crate::formats::FormatError;
 use crate::formats::notes::{self, Columns, Layout, NoteRecord};
 use crate::formats::tables::guard;
@@ -74,7 +75,7 @@ pub(crate) fn predict(
                     names.iter().cloned().zip(probabilities.iter().map(|p| serde_json::json!(p))).collect();
                 let line =
                     serde_json::json!({ "id": id, "text": record.text, "label": label, "probabilities": by_name });
-                writeln!(out, "{line}").map_err(fail)?;
+                writeln!(out, "{}", json_safe(&line.to_string())).map_err(fail)?;
             }
             written += 1;
         }
