@@ -81,6 +81,9 @@ pub enum ClassifierError {
         #[source]
         cause: Cause,
     },
+    /// A model came out that computes no probabilities.
+    #[error("training ended in a model without numbers (NaN): its probabilities are none")]
+    NoNumbers,
     /// An operation on tensors failed.
     #[cfg(feature = "encoders")]
     #[error("the classifier failed")]
@@ -274,6 +277,22 @@ impl Trainer {
         on_event: &mut TrainingCallback<'_>,
     ) -> Result<Box<dyn Classifier>, ClassifierError> {
         targets::check(outputs, selection, train)?;
+        let model = self.fitted(outputs, selection, train, validation, seed, on_event)?;
+        // Weights that are no numbers give probabilities that are none, and every comparison with them says no.
+        let some: Vec<&str> = train.iter().take(8).map(|example| example.text).collect();
+        let sound = model.predict(&some)?.iter().flatten().all(|p| p.is_finite());
+        if sound { Ok(model) } else { Err(ClassifierError::NoNumbers) }
+    }
+
+    fn fitted(
+        &self,
+        outputs: &[String],
+        selection: Selection,
+        train: &[Example<'_>],
+        validation: &[Example<'_>],
+        seed: u64,
+        on_event: &mut TrainingCallback<'_>,
+    ) -> Result<Box<dyn Classifier>, ClassifierError> {
         let task = TrainingTask { outputs, selection, train, validation, seed };
         match &self.method {
             Method::Ngram(config) => {

@@ -77,6 +77,7 @@ fn of_classifier(error: &ClassifierError) -> &'static [&'static str] {
         ClassifierError::LeftOut => &["build it again with `--features encoders`"],
         #[cfg(feature = "encoders")]
         ClassifierError::Tensor(_) => &[],
+        ClassifierError::NoNumbers => &["a smaller --learning-rate, or another encoder, may train"],
         ClassifierError::TooLittle(_) | ClassifierError::Unwritable { .. } => &[],
     }
 }

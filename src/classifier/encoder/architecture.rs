@@ -69,6 +69,9 @@ pub(crate) struct Architecture {
     pub bare_mean: bool,
 }
 
+/// The marks at both ends, and room for a word between them.
+const FEWEST_POSITIONS: usize = 8;
+
 #[derive(Deserialize)]
 struct RawConfig {
     model_type: Option<String>,
@@ -145,6 +148,20 @@ impl Architecture {
             "relu" => Activation::Relu,
             other => return Err(format!("its activation is `{other}`; known are gelu, gelu_new and relu").into()),
         };
+        let shares = [
+            raw.hidden_dropout_prob,
+            raw.attention_probs_dropout_prob,
+            raw.classifier_dropout,
+            raw.seq_classif_dropout,
+            raw.mlp_dropout,
+        ];
+        if let Some(share) = shares.into_iter().flatten().find(|share| !(0.0..1.0).contains(share)) {
+            return Err(format!("its dropout is {share}; it must be at least 0 and below 1").into());
+        }
+        let small = [raw.layer_norm_eps, raw.norm_eps].into_iter().flatten();
+        if let Some(eps) = small.into_iter().find(|eps| !(*eps > 0.0 && *eps < 1.0)) {
+            return Err(format!("its layer_norm_eps is {eps}; it must be a small number above 0").into());
+        }
         let dropout = raw.hidden_dropout_prob.or(raw.mlp_dropout).unwrap_or(if modern { 0.0 } else { 0.1 });
         let attention_dropout = raw.attention_probs_dropout_prob.unwrap_or(if modern { 0.0 } else { 0.1 });
         let head_dropout = match family {
@@ -156,6 +173,12 @@ impl Architecture {
             let nested = raw.rope_parameters.as_ref().and_then(|all| all.get(kind)?.get("rope_theta")?.as_f64());
             nested.or(plain).unwrap_or(default)
         };
+        let positions = size("max_position_embeddings", raw.max_position_embeddings)?;
+        if positions < FEWEST_POSITIONS {
+            let said =
+                format!("its max_position_embeddings is {positions}; a sentence needs {FEWEST_POSITIONS} at least");
+            return Err(said.into());
+        }
         let modern = modern.then(|| ModernBertConfig {
             global_every: raw.global_attn_every_n_layers.unwrap_or(3).max(1),
             reach: raw.local_attention.unwrap_or(128) / 2,
@@ -170,7 +193,7 @@ impl Architecture {
             layers: size("num_hidden_layers", raw.num_hidden_layers)?,
             heads,
             intermediate: size("intermediate_size", raw.intermediate_size)?,
-            positions: size("max_position_embeddings", raw.max_position_embeddings)?,
+            positions,
             segments: if family == EncoderFamily::Bert { raw.type_vocab_size.unwrap_or(2) } else { 0 },
             eps: if modern.is_some() { raw.norm_eps.unwrap_or(1e-5) } else { raw.layer_norm_eps.unwrap_or(1e-12) },
             dropout: [dropout, attention_dropout, head_dropout],

@@ -270,9 +270,23 @@ fn a_folder_that_is_no_encoder_says_what_it_lacks() {
         ("\"intermediate_size\": 64", "\"intermediate_size\": 65", "config.json says"),
         (&format!("\"vocab_size\": {vocabulary}"), "\"vocab_size\": 100", "vocabulary of 100"),
         ("\"num_attention_heads\": 4", "\"num_attention_heads\": 5", "no multiple"),
+        (
+            "\"max_position_embeddings\": ",
+            "\"max_position_embeddings\": 1, \"ignored\": ",
+            "max_position_embeddings is 1",
+        ),
+        ("\"hidden_dropout_prob\": ", "\"hidden_dropout_prob\": 1.0, \"ignored\": ", "dropout is 1"),
+        ("\"layer_norm_eps\": ", "\"layer_norm_eps\": -1.0, \"ignored\": ", "layer_norm_eps is -1"),
     ] {
         assert!(config.contains(from), "{from}");
         std::fs::write(folder.path().join("config.json"), config.replace(from, to)).unwrap();
         assert!(said(folder.path()).contains(what), "{}", said(folder.path()));
     }
+    std::fs::write(folder.path().join("config.json"), config).unwrap();
+    // The last number of the last tensor: four bytes that are no number.
+    let mut weights = std::fs::read(data("bert").join("model.safetensors")).unwrap();
+    let end = weights.len();
+    weights[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(folder.path().join("model.safetensors"), weights).unwrap();
+    assert!(said(folder.path()).contains("no numbers"), "{}", said(folder.path()));
 }

@@ -204,6 +204,9 @@ pub(in crate::classifier) fn read(folder: &Path, architecture: &Architecture) ->
             continue;
         }
         let values = values().map_err(|e| format!("{name}: {e}"))?;
+        if !values.1.iter().all(|value| value.is_finite()) {
+            return Err(format!("its tensor `{name}` holds values that are no numbers").into());
+        }
         if is_of_head(&whole) {
             found.head.insert(whole, values)
         } else {

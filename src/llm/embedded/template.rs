@@ -51,8 +51,37 @@ pub(super) struct Template {
     names: [String; 2],
 }
 
+/// The longest template of a model in use is a twentieth of this.
+const LONGEST: usize = 256 << 10;
+/// What a template may do, in steps of the engine: loops over a few turns take some thousands.
+const FUEL: u64 = 1_000_000;
+/// Macros within macros.
+const DEPTH: usize = 100;
+/// What a form may come to, in bytes.
+const LONGEST_FORM: usize = 4 << 20;
+/// A chain of operators is a tree as deep as it is long, and is walked by recursion: this is room for the longest.
+const STACK: usize = 512 << 20;
+
+/// Compiles a template on a thread whose stack no template can overflow.
 fn environment(source: &str) -> Result<Environment<'static>, Error> {
+    if source.len() > LONGEST {
+        let said = format!("it has {} bytes, and {LONGEST} are the most", source.len());
+        return Err(Error::new(ErrorKind::InvalidOperation, said));
+    }
+    let failed = |_| Error::new(ErrorKind::InvalidOperation, "there is no memory to read it");
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || compiled(source));
+        match thread.map_err(failed)?.join() {
+            Ok(environment) => environment,
+            Err(_) => Err(Error::new(ErrorKind::InvalidOperation, "reading it failed")),
+        }
+    })
+}
+
+fn compiled(source: &str) -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(DEPTH);
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     environment.add_function("raise_exception", |what: String| -> Result<Value, Error> {
@@ -112,6 +141,23 @@ fn python_method(_: &State<'_, '_>, value: &Value, method: &str, args: &[Value])
     }
 }
 
+/// What a template writes, up to [`LONGEST_FORM`].
+struct Form(Vec<u8>);
+
+impl std::io::Write for Form {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > LONGEST_FORM {
+            return Err(std::io::Error::other("it writes without end"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Template {
     /// Takes the file's template, or one that its vocabulary allows.
     pub(super) fn read(file: &GgufFile, tokenizer: &Tokenizer) -> Result<Self, LlmError> {
@@ -157,14 +203,17 @@ impl Template {
 
     fn render(&self, turns: &[serde_json::Value]) -> Result<String, Error> {
         let [bos_token, eos_token] = &self.names;
-        self.environment.get_template("chat")?.render(context! {
+        let mut form = Form(Vec::new());
+        let values = context! {
             messages => Value::from_serialize(turns),
             add_generation_prompt => true,
             enable_thinking => false,
             tools => Value::from(()),
             bos_token => bos_token,
             eos_token => eos_token,
-        })
+        };
+        self.environment.get_template("chat")?.render_captured_to(values, &mut form)?;
+        String::from_utf8(form.0).map_err(|_| Error::new(ErrorKind::WriteFailure, "it writes no text"))
     }
 
     /// A conversation up to where the model answers, in parts of the form and of the turns.
@@ -205,5 +254,51 @@ impl Template {
         }
         parts.push(PromptPart::Template(rest.to_owned()));
         Ok(parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a template as a file may hold it is read and written; never a crash, never without end.
+    fn written(source: &str) -> Result<String, Error> {
+        let template = Template {
+            environment: environment(source)?,
+            origin: TemplateOrigin::File,
+            folds_system: false,
+            trims: false,
+            names: [String::new(), String::new()],
+        };
+        template.render(&[json!({ "role": "user", "content": "x" })])
+    }
+
+    #[test]
+    fn a_hostile_template_is_refused() {
+        let deep = |open: &str, close: &str, n: usize| format!("{{{{ {}1{} }}}}", open.repeat(n), close.repeat(n));
+        for hostile in [
+            deep("(", ")", 50_000),
+            deep("[", "]", 50_000),
+            format!("{}{}", "{% if 1 %}".repeat(10_000), "{% endif %}".repeat(10_000)),
+            "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}".to_owned(),
+            "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}x{% endfor %}{% endfor %}{% endfor %}".to_owned(),
+            "{% for a in range(9999) %}{{ 'x' * 100000 }}{% endfor %}".to_owned(),
+            "{{ 'x' * 99999999999 }}".to_owned(),
+            "x".repeat(LONGEST + 1),
+        ] {
+            assert!(written(&hostile).is_err(), "{}", &hostile[..60.min(hostile.len())]);
+        }
+        // Longer than any real one, and a tree as deep as it is long: read or refused, never a crash.
+        for long in [
+            deep("not ", "", 50_000),
+            deep("-", "", 200_000),
+            format!("{{{{ 'a'{} }}}}", " ~ 'a'".repeat(40_000)),
+            format!("{{{{ 1{} }}}}", " + 1".repeat(60_000)),
+            format!("{{{{ 'a'{} }}}}", "|upper".repeat(40_000)),
+            format!("{{{{ messages{} is defined }}}}", ".a".repeat(100_000)),
+        ] {
+            let _ = written(&long);
+        }
+        assert_eq!(written("{% for m in messages %}{{ m.content | upper }}{% endfor %}").unwrap(), "X");
     }
 }
