@@ -110,4 +110,6 @@ fn found(scan: Scan<'_>, at: usize) -> Option<(PhiKind, Span)> {
 }
 
 #[cfg(test)]
+mod recall;
+#[cfg(test)]
 mod tests;
