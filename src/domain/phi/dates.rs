@@ -1,10 +1,12 @@
 //! Dates: in figures, and with the month's name.
 
+use std::sync::LazyLock;
+
 use super::super::text::Span;
-use super::super::words::{WordList, entries};
+use super::lists::Phrases;
 use super::scan::Scan;
 
-static MONTHS: WordList = WordList::new(|| entries(include_str!("../../../data/phi/months.txt")));
+static MONTHS: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(include_str!("../../../data/phi/months.txt")));
 
 /// Words after which `03/15` is a day and no score.
 const ON: [&str; 6] = ["on", "since", "dated", "until", "till", "dob"];
@@ -97,7 +99,7 @@ fn month_first(scan: Scan<'_>, at: usize) -> Option<usize> {
 
 /// The end of a month's name.
 fn month(scan: Scan<'_>, at: usize) -> Option<usize> {
-    scan.any_word(at, &MONTHS)
+    MONTHS.end(scan, at).map(|(end, _)| end)
 }
 
 /// The end of a day with or without its ordinal ending.

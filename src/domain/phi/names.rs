@@ -1,7 +1,12 @@
 //! Names of people, where a title, a form's field or a degree gives them away.
 
+use std::sync::LazyLock;
+
+use rustc_hash::FxHashSet;
+
 use super::super::text::Span;
 use super::super::words::{WordList, entries};
+use super::lists::Phrases;
 use super::scan::Scan;
 
 /// Titles as they are written. Case tells `Ms` from multiple sclerosis and `Mr` from magnetic resonance; in capitals they
@@ -10,13 +15,16 @@ static TITLES: WordList = WordList::new(|| entries(include_str!("../../../data/p
 const CAPITAL_TITLES: [&str; 5] = ["MR.", "MRS.", "MS.", "DR.", "PROF."];
 
 /// A form's fields, before a colon.
-static FIELDS: WordList = WordList::new(|| entries(include_str!("../../../data/phi/name-fields.txt")));
+static FIELDS: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(include_str!("../../../data/phi/name-fields.txt")));
 
 /// Degrees after a comma. Two are states as well, and a town before a state is an identifier too.
-static DEGREES: WordList = WordList::new(|| entries(include_str!("../../../data/phi/degrees.txt")));
+pub(super) static DEGREES: WordList = WordList::new(|| entries(include_str!("../../../data/phi/degrees.txt")));
 
 /// Capitalised words that start a new sentence after "the Dr." or "Miss", or stand for a name that was removed.
-static NO_NAMES: WordList = WordList::new(|| entries(include_str!("../../../data/phi/no-names.txt")));
+static NO_NAMES: LazyLock<[FxHashSet<String>; 2]> = LazyLock::new(|| {
+    let words = || entries(include_str!("../../../data/phi/no-names.txt")).into_iter();
+    [words().map(str::to_owned).collect(), words().map(str::to_uppercase).collect()]
+});
 
 /// `Mr. Smith`, `Dr J. de la Cruz`, `Patient name: Ann Other`.
 pub(super) fn announced(scan: Scan<'_>, at: usize) -> Option<Span> {
@@ -43,7 +51,7 @@ fn field(scan: Scan<'_>, at: usize) -> Option<usize> {
         let line = scan.before(at).is_none_or(|c| c == '\n');
         scan.word(at, "name").filter(|_| line)
     };
-    let end = FIELDS.iter().find_map(|field| scan.phrase(at, field)).or_else(starts_line)?;
+    let end = FIELDS.end(scan, at).map(|(end, _)| end).or_else(starts_line)?;
     let end = scan.skip_spaces(end);
     (scan.char(end) == Some(':')).then(|| scan.skip_spaces(end + 1))
 }
@@ -70,8 +78,13 @@ fn aged(scan: Scan<'_>, at: usize) -> bool {
     })
 }
 
+/// Whether a word starts a sentence rather than a name.
+pub(super) fn is_no_name(text: &str, shout: bool) -> bool {
+    NO_NAMES[usize::from(shout)].contains(text)
+}
+
 /// Up to `most` words of a name: initials, capitalised words, and particles between them.
-fn name(scan: Scan<'_>, at: usize, most: usize) -> Option<Span> {
+pub(super) fn name(scan: Scan<'_>, at: usize, most: usize) -> Option<Span> {
     let mut end = None;
     let mut start = at;
     let mut capitals = None;
@@ -86,7 +99,7 @@ fn name(scan: Scan<'_>, at: usize, most: usize) -> Option<Span> {
         let initial = text.chars().count() == 1 && text.starts_with(char::is_uppercase);
         let shout = !initial && text.chars().all(|c| c.is_uppercase() || !c.is_alphabetic());
         let stopped = initial && scan.char(word_end) == Some('.');
-        let listed = NO_NAMES.iter().any(|other| if shout { other.eq_ignore_ascii_case(text) } else { *other == text });
+        let listed = is_no_name(text, shout);
         // "Dr. Smith MRI today": what follows a name in other letters than its own is no part of it.
         let fits = match (word, initial) {
             (0, true) => stopped || !listed,

@@ -1,54 +1,12 @@
-//! Numbers that lead to a person: records, accounts, telephones, and ages over 89.
+//! Numbers that lead to a person by their form: social security, telephones, and ages over 89.
 
 use super::super::text::Span;
 use super::super::words::{WordList, entries};
 use super::scan::Scan;
 
-/// Words that announce an identifier by themselves.
-const IDENTIFIERS: [&str; 5] = ["mrn", "ssn", "medical record number", "social security number", "nhs number"];
-
-/// Things that have a number; the word for it, or `#`, must follow.
-static NUMBERED: WordList = WordList::new(|| entries(include_str!("../../../data/phi/numbered.txt")));
-
-/// An identifier has at least this many digits; "patient no. 12" of a study has fewer.
-const DIGITS: usize = 4;
-
-/// `MRN 1234567`, `Record #: A-12345`, `NHS number 943 476 5919`.
-pub(super) fn announced(scan: Scan<'_>, at: usize) -> Option<Span> {
-    let alone = IDENTIFIERS.iter().find_map(|phrase| scan.phrase(at, phrase));
-    let mut end = alone.or_else(|| NUMBERED.iter().find_map(|phrase| scan.phrase(at, phrase)))?;
-    let mut announced = alone.is_some();
-    loop {
-        let next = scan.run(end, |c| matches!(c, ' ' | '\t' | ':' | '.' | '=' | '-')).unwrap_or(end);
-        if let Some(word) = scan.any_word(next, &["number", "no", "num", "nr", "id", "identifier"]) {
-            (end, announced) = (word, true);
-        } else if scan.char(next) == Some('#') {
-            (end, announced) = (next + 1, true);
-        } else {
-            end = scan.word(next, "is").unwrap_or(next);
-            end = scan.skip_spaces(end);
-            break;
-        }
-    }
-    if announced { identifier(scan, end) } else { None }
-}
-
-/// Letters, digits and hyphens with enough digits, and further groups of digits after single spaces.
-fn identifier(scan: Scan<'_>, at: usize) -> Option<Span> {
-    let mut end = scan.run(at, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '/'))?;
-    while scan.char(end) == Some(' ') && scan.slice(at, end).ends_with(|c: char| c.is_ascii_digit()) {
-        match scan.run(end + 1, |c| c.is_ascii_digit()) {
-            Some(next) if scan.ends_word(next) && next - end > 2 && next - at < 40 => end = next,
-            _ => break,
-        }
-    }
-    let found = scan.slice(at, end).trim_end_matches(['-', '/']);
-    let digits = found.bytes().filter(u8::is_ascii_digit).count();
-    (digits >= DIGITS && scan.ends_word(end)).then(|| Span::new(at, at + found.len()))
-}
-
 /// `123-45-6789`.
 pub(super) fn social_security(scan: Scan<'_>, at: usize) -> Option<Span> {
+    scan.run(at, |c| c.is_ascii_digit()).filter(|&end| end - at == 3 && scan.char(end) == Some('-'))?;
     let groups = Groups::read(scan, at)?;
     (groups.widths == [3, 2, 4] && groups.separators == "--").then(|| Span::new(at, groups.end))
 }
@@ -63,15 +21,19 @@ pub(super) fn phone(scan: Scan<'_>, at: usize) -> Option<Span> {
     if scan.before(at).is_some_and(|c| matches!(c, '/' | '-' | '.' | '+' | '(')) {
         return None;
     }
+    // Most numbers are too short to be read in groups.
+    scan.run(at, |c| c.is_ascii_digit() || matches!(c, ' ' | '-' | '.' | '·' | '‑' | '–' | '/' | '(' | ')' | '+'))
+        .filter(|end| end - at >= 5)?;
     let groups = Groups::read(scan, at)?;
     let digits: usize = groups.widths.iter().sum();
     let leads = |i: usize| groups.text.get(i).is_some_and(|g| g.starts_with(|c: char| ('2'..='9').contains(&c)));
-    let told = || scan.follows(at, &TELEPHONE);
+    let told = || scan.follows(at, &TELEPHONE) || scan.near(at, &TELEPHONE);
     let plain = match groups.widths.as_slice() {
         [3, 3, 4] => leads(0) && (leads(1) || groups.separators != "  "),
         [1, 3, 3, 4] => groups.text.first() == Some(&"1") && leads(1),
-        [3, 4] => told(),
-        [10] => told(),
+        [3, 4] | [3, 7] | [5] => told(),
+        [10] => leads(0) || told(),
+        [11] => groups.text[0].starts_with('1') && told(),
         widths => {
             let trunk = groups.text.first().is_some_and(|g| g.starts_with('0') && !g.starts_with("00"));
             let whole = widths.len() == 1 && digits == 11 && groups.text[0].starts_with("07");
@@ -111,9 +73,9 @@ impl<'a> Groups<'a> {
             let closed = open && start > end;
             open = !closed && open;
             match scan.char(start) {
-                Some(c @ (' ' | '-' | '.')) => {
+                Some(c @ (' ' | '-' | '.' | '·' | '‑' | '–')) => {
                     groups.separators.push(c);
-                    start += 1;
+                    start += c.len_utf8();
                 }
                 Some(c) if closed && c.is_ascii_digit() => groups.separators.push(')'),
                 _ => break,
@@ -133,7 +95,7 @@ impl<'a> Groups<'a> {
 
 const UNITS: [&str; 9] = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 
-/// `92-year-old`, `92 y.o.`, `aged 93`, `ninety-two years old`. "90 or older" is the group that the safe harbour asks for.
+/// `92-year-old`, `92 y.o.`, `aged 93`, `she is 94`, `ninety-two years old`. "90 or older" is the group that the safe harbour asks for.
 pub(super) fn age_over_89(scan: Scan<'_>, at: usize) -> Option<Span> {
     let announced = ["age", "aged"].iter().find_map(|word| scan.word(at, word));
     if let Some(end) = announced {
@@ -155,8 +117,70 @@ pub(super) fn age_over_89(scan: Scan<'_>, at: usize) -> Option<Span> {
         return None;
     }
     let end = old_age(scan, at)?;
-    years_old(scan, end)?;
-    Some(Span::new(at, end))
+    let told = years_old(scan, end).is_some()
+        || sexed(scan, at, end)
+        || scan.any_word(end, &["st", "nd", "rd", "th"]).is_some_and(|end| birthday(scan, end))
+        || scan.ends_word(end) && !measured(scan, end) && said_of_a_person(scan, at);
+    told.then(|| Span::new(at, end))
+}
+
+/// `94F` and `94 M` where a sentence begins; elsewhere it may be a temperature.
+fn sexed(scan: Scan<'_>, at: usize, end: usize) -> bool {
+    let before = scan.slice(0, at).trim_end();
+    let starts = before.is_empty() || before.ends_with(['.', '\n']) && before.len() < at;
+    starts
+        && ["F", "M"].iter().any(|sex| {
+            scan.word(scan.skip_spaces(end), sex).is_some_and(|_| scan.rest(scan.skip_spaces(end)).starts_with(sex))
+        })
+}
+
+fn birthday(scan: Scan<'_>, at: usize) -> bool {
+    scan.word(scan.skip_spaces(at), "birthday").is_some()
+}
+
+/// "he turned 94", "died at 94", "she is 94".
+fn said_of_a_person(scan: Scan<'_>, at: usize) -> bool {
+    const PEOPLE: [&str; 14] = [
+        "he",
+        "she",
+        "patient",
+        "mother",
+        "father",
+        "grandmother",
+        "grandfather",
+        "wife",
+        "husband",
+        "aunt",
+        "uncle",
+        "mom",
+        "dad",
+        "who",
+    ];
+    let verb = scan.gap_before(at);
+    let subject = scan.word_before(verb);
+    match scan.slice(subject, verb).to_ascii_lowercase().as_str() {
+        "turned" | "turning" | "turns" | "reached" => true,
+        "to" => scan.follows(subject, &["lived", "live", "survived"]),
+        "at" => scan.follows(subject, &["died", "deceased", "death", "passed", "away", "dead"]),
+        "is" | "was" => {
+            PEOPLE.iter().any(|word| word.eq_ignore_ascii_case(scan.slice(scan.word_before(subject), subject).trim()))
+        }
+        "he's" | "she's" | "who's" => true,
+        _ => false,
+    }
+}
+
+/// Whether a unit follows, so that the number is none of years.
+fn measured(scan: Scan<'_>, at: usize) -> bool {
+    let next = scan.skip_spaces(scan.skip(scan.skip_spaces(at), '-'));
+    let sign =
+        scan.char(scan.skip_spaces(at)).is_some_and(|c| matches!(c, '%' | '/' | '°' | ':' | '–' | '+' | '<' | '>'));
+    let part = scan.char(at) == Some('.') && scan.char(at + 1).is_some_and(|c| c.is_ascii_digit());
+    const UNITS: [&str; 24] = [
+        "percent", "kg", "lb", "lbs", "pounds", "mg", "ml", "cm", "mm", "bpm", "degrees", "inches", "feet", "on",
+        "over", "to", "minutes", "days", "hours", "weeks", "months", "beats", "mmhg", "miles",
+    ];
+    sign || part || scan.any_word(next, &UNITS).is_some() || scan.number(next).is_some()
 }
 
 /// The end of a number from 90 to 125, in figures or words.

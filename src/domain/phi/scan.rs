@@ -40,9 +40,9 @@ impl<'a> Scan<'a> {
         at + self.char(at).map_or(1, char::len_utf8)
     }
 
-    /// Whether a word, a number, or a telephone number's `+` or `(` starts here.
+    /// Whether a word, a number, or a telephone number's `+` or `(`, or an account's `@` starts here.
     pub(super) fn starts_word(self, at: usize) -> bool {
-        let starts = self.char(at).is_some_and(|c| c.is_alphanumeric() || matches!(c, '+' | '('));
+        let starts = self.char(at).is_some_and(|c| c.is_alphanumeric() || matches!(c, '+' | '(' | '@'));
         starts && !self.before(at).is_some_and(|c| c.is_alphanumeric() || c == '_')
     }
 
@@ -54,7 +54,7 @@ impl<'a> Scan<'a> {
     /// The end of the run of characters that `is` holds for, if there are any and not too many.
     pub(super) fn run(self, at: usize, is: impl Fn(char) -> bool) -> Option<usize> {
         let mut end = at;
-        while let Some(c) = self.char(end).filter(|&c| is(c)) {
+        for c in self.rest(at).chars().take_while(|&c| is(c)) {
             end += c.len_utf8();
             if end - at > LONGEST {
                 return None;
@@ -95,14 +95,60 @@ impl<'a> Scan<'a> {
         words.iter().find_map(|word| self.word(at, word))
     }
 
-    /// The end of a phrase: its words, parted by white space.
+    /// The end of a phrase: its words, parted by white space, each with or without a stop.
     pub(super) fn phrase(self, at: usize, phrase: &str) -> Option<usize> {
         let mut words = phrase.split(' ');
         let mut end = self.word(at, words.next()?)?;
         for word in words {
-            end = self.word(self.skip_spaces(end), word)?;
+            end = self.word(self.skip_spaces(self.skip(end, '.')), word)?;
         }
         Some(end)
+    }
+
+    /// The end of what stands before the spaces, commas, colons and brackets before `at`.
+    pub(super) fn gap_before(self, at: usize) -> usize {
+        let mut end = at;
+        for _ in 0..4 {
+            match self.before(end) {
+                Some(c @ (' ' | '\u{a0}' | ',' | ':' | '(' | '=')) => end -= c.len_utf8(),
+                _ => break,
+            }
+        }
+        end
+    }
+
+    /// The start of the word before `end`, of which one space may part it; `end` itself if it is too long.
+    pub(super) fn word_before(self, end: usize) -> usize {
+        let mut start = if self.before(end) == Some(' ') { end - 1 } else { end };
+        let stop = start;
+        while let Some(c) = self.before(start).filter(|c| c.is_alphanumeric() || matches!(c, '-' | '\'' | '’')) {
+            start -= c.len_utf8();
+            if stop - start > LONGEST {
+                return end;
+            }
+        }
+        start
+    }
+
+    /// Whether one of `words` stands in the few words before `at`, within the sentence.
+    pub(super) fn near(self, at: usize, words: &[&str]) -> bool {
+        let mut end = at;
+        for _ in 0..6 {
+            end = self.gap_before(end);
+            if matches!(self.before(end), Some('#' | '.')) {
+                end -= 1;
+            }
+            let start = self.word_before(end);
+            if start == end {
+                return false;
+            }
+            let word = self.slice(start, end).trim();
+            if words.iter().any(|other| other.eq_ignore_ascii_case(word)) {
+                return true;
+            }
+            end = start;
+        }
+        false
     }
 
     /// Whether one of `words` stands among the few words before `at`, with nothing but spaces and `:.#(` between.

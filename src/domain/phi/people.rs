@@ -1,0 +1,227 @@
+//! Names without a title: by lists of names, and by the words before them.
+
+use std::sync::LazyLock;
+
+use rustc_hash::FxHashMap;
+
+use super::super::text::Span;
+use super::super::words::entries;
+use super::lists::Words;
+use super::names::{DEGREES, is_no_name, name, title_case};
+use super::scan::Scan;
+
+const FIRST: u8 = 1;
+const SURNAME: u8 = 2;
+/// May, Grace and Hill, and names of medicine: they count only beside another name.
+const WEAK: u8 = 4;
+const EPONYM: u8 = 8;
+const WORD: u8 = 16;
+
+/// What all lists say of a word in small letters, in one look.
+static LISTS: LazyLock<FxHashMap<String, u8>> = LazyLock::new(|| {
+    let files = [
+        (FIRST, include_str!("../../../data/phi/first-names.txt")),
+        (FIRST, include_str!("../../../data/phi/first-names-other.txt")),
+        (SURNAME, include_str!("../../../data/phi/surnames.txt")),
+        (SURNAME, include_str!("../../../data/phi/surnames-other.txt")),
+        (WEAK, include_str!("../../../data/phi/ordinary-names.txt")),
+        (WEAK | EPONYM, include_str!("../../../data/phi/eponyms.txt")),
+        (WORD, include_str!("../../../data/phi/no-bare-names.txt")),
+    ];
+    let mut lists: FxHashMap<String, u8> = FxHashMap::default();
+    for (says, file) in files {
+        for entry in entries(file) {
+            *lists.entry(entry.to_lowercase()).or_default() |= says;
+        }
+    }
+    lists
+});
+
+fn listed(word: &str) -> u8 {
+    LISTS.get(&word.to_lowercase()).copied().unwrap_or_default()
+}
+
+static EPONYM_NOUNS: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/eponym-nouns.txt")));
+static KIN: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/kin.txt")));
+static ROLES: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/roles.txt")));
+static ANNOUNCERS: LazyLock<Words> =
+    LazyLock::new(|| Words::new(include_str!("../../../data/phi/name-announcers.txt")));
+/// What the lists say of one word.
+#[derive(Clone, Copy)]
+struct Word<'a> {
+    text: &'a str,
+    /// Where it ends, with its possessive.
+    end: usize,
+    first: bool,
+    surname: bool,
+    /// A word of its own, or of medicine.
+    weak: bool,
+    eponym: bool,
+    /// No name unless something announces it.
+    word: bool,
+    shout: bool,
+}
+
+impl<'a> Word<'a> {
+    /// The capitalised word at `at`.
+    fn read(scan: Scan<'a>, at: usize) -> Option<Self> {
+        if !scan.char(at)?.is_uppercase() {
+            return None;
+        }
+        let end = scan.run(at, |c| c.is_alphabetic() || matches!(c, '-' | '\'' | '’'))?;
+        let text = scan.slice(at, end);
+        let text = ["'s", "’s", "'S", "'", "’", "-"].iter().fold(text, |t, tail| t.strip_suffix(tail).unwrap_or(t));
+        if text.chars().nth(1).is_none() || !scan.ends_word(end) {
+            return None;
+        }
+        let shout = text.chars().all(|c| c.is_uppercase() || !c.is_alphabetic());
+        if !shout && !title_case(text) {
+            return None;
+        }
+        let whole = listed(text);
+        let part = text.split_once('-').map_or(whole, |(part, _)| listed(part));
+        let is = |what: u8| (whole | part) & what > 0;
+        let (first, surname) = (is(FIRST), is(SURNAME));
+        Some(Self {
+            text,
+            end,
+            first,
+            surname,
+            weak: (first || surname) && is(WEAK),
+            eponym: whole & EPONYM > 0,
+            word: whole & WORD > 0,
+            shout,
+        })
+    }
+
+    /// `I'm`, `They've`.
+    fn contracted(self) -> bool {
+        ["'m", "'ve", "'d", "'ll", "'re", "'t"].iter().any(|tail| self.text.ends_with(tail))
+    }
+
+    fn is_word(self) -> bool {
+        self.word || is_no_name(self.text, self.shout)
+    }
+
+    fn next(self, scan: Scan<'a>) -> Option<Self> {
+        let start = scan.skip_spaces(self.end);
+        if start == self.end { None } else { Self::read(scan, start) }
+    }
+}
+
+/// `Michael`, `Grace Kim`, `SMITH, JOHN A.`, `J. Okafor`, `her son Okeke`.
+pub(super) fn bare(scan: Scan<'_>, at: usize) -> Option<Span> {
+    if !scan.char(at)?.is_uppercase() || scan.before(at) == Some('-') {
+        return None;
+    }
+    if let Some(start) = initials(scan, at) {
+        let word = Word::read(scan, start)?;
+        let listed = word.surname && !word.weak;
+        let told = || announced(scan, at, word) || by_degree(scan, word.end);
+        return (listed || !word.is_word() && !word.shout && told()).then(|| Span::new(at, start + word.text.len()));
+    }
+    let word = Word::read(scan, at)?;
+    if word.is_word() {
+        return None;
+    }
+    surname_first(scan, at, word).or_else(|| in_order(scan, at, word))
+}
+
+fn in_order(scan: Scan<'_>, at: usize, word: Word<'_>) -> Option<Span> {
+    let next = word.next(scan).filter(|next| next.shout == word.shout && !next.is_word());
+    let middle = middle(scan, word.end).filter(|next| next.shout == word.shout);
+    let second = middle.or(next);
+    let strong = word.first && !word.weak;
+    let pair = second.is_some_and(|second| {
+        word.first && second.surname && !(word.weak && second.weak)
+            || strong && (second.surname || second.first || !word.shout)
+            || !word.shout && second.surname && !second.weak && (word.surname || !starts(scan, at))
+    });
+    let alone = strong && !word.shout;
+    let told = !word.shout && !word.eponym && announced(scan, at, word);
+    if !(pair || alone || told) {
+        return None;
+    }
+    let end = name(scan, at, 4).map_or(at + word.text.len(), |span| span.end);
+    (told || !is_eponym(scan, word.end) && !is_eponym(scan, end)).then(|| Span::new(at, end))
+}
+
+/// `Smith, John A.`; in capitals the first name must be in the list.
+fn surname_first(scan: Scan<'_>, at: usize, word: Word<'_>) -> Option<Span> {
+    let comma = scan.skip(at + word.text.len(), ',');
+    let start = scan.skip_spaces(comma);
+    if comma != word.end + 1 || start > comma + 1 {
+        return None;
+    }
+    let first = Word::read(scan, start).filter(|first| first.first && first.shout == word.shout)?;
+    let (strong, listed) = (!first.weak, word.surname && !word.weak);
+    if !(strong && (word.surname || word.shout && word.text.len() > 3 || announced(scan, at, word))
+        || listed && !first.is_word())
+    {
+        return None;
+    }
+    let initial = scan.skip_spaces(first.end);
+    let letter =
+        scan.letters(initial).filter(|end| end - initial == 1 && scan.char(initial).is_some_and(char::is_uppercase));
+    Some(Span::new(at, letter.filter(|_| initial > first.end).unwrap_or(start + first.text.len())))
+}
+
+/// The word after a middle initial.
+fn middle<'a>(scan: Scan<'a>, at: usize) -> Option<Word<'a>> {
+    let start = scan.skip_spaces(at);
+    let end = scan.letters(start).filter(|end| end - start == 1 && start > at)?;
+    let next = scan.skip_spaces(scan.skip(end, '.'));
+    if next == end || !scan.char(start)?.is_uppercase() {
+        return None;
+    }
+    Word::read(scan, next).filter(|word| !word.is_word())
+}
+
+/// The start of the word after one or two initials with their stops.
+fn initials(scan: Scan<'_>, at: usize) -> Option<usize> {
+    let mut start = at;
+    for count in 0..3 {
+        let Some(end) = scan.letters(start).filter(|end| end - start == 1) else {
+            return (count > 0).then_some(start);
+        };
+        if !scan.char(start)?.is_uppercase() || scan.char(end) != Some('.') {
+            return None;
+        }
+        // Two spaces part sentences.
+        let next = scan.skip_spaces(end + 1);
+        if next > end + 2 {
+            return None;
+        }
+        start = next;
+    }
+    Some(start)
+}
+
+/// Whether the words before `at` announce a name. A colon and a role announce other things as well: there the word must be
+/// in a list of names.
+fn announced(scan: Scan<'_>, at: usize, word: Word<'_>) -> bool {
+    let listed = word.first || word.surname;
+    let colon = scan.slice(scan.gap_before(at), at).contains(':');
+    let told = KIN.before(scan, at) || ANNOUNCERS.before(scan, at);
+    let sure = listed && !(colon && word.weak);
+    told && (sure || !colon && !word.contracted()) || sure && ROLES.before(scan, at)
+}
+
+/// `Maria Garcia RN`.
+fn by_degree(scan: Scan<'_>, at: usize) -> bool {
+    scan.any_word(scan.skip_spaces(scan.skip(at, ',')), &DEGREES).is_some()
+}
+
+/// Whether a sentence may start here, whose first word has a capital whatever it is.
+fn starts(scan: Scan<'_>, at: usize) -> bool {
+    let end = scan.gap_before(at);
+    scan.before(end).is_none_or(|c| !c.is_alphanumeric()) || scan.before(at).is_some_and(|c| !matches!(c, ' ' | '('))
+}
+
+/// `Thomas test`: what follows is the thing that the name stands for.
+fn is_eponym(scan: Scan<'_>, at: usize) -> bool {
+    let possessive =
+        ["'s", "’s"].iter().find(|tail| scan.rest(at).starts_with(**tail)).map_or(at, |tail| at + tail.len());
+    let start = scan.skip_spaces(possessive);
+    scan.letters(start).is_some_and(|end| EPONYM_NOUNS.has(scan.slice(start, end)))
+}
