@@ -130,14 +130,22 @@ impl Store {
     /// Makes a new store file, readable by its owner only.
     pub(crate) fn create(path: &Path) -> Result<Self, StoreError> {
         make_private(path).map_err(|e| StoreError::Unwritable(path.into(), e.into()))?;
-        Self::open(path)
+        Self::connect(path)
     }
 
     /// Opens an existing store and brings its schema up to date.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        if !path.is_file() {
-            return Err(StoreError::Missing(path.into()));
+        match std::fs::metadata(path) {
+            // SQLite takes an empty file for a new database; here it was a store, and somebody emptied it.
+            Ok(file) if file.is_file() && file.len() == 0 => {
+                Err(StoreError::Corrupt(path.into(), "the file is empty".into()))
+            }
+            Ok(file) if file.is_file() => Self::connect(path),
+            _ => Err(StoreError::Missing(path.into())),
         }
+    }
+
+    fn connect(path: &Path) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|e| explain(path, e))?;
         Self::prepare(connection, path)

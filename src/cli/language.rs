@@ -155,7 +155,12 @@ pub(super) fn label(project: &Project, args: &LabelArgs) -> Result<Exit, Failure
         (0, passages) => {
             say(&format!("warning: {passages} passages that look like personal data were in what was sent"))
         }
-        (kept, _) => say(&format!("{kept} sentences look like they contain personal data and were not sent")),
+        (kept, _) => say(&format!(
+            "{kept} sentences look like they contain personal data and were not sent; phi under [privacy] decides"
+        )),
+    }
+    if report.phi != (0, 0) {
+        say("the screen is a net with holes: docs/personal-data-screen.md says how large they are");
     }
     Ok(ended(report.ended, report.labelled == 0))
 }

@@ -221,6 +221,10 @@ fn files_that_are_no_store_of_ours_are_refused() {
     assert!(matches!(Store::open(&path), Err(StoreError::Missing(_))));
     std::fs::write(&path, b"no database, but long enough to be read as a header of one......").unwrap();
     assert!(matches!(Store::open(&path), Err(StoreError::Corrupt(..))));
+    // Somebody emptied it: what it held is gone, and that is no new project.
+    std::fs::write(&path, b"").unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::Corrupt(..))));
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
     std::fs::remove_file(&path).unwrap();
     Store::create(&path).unwrap().connection.pragma_update(None, "user_version", schema::VERSION + 1).unwrap();
     let error = Store::open(&path).err().unwrap();
