@@ -84,14 +84,14 @@ fn ours_read(encoder: &Encoder, rows: &Rows) -> f64 {
 }
 
 /// PyTorch's texts a second on the same batches.
-fn theirs(input: &Path, selection: &str, dtype: &str, threads: usize) -> Option<f64> {
+fn theirs(input: &Path, mode: &str, dtype: &str, threads: usize) -> Option<f64> {
     let python = std::env::var_os("GOLDSMITH_PYTHON")?;
     let mut all: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(input).ok()?).ok()?;
-    all["mode"] = selection.into();
+    all["mode"] = mode.into();
     all["dtype"] = dtype.into();
     all["threads"] = threads.into();
     all["heap"] = true.into();
-    let file = input.with_extension(format!("{selection}.{dtype}.{threads}.json"));
+    let file = input.with_extension(format!("{mode}.{dtype}.{threads}.json"));
     std::fs::write(&file, all.to_string()).ok()?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/reference/torch_speed.py");
     let output = Command::new(python).arg(script).arg(&file).env("HF_HUB_OFFLINE", "1").output().ok()?;
@@ -138,21 +138,21 @@ fn speed(folder: &Path, model: &Path) {
                 sorted.chunks(32).map(|b| b.iter().map(|(at, _)| rows[*at].1).collect()).collect();
             let text = serde_json::json!({"batches": ids, "labels": labels, "model": model, "outputs": outputs.len()});
             std::fs::write(&reading, text.to_string()).expect("writes");
-            for selection in ["train", "infer"] {
+            for mode in ["train", "infer"] {
                 let mut found: [Vec<f64>; 3] = Default::default();
                 for _ in 0..rounds {
-                    found[0].push(match selection {
+                    found[0].push(match mode {
                         "train" => ours_train(&encoder, rows, &outputs, &config),
                         _ => ours_read(&encoder, rows),
                     });
-                    let file = if selection == "train" { &input } else { &reading };
-                    found[1].extend(theirs(file, selection, "fp32", threads));
-                    found[2].extend(theirs(file, selection, "bf16", threads));
+                    let file = if mode == "train" { &input } else { &reading };
+                    found[1].extend(theirs(file, mode, "fp32", threads));
+                    found[2].extend(theirs(file, mode, "bf16", threads));
                 }
                 let ratios =
                     |theirs: &[f64]| median(&found[0].iter().zip(theirs).map(|(a, b)| a / b).collect::<Vec<_>>());
                 println!(
-                    "{name:<9} {selection:<5} {threads} thread(s): goldsmith {:6.1} texts/s; PyTorch fp32 {:6.1} (ratio {:.2}); PyTorch bf16 {:6.1} (ratio {:.2})",
+                    "{name:<9} {mode:<5} {threads} thread(s): goldsmith {:6.1} texts/s; PyTorch fp32 {:6.1} (ratio {:.2}); PyTorch bf16 {:6.1} (ratio {:.2})",
                     median(&found[0]),
                     median(&found[1]),
                     ratios(&found[1]),

@@ -277,32 +277,27 @@ impl Trainer {
         on_event: &mut TrainingCallback<'_>,
     ) -> Result<Box<dyn Classifier>, ClassifierError> {
         targets::check(outputs, selection, train)?;
-        let model = self.fitted(outputs, selection, train, validation, seed, on_event)?;
+        let model = self.train(&TrainingTask { outputs, selection, train, validation, seed }, on_event)?;
         // Weights that are no numbers give probabilities that are none, and every comparison with them says no.
         let some: Vec<&str> = train.iter().take(8).map(|example| example.text).collect();
         let sound = model.predict(&some)?.iter().flatten().all(|p| p.is_finite());
         if sound { Ok(model) } else { Err(ClassifierError::NoNumbers) }
     }
 
-    fn fitted(
+    fn train(
         &self,
-        outputs: &[String],
-        selection: Selection,
-        train: &[Example<'_>],
-        validation: &[Example<'_>],
-        seed: u64,
+        task: &TrainingTask<'_>,
         on_event: &mut TrainingCallback<'_>,
     ) -> Result<Box<dyn Classifier>, ClassifierError> {
-        let task = TrainingTask { outputs, selection, train, validation, seed };
+        let TrainingTask { outputs, selection, train, validation, seed } = *task;
         match &self.method {
             Method::Ngram(config) => {
-                let TrainingTask { outputs, selection, train, validation, seed } = task;
                 let config = FitConfig { seed, ..config.clone() };
                 let mut epoch = |epoch: &Epoch| on_event(&TrainingEvent::Epoch(epoch.clone()));
                 Ok(Box::new(fit(outputs, selection, train, validation, &config, &mut epoch)?))
             }
-            Method::Frozen(encoder, config) => frozen::train(encoder, &task, config, on_event),
-            Method::FineTune(encoder, config) => tune::train(encoder, &task, config, self.states.as_deref(), on_event),
+            Method::Frozen(encoder, config) => frozen::train(encoder, task, config, on_event),
+            Method::FineTune(encoder, config) => tune::train(encoder, task, config, self.states.as_deref(), on_event),
             Method::Vote(parts) => {
                 // Whoever breaks in one part stops them all, each with its best so far.
                 let mut broken = false;

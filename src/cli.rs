@@ -284,7 +284,10 @@ fn spent(spending: &Spending, failed: u64) -> String {
 /// What is left out of an output because of the rule of who sees what.
 fn withheld_from(project: &Project, n: usize, what: &str) -> String {
     let what = tables::counted(n, what);
-    format!("{what} left out: {} has to decide before seeing these labels", project.annotator)
+    format!(
+        "{what} left out: {} may not see these labels yet; whoever decides on no sentence sees all (--as NAME)",
+        project.annotator
+    )
 }
 
 fn open(project: Project) -> Result<Exit, Failure> {

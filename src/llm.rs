@@ -139,9 +139,9 @@ pub struct Usage {
 impl Usage {
     /// Adds another answer's.
     pub(crate) fn add(&mut self, other: Self) {
-        self.prompt += other.prompt;
-        self.cached += other.cached;
-        self.completion += other.completion;
+        self.prompt = self.prompt.saturating_add(other.prompt);
+        self.cached = self.cached.saturating_add(other.cached);
+        self.completion = self.completion.saturating_add(other.completion);
         self.estimated |= other.estimated;
     }
 }

@@ -32,8 +32,8 @@ pub mod simulate;
 pub(crate) mod train;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::classifier::ClassifierError;
 use crate::domain::label::{EntryId, RunId, Timestamp};
@@ -181,10 +181,42 @@ pub(crate) fn now() -> Timestamp {
 
 /// A new time-ordered id.
 pub(crate) fn new_entry_id() -> EntryId {
-    EntryId(uuid::Uuid::now_v7().to_string())
+    EntryId(new_id(&ORDER, jiff::Timestamp::now()))
 }
 
 /// A new time-ordered id.
 pub(crate) fn new_run_id() -> RunId {
-    RunId(uuid::Uuid::now_v7().to_string())
+    RunId(new_id(&ORDER, jiff::Timestamp::now()))
+}
+
+/// Ids of one process are in the order in which they were made, whatever the clock does.
+static ORDER: Mutex<uuid::ContextV7> = Mutex::new(uuid::ContextV7::new());
+
+/// A clock that has lost its battery may stand before 1970, where such ids begin.
+fn new_id(order: &Mutex<uuid::ContextV7>, now: jiff::Timestamp) -> String {
+    let now = now.max(jiff::Timestamp::UNIX_EPOCH);
+    let seconds = now.as_second().unsigned_abs();
+    let time = uuid::Timestamp::from_unix(order, seconds, now.subsec_nanosecond().unsigned_abs());
+    uuid::Uuid::new_v7(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::new_id;
+
+    #[test]
+    fn ids_are_in_order_whatever_the_clock_says() {
+        for seconds in [-62_135_596_800, -1, 0, 1_700_000_000, 253_402_200_000] {
+            let now = jiff::Timestamp::from_second(seconds).unwrap();
+            let order = Mutex::new(uuid::ContextV7::new());
+            let ids = [(); 3].map(|()| new_id(&order, now));
+            assert!(ids.is_sorted() && ids[0] != ids[1] && ids[1] != ids[2], "{ids:?}");
+        }
+        // Back in time, the later id is still behind.
+        let order = Mutex::new(uuid::ContextV7::new());
+        let at = |seconds| new_id(&order, jiff::Timestamp::from_second(seconds).unwrap());
+        assert!(at(1_800_000_000) < at(1_700_000_000));
+    }
 }

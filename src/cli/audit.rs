@@ -181,6 +181,7 @@ fn table(
         if rows.len() >= ROWS_AT_ONCE { Ok(flush(&mut rows)?) } else { Ok(()) }
     })?;
     flush(&mut rows)?;
+    out.flush().map_err(|cause| FormatError::Io { doing: "write", path: path.into(), cause })?;
     Ok(events)
 }
 

@@ -23,11 +23,21 @@ pub(crate) const SHIPPED: &[(&str, &str)] = &[
 
 /// Reads and checks a taxonomy file.
 pub(crate) fn read(path: &Path) -> Result<Taxonomy, FormatError> {
-    parse(path, &read_text(path)?)
+    parse_own(path, &read_text(path)?)
 }
 
-/// Checks a taxonomy text; `path` is for messages.
+/// Checks a taxonomy text as it was kept: by an earlier version of the guideline, or of another site. `path` is for messages.
 pub fn parse(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
+    checked(path, text, false)
+}
+
+/// Checks the text of a project's own taxonomy, whose names must show what they are as well. What was kept before they had to is
+/// still read by [`parse`].
+pub(crate) fn parse_own(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
+    checked(path, text, true)
+}
+
+fn checked(path: &Path, text: &str, own: bool) -> Result<Taxonomy, FormatError> {
     let (mut source, root) = TomlSource::parse(text);
     let mut table = TomlTable::new(root.get_ref(), 0..0);
     let name = table.required(&mut source, "name").map_or_else(String::new, |(name, _)| name);
@@ -44,7 +54,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
         source.fault(extra.span(), format!("{} categories are too many: 63 at most", tables.len()));
     }
     for table in tables {
-        if let Some(read) = category(&mut source, table) {
+        if let Some(read) = category(&mut source, table, own) {
             categories.push(read);
         }
     }
@@ -53,7 +63,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Taxonomy, FormatError> {
             if earlier.key == category.key {
                 source.fault(key_at.clone(), format!("the key `{}` is used by an earlier category", category.key));
             }
-            if earlier.name != category.name && look(&earlier.name) == look(&category.name) {
+            if own && look(&earlier.name) == look(&category.name) {
                 source.fault(name_at.clone(), format!("the name cannot be told from that of `{}`", earlier.key));
             }
             if earlier.shortcut == category.shortcut {
@@ -104,7 +114,7 @@ struct Placed {
     was_at: Vec<Range<usize>>,
 }
 
-fn category<'t>(source: &mut TomlSource<'t>, mut table: TomlTable<'_, 't>) -> Option<Placed> {
+fn category<'t>(source: &mut TomlSource<'t>, mut table: TomlTable<'_, 't>, own: bool) -> Option<Placed> {
     let key = table.required(source, "key").and_then(|(text, at)| match CategoryKey::new(&text) {
         Ok(key) => Some((key, at)),
         Err(error) => {
@@ -113,7 +123,7 @@ fn category<'t>(source: &mut TomlSource<'t>, mut table: TomlTable<'_, 't>) -> Op
         }
     });
     let name = table.required(source, "name");
-    if let Some((name, at)) = &name {
+    if let Some((name, at)) = name.as_ref().filter(|_| own) {
         let shown = visible(name).text;
         if shown != *name {
             source.fault(
@@ -181,7 +191,8 @@ mod tests {
                 "name = \"x\"\nselection = \"single\"\n{}",
                 names.iter().enumerate().map(category).collect::<String>()
             );
-            match parse(Path::new("t.toml"), &text) {
+            assert!(parse(Path::new("t.toml"), &text).is_ok(), "what was kept is still read");
+            match parse_own(Path::new("t.toml"), &text) {
                 Ok(_) => Vec::new(),
                 Err(FormatError::Faulty { faults, .. }) => faults.iter().map(ToString::to_string).collect(),
                 Err(other) => panic!("{other}"),

@@ -97,7 +97,7 @@ impl Chat {
                 }
                 continue;
             }
-            let reply = read(chat.client.destination(), &answer)?;
+            let reply = read(chat.client.destination(), &answer, None)?;
             if reply.tokens.is_empty() {
                 capabilities.top_logprobs = 0;
             }
@@ -159,7 +159,7 @@ impl Chat {
             }
         }
         let logprobs = sums.into_iter().map(|sum| sum.map(|p| p.ln() as f32)).collect();
-        Ok(ChoiceReply { logprobs, usage: completion.usage.map(UsageJson::read).unwrap_or_default() })
+        Ok(ChoiceReply { logprobs, usage: usage(&completion.usage, Some(turn_bytes(&turns)), 1) })
     }
 }
 
@@ -209,16 +209,14 @@ fn common(model: &str, can: Capabilities, turns: &[ChatMessage], sampling: Decod
     body
 }
 
-fn read(from: &dyn Display, answer: &Answer) -> Result<Reply, LlmError> {
+/// Reads an answer to `sent` bytes of turns, where that is known.
+fn read(from: &dyn Display, answer: &Answer, sent: Option<usize>) -> Result<Reply, LlmError> {
     let completion = completion(from, answer)?;
     let choice = completion.choices.into_iter().next();
     let choice = choice.ok_or_else(|| garbled(from, "no choice in it"))?;
     let text = choice.message.content.unwrap_or_default();
     let tokens = choice.logprobs.and_then(|l| l.content).unwrap_or_default();
-    let usage = completion.usage.map_or_else(
-        || Usage { completion: text.len() as u64 / 4 + 1, estimated: true, ..Usage::default() },
-        UsageJson::read,
-    );
+    let usage = usage(&completion.usage, sent, text.len());
     Ok(Reply {
         complete: choice.finish_reason.as_deref() != Some("length"),
         tokens: tokens.into_iter().map(|t| WrittenToken { text: t.token, logprob: t.logprob as f32 }).collect(),
@@ -246,11 +244,7 @@ impl LanguageModel for Chat {
     fn write<'a>(&'a self, request: &'a WriteRequest, record: Option<&'a EgressRecord>) -> PendingAnswer<'a, Reply> {
         Box::pin(async move {
             let answer = self.post(&self.body(request), record).await?;
-            let mut reply = read(self.client.destination(), &answer)?;
-            if reply.usage.estimated {
-                reply.usage.prompt = request.turns.iter().map(|t| t.content.len() as u64 / 4 + 4).sum();
-            }
-            Ok(reply)
+            read(self.client.destination(), &answer, Some(turn_bytes(&request.turns)))
         })
     }
 
@@ -349,7 +343,7 @@ fn garbled(from: &dyn Display, what: &str) -> LlmError {
 struct Completion {
     choices: Vec<ChoiceJson>,
     #[serde(default)]
-    usage: Option<UsageJson>,
+    usage: Value,
 }
 
 #[derive(Deserialize)]
@@ -381,30 +375,28 @@ struct TokenJson {
     top_logprobs: Vec<TokenJson>,
 }
 
-#[derive(Deserialize)]
-struct UsageJson {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
-    #[serde(default)]
-    prompt_tokens_details: Option<CachedJson>,
+fn turn_bytes(turns: &[ChatMessage]) -> usize {
+    turns.iter().map(|turn| turn.content.len() + 16).sum()
 }
 
-#[derive(Deserialize)]
-struct CachedJson {
-    #[serde(default)]
-    cached_tokens: u64,
-}
-
-impl UsageJson {
-    fn read(self) -> Usage {
-        Usage {
-            prompt: self.prompt_tokens,
-            cached: self.prompt_tokens_details.map_or(0, |d| d.cached_tokens),
-            completion: self.completion_tokens,
-            estimated: false,
-        }
+/// What an answer of `came` bytes cost: as the server says, where that can be. No token is less than half a byte here; beside
+/// the text that is seen, a template around the turns is read and reasoning is written. Budgets rest on our own count
+/// where the server's is missing or absurd, or an absurd one would end the run, and one of nothing would never end it.
+fn usage(told: &Value, sent: Option<usize>, came: usize) -> Usage {
+    const AROUND: u64 = 100_000;
+    let possible = |count: &Value, bytes: usize| {
+        let most = 2 * bytes as u64 + AROUND;
+        count.as_u64().filter(|tokens| (1..=most).contains(tokens))
+    };
+    let own = |bytes: usize| bytes as u64 / 4 + 1;
+    let prompt = possible(&told["prompt_tokens"], sent.unwrap_or(1 << 30));
+    let completion = possible(&told["completion_tokens"], came);
+    let read = prompt.unwrap_or_else(|| sent.map_or(0, own));
+    Usage {
+        prompt: read,
+        cached: told["prompt_tokens_details"]["cached_tokens"].as_u64().unwrap_or(0).min(read),
+        completion: completion.unwrap_or_else(|| own(came)),
+        estimated: prompt.is_none() || completion.is_none(),
     }
 }
 
@@ -426,5 +418,36 @@ pub(crate) fn batch_reply(line: &str) -> Result<(String, Result<Reply, String>),
     let status = response.get("status_code").and_then(Value::as_u64).unwrap_or(200);
     let body = response.get("body").cloned().unwrap_or_default().to_string().into_bytes();
     let answer = Answer { status: u16::try_from(status).unwrap_or(0), retry_after: None, body };
-    Ok((id, read(&"the batch", &answer).map_err(|e| e.to_string())))
+    Ok((id, read(&"the batch", &answer, None).map_err(|e| e.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing that a server says of its tokens ends a run, lets a budget run on for ever, or overflows.
+    #[test]
+    fn an_absurd_count_of_tokens_is_not_believed() {
+        let read = |usage: &str| {
+            let body = format!(r#"{{"choices":[{{"message":{{"content":"twelve bytes"}}}}]{usage}}}"#).into_bytes();
+            let usage = read(&"h", &Answer { status: 200, retry_after: None, body }, Some(400)).unwrap().usage;
+            (usage.prompt, usage.cached, usage.completion, usage.estimated)
+        };
+        let own = (101, 0, 4, true);
+        let told = |prompt: &str, completion: &str| {
+            read(&format!(r#","usage":{{"prompt_tokens":{prompt},"completion_tokens":{completion}}}"#))
+        };
+        assert_eq!(told("90", "3"), (90, 0, 3, false));
+        assert_eq!(told("30000", "60000"), (30_000, 0, 60_000, false), "a long template, and hidden reasoning");
+        for absurd in
+            ["0", "-1", "18446744073709551615", "18446744073709551616", "1e300", "0.5", "null", "\"90\"", "[]"]
+        {
+            assert_eq!(told(absurd, absurd), own, "{absurd}");
+        }
+        assert_eq!((read(""), read(r#","usage":null"#), read(r#","usage":{}"#)), (own, own, own));
+        assert_eq!((read(r#","usage":0"#), read(r#","usage":"free""#), read(r#","usage":[1]"#)), (own, own, own));
+        let cached =
+            r#","usage":{"prompt_tokens":90,"completion_tokens":3,"prompt_tokens_details":{"cached_tokens":9999}}"#;
+        assert_eq!(read(cached), (90, 90, 3, false));
+    }
 }

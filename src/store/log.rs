@@ -44,8 +44,10 @@ pub struct Said {
     pub decided: bool,
     /// They settled it.
     pub settled: bool,
-    /// What had been in sight at any of it, also where they put it off; nothing where that was not recorded.
+    /// What had been in sight at any of it, also where they put it off.
     pub in_sight: InSight,
+    /// Whether that was recorded each time.
+    pub recorded: bool,
 }
 
 /// How far an annotator has come.
@@ -184,13 +186,14 @@ impl Store {
                  WHERE sentence = ? AND annotator = ? AND kind IN ('decide', 'settle')",
             )?;
             let mut rows = rows.query(params![sentence, annotator])?;
-            let mut said = Said { decided: false, settled: false, in_sight: InSight::NOTHING };
+            let mut said = Said { decided: false, settled: false, in_sight: InSight::NOTHING, recorded: true };
             while let Some(row) = rows.next()? {
                 let labels: bool = row.get(2)?;
                 said.decided |= labels && row.get::<_, bool>(0)?;
                 said.settled |= labels && row.get::<_, bool>(1)?;
                 let of_machines: Option<bool> = row.get(3)?;
                 let in_sight = InSight::recorded(of_machines.unwrap_or_default(), row.get(4)?);
+                said.recorded &= in_sight.is_some();
                 said.in_sight = said.in_sight.and(in_sight.unwrap_or_default());
             }
             Ok(said)

@@ -280,7 +280,7 @@ fn clause(filter: &SentenceFilter, annotator: &Annotator) -> Option<Clause> {
     Some(clause)
 }
 
-/// Whether a standing `t` that comes from an event `e` is in question, as `Outdated::concerns` has it. Hashes and keys hold
+/// Whether a row `t` of `standing` that comes from an event `e` is in question, as `Outdated::concerns` has it. Hashes and keys hold
 /// letters, digits and `_` alone.
 fn in_question(outdated: &[Outdated]) -> String {
     let word = |text: &str| -> String { text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect() };

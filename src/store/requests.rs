@@ -124,7 +124,7 @@ impl Store {
     }
 
     /// Says how egress records of a run ended whose end nobody saw: the program was killed with them under way.
-    pub(crate) fn close_departures(&mut self, run: &RunId) -> Result<(), StoreError> {
+    pub(crate) fn close_egress(&mut self, run: &RunId) -> Result<(), StoreError> {
         self.write(|c| {
             c.execute(
                 "UPDATE egress SET outcome = 'not known: the program ended' WHERE run = ? AND outcome = 'cleared'",

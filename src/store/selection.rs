@@ -5,7 +5,7 @@ use rusqlite::types::ToSql;
 
 use super::log::{ENTRY, SEQ, entry};
 use super::{Store, StoreError};
-use crate::domain::corpus::DocumentId;
+use crate::domain::corpus::{DocumentId, SentenceId};
 use crate::domain::entry::Entry;
 use crate::domain::label::{Annotator, EntryId};
 
@@ -57,6 +57,26 @@ impl Store {
             })?;
             Ok((all, last))
         })
+    }
+
+    /// The sentences on which they say what somebody else than this person decided or settled, also where it was withdrawn.
+    pub(crate) fn said_by_others(
+        &self,
+        selection: &EntrySelection,
+        person: &Annotator,
+    ) -> Result<Vec<SentenceId>, StoreError> {
+        let sql = format!(
+            "SELECT DISTINCT e.annotator, e.sentence FROM events e
+             WHERE {SELECTED} AND e.kind IN ('decide', 'settle') AND e.sentence IS NOT NULL"
+        );
+        let all: Vec<(Annotator, SentenceId)> = self.with(|c| {
+            let mut read = c.prepare_cached(&sql)?;
+            selection.values(|values| read.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+        })?;
+        let mut others: Vec<SentenceId> = all.into_iter().filter(|(who, _)| who != person).map(|(_, id)| id).collect();
+        others.sort_unstable();
+        others.dedup();
+        Ok(others)
     }
 
     /// The notes that they are on, in the order of this store.

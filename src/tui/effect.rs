@@ -300,6 +300,9 @@ impl EffectContext {
                 if gives_away(filter).next().is_some() {
                     self.note(id, InSight::NOTHING.with(Cue::Search));
                 }
+                if filter.doubted.is_some() {
+                    self.note(id, InSight::NOTHING.with(Cue::Doubt));
+                }
                 self.item(worklist, id, show)
             }
             None => {

@@ -7,18 +7,16 @@ use std::path::{Path, PathBuf};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::json;
 
-use super::label_index::LabelIndex;
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, import, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::egress::{EgressPolicy, Payload};
 use crate::domain::entry::Entry;
-use crate::domain::gold::Vote;
 use crate::domain::key_map::KeyMap;
 use crate::domain::label::{Annotator, Outcome, Run, RunId, RunKind, Timestamp};
 use crate::domain::queue::SentenceFilter;
 use crate::domain::taxonomy::Taxonomy;
-use crate::domain::visibility::Face;
+use crate::domain::visibility::{Face, OthersLabel, VisibleSentences};
 use crate::formats::bundle::seal::{Keys, Seal, Secret};
 use crate::formats::bundle::signature::{self, Signer};
 use crate::formats::bundle::{
@@ -108,14 +106,18 @@ fn site(project: &Project, store: &mut Store) -> Result<String, WorkflowError> {
     Ok(store.name_site(&format!("{}-{unique}", if name.is_empty() { "site" } else { &name }))?)
 }
 
-/// On how many sentences a bundle would tell whoever writes it what others say before they may see it.
-fn withheld(project: &Project, store: &Store, options: &BundleOptions) -> Result<usize, WorkflowError> {
-    let told = |vote: &Vote| {
-        vote.annotator != project.annotator && options.annotator.as_ref().is_none_or(|only| *only == vote.annotator)
-    };
-    let index = LabelIndex::read(project, store)?;
-    let votes = index.votes().into_iter().filter(|(_, _, votes)| votes.iter().any(told));
-    Ok(votes.filter(|(id, ..)| !index.shown(project, Face::Report, *id).colleagues).count())
+/// On how many sentences a bundle would tell whoever writes it what others say, or ever said, before they may see it.
+fn withheld(project: &Project, store: &Store, selection: &EntrySelection) -> Result<usize, WorkflowError> {
+    let viewer = project.viewer(Face::Report);
+    if viewer.reach(Origin::Real, OthersLabel::Colleague) == VisibleSentences::All {
+        return Ok(0);
+    }
+    let mut withheld = 0;
+    for sentence in store.said_by_others(selection, &project.annotator)? {
+        let facts = store.facts(sentence, &project.annotator)?;
+        withheld += usize::from(!viewer.sees(facts, OthersLabel::Colleague));
+    }
+    Ok(withheld)
 }
 
 /// Writes a bundle.
@@ -145,15 +147,6 @@ pub fn write(session: Session<'_>, options: &BundleOptions) -> Result<BundleSumm
             return Err(Refusal::exists(path.display().to_string(), said).into());
         }
     }
-    let withheld = withheld(project, store, options)?;
-    if withheld > 0 {
-        let labels = counted(withheld, "sentence");
-        let said = format!("the bundle would hold labels of {labels} that {} decides before seeing", project.annotator);
-        return Err(Refusal::not_allowed(&project.annotator, format!("{said}; nothing was written"))
-            .hint(format!("--annotator {} writes your own labels", project.annotator))
-            .hint("whoever decides on no sentence may write all: --as NAME")
-            .into());
-    }
     let own = site(project, store)?;
     let words = options.with_text || options.comments;
     let (upto, head) = store.log_end()?;
@@ -172,6 +165,15 @@ pub fn write(session: Session<'_>, options: &BundleOptions) -> Result<BundleSumm
         without_rewording: false,
     };
     let selection = EntrySelection { without_rewording: !words, ..all.clone() };
+    let withheld = withheld(project, store, &selection)?;
+    if withheld > 0 {
+        let labels = counted(withheld, "sentence");
+        let said = format!("the bundle would hold labels of {labels} that {} may not see yet", project.annotator);
+        return Err(Refusal::not_allowed(&project.annotator, format!("{said}; nothing was written"))
+            .hint(format!("--annotator {} writes your own labels", project.annotator))
+            .hint("whoever decides on no sentence may write all: --as NAME")
+            .into());
+    }
     let events = store.count_selected(&selection)?;
     let mut written = BundleSummary {
         events,

@@ -538,7 +538,8 @@ impl<T> Dispatcher<'_, T> {
         self.spending.estimated |= usage.estimated;
         self.spending.micros += self.setup.prices.micros(usage.prompt, usage.completion);
         if bytes > 0 && !usage.estimated {
-            let rate = usage.prompt as f64 / bytes as f64 * 1.05;
+            // No token is less than half a byte: a template around the turns is not more of them for more text.
+            let rate = (usage.prompt as f64 / bytes as f64 * 1.05).min(2.0);
             // The first answer corrects a guess that was high on purpose.
             self.tokens_per_byte = if self.measured { self.tokens_per_byte.max(rate) } else { rate };
             self.measured = true;

@@ -115,7 +115,9 @@ fn real_shots(
     project: &Project,
     store: &Store,
     index: &LabelIndex,
+    model: &ModelSettings,
 ) -> Result<Vec<(SentenceId, FewShotExample)>, WorkflowError> {
+    let keeps_back = models::keeps_back(project, model)?;
     if !project.file.privacy.real_sentences {
         return Ok(Vec::new());
     }
@@ -127,9 +129,7 @@ fn real_shots(
             picked.push(gold);
         }
     }
-    let ids: Vec<SentenceId> = picked.iter().map(|gold| gold.sentence()).collect();
-    let rows = store.texts(&ids)?.into_iter().zip(picked);
-    Ok(rows.map(|(row, gold)| (row.id, FewShotExample { text: row.text, label: gold.label().clone() })).collect())
+    label::shown(store, &picked, keeps_back)
 }
 
 /// Indexes the real sentences that written ones are compared with.
@@ -170,7 +170,7 @@ pub(crate) fn generate(session: Session<'_>, options: &GenerateOptions) -> Resul
     let _span = tracing::info_span!("generate").entered();
     let (settings, taxonomy) = (&options.settings, &project.taxonomy);
     let index = LabelIndex::read(project, store)?;
-    let real = real_shots(project, store, &index)?;
+    let real = real_shots(project, store, &index, &options.model)?;
     let quotas = quotas(taxonomy, settings, &index.gold_counts(taxonomy).by_category, &options.categories);
     let model = models::open(project, store, &options.model, !real.is_empty())?;
     let embedded = matches!(options.model.provider, Provider::Embedded { .. });
@@ -254,7 +254,7 @@ pub(crate) fn forecast(
 ) -> Result<(Quotas, String), WorkflowError> {
     let taxonomy = &project.taxonomy;
     let index = LabelIndex::read(project, store)?;
-    let real = real_shots(project, store, &index)?;
+    let real = real_shots(project, store, &index, &options.model)?;
     let withheld = real.iter().filter(|(id, _)| !index.shown(project, Face::Report, *id).colleagues).count();
     let real = real.into_iter().map(|(_, shot)| shot).collect();
     let gold = index.gold_counts(taxonomy).by_category;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
+use rustc_hash::FxHashMap;
+
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, new_entry_id, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
@@ -360,17 +362,30 @@ impl Importer<'_> {
     fn decide(&mut self, annotator: &Annotator, labelled: Vec<Labelled>) -> Result<(), WorkflowError> {
         let taxonomy = self.project.taxonomy.hash();
         let mut decisions = Vec::with_capacity(labelled.len());
+        // What is said in this batch is not in the store yet.
+        let mut said: FxHashMap<SentenceId, Option<InSight>> = FxHashMap::default();
         for Labelled { sentence, label, in_sight, new } in labelled {
             let current = if new { None } else { self.store.decision(sentence, annotator)? };
             if current.is_some_and(|decision| decision.judgement.label.as_ref() == Some(&label)) {
                 self.report.known_labels += 1;
                 continue;
             }
-            // What was in sight at an earlier label of theirs still was, whatever a file says of a later one.
-            let in_sight = match in_sight {
-                Some(cues) if !new => Some(cues.and(self.store.has_said(sentence, annotator)?.in_sight)),
-                in_sight => in_sight,
+            // What was in sight at an earlier label of theirs still was, whatever a file says of a later one; and what is not
+            // known of the earlier one is not known of both to have been nothing.
+            let before = match said.get(&sentence) {
+                Some(before) => *before,
+                None if new => Some(InSight::NOTHING),
+                None => {
+                    let said = self.store.has_said(sentence, annotator)?;
+                    (said.recorded || !said.in_sight.is_nothing()).then_some(said.in_sight)
+                }
             };
+            let in_sight = match (in_sight, before) {
+                (Some(now), Some(before)) => Some(now.and(before)),
+                (Some(now), None) => (!now.is_nothing()).then_some(now),
+                (None, _) => None,
+            };
+            said.insert(sentence, in_sight);
             decisions.push(Decision {
                 id: new_entry_id(),
                 at: now(),

@@ -123,6 +123,7 @@ pub(crate) fn plan(project: &Project, store: &Store, options: &LabelOptions) -> 
     }
     let mut shots = guideline_shots(taxonomy, settings.examples, settings.seed);
     let (mut nearest, mut withheld) = (None, 0);
+    let keeps_back = models::keeps_back(project, &options.model)?;
     if settings.few_shot > 0 {
         let gold: Vec<&Gold> =
             index.gold().into_iter().filter(|gold| project.file.split.split(gold.patient()) == Split::Train).collect();
@@ -131,11 +132,11 @@ pub(crate) fn plan(project: &Project, store: &Store, options: &LabelOptions) -> 
             FewShotBy::Balanced => {
                 let picked = balanced(&gold, settings.few_shot, settings.seed);
                 withheld = picked.iter().filter(hidden).count();
-                shots.extend(shown(store, &picked)?.into_iter().map(|(_, shot)| shot));
+                shots.extend(shown(store, &picked, keeps_back)?.into_iter().map(|(_, shot)| shot));
             }
             FewShotBy::Nearest => {
                 withheld = gold.iter().filter(hidden).count();
-                let shots = shown(store, &gold)?;
+                let shots = shown(store, &gold, keeps_back)?;
                 let index = Similar::new(shots.iter().map(|(_, shot)| shot.text.as_str()));
                 nearest = Some(Nearest { index, shots, most: settings.few_shot });
             }
@@ -155,9 +156,15 @@ pub(crate) fn plan(project: &Project, store: &Store, options: &LabelOptions) -> 
     })
 }
 
-fn shown(store: &Store, gold: &[&Gold]) -> Result<Vec<(SentenceId, FewShotExample)>, WorkflowError> {
+/// Gold as examples; with `keeps_back`, without what looks like a person's data.
+pub(super) fn shown(
+    store: &Store,
+    gold: &[&Gold],
+    keeps_back: bool,
+) -> Result<Vec<(SentenceId, FewShotExample)>, WorkflowError> {
     let ids: Vec<SentenceId> = gold.iter().map(|gold| gold.sentence()).collect();
     let rows = store.texts(&ids)?.into_iter().zip(gold);
+    let rows = rows.filter(|(row, _)| !keeps_back || screen(&row.text).is_empty());
     Ok(rows.map(|(row, gold)| (row.id, FewShotExample { text: row.text, label: gold.label().clone() })).collect())
 }
 
@@ -326,7 +333,7 @@ pub(crate) struct LabelForecast {
 /// What stands for a prompt in which there are labels that whoever asks decides before seeing.
 pub(crate) fn prompt_withheld(project: &Project, withheld: usize) -> String {
     let labels = counted(withheld, "label");
-    format!("the prompt shows {labels} of experts that {} decides before seeing", project.annotator)
+    format!("the prompt may show {labels} of experts that {} may not see yet", project.annotator)
 }
 
 /// Foretells a run.
@@ -420,7 +427,8 @@ pub(crate) fn export_batch(
     let fail = |cause| crate::formats::FormatError::Io { doing: "write", path: file.into(), cause };
     let mut out = std::io::BufWriter::new(crate::formats::create_private(file)?);
     let policy = models::policy(project, store)?;
-    let (mut written, mut after) = (0, SentenceId(0));
+    let keeps_back = models::keeps_back(project, &options.model)?;
+    let (mut written, mut kept, mut after) = (0, 0u64, SentenceId(0));
     let most = options.limit.unwrap_or(u64::MAX);
     watch(Progress::Started { what: format!("writing {}", file.display()), total: None, unit: "requests" });
     while written < most && !cancel.is_cancelled() {
@@ -436,6 +444,11 @@ pub(crate) fn export_batch(
         let prompts = job::sentence_prompts(store, &plan, &options.settings, &store.unlabelled_of(&run.id, &ids)?)?;
         let mut payload = Payload { purpose: "batch file", sentences: Vec::new(), bytes: 0 };
         for (id, prompt, shows) in prompts {
+            let texts = || [&prompt.text].into_iter().chain(&prompt.before).chain(&prompt.after);
+            if keeps_back && texts().any(|text| !screen(text).is_empty()) {
+                kept += 1;
+                continue;
+            }
             let request = plan.prompt.write(&[prompt], job::sampling(&options.settings, 0), true);
             let line = chat::batch_line(&batch_id(&run.id, id), model, &request, chat::ResponseFormat::JsonSchema);
             payload.bytes += line.len() + 1;
@@ -447,6 +460,10 @@ pub(crate) fn export_batch(
         watch(Progress::Advanced(written));
     }
     out.flush().map_err(fail)?;
+    if kept > 0 {
+        let sentences = counted(kept as usize, "sentence");
+        watch(Progress::Noted(format!("{sentences} that look like they contain personal data are not in the file")));
+    }
     watch(Progress::Finished);
     Ok((run.id, written))
 }

@@ -11,6 +11,8 @@ use super::dispatch::RateLimits;
 use super::project::Project;
 use crate::domain::egress::EgressPolicy;
 use crate::domain::spending::Prices;
+#[cfg(feature = "servers")]
+use crate::formats::project::language::PhiPolicy;
 use crate::formats::project::language::{ModelSettings, Provider};
 use crate::llm::LanguageModel;
 #[cfg(feature = "servers")]
@@ -60,7 +62,7 @@ pub(crate) fn settings<'a>(project: &'a Project, name: &str) -> Result<(&'a str,
 
 /// Opens a model: loads the file, or finds out what the server can do. Of a server the policy is asked first, whether
 /// `note_text` may go there; a refusal is written down. What is sent to find out carries no word of a note.
-#[cfg_attr(not(feature = "servers"), expect(unused_variables, reason = "only a server is asked for by the policy"))]
+#[cfg_attr(not(feature = "servers"), expect(unused_variables, reason = "the policy is asked for servers alone"))]
 pub(crate) fn open(
     project: &Project,
     store: &mut Store,
@@ -77,22 +79,43 @@ pub(crate) fn open(
         #[cfg(not(feature = "embedded"))]
         Provider::Embedded { .. } => Err(Refusal::left_out("embedded", "language models in its own process").into()),
         #[cfg(feature = "servers")]
-        Provider::Chat { url, model, key_env, key_header, query, timeout, ca_file, insecure } => {
-            let endpoint = Endpoint {
-                url: url.clone(),
-                model: model.clone(),
-                key_env: key_env.clone(),
-                key_header: key_header.clone(),
-                query: query.clone(),
-                timeout: *timeout,
-                ca_file: ca_file.clone(),
-                insecure: *insecure,
-            };
-            server::open(project, store, &endpoint, settings.attempts, note_text)
-        }
+        Provider::Chat { .. } => match endpoint(&settings.provider) {
+            Some(endpoint) => server::open(project, store, &endpoint, settings.attempts, note_text),
+            None => Err(Refusal::unset("models", "no server is named").into()),
+        },
         #[cfg(not(feature = "servers"))]
         Provider::Chat { .. } => Err(Refusal::left_out("servers", "language models behind HTTP").into()),
     }
+}
+
+#[cfg(feature = "servers")]
+fn endpoint(provider: &Provider) -> Option<Endpoint> {
+    let Provider::Chat { url, model, key_env, key_header, query, timeout, ca_file, insecure } = provider else {
+        return None;
+    };
+    Some(Endpoint {
+        url: url.clone(),
+        model: model.clone(),
+        key_env: key_env.clone(),
+        key_header: key_header.clone(),
+        query: query.clone(),
+        timeout: *timeout,
+        ca_file: ca_file.clone(),
+        insecure: *insecure,
+    })
+}
+
+/// Whether sentences that look like a person's data are kept out of what goes to this model: examples, and requests in a file.
+/// An address that cannot be used is refused here, before it is written down anywhere.
+pub(crate) fn keeps_back(project: &Project, settings: &ModelSettings) -> Result<bool, WorkflowError> {
+    #[cfg(feature = "servers")]
+    if let Some(endpoint) = endpoint(&settings.provider) {
+        let leaves = !endpoint.destination()?.is_loopback();
+        return Ok(leaves && project.file.privacy.phi == PhiPolicy::Block);
+    }
+    #[cfg(not(feature = "servers"))]
+    let _ = (project, settings);
+    Ok(false)
 }
 
 /// How hard a model may be asked.

@@ -43,7 +43,7 @@ pub fn init(folder: &Path, taxonomy_name: &str) -> Result<PathBuf, WorkflowError
                     .into());
             }
             let text = read_text(path)?;
-            taxonomy::parse(path, &text)?;
+            taxonomy::parse_own(path, &text)?;
             text
         }
     };
@@ -71,7 +71,7 @@ impl Project {
     pub fn read(folder: &Path, annotator: Option<&str>) -> Result<Self, WorkflowError> {
         let file = project::read(&folder.join(FILE_NAME))?;
         let guideline = read_text(&file.taxonomy)?;
-        let taxonomy = taxonomy::parse(&file.taxonomy, &guideline)?;
+        let taxonomy = taxonomy::parse_own(&file.taxonomy, &guideline)?;
         let named = annotator
             .map(str::trim)
             .filter(|a| !a.is_empty())

@@ -256,7 +256,7 @@ pub fn decide(project: &Project, store: &mut Store, item: &ReviewItem, taking: T
         item.mine.as_ref().filter(|mine| mine.judgement.label == judgement.label && judgement.label.is_some());
     let in_sight = match unchanged {
         Some(mine) => mine.in_sight,
-        None => Some(item.in_sight().and(besides).and(revealed_before(project, store, item)?)),
+        None => in_sight(project, store, item, besides)?,
     };
     let decision = Decision {
         id: new_entry_id(),
@@ -271,6 +271,19 @@ pub fn decide(project: &Project, store: &mut Store, item: &ReviewItem, taking: T
         judgement,
     };
     Ok(store.append_decisions(&[decision])?)
+}
+
+/// What is in sight at a decision that is made now; unknown where nothing is and it was not recorded what had been at an earlier
+/// one of the same person.
+fn in_sight(
+    project: &Project,
+    store: &Store,
+    item: &ReviewItem,
+    besides: InSight,
+) -> Result<Option<InSight>, WorkflowError> {
+    let seen = item.in_sight().and(besides).and(revealed_before(project, store, item)?);
+    let recorded = store.has_said(item.sentence.id, &project.annotator)?.recorded;
+    Ok((recorded || !seen.is_nothing()).then_some(seen))
 }
 
 /// What somebody has seen who had spoken before, or put the sentence off, and may have taken it back: what was in sight then, all
@@ -322,7 +335,7 @@ pub(crate) fn settle(
         sentence: item.sentence.id,
         took,
         // An adjudicator who decided it as an expert has seen what is shown after that.
-        in_sight: Some(item.in_sight().and(besides).and(revealed_before(project, store, item)?)),
+        in_sight: in_sight(project, store, item, besides)?,
         proposal: item.proposal().map(|proposal| proposal.id),
         taxonomy: project.taxonomy.hash(),
         supersedes: None,

@@ -69,7 +69,7 @@ pub(super) fn begin(store: &mut Store, run: &mut Run) -> Result<(), WorkflowErro
     run.outcome = Outcome::Running;
     run.finished = None;
     store.put_run(run)?;
-    Ok(store.close_departures(&run.id)?)
+    Ok(store.close_egress(&run.id)?)
 }
 
 /// Notes how it ended and what it came to.

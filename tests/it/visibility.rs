@@ -413,17 +413,34 @@ fn no_prompt_and_no_bundle_tells_what_a_colleague_says() {
         [&["generate"], &model[..], &["--categories", "coping_strategy", "--plan"]].concat(),
     ] {
         let (fine, all) = asked("ann", &plan);
-        assert!(fine && !all.contains("Tok1") && all.contains("1 label of experts that ann decides"), "{all}");
+        assert!(fine && !all.contains("Tok1") && all.contains("1 label of experts that ann may not see"), "{all}");
         assert!(asked("lead", &plan).1.contains("Tok1"));
     }
     for (verb, file) in
         [([&label[..], &["--export-batch", &batch]].concat(), &batch), (vec!["bundle", &bundle], &bundle)]
     {
         let (fine, all) = asked("ann", &verb);
-        assert!(!fine && all.contains("ann decides before seeing") && fs::metadata(file).is_err(), "{all}");
+        assert!(!fine && all.contains("ann may not see yet") && fs::metadata(file).is_err(), "{all}");
         assert!(asked("lead", &verb).0);
     }
     assert!(asked("ann", &["bundle", &format!("{root}/own"), "--annotator", "ann"]).1.contains("nothing"));
+    // A settlement and what was withdrawn are in the log as well.
+    let file = format!("{root}/goldsmith.toml");
+    let text = fs::read_to_string(&file).unwrap().replacen("adjudicators = []", "adjudicators = [\"eve\"]", 1);
+    fs::write(&file, text.replacen("adjudicate = \"disputed\"", "adjudicate = \"all\"", 1)).unwrap();
+    let mut eve = Headless::open(Project::read(root.as_ref(), Some("eve")).unwrap(), 120, 30).unwrap();
+    eve.press(&["A", "1", "y", "enter"]);
+    drop(eve);
+    let settled = asked("lead", &["audit", "--log", "--annotator", "eve"]).1;
+    if settled.contains("settles") {
+        let (fine, all) = asked("ann", &["bundle", &format!("{root}/eves"), "--annotator", "eve"]);
+        assert!(!fine && all.contains("ann may not see yet"), "{all}");
+    }
+    let mut ben = Headless::open(Project::read(root.as_ref(), Some("ben")).unwrap(), 120, 30).unwrap();
+    ben.press(&["u"]);
+    drop(ben);
+    let (fine, all) = asked("ann", &["bundle", &format!("{root}/bens"), "--annotator", "ben"]);
+    assert!(!fine && all.contains("ann may not see yet"), "{all}");
 }
 
 /// A guessed title may be the label, whatever the project file says later on.
@@ -502,11 +519,25 @@ fn a_contradiction_in_a_file_is_no_blindness() {
             serde_json::from_str::<Value>(&votes).unwrap()["blind"].as_bool()
         };
         assert_eq!(import(line("coping_strategy", sight)), blind, "{sight}");
+        if blind.is_none() {
+            // What is not known of the earlier label is not known to have been nothing.
+            assert_eq!(import(line("diagnostic_tests", "\"blind\":true")), None, "{sight}");
+        }
         if blind == Some(false) {
             // Nor does another label that is called blind make the person forget.
             assert_eq!(import(line("diagnostic_tests", "\"blind\":true")), Some(false), "{sight}");
         }
     }
+    // Two lines of one file, and the second would launder the first.
+    let (_folder, root) = study();
+    let file = format!("{root}/in.jsonl");
+    let line = |label: &str, sight: &str| {
+        format!("{{\"id\":\"n\",\"patient\":\"p\",\"text\":\"She forgets.\",\"labels\":[\"{label}\"],{sight}}}\n")
+    };
+    fs::write(&file, line("coping_strategy", "\"blind\":false") + &line("diagnostic_tests", "\"blind\":true")).unwrap();
+    succeeds(&["import", &file, "--unit", "sentence", "--annotator", "ann", "--project", &root]);
+    let votes = succeeds(&["export", "gold", "--votes", "--project", &root, "--as", "ann"]);
+    assert!(votes.contains("diagnostic_tests") && votes.contains("\"blind\":false"), "{votes}");
     let (_folder, root) = with_bens_label(&[("show_others = \"after\"", "show_others = \"never\"")]);
     let votes = |who: &str| said(&["export", "gold", "--votes", "--project", &root, "--as", who]).1;
     assert!(votes("ben").contains("Tok1") && !votes("ann").contains("Tok1"));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike, Value, value};
 
-use super::parse;
+use super::{parse, parse_own};
 use crate::domain::category::CategoryKey;
 use crate::domain::key_map::KeyMap;
 use crate::domain::taxonomy::{Category, Taxonomy};
@@ -171,7 +171,7 @@ impl TaxonomyEditor<'_> {
             self.text.parse().map_err(|error: toml_edit::TomlError| unfit(error.to_string()))?;
         change(&mut document).map_err(|message| unfit(message.to_owned()))?;
         let text = document.to_string();
-        parse(self.path, &text)?;
+        parse_own(self.path, &text)?;
         Ok(text)
     }
 }

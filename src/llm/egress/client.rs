@@ -71,17 +71,19 @@ impl Endpoint {
         let spelled =
             if matches!(host.address(), Some(IpAddr::V6(_))) { format!("[{host}]") } else { host.to_string() };
         url.set_host(Some(&spelled)).map_err(|e| bad(&e.to_string()))?;
+        // What the address makes of it is what the socket is opened to.
+        let host = Host::new(url.host_str().unwrap_or_default());
         let protected = url.scheme() == "https" || self.insecure;
         Ok((url, Destination { host, port, protected }))
     }
 
     /// The address for a message: whatever might be a key in it is left out.
     fn without_secrets(&self) -> String {
-        let path = self.url.split(['?', '#']).next().unwrap_or_default();
-        match path.rsplit_once('@') {
-            Some((_, after)) => format!("...@{after}"),
-            None => path.to_owned(),
+        // A password may have any character, a `?` or `#` among them.
+        if self.url.contains('@') {
+            return "...@...".to_owned();
         }
+        self.url.split(['?', '#']).next().unwrap_or_default().to_owned()
     }
 
     /// The certificate authorities of `ca_file`, where the project names one.
@@ -96,6 +98,11 @@ impl Endpoint {
             _ => Err(bad("holds no certificates in PEM (`-----BEGIN CERTIFICATE-----`)")),
         }
     }
+}
+
+/// Holds every connection of a client to this machine.
+fn pinned(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    builder.connector_layer(tower::util::AndThenLayer::new(peer_is_here::<_>))
 }
 
 /// Lets a connection pass whose other end is this machine. It looks at the socket, after the connection is made and before
@@ -159,7 +166,7 @@ impl Client {
             .resolve_to_addrs("localhost", &loopback)
             .timeout(Duration::from_secs(endpoint.timeout.max(1)));
         if to.is_loopback() {
-            http = http.connector_layer(tower::util::AndThenLayer::new(peer_is_here::<_>));
+            http = pinned(http);
         }
         if let Some(authorities) = endpoint.authorities()? {
             http = http.tls_certs_only(authorities);
@@ -317,6 +324,8 @@ mod tests {
     fn an_address_with_a_key_or_without_a_scheme_is_refused() {
         let bad = [
             "http://me:sesame@127.0.0.1/v1",
+            "http://me:sesame#1@127.0.0.1/v1",
+            "http://me:sesame?1@127.0.0.1/v1",
             "http://sesame@127.0.0.1/v1",
             "http://@127.0.0.1/v1",
             "http://127.0.0.1/v1?key=sesame",
@@ -356,13 +365,14 @@ mod tests {
             ("[::ffff:127.0.0.1]", "127.0.0.1"),
             ("[::ffff:a00:5]", "10.0.0.5"),
             ("0", "0.0.0.0"),
+            ("0x7f.1..", "127.0.0.1"),
             ("api.example.org.", "api.example.org"),
         ] {
             let (url, to) = Endpoint::new(&format!("http://{spelled}:81/v1"), "m").address().unwrap();
             assert_eq!((to.host.as_str(), to.port), (host, 81), "{spelled}");
             assert_eq!(url.host_str().unwrap().trim_matches(['[', ']']), host, "{spelled}");
         }
-        for spelled in ["[::1%25lo]", "[fe80::1%eth0]", "local host", "a..b/../c@d", "256.0.0.1", "[::1"] {
+        for spelled in ["[::1%25lo]", "[fe80::1%eth0]", "local host", "a b", "256.0.0.1", "[::1"] {
             assert!(Endpoint::new(&format!("http://{spelled}:81/v1"), "m").address().is_err(), "{spelled}");
         }
     }
@@ -380,10 +390,9 @@ mod tests {
         let post = |at: IpAddr| {
             let listener = std::net::TcpListener::bind((at, 0)).unwrap();
             let port = listener.local_addr().unwrap().port();
-            let http = builder()
+            let http = pinned(builder())
                 .no_proxy()
                 .resolve("localhost", SocketAddr::new(at, port))
-                .connector_layer(tower::util::AndThenLayer::new(peer_is_here::<_>))
                 .timeout(Duration::from_secs(5))
                 .build()
                 .unwrap();

@@ -54,27 +54,32 @@ pub(super) struct Template {
 /// The longest template of a model in use is a twentieth of this.
 const LONGEST: usize = 256 << 10;
 /// What a template may do, in steps of the engine: loops over a few turns take some thousands.
-const FUEL: u64 = 1_000_000;
+const FUEL: u64 = 100_000;
 /// Macros within macros.
 const DEPTH: usize = 100;
 /// What a form may come to, in bytes.
 const LONGEST_FORM: usize = 4 << 20;
-/// A chain of operators is a tree as deep as it is long, and is walked by recursion: this is room for the longest.
+/// A chain of operators is a tree as deep as it is long, and is walked by recursion: this is room for the longest. It is
+/// reserved, and taken only as far as it is used. What no limit here holds is memory: a template can double a text, until there
+/// is none.
 const STACK: usize = 512 << 20;
 
-/// Compiles a template on a thread whose stack no template can overflow.
+/// Compiles a template.
 fn environment(source: &str) -> Result<Environment<'static>, Error> {
     if source.len() > LONGEST {
         let said = format!("it has {} bytes, and {LONGEST} are the most", source.len());
         return Err(Error::new(ErrorKind::InvalidOperation, said));
     }
-    let failed = |_| Error::new(ErrorKind::InvalidOperation, "there is no memory to read it");
+    on_a_deep_stack(|| compiled(source))
+}
+
+/// A template may build a value as deep as it has steps, and to drop one is recursion too.
+fn on_a_deep_stack<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
+    let failed = |what: &'static str| Error::new(ErrorKind::InvalidOperation, what);
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || compiled(source));
-        match thread.map_err(failed)?.join() {
-            Ok(environment) => environment,
-            Err(_) => Err(Error::new(ErrorKind::InvalidOperation, "reading it failed")),
-        }
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        let thread = thread.map_err(|_| failed("there is no memory for it"))?;
+        thread.join().unwrap_or_else(|_| Err(failed("it failed")))
     })
 }
 
@@ -212,7 +217,10 @@ impl Template {
             bos_token => bos_token,
             eos_token => eos_token,
         };
-        self.environment.get_template("chat")?.render_captured_to(values, &mut form)?;
+        on_a_deep_stack(|| {
+            self.environment.get_template("chat")?.render_captured_to(values, &mut form)?;
+            Ok(())
+        })?;
         String::from_utf8(form.0).map_err(|_| Error::new(ErrorKind::WriteFailure, "it writes no text"))
     }
 
@@ -284,6 +292,7 @@ mod tests {
             "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}x{% endfor %}{% endfor %}{% endfor %}".to_owned(),
             "{% for a in range(9999) %}{{ 'x' * 100000 }}{% endfor %}".to_owned(),
             "{{ 'x' * 99999999999 }}".to_owned(),
+            "{% set ns = namespace(x=[]) %}{% for i in range(99999) %}{% set ns.x = [ns.x] %}{% endfor %}".to_owned(),
             "x".repeat(LONGEST + 1),
         ] {
             assert!(written(&hostile).is_err(), "{}", &hostile[..60.min(hostile.len())]);

@@ -1,4 +1,4 @@
-//! Finding out what a server can do, past the policy and on record like every request.
+//! Finding out what a server can do, as the policy allows, and on record like every request.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -134,6 +134,11 @@ fn a_key_in_an_address_is_refused_and_shown_nowhere() {
     ] {
         let said = study.label(url, &["--log-file", &log, "--timeout", "2"]).with(1);
         assert!(said.contains("is no address of a server") && !said.contains("opensesame"), "{said}");
+        let batch = format!("{}/batch.jsonl", study.root);
+        for more in [&["--export-batch", &batch][..], &["--plan"]] {
+            let said = study.label(url, more).with(1);
+            assert!(said.contains("is no address of a server") && !said.contains("opensesame"), "{said}");
+        }
     }
     study.set("# [models.server]", "[models.server]\nurl = \"http://127.0.0.1:9/v1\"\nquery = [\"sig=opensesame\"]\n#");
     let said = study.label("http://127.0.0.1:9/v1", &[]).with(1);
@@ -142,6 +147,40 @@ fn a_key_in_an_address_is_refused_and_shown_nowhere() {
         let holds = fs::read(&file).unwrap().windows(10).any(|part| part == b"opensesame");
         assert!(!holds || file.ends_with("goldsmith.toml"), "{}", file.display());
     }
+}
+
+/// Examples go out as well, and so does what is written into a file for a server elsewhere.
+#[test]
+fn what_looks_like_a_persons_data_stays_here_as_an_example_too() {
+    let text = |id: usize, text: &str, label: &str| {
+        json!({ "id": id.to_string(), "patient": format!("p{id}"), "text": text, "labels": [label] }).to_string()
+    };
+    let study = Study::empty();
+    let path = format!("{}/gold.jsonl", study.root);
+    let named = "Mr. John Smith forgets names.";
+    let lines = [text(1, named, "coping_strategy"), text(2, "She keeps a list by the door.", "coping_strategy")];
+    fs::write(&path, lines.join("\n")).unwrap();
+    study.set("validation = 0.15", "validation = 0.0");
+    study.set("test = 0.2", "test = 0.0");
+    study.set("policy = \"majority\"", "policy = \"any\"");
+    study.set("data_use = \"local-only\"", "data_use = \"agreed hosts\"");
+    let import = ["import", &path, "--unit", "sentence", "--annotator", "ann", "--project", &study.root];
+    assert!(goldsmith(&import).status.success());
+    let batch = format!("{}/batch.jsonl", study.root);
+    let asked = |url: &str, more: &[&str]| {
+        let said = study.label(url, &[&["--few-shot", "5"], more].concat()).with(0);
+        let file = fs::read_to_string(&batch).unwrap_or_default();
+        let _ = fs::remove_file(&batch);
+        said + &file
+    };
+    let there = "https://192.0.2.1/v1";
+    let plan = asked(there, &["--plan"]);
+    assert!(plan.contains("list by the door.\" -> coping") && !plan.contains("names.\" -> coping"), "{plan}");
+    let sent = asked(there, &["--export-batch", &batch, "--fresh"]);
+    assert!(sent.contains("keeps a list") && !sent.contains("John Smith"), "{sent}");
+    // On this machine nothing leaves.
+    let here = asked("http://127.0.0.1:9/v1", &["--export-batch", &batch, "--fresh"]);
+    assert!(here.contains("keeps a list") && here.contains("John Smith"), "{here}");
 }
 
 /// TLS before a plain server, with a certificate that a made-up hospital's own authority signed.
