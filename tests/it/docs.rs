@@ -28,7 +28,8 @@ struct Block {
 }
 
 fn pages() -> Vec<Page> {
-    let mut names: Vec<String> = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(str::to_owned).into();
+    let mut names: Vec<String> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(str::to_owned).into();
     for entry in std::fs::read_dir(root().join("docs")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         if name.ends_with(".md") && name != "CHANGELOG.md" {
@@ -375,11 +376,14 @@ fn files_and_tests_that_are_named_are_there() {
                 }
             }
         }
-        for row in page.tables().get("Invariants").into_iter().flatten() {
-            for test in row[1].split(", ").map(|test| test.trim_matches('`')) {
-                shown += 1;
-                if !sources.contains(&format!("fn {test}(")) {
-                    wrong.push(format!("{}: there is no test {test}", page.name));
+        let tables = page.tables();
+        for (heading, column) in [("Invariants", 1), ("What holds", 3)] {
+            for row in tables.get(heading).into_iter().flatten() {
+                for test in row[column].split(", ").map(|test| test.trim_matches('`')) {
+                    shown += 1;
+                    if !sources.contains(&format!("fn {test}(")) {
+                        wrong.push(format!("{}: there is no test {test}", page.name));
+                    }
                 }
             }
         }
