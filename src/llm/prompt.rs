@@ -61,6 +61,13 @@ pub(crate) struct SentencePrompt {
     pub nearest: Vec<FewShotExample>,
 }
 
+impl SentencePrompt {
+    /// The sentence and its neighbours: all of this note that is sent.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &String> {
+        [&self.text].into_iter().chain(&self.before).chain(&self.after)
+    }
+}
+
 /// Examples from the guideline itself: up to `per_category` of each category, and the *None* examples, in an order drawn
 /// by the seed so that none is always last.
 pub(crate) fn guideline_shots(taxonomy: &Taxonomy, per_category: usize, seed: u64) -> Vec<FewShotExample> {

@@ -444,8 +444,7 @@ pub(crate) fn export_batch(
         let prompts = job::sentence_prompts(store, &plan, &options.settings, &store.unlabelled_of(&run.id, &ids)?)?;
         let mut payload = Payload { purpose: "batch file", sentences: Vec::new(), bytes: 0 };
         for (id, prompt, shows) in prompts {
-            let texts = || [&prompt.text].into_iter().chain(&prompt.before).chain(&prompt.after);
-            if keeps_back && texts().any(|text| !screen(text).is_empty()) {
+            if keeps_back && prompt.texts().any(|text| !screen(text).is_empty()) {
                 kept += 1;
                 continue;
             }

@@ -11,7 +11,7 @@ use crate::domain::queue::{AssignmentFilter, DecisionState, SentenceFilter};
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::split::{Split, Tier};
 use crate::domain::visibility::{Face, SentenceFacts, Viewer, VisibleLabels};
-use crate::store::{ProgressCount, RankingRow, SeekDirection, Store, UndoneDecision};
+use crate::store::{ProgressCount, RankingRow, Said, SeekDirection, Store, UndoneDecision};
 use crate::workflow::refusal::Refusal;
 
 /// Where a sentence is looked at, and so what is asked of whom.
@@ -281,16 +281,20 @@ fn in_sight(
     item: &ReviewItem,
     besides: InSight,
 ) -> Result<Option<InSight>, WorkflowError> {
-    let seen = item.in_sight().and(besides).and(revealed_before(project, store, item)?);
-    let recorded = store.has_said(item.sentence.id, &project.annotator)?.recorded;
-    Ok((recorded || !seen.is_nothing()).then_some(seen))
+    let before = store.has_said(item.sentence.id, &project.annotator)?;
+    let seen = item.in_sight().and(besides).and(revealed_before(project, store, item, before)?);
+    Ok((before.recorded || !seen.is_nothing()).then_some(seen))
 }
 
 /// What somebody has seen who had spoken before, or put the sentence off, and may have taken it back: what was in sight then, all
 /// that is shown after a decision, and what a dispute shows.
-fn revealed_before(project: &Project, store: &Store, item: &ReviewItem) -> Result<InSight, WorkflowError> {
+fn revealed_before(
+    project: &Project,
+    store: &Store,
+    item: &ReviewItem,
+    before: Said,
+) -> Result<InSight, WorkflowError> {
     let id = item.sentence.id;
-    let before = store.has_said(id, &project.annotator)?;
     let mut seen = before.in_sight.with_if(Cue::Colleague, before.settled);
     if !before.decided {
         return Ok(seen);

@@ -204,8 +204,7 @@ impl<'a> LabelJob<'a> {
     /// Lets a sentence pass, or keeps it back because it looks like a person's data and the project says so.
     fn screen(&mut self, item: LabelItem) {
         if self.screen != PhiPolicy::Off {
-            let texts = [&item.prompt.text].into_iter().chain(&item.prompt.before).chain(&item.prompt.after);
-            let found: Vec<_> = texts.flat_map(|text| crate::domain::phi::screen(text)).collect();
+            let found: Vec<_> = item.prompt.texts().flat_map(|text| crate::domain::phi::screen(text)).collect();
             if !found.is_empty() && self.screen == PhiPolicy::Block {
                 let mut kinds: Vec<String> = found.iter().map(|f| f.kind.to_string()).collect();
                 kinds.sort();
