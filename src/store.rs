@@ -4,6 +4,7 @@
 //! written in the same transaction, that [`Store::rebuild`] can make anew. Several processes may have the file open: readers never
 //! wait (WAL), writers hold the lock for milliseconds, and a busy lock is waited for.
 
+mod audit;
 mod bronze;
 mod convert;
 mod corpus;
@@ -22,6 +23,7 @@ mod ranking;
 mod requests;
 mod runs;
 mod schema;
+mod seals;
 mod selection;
 
 use std::path::{Path, PathBuf};
@@ -34,17 +36,21 @@ use crate::domain::key_map::KeyMap;
 use crate::domain::label::EntryId;
 use crate::domain::text::Cause;
 
+use self::seals::Touched;
+
+pub use audit::{ChainAudit, Tampering};
 pub use bronze::{BronzeRow, NewBronze};
 pub use corpus::{Insert, TextRow};
 pub use embeddings::TextHash;
 pub use key_map::LabelGiver;
 pub use label_changes::{CurrentLabelRow, ProposalRow, ReadMark, SettlementRow};
-pub use log::{ChainAudit, LogFilter, LogRow, PersonTotals, ProgressCount, Said, Tampering, UndoneDecision, Veiled};
+pub use log::{LogFilter, LogRow, PersonTotals, ProgressCount, Said, UndoneDecision, Veiled};
 pub use merge::{Merged, Seen};
 pub use protocol::AssignedCount;
 pub use queue::SeekDirection;
 pub(crate) use ranking::RankingRow;
 pub(crate) use requests::FailedSentence;
+pub use seals::{RowChange, Unsealed};
 pub(crate) use selection::EntrySelection;
 
 /// What can go wrong with the store.
@@ -124,6 +130,10 @@ pub struct Store {
     migration: Option<EntryId>,
     /// How labels are read since.
     key_map: KeyMap,
+    /// What the transaction under way has written beside the log.
+    touched: Touched,
+    /// Whether the connection hands over what it writes.
+    watched: bool,
 }
 
 impl Store {
@@ -165,6 +175,8 @@ impl Store {
             patients: FxHashMap::default(),
             migration: None,
             key_map: KeyMap::default(),
+            touched: Touched::default(),
+            watched: false,
         };
         store.with(|c| {
             c.busy_timeout(BUSY)?;
@@ -226,8 +238,28 @@ impl Store {
         work(&self.connection).map_err(|e| explain(&self.path, e))
     }
 
-    /// Runs `work` in a transaction that takes the write lock at once, so that it cannot fail half-way for want of it.
+    /// Runs `work` in a transaction that takes the write lock at once, so that it cannot fail half-way for want of it, and seals
+    /// what it wrote.
     fn write<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let touched = self.watch()?;
+        self.write_unwatched(|c| {
+            let value = work(c)?;
+            seals::seal(c, &touched)?;
+            Ok(value)
+        })
+    }
+
+    /// Has the connection hand over what it writes, and forgets what a transaction wrote that came to nothing.
+    fn watch(&mut self) -> Result<Touched, StoreError> {
+        if !self.watched {
+            self.with(|c| seals::watch(c, &self.touched))?;
+            self.watched = true;
+        }
+        self.touched.forget();
+        Ok(self.touched.clone())
+    }
+
+    fn write_unwatched<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let path = self.path.clone();
         let asked = Instant::now();
         let run = || {

@@ -21,6 +21,7 @@ mod it {
     mod model_server;
     mod models;
     mod support;
+    mod tampering;
     mod terminal;
     mod visibility;
 }

@@ -91,17 +91,18 @@ fn text(verdict: &AuditReport) -> String {
         out += &format!("and {} more; --json has all\n", verdict.wrong.len() - FAULTS_SHOWN);
     }
     let events = counted(verdict.audited.events as usize, "event");
-    if verdict.audited.last_link.is_empty() && verdict.wrong.is_empty() {
-        return out + "the log is empty\n";
+    let seals = counted(verdict.audited.seals as usize, "seal");
+    let (head, seal) = (&verdict.audited.last_link, &verdict.audited.last_seal);
+    if head.is_empty() && verdict.wrong.is_empty() {
+        return out + &format!("the log is empty\nintact: {seals} over all that stands beside it\nlast seal: {seal}\n");
     }
-    let head = &verdict.audited.last_link;
     out + &if verdict.wrong.is_empty() {
         format!(
-            "intact: {events}, each as it was written, and nothing is missing\nlast link: {head}\nkeep it where no one who can write the store can change it; `goldsmith audit --expect` with it proves later that the log up to here is still the same\n"
+            "intact: {events}, each as it was written, and nothing is missing; {seals} over all that stands beside them\nlast link: {head}\nlast seal: {seal}\nkeep both where no one who can write the store can change them; `goldsmith audit --expect` with either proves later that all up to there is still the same\n"
         )
     } else {
         format!(
-            "the log of {events} is not as this program wrote it\nlast link: {head}\nwhat to do: {}\n",
+            "the store of {events} and {seals} is not as this program wrote it\nlast link: {head}\nlast seal: {seal}\nwhat to do: {}\n",
             visible(&verdict.advice).text
         )
     }
@@ -117,6 +118,7 @@ fn json(verdict: &AuditReport) -> serde_json::Value {
     });
     serde_json::json!({
         "well": verdict.wrong.is_empty(), "events": verdict.audited.events, "last_link": verdict.audited.last_link,
+        "seals": verdict.audited.seals, "last_seal": verdict.audited.last_seal,
         "wrong": verdict.wrong, "what_to_do": verdict.advice, "annotators": people.collect::<Vec<_>>(),
     })
 }

@@ -1,7 +1,6 @@
 //! SQL for the log: what people do is appended to it and read from it. Each entry is linked to those before it, and what it
 //! changes of the projection is written in the same transaction.
 
-mod audit;
 mod chain;
 mod entries;
 mod projection;
@@ -20,8 +19,7 @@ use crate::domain::label::{Annotator, Decision, EntryId, Judgement, ProposalId, 
 use crate::domain::projection::current;
 use crate::domain::sight::InSight;
 
-pub use audit::{ChainAudit, Tampering};
-pub(super) use chain::link_all;
+pub(super) use chain::{ChainHash, link_all, next};
 pub(super) use entries::{ENTRY, SEQ, entry, is_known};
 pub(super) use projection::{rebuild, rebuild_key};
 pub use read::{LogFilter, LogRow, PersonTotals, Veiled};

@@ -5,6 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::guideline::use_taxonomy;
 use super::key_map::key_map;
 use super::log::{append, rebuild_key};
+use super::seals::seal;
 use super::{Store, StoreError, explain};
 use crate::domain::entry::{Body, Entry};
 use crate::domain::key_map::TaxonomyMigration;
@@ -21,6 +22,7 @@ impl Store {
         versions: &[(&str, &str)],
         publish: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
+        let touched = self.watch()?;
         let path = self.path.clone();
         let (id, author, body) = (id.clone(), annotator.clone(), Body::Migration(migration.clone()));
         let entry = Entry { id, at, author, site: None, body };
@@ -29,7 +31,8 @@ impl Store {
             let before = key_map(c)?;
             append(c, &entry, None, None)?;
             before.earlier_keys().chain(migration.key_map.earlier_keys()).try_for_each(|key| rebuild_key(c, key))?;
-            versions.iter().try_for_each(|(hash, text)| use_taxonomy(c, hash, at, text, true))
+            versions.iter().try_for_each(|(hash, text)| use_taxonomy(c, hash, at, text, true))?;
+            seal(c, &touched)
         };
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
         write(&transaction).map_err(fail)?;

@@ -1,5 +1,7 @@
 //! The schema as an append-only list of migrations. A migration that has been released is never changed.
 
+use rusqlite::Connection;
+
 use super::{Store, StoreError};
 
 /// Marks the file as ours (`GLDS`).
@@ -184,6 +186,28 @@ const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE title_columns (document INTEGER PRIMARY KEY REFERENCES documents, name TEXT NOT NULL) WITHOUT ROWID;
     ",
+    // 9: what was changed is found, and who said it.
+    //
+    // `seals` is what a commit changed beside the log, row by row, linked to the seal before and to the log as it then was.
+    // `signature` is the author's over the event; NULL for those of before. Events of the kind `person` say in `detail` which key
+    // and which roles somebody has. `access` is who read which notes, and how.
+    "
+    ALTER TABLE events ADD COLUMN signature TEXT;
+    CREATE INDEX persons ON events (seq) WHERE kind = 'person';
+    CREATE TABLE access (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, person TEXT NOT NULL, how TEXT NOT NULL,
+        documents TEXT NOT NULL
+    );
+    CREATE INDEX access_of_person ON access (person, id);
+    CREATE TABLE seals (
+        position INTEGER PRIMARY KEY AUTOINCREMENT, events INTEGER NOT NULL, link BLOB NOT NULL, rows BLOB NOT NULL,
+        hash BLOB NOT NULL
+    );
+    CREATE TRIGGER seals_are_never_changed BEFORE UPDATE ON seals
+        BEGIN SELECT RAISE(ABORT, 'seals are append-only'); END;
+    CREATE TRIGGER seals_are_never_deleted BEFORE DELETE ON seals
+        BEGIN SELECT RAISE(ABORT, 'seals are append-only'); END;
+    ",
 ];
 
 /// The version that chained the events and folds them anew; those of earlier stores are chained when they are met.
@@ -191,6 +215,9 @@ const CHAINED: i64 = 5;
 
 /// The version whose folds say what had been in sight.
 const IN_SIGHT: i64 = 7;
+
+/// The version that seals what stands beside the log; what earlier stores have is sealed as it is found.
+const SEALED: i64 = 9;
 
 /// The version that this program writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -211,7 +238,8 @@ pub(super) fn migrate(store: &mut Store) -> Result<(), StoreError> {
         return Ok(());
     }
     let _span = tracing::info_span!("migrate_store", from = version, to = VERSION).entered();
-    store.write(|c| {
+    // The tables are not there yet that are watched later.
+    store.write_unwatched(|c| {
         // Another process may have migrated while this one waited for the lock.
         let version: i64 = c.pragma_query_value(None, "user_version", |row| row.get(0))?;
         for (number, migration) in MIGRATIONS.iter().enumerate().skip(version as usize) {
@@ -224,13 +252,35 @@ pub(super) fn migrate(store: &mut Store) -> Result<(), StoreError> {
         if version < IN_SIGHT {
             super::log::rebuild(c)?;
         }
+        if version < SEALED {
+            super::seals::seal_all(c)?;
+        }
         c.pragma_update(None, "application_id", APPLICATION_ID)
     })
 }
 
+/// Tables, indexes, views and triggers by name, with the words that made them. What the full-text index keeps for itself is left
+/// out: it depends on SQLite's version.
+type Schema = std::collections::BTreeMap<String, Option<String>>;
+
+fn schema_of(c: &Connection) -> rusqlite::Result<Schema> {
+    c.prepare("SELECT name, sql FROM main.sqlite_schema WHERE name NOT LIKE 'search\\_%' ESCAPE '\\'")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// The names of what is not as the migrations made it: changed, removed, or put in (a trigger can change what is written).
+pub(super) fn differing(c: &Connection) -> rusqlite::Result<Vec<String>> {
+    let made = Connection::open_in_memory()?;
+    MIGRATIONS.iter().try_for_each(|migration| made.execute_batch(migration))?;
+    let (found, made) = (schema_of(c)?, schema_of(&made)?);
+    let names = found.keys().chain(made.keys().filter(|name| !found.contains_key(*name)));
+    Ok(names.filter(|name| found.get(*name) != made.get(*name)).cloned().collect())
+}
+
 /// Makes a store as an earlier version left it.
 #[cfg(test)]
-pub(super) fn earlier_version(c: &rusqlite::Connection, version: usize) -> rusqlite::Result<()> {
+pub(super) fn earlier_version(c: &Connection, version: usize) -> rusqlite::Result<()> {
     MIGRATIONS[..version].iter().try_for_each(|migration| c.execute_batch(migration))?;
     c.pragma_update(None, "user_version", version as i64)?;
     c.pragma_update(None, "application_id", APPLICATION_ID)
@@ -243,7 +293,7 @@ mod tests {
     use super::MIGRATIONS;
 
     /// A migration is released once it is on users' disks. Its checksum is never edited: a new migration adds one.
-    const RELEASED: [&str; 8] = [
+    const RELEASED: [&str; 9] = [
         "1834a53f7a8327cf5ee4786560f12465e8dd79fffbca22b357b9c8acaf90f561",
         "21d5e1138a4e19f231ff8dbbacdcdac798e7ef34f1242b12e8dda9fa6bdb8c88",
         "8c660c6d516f2b0ad43d5f61a9bbe482123ba2ae85c7477fcea5808ba3126aab",
@@ -252,6 +302,7 @@ mod tests {
         "b435c31462f2ec43f5b772969f48d015c35d9f38838270a29b0c52cd14c1c3cf",
         "b38c583004f578beb7f9af3c0cc07e53f6488202a48820cb0d4fcd7c7385535b",
         "81b9bd8609aaafe6991f9f5c1e2560adf04ffc17caaaf54eca89b57bc6abe52f",
+        "0ec05ae3a7ea482492ff570392b349081a1d2951e63465f4e99c4990f100a71f",
     ];
 
     #[test]

@@ -5,7 +5,7 @@ use super::project::Project;
 use crate::domain::label::{Annotator, Judgement, Timestamp};
 use crate::domain::visibility::{Face, VisibleLabels};
 pub(crate) use crate::store::LogFilter;
-use crate::store::{ChainAudit, LogRow, PersonTotals, Store, StoreError, Tampering};
+use crate::store::{ChainAudit, LogRow, PersonTotals, RowChange, Store, StoreError, Tampering, Unsealed};
 use crate::workflow::refusal::Refusal;
 
 /// What came of looking through the log.
@@ -46,7 +46,7 @@ pub fn look(project: &Project, store: &mut Store, expect: Option<&str>) -> Resul
     let mut wrong = audited.tampering.iter().map(|found| sentence(store, found)).collect::<Result<Vec<_>, _>>()?;
     if !audited.found {
         wrong.push(
-            "the link that you noted is not in this log: since then the log was made anew, or its end was cut off"
+            "the link that you noted is not in this store: since then the log or the seals were made anew, or their end was cut off"
                 .into(),
         );
     }
@@ -81,8 +81,60 @@ fn sentence(store: &Store, found: &Tampering) -> Result<String, StoreError> {
                 sentence.0
             )
         }
+        Tampering::Withdrawal { event } => {
+            format!("whether {} is withdrawn is not what the events come to", event.0)
+        }
+        Tampering::Count { annotator: Some(annotator) } => {
+            format!("the count of what {annotator} decided is not what the events come to")
+        }
+        Tampering::Count { annotator: None } => "the count of sentences is not that of what is there".into(),
         Tampering::Text { document } => format!("the text of note {document} is not the one that was imported"),
+        Tampering::Unsealed(Unsealed::Row { table, key, change }) => {
+            let name = store.row_name(table, key)?.unwrap_or_else(|| key.join(" "));
+            let (what, parts) = row_words(table);
+            match change {
+                RowChange::Changed => format!("{what} {name}: {parts} changed after it was written"),
+                RowChange::Removed => format!("{what} {name} was removed"),
+                RowChange::Added => format!("{what} {name} has no seal: this program did not write it"),
+            }
+        }
+        Tampering::Unsealed(Unsealed::Stray { sentence }) => {
+            format!("sentence {sentence} was put in, or its note does not have it: this program did not write it")
+        }
+        Tampering::Unsealed(Unsealed::Seal { position }) => format!("seal {position} was changed after it was written"),
+        Tampering::Unsealed(Unsealed::SealRemoved { position }) => format!("seal {position} was removed"),
+        Tampering::Unsealed(Unsealed::OtherLog { position, events }) => {
+            format!("event {events} is not the one that seal {position} was written behind: the log was made anew")
+        }
+        Tampering::Schema { name } => {
+            format!("{name} (a table, an index, a view or a trigger) is not as this program makes it")
+        }
     })
+}
+
+/// What a row of a table is, and what of it may have changed.
+fn row_words(table: &str) -> (&'static str, &'static str) {
+    match table {
+        "documents" => ("note", "its text, its heading or where its sentences begin and end was"),
+        "title_columns" => ("the column that a title came from, of note number", "it was"),
+        "patients" => ("patient", "the key or the split was"),
+        "runs" => ("run", "its model, configuration, outcome or scores were"),
+        "scored_runs" => ("the scored model of run", "it was"),
+        "proposals" => ("a machine's label, number", "the label, its confidence or its reasons were"),
+        "egress" => ("the record of what left the machine, number", "it was"),
+        "replies" => ("the kept reply to request", "it was"),
+        "failures" => ("the record of a failure (run and sentence)", "it was"),
+        "spending" => ("the cost of run", "it was"),
+        "verdicts" => ("the verdict of the quality gate (sentence and item)", "it was"),
+        "predictions" => ("the prediction (run and sentence)", "it was"),
+        "embeddings" => ("the embedding (encoder and text)", "it was"),
+        "doubts" => ("the label in doubt (run and rank)", "it was"),
+        "assignments" => ("the assignment (sentence and annotator)", "it was"),
+        "ranking" => ("the queue's place (run and rank)", "it was"),
+        "access" => ("the record of who read which notes, number", "it was"),
+        "taxonomies" => ("version of the guideline", "its text was"),
+        _ => ("the setting", "it was"),
+    }
 }
 
 /// Hands on every event that passes, in order.

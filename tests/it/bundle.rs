@@ -276,7 +276,7 @@ fn a_row_changed_behind_the_programs_back_is_named() {
     assert!(said.contains("`abc` is no link of a chain"), "{said}");
     let output = ward.run(&["audit", "--expect", &"0".repeat(64)]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("the link that you noted is not in this log"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("the link that you noted is not in this store"));
 
     let log = ward.prints(&["audit", "--log", "--sentence", "1"]);
     let (first, second) = (log.lines().next().unwrap(), log.lines().nth(1).unwrap());

@@ -1,8 +1,8 @@
 //! The chain over the log: each link is a hash of the entry and of the link before, so that whoever changes or removes a row
-//! behind the program's back is found, and the row is named (`audit.rs`).
+//! behind the program's back is found, and the row is named (`store/audit.rs`).
 //!
 //! What it cannot show: that someone made the whole chain anew, or cut entries off its end and mended SQLite's own counter.
-//! Against that the last link must be kept elsewhere: [`super::ChainAudit::last_link`] is for that, and every bundle carries it.
+//! Against that the last link must be kept elsewhere: [`crate::store::ChainAudit::last_link`] is for that, and every bundle carries it.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
@@ -11,10 +11,10 @@ use super::entries::{self, ENTRY};
 use crate::domain::entry::Entry;
 
 /// A link.
-pub(super) type ChainHash = [u8; 32];
+pub(in crate::store) type ChainHash = [u8; 32];
 
 /// The link of an entry behind another.
-pub(super) fn next(before: &ChainHash, entry: &Entry) -> rusqlite::Result<ChainHash> {
+pub(in crate::store) fn next(before: &ChainHash, entry: &Entry) -> rusqlite::Result<ChainHash> {
     let text = serde_json::to_vec(entry).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     Ok(Sha256::new().chain_update(before).chain_update(text).finalize().into())
 }

@@ -11,7 +11,7 @@ use crate::domain::label::*;
 use crate::domain::split::SplitPlan;
 use crate::domain::text::Span;
 use crate::factory;
-use crate::store::{EntrySelection, Store, StoreError, Tampering};
+use crate::store::{EntrySelection, RowChange, Store, StoreError, Tampering, Unsealed};
 
 const NOTES: [&str; 3] = ["one", "two", "three"];
 
@@ -242,9 +242,14 @@ fn events_on_notes_that_are_not_here_wait_for_them() {
 
 /// Changes a row behind the program's back.
 fn tamper(store: &Store, sql: &str) {
+    let c = &store.connection;
+    let made = "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name IN ('events', 'chain')";
+    let made: Vec<String> =
+        c.prepare(made).unwrap().query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
     let triggers = "DROP TRIGGER events_are_never_changed; DROP TRIGGER events_are_never_deleted;
         DROP TRIGGER chain_is_never_changed; DROP TRIGGER chain_is_never_deleted;";
-    store.connection.execute_batch(&format!("PRAGMA foreign_keys = OFF; {triggers} {sql}")).unwrap();
+    c.execute_batch(&format!("PRAGMA foreign_keys = OFF; {triggers} {sql}")).unwrap();
+    made.iter().for_each(|trigger| c.execute_batch(trigger).unwrap());
 }
 
 #[test]
@@ -255,6 +260,7 @@ fn whatever_is_changed_behind_the_programs_back_is_named() {
         sentence: SentenceId(sentence),
         annotator: Some(Annotator(who.into())),
     };
+    let count = |who: &str| Tampering::Count { annotator: Some(Annotator(who.into())) };
     let cases: Vec<(&str, Vec<Tampering>)> = vec![
         ("", vec![]),
         ("UPDATE events SET at = 2 WHERE id = '2'", vec![changed(2, "2")]),
@@ -268,14 +274,16 @@ fn whatever_is_changed_behind_the_programs_back_is_named() {
               FROM standing WHERE sentence = 1", vec![standing(1, "eve")]),
         ("UPDATE events SET in_sight = 'colleague' WHERE id = '2'", vec![changed(2, "2"), standing(2, "ann")]),
         ("UPDATE standing SET in_sight = 'colleague' WHERE sentence = 2", vec![standing(2, "ann")]),
-        ("DELETE FROM events WHERE id = '1'", vec![removed(1, Some("1")), standing(1, "ann")]),
-        ("DELETE FROM events WHERE id = '1'; DELETE FROM chain WHERE event = '1'", vec![removed(1, None), standing(1, "ann")]),
+        ("DELETE FROM events WHERE id = '1'", vec![removed(1, Some("1")), standing(1, "ann"), count("ann")]),
+        ("DELETE FROM events WHERE id = '1'; DELETE FROM chain WHERE event = '1'", vec![removed(1, None), standing(1, "ann"), count("ann")]),
         ("DELETE FROM events WHERE id = '3'; DELETE FROM chain WHERE event = '3'",
-            vec![Tampering::CutOff { events: 1 }, standing(3, "ben")]),
-        ("UPDATE documents SET text = 'tow' WHERE text = 'two'", vec![Tampering::Text { document: "two".into() }]),
+            vec![Tampering::CutOff { events: 1 }, standing(3, "ben"), count("ben")]),
+        ("UPDATE documents SET text = 'tow' WHERE text = 'two'", vec![Tampering::Unsealed(Unsealed::Row {
+            table: "documents", key: vec!["2".into()], change: RowChange::Changed,
+        })]),
         ("INSERT INTO events (id, kind, at, annotator, sentence, stand, proposal_visible)
               SELECT '9', kind, at, 'eve', sentence, stand, 0 FROM events WHERE id = '1'",
-            vec![Tampering::Unlinked { event: EntryId("9".into()) }, standing(1, "eve")]),
+            vec![Tampering::Unlinked { event: EntryId("9".into()) }, standing(1, "eve"), count("eve")]),
     ];
     for (sql, expected) in cases {
         let mut store = site("ward", 0);
