@@ -55,7 +55,7 @@ fn main() {
 
     let project = Project::read(&root, Some("nobody")).expect("the project");
     let mut store = project.store().expect("the store");
-    let votes = gold::export(&project, &store, true).expect("the labels").lines;
+    let votes = gold::export(&project, &mut store, true).expect("the labels").lines;
     let sentences: BTreeSet<&str> = votes.iter().map(|line| line.id.as_str()).collect();
     assert_eq!(votes.len(), commits.len(), "decisions were lost");
     assert_eq!(sentences.len(), votes.len(), "a sentence was decided twice");

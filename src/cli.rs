@@ -13,6 +13,7 @@ mod language;
 mod log;
 mod migration;
 mod output;
+mod people;
 mod protocol;
 mod queue;
 mod simulate;
@@ -48,16 +49,16 @@ use crate::workflow::project::{self, Project};
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::scores::Scored;
 use crate::workflow::session::Session;
-use crate::workflow::{Cancel, Progress, WorkflowError, demo, diagnostics, encoders, models, train};
+use crate::workflow::{Cancel, Progress, WorkflowError, anchor, demo, diagnostics, encoders, models, train};
 
 /// Runs what the command line asks for.
-pub fn run(cli: Cli) -> Exit {
+pub fn run(mut cli: Cli) -> Exit {
     log::open(cli.log_file.as_deref(), cli.log_level);
     let verb = cli.verb.as_ref().map_or_else(|| "workbench".into(), |verb| diagnostics::variant(verb).to_lowercase());
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(verb, version, process = std::process::id(), "started");
     let start = Instant::now();
-    let exit = match dispatch(cli) {
+    let exit = match dispatch(&mut cli) {
         Ok(exit) => exit,
         Err(Failure::Closed) => Exit::Done,
         Err(Failure::Workflow(error)) => {
@@ -65,6 +66,7 @@ pub fn run(cli: Cli) -> Exit {
             complain(&error)
         }
     };
+    note_how_far(&cli);
     tracing::info!(verb, exit = exit.code(), ms = start.elapsed().as_millis(), "ended");
     log::close();
     exit
@@ -118,9 +120,19 @@ impl<E: Into<WorkflowError>> From<E> for Failure {
     }
 }
 
-fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
+/// Writes down how far the log has come, where the project names a file for that.
+fn note_how_far(cli: &Cli) {
+    let project = here(cli).ok().filter(|project| project.file.anchor.is_some());
+    if let Some(Err(error)) = project.map(|project| anchor::drop(&project)) {
+        say("warning: what was done is saved, but how far the log has come could not be written down:");
+        complain(&error);
+    }
+}
+
+fn dispatch(cli: &mut Cli) -> Result<Exit, Failure> {
     let verb = cli.verb.take();
-    let here = || here(&cli);
+    let cli = &*cli;
+    let here = || here(cli);
     match verb {
         None => open(here()?),
         Some(Verb::Init { folder, taxonomy }) => {
@@ -202,6 +214,8 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
         Some(Verb::Runs { verb }) => language::runs(&here()?, verb),
         Some(Verb::Bundle(args)) => bundle::write(&here()?, *args),
         Some(Verb::Merge(args)) => bundle::take_in(&here()?, args),
+        Some(Verb::Key(args)) => people::key(&here()?, &args),
+        Some(Verb::People(args)) => people::people(&here()?, args),
         Some(Verb::Audit(args)) => audit::audit(&here()?, &args),
         Some(Verb::Check) => check(&here()?),
     }

@@ -6,6 +6,7 @@
 pub(crate) mod bundle;
 pub(crate) mod experiment;
 pub mod notes;
+pub(crate) mod person_key;
 pub mod project;
 pub mod simulation;
 pub(crate) mod tables;

@@ -4,6 +4,7 @@
 //! written in the same transaction, that [`Store::rebuild`] can make anew. Several processes may have the file open: readers never
 //! wait (WAL), writers hold the lock for milliseconds, and a busy lock is waited for.
 
+mod access_log;
 mod audit;
 mod bronze;
 mod convert;
@@ -16,6 +17,7 @@ mod label_changes;
 mod log;
 mod merge;
 mod migration;
+mod people;
 mod predictions;
 mod protocol;
 mod queue;
@@ -27,6 +29,7 @@ mod seals;
 mod selection;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -38,12 +41,14 @@ use crate::domain::text::Cause;
 
 use self::seals::Touched;
 
-pub use audit::{ChainAudit, Tampering};
+pub use access_log::AccessRow;
+pub use audit::{ChainAudit, ChainEnds, Tampering};
 pub use bronze::{BronzeRow, NewBronze};
 pub use corpus::{Insert, TextRow};
 pub use embeddings::TextHash;
 pub use key_map::LabelGiver;
 pub use label_changes::{CurrentLabelRow, ProposalRow, ReadMark, SettlementRow};
+pub(crate) use log::Signer;
 pub use log::{LogFilter, LogRow, PersonTotals, ProgressCount, Said, UndoneDecision, Veiled};
 pub use merge::{Merged, Seen};
 pub use protocol::AssignedCount;
@@ -134,6 +139,9 @@ pub struct Store {
     touched: Touched,
     /// Whether the connection hands over what it writes.
     watched: bool,
+    /// Whoever writes into the log, where what they write is signed.
+    signer: Option<Arc<Signer>>,
+    people: people::KnownPeople,
 }
 
 impl Store {
@@ -177,6 +185,8 @@ impl Store {
             key_map: KeyMap::default(),
             touched: Touched::default(),
             watched: false,
+            signer: None,
+            people: people::KnownPeople::default(),
         };
         store.with(|c| {
             c.busy_timeout(BUSY)?;
@@ -218,7 +228,7 @@ impl Store {
 
     /// Another connection to the same file, for another thread.
     pub(crate) fn again(&self) -> Result<Self, StoreError> {
-        Self::open(&self.path)
+        Ok(Self { signer: self.signer.clone(), ..Self::open(&self.path)? })
     }
 
     /// A number that changes when another connection has written.

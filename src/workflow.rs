@@ -1,7 +1,9 @@
 //! The use cases, one file each. This layer alone knows the clock and makes ids; both faces call it and add no rule.
 
+pub(crate) mod access;
 mod advice;
 pub(crate) mod agreement;
+pub mod anchor;
 pub mod audit;
 pub mod bundle;
 pub mod demo;
@@ -14,6 +16,7 @@ pub(crate) mod experiment;
 pub mod export;
 pub(crate) mod generate;
 pub(crate) mod guideline;
+pub(crate) mod identity;
 pub mod import;
 pub(crate) mod label;
 pub mod label_index;
@@ -26,6 +29,7 @@ pub(crate) mod queue;
 pub(crate) mod refusal;
 pub mod review;
 pub(crate) mod runs;
+pub(crate) mod saved_model;
 pub mod scores;
 pub mod session;
 pub mod simulate;
@@ -182,6 +186,11 @@ pub(crate) fn now() -> Timestamp {
 /// A new time-ordered id.
 pub(crate) fn new_entry_id() -> EntryId {
     EntryId(new_id(&ORDER, jiff::Timestamp::now()))
+}
+
+/// A moment as ISO 8601 in UTC.
+pub(crate) fn iso(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |moment| moment.to_string())
 }
 
 /// A new time-ordered id.

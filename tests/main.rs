@@ -23,5 +23,6 @@ mod it {
     mod support;
     mod tampering;
     mod terminal;
+    mod trust;
     mod visibility;
 }

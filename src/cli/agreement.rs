@@ -11,6 +11,7 @@ use crate::domain::statistics::Proportion;
 use crate::domain::text::visible;
 use crate::domain::visibility::Face;
 use crate::formats::tables::{counted, csv_rows};
+use crate::workflow::access::{self, Access};
 use crate::workflow::agreement::{self, AgreementReport};
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::project::Project;
@@ -22,7 +23,7 @@ const PAIRS: usize = 10;
 type Texts = BTreeMap<SentenceId, String>;
 
 pub(super) fn run(project: &Project, args: &AgreementArgs) -> Result<Exit, Failure> {
-    let store = project.store()?;
+    let mut store = project.store()?;
     let index = LabelIndex::read(project, &store)?;
     let mut report = agreement::of(project, &store, &index)?;
     report.withhold(project, &index, Face::Report);
@@ -34,7 +35,9 @@ pub(super) fn run(project: &Project, args: &AgreementArgs) -> Result<Exit, Failu
         say("no expert has decided a sentence of a real note yet");
     } else {
         let shown = report.confused.iter().take(PAIRS).flat_map(|pair| pair.sentences.iter().take(args.sentences));
-        let rows = store.texts(&shown.copied().collect::<Vec<SentenceId>>())?;
+        let shown: Vec<SentenceId> = shown.copied().collect();
+        access::sentences(project, &mut store, Access::Printed, &shown)?;
+        let rows = store.texts(&shown)?;
         let texts = rows.into_iter().map(|row| (row.id, row.text)).collect();
         print(&table(project, &report, &texts, args.sentences))?;
     }

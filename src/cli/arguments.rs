@@ -3,6 +3,7 @@
 mod exchange;
 mod experts;
 mod language;
+mod people;
 mod queues;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub(super) use experts::{AgreementArgs, AssignArgs, GoldArgs, StatusArgs};
 pub(super) use language::{
     AnswerArg, BudgetArgs, ExplainArg, FewShotArg, GenerateArgs, LabelArgs, ModelArgs, QuotaArg, WhichArg,
 };
+pub(super) use people::{KeyArgs, PeopleArgs, PeopleVerb};
 pub(super) use queues::{QueueArgs, SimulateArgs};
 
 /// What the command line says.
@@ -204,10 +206,16 @@ pub(super) enum Verb {
     /// Merge another site's bundle. Nothing is overwritten, the order does not matter, and merging a bundle twice changes
     /// nothing; where experts contradict each other, an adjudicator decides.
     #[command(
-        after_help = "Examples:\n  goldsmith merge ward.gz clinic.gz\n  goldsmith merge ward-2.gz.age --identity key.txt --signed-by RW..."
+        after_help = "Examples:\n  goldsmith merge ward.gz clinic.gz\n  goldsmith merge ward-2.gz.age --identity key.txt --signed-by RW...\n  goldsmith merge first-of-ward.gz --trust"
     )]
     Merge(MergeArgs),
-    /// Find out whether anyone changed the log behind the program's back, and print who decided what, when, having seen what.
+    /// Print your public key, by which others know what you signed. The key is made at first use, in your own home.
+    #[command(after_help = "Example:\n  goldsmith key")]
+    Key(KeyArgs),
+    /// List whose key is whose and who may do what; a lead changes it.
+    #[command(after_help = "Examples:\n  goldsmith people\n  goldsmith people set kim --role lead --role steward")]
+    People(PeopleArgs),
+    /// Find out whether anyone changed anything behind the program's back, and print who decided what, when, having seen what.
     #[command(
         after_help = "Examples:\n  goldsmith audit\n  goldsmith audit --expect LINK\n  goldsmith audit --log --annotator ann --since 2026-01-31\n  goldsmith audit --csv log.csv"
     )]

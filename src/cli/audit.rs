@@ -11,13 +11,16 @@ use crate::domain::corpus::SentenceId;
 use crate::domain::entry::{Body, Judged};
 use crate::domain::key_map::TaxonomyMigration;
 use crate::domain::label::{Annotator, EntryId};
+use crate::domain::person::PersonChange;
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::visible;
 use crate::formats::tables::{counted, csv_rows};
 use crate::formats::{FormatError, create_private};
-use crate::workflow::WorkflowError;
-use crate::workflow::audit::{self, AuditReport, LogFilter, LoggedText, iso};
+use crate::workflow::access::{self, AccessRow};
+use crate::workflow::anchor::AnchorAudit;
+use crate::workflow::audit::{self, AuditReport, LogFilter, LoggedText};
 use crate::workflow::project::Project;
+use crate::workflow::{WorkflowError, iso};
 
 /// So many faults are written out; the rest are counted.
 const FAULTS_SHOWN: usize = 50;
@@ -33,6 +36,9 @@ pub(super) fn audit(project: &Project, args: &AuditArgs) -> Result<Exit, Failure
         since: args.since.as_deref().map(audit::moment).transpose()?,
         by_sentence: args.by_sentence,
     };
+    if args.access {
+        return who_read(project, &filter, args.json);
+    }
     let verdict = audit::look(project, &mut store, args.expect.as_deref())?;
     if args.json {
         print_json_line(&json(&verdict))?;
@@ -56,6 +62,32 @@ pub(super) fn audit(project: &Project, args: &AuditArgs) -> Result<Exit, Failure
         print(&text(&verdict))?;
     }
     Ok(if verdict.wrong.is_empty() { Exit::Done } else { Exit::Refused })
+}
+
+/// Notes of one reading that are named on a line.
+const NOTES_SHOWN: usize = 8;
+
+fn who_read(project: &Project, filter: &LogFilter, json: bool) -> Result<Exit, Failure> {
+    let mut readings = 0;
+    access::each(project, filter.annotator.as_ref(), filter.since, &mut |row: AccessRow| {
+        readings += 1;
+        let AccessRow { at, person, how, notes } = row;
+        if json {
+            return print_json_line(&serde_json::json!({
+                "time": iso(at), "person": person, "how": how, "notes": notes,
+            }));
+        }
+        let mut named = notes.iter().take(NOTES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        if notes.len() > NOTES_SHOWN {
+            named += &format!(" and {} more; --json has all", notes.len() - NOTES_SHOWN);
+        }
+        let line = format!("{}  {person} {how} {}: {named}", iso(at), counted(notes.len(), "note"));
+        print(&(visible(&line).text + "\n"))
+    })?;
+    if readings == 0 {
+        say("nobody has read a note since this is recorded");
+    }
+    Ok(Exit::unless_nothing(readings == 0))
 }
 
 /// The verdict in words, and what each annotator did.
@@ -96,6 +128,19 @@ fn text(verdict: &AuditReport) -> String {
     if head.is_empty() && verdict.wrong.is_empty() {
         return out + &format!("the log is empty\nintact: {seals} over all that stands beside it\nlast seal: {seal}\n");
     }
+    if verdict.audited.unsigned > 0 {
+        let (unsigned, are) = (verdict.audited.unsigned, if verdict.audited.unsigned == 1 { "is" } else { "are" });
+        out += &format!("{} {are} not signed\n", counted(unsigned as usize, "event"));
+    }
+    if let Some(anchors) = &verdict.anchors {
+        out += &match anchors {
+            AnchorAudit { missing: true, .. } => {
+                "warning: the file of anchors that goldsmith.toml names is not there; it is written when next something is\n"
+                    .to_owned()
+            }
+            AnchorAudit { held, .. } => format!("{} held\n", counted(*held as usize, "anchor")),
+        };
+    }
     out + &if verdict.wrong.is_empty() {
         format!(
             "intact: {events}, each as it was written, and nothing is missing; {seals} over all that stands beside them\nlast link: {head}\nlast seal: {seal}\nkeep both where no one who can write the store can change them; `goldsmith audit --expect` with either proves later that all up to there is still the same\n"
@@ -118,6 +163,8 @@ fn json(verdict: &AuditReport) -> serde_json::Value {
     });
     serde_json::json!({
         "well": verdict.wrong.is_empty(), "events": verdict.audited.events, "last_link": verdict.audited.last_link,
+        "unsigned": verdict.audited.unsigned,
+        "anchors": verdict.anchors.as_ref().map(|anchors| anchors.held),
         "seals": verdict.audited.seals, "last_seal": verdict.audited.last_seal,
         "wrong": verdict.wrong, "what_to_do": verdict.advice, "annotators": people.collect::<Vec<_>>(),
     })
@@ -201,6 +248,7 @@ fn cells(LoggedText { row, text }: &LoggedText) -> Vec<String> {
     let (said, target) = match entry.map(|entry| &entry.body) {
         Some(Body::Decide(judged) | Body::Settle(judged)) => (judged.judgement.comment.clone(), None),
         Some(Body::Migration(migration)) => (key_changes(migration), None),
+        Some(Body::Person(change)) => (person_change(change), None),
         Some(Body::Undo { target } | Body::Redo { target }) => (String::new(), Some(target)),
         None => (String::new(), None),
     };
@@ -246,6 +294,16 @@ fn key_changes(TaxonomyMigration { key_map, after, .. }: &TaxonomyMigration) -> 
     let became: Vec<String> = became.collect();
     let became = if became.is_empty() { "every category is itself again".into() } else { became.join(", ") };
     format!("changes categories: from here on {became} (guideline {})", after.get(..12).unwrap_or(after))
+}
+
+/// What is said of somebody, in words.
+fn person_change(PersonChange { key, roles, .. }: &PersonChange) -> String {
+    let key = key.map(|key| format!("the key is {key}"));
+    let roles = roles.as_ref().map(|roles| match roles.iter().map(|role| role.word()).collect::<Vec<_>>() {
+        none if none.is_empty() => "has no role".to_owned(),
+        roles => format!("may do what {} may", roles.join(" and ")),
+    });
+    key.into_iter().chain(roles).collect::<Vec<_>>().join("; ")
 }
 
 /// What a decision or a settlement says, and having seen what.
@@ -294,6 +352,7 @@ fn line(project: &Project, LoggedText { row, text }: &LoggedText) -> String {
     };
     let mut said = match &entry.body {
         Body::Migration(migration) => key_changes(migration),
+        Body::Person(change) => format!("says of {}: {}", change.name, person_change(change)),
         Body::Decide(_) => format!("decides on {at}"),
         Body::Settle(_) => format!("settles {at}"),
         Body::Undo { .. } => format!("takes back what was said on {at}"),

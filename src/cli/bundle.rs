@@ -86,6 +86,7 @@ pub(super) fn take_in(project: &Project, args: MergeArgs) -> Result<Exit, Failur
             identities: args.identity.clone(),
             passphrase_env: args.passphrase_env.clone(),
             signed_by: args.signed_by.clone(),
+            trust: args.trust,
         };
         let taken = bundle::take_in(Session::new(project, &mut store, &cancel, &mut |p| bar.show(p)), &options)?;
         report(project, &options, &taken);
@@ -102,7 +103,8 @@ fn report(project: &Project, options: &MergeOptions, taken: &MergeSummary) {
     let merged = taken.merged;
     let signed = match &taken.signer {
         Some(key) => format!("signed by key {key}"),
-        None => "its signature was not checked".into(),
+        None if taken.on_trust > 0 => format!("{} taken in on trust", counted(taken.on_trust as usize, "event")),
+        None => "each event signed by a key that is known here".into(),
     };
     say(&format!("{}: from {}, {signed}", options.file.display(), taken.header.site));
     let people: Vec<String> = taken.people.iter().take(20).map(|(name, events)| format!("{name} {events}")).collect();
@@ -120,6 +122,12 @@ fn report(project: &Project, options: &MergeOptions, taken: &MergeSummary) {
         say(&format!(
             "warning: {} events are on sentences that are cut differently here and were left out; both sites must import the notes in the same way",
             merged.cut_otherwise
+        ));
+    }
+    if merged.other_proposal > 0 {
+        say(&format!(
+            "warning: {} events name a machine's label that is another one here, and were left out",
+            merged.other_proposal
         ));
     }
     if taken.withheld > 0 {

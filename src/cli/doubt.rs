@@ -7,6 +7,7 @@ use crate::domain::confident::Doubt;
 use crate::domain::corpus::SentenceId;
 use crate::domain::text::visible;
 use crate::formats::tables;
+use crate::workflow::access::{self, Access};
 use crate::workflow::doubt::{self, DoubtOptions, Found, Looked};
 use crate::workflow::project::Project;
 use crate::workflow::refusal::Refusal;
@@ -32,6 +33,7 @@ pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure
     };
     let withheld = doubt::withhold(project, &store, &mut found)?;
     let ids: Vec<SentenceId> = found.doubts.iter().map(|doubt| doubt.sentence).collect();
+    access::sentences(project, &mut store, Access::Printed, &ids)?;
     let texts: Vec<String> = store.texts(&ids)?.into_iter().map(|row| row.text).collect();
     if args.json {
         print_json(&json(&found, &texts))?;

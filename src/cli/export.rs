@@ -6,12 +6,14 @@ use std::path::Path;
 use super::arguments::{GoldArgs, PredictArgs};
 use super::output::{StandardOutput, print};
 use super::{Bar, Exit, Failure, cancel_on_signal, say, withheld_from, write_error};
+use crate::domain::people::People;
 use crate::workflow::export::{gold, model, predictions};
 use crate::workflow::project::Project;
+use crate::workflow::saved_model::{self, Loaded};
 use crate::workflow::{WorkflowError, train};
 
 pub(super) fn gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
-    let exported = gold::export(project, &project.store()?, args.votes)?;
+    let exported = gold::export(project, &mut project.store()?, args.votes)?;
     print(&if args.csv { exported.csv() } else { exported.jsonl() })?;
     let gold::Exported { lines, disputed, withheld } = exported;
     let what = if args.votes { "labels of experts" } else { "sentences of gold" };
@@ -35,14 +37,19 @@ pub(super) fn predictions(
     here: impl FnOnce() -> Result<Project, WorkflowError>,
     args: PredictArgs,
 ) -> Result<Exit, Failure> {
-    let folder = match args.model {
-        Some(folder) => folder,
+    let (folder, people) = match args.model {
+        Some(folder) => (folder, None),
         None => {
             let project = here()?;
-            train::latest_model(&project, &project.store()?, None)?
+            let store = project.store()?;
+            (train::latest_model(&project, &store, None)?, Some(People::clone(&*store.registry()?)))
         }
     };
-    let model = predictions::load(&folder)?;
+    let Loaded { model, signer, .. } = saved_model::load(&folder, people.as_ref())?;
+    say(&signer.map_or_else(
+        || format!("{} is not signed: whoever can write that folder can have changed the model", folder.display()),
+        |name| format!("the model is as {name} signed it"),
+    ));
     let cancel = cancel_on_signal();
     let mut out = StandardOutput::new();
     let bar = Bar::default();

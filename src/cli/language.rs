@@ -243,7 +243,7 @@ fn when(milliseconds: i64) -> String {
 }
 
 pub(super) fn runs(project: &Project, verb: Option<RunsVerb>) -> Result<Exit, Failure> {
-    let store = project.store()?;
+    let mut store = project.store()?;
     match verb {
         None => {
             for run in store.runs()? {
@@ -280,7 +280,7 @@ pub(super) fn runs(project: &Project, verb: Option<RunsVerb>) -> Result<Exit, Fa
         }
         Some(RunsVerb::Diff { before, after, json, show }) => {
             let (before, after) = (runs::find(&store, &before)?, runs::find(&store, &after)?);
-            let diff = runs::diff(project, &store, &before, &after)?;
+            let diff = runs::diff(project, &mut store, &before, &after)?;
             if json {
                 print_json(&serde_json::json!(diff))?;
             } else {

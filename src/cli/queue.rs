@@ -6,6 +6,7 @@ use super::{Bar, Exit, Failure, cancel_on_signal, say};
 use crate::domain::corpus::SentenceId;
 use crate::domain::text::visible;
 use crate::formats::tables;
+use crate::workflow::access::{self, Access};
 use crate::workflow::project::Project;
 use crate::workflow::queue;
 use crate::workflow::session::Session;
@@ -27,6 +28,7 @@ pub(super) fn queue(project: &Project, args: &QueueArgs) -> Result<Exit, Failure
     let shown = if args.limit == 0 { rows.len() } else { args.limit.min(rows.len()) };
     let told = queue::reasons(project, &store, &rows[..shown])?;
     let ids: Vec<SentenceId> = told.iter().map(|(id, _)| *id).collect();
+    access::sentences(project, &mut store, Access::Printed, &ids)?;
     let texts = store.texts(&ids)?;
     let lines = told.iter().zip(&texts).enumerate();
     if args.json {

@@ -8,7 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::corpus::DocumentUid;
 use super::key_map::TaxonomyMigration;
 use super::label::{Annotator, EntryId, Judgement, Label, RunId, Timestamp};
+use super::person::PersonChange;
 use super::sight::InSight;
+use super::signature::{EntrySignature, SecretKey};
 
 /// A sentence by its note and its place there, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,6 +41,8 @@ pub struct Entry {
     /// The store that it came from; `None` for the store's own.
     pub site: Option<String>,
     pub body: Body,
+    /// The author's, or that of whoever wrote it down for them; `None` for what was written before there were keys.
+    pub signature: Option<EntrySignature>,
 }
 
 /// What was done.
@@ -55,6 +59,8 @@ pub enum Body {
     Redo { target: EntryId },
     /// Categories were renamed, merged or split: how labels are read from here on, at the site that it comes from.
     Migration(TaxonomyMigration),
+    /// Somebody has a key or roles from here on.
+    Person(PersonChange),
 }
 
 /// A judgement of a sentence, with what it was made in the knowledge of.
@@ -121,6 +127,7 @@ impl Body {
             Self::Undo { .. } => EntryKind::Undo,
             Self::Redo { .. } => EntryKind::Redo,
             Self::Migration(_) => EntryKind::Migration,
+            Self::Person(_) => EntryKind::Person,
         }
     }
 
@@ -128,7 +135,7 @@ impl Body {
     pub(crate) fn judged(&self) -> Option<&Judged> {
         match self {
             Self::Decide(judged) | Self::Settle(judged) => Some(judged),
-            Self::Undo { .. } | Self::Redo { .. } | Self::Migration(_) => None,
+            Self::Undo { .. } | Self::Redo { .. } | Self::Migration(_) | Self::Person(_) => None,
         }
     }
 
@@ -136,7 +143,7 @@ impl Body {
     pub(crate) fn judged_mut(&mut self) -> Option<&mut Judged> {
         match self {
             Self::Decide(judged) | Self::Settle(judged) => Some(judged),
-            Self::Undo { .. } | Self::Redo { .. } | Self::Migration(_) => None,
+            Self::Undo { .. } | Self::Redo { .. } | Self::Migration(_) | Self::Person(_) => None,
         }
     }
 }
@@ -156,11 +163,14 @@ pub(crate) enum EntryKind {
     /// [`Body::Migration`].
     #[serde(rename = "recast")]
     Migration,
+    /// [`Body::Person`].
+    Person,
 }
 
 impl EntryKind {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [Self::Decide, Self::Settle, Self::Undo, Self::Redo, Self::Migration];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Decide, Self::Settle, Self::Undo, Self::Redo, Self::Migration, Self::Person];
 
     /// Its word on disk.
     pub(crate) fn word(self) -> &'static str {
@@ -170,6 +180,7 @@ impl EntryKind {
             Self::Undo => "undo",
             Self::Redo => "redo",
             Self::Migration => "recast",
+            Self::Person => "person",
         }
     }
 }
@@ -222,6 +233,12 @@ pub(crate) struct EntryParts<'a> {
     /// See [`Body::Migration`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Cow<'a, TaxonomyMigration>>,
+    /// See [`Body::Person`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<Cow<'a, PersonChange>>,
+    /// See [`Entry::signature`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<EntrySignature>,
 }
 
 impl EntryParts<'_> {
@@ -234,8 +251,8 @@ impl EntryParts<'_> {
             || self.supersedes.is_some()
             || self.taxonomy.is_some();
         let bare = self.sentence.is_none() && self.judgement.is_none() && self.proposal_visible.is_none() && !rest;
-        let body = match (self.kind, self.target, self.detail) {
-            (EntryKind::Decide | EntryKind::Settle, None, None) => {
+        let body = match (self.kind, self.target, self.detail, self.person) {
+            (EntryKind::Decide | EntryKind::Settle, None, None, None) => {
                 let (Some(sentence), Some(judgement), Some(machine), Some(taxonomy)) =
                     (self.sentence, self.judgement, self.proposal_visible, self.taxonomy)
                 else {
@@ -256,13 +273,15 @@ impl EntryParts<'_> {
                 };
                 if self.kind == EntryKind::Decide { Body::Decide(judged) } else { Body::Settle(judged) }
             }
-            (EntryKind::Undo, Some(target), None) if bare => Body::Undo { target: target.into_owned() },
-            (EntryKind::Redo, Some(target), None) if bare => Body::Redo { target: target.into_owned() },
-            (EntryKind::Migration, None, Some(detail)) if bare => Body::Migration(detail.into_owned()),
+            (EntryKind::Undo, Some(target), None, None) if bare => Body::Undo { target: target.into_owned() },
+            (EntryKind::Redo, Some(target), None, None) if bare => Body::Redo { target: target.into_owned() },
+            (EntryKind::Migration, None, Some(detail), None) if bare => Body::Migration(detail.into_owned()),
+            (EntryKind::Person, None, None, Some(person)) if bare => Body::Person(person.into_owned()),
             _ => return Err(other_parts()),
         };
         let (id, author) = (self.id.into_owned(), self.author.into_owned());
-        Ok(Entry { id, at: self.at, author, site: self.site.map(Cow::into_owned), body })
+        let (site, signature) = (self.site.map(Cow::into_owned), self.signature);
+        Ok(Entry { id, at: self.at, author, site, body, signature })
     }
 }
 
@@ -273,10 +292,11 @@ impl Entry {
     /// Takes it apart.
     pub(crate) fn parts(&self) -> EntryParts<'_> {
         let judged = self.body.judged();
-        let (target, detail) = match &self.body {
-            Body::Decide(_) | Body::Settle(_) => (None, None),
-            Body::Undo { target } | Body::Redo { target } => (Some(target), None),
-            Body::Migration(detail) => (None, Some(detail)),
+        let (target, detail, person) = match &self.body {
+            Body::Decide(_) | Body::Settle(_) => (None, None, None),
+            Body::Undo { target } | Body::Redo { target } => (Some(target), None, None),
+            Body::Migration(detail) => (None, Some(detail), None),
+            Body::Person(person) => (None, None, Some(person)),
         };
         EntryParts {
             id: Cow::Borrowed(&self.id),
@@ -294,7 +314,64 @@ impl Entry {
             supersedes: judged.and_then(|judged| judged.supersedes.as_deref()).map(Cow::Borrowed),
             target: target.map(Cow::Borrowed),
             detail: detail.map(Cow::Borrowed),
+            person: person.map(Cow::Borrowed),
+            signature: self.signature,
         }
+    }
+
+    /// The comment of a judgement, if there is one.
+    pub(crate) fn comment(&self) -> Option<&str> {
+        self.body.judged().map(|judged| judged.judgement.comment.as_str()).filter(|comment| !comment.is_empty())
+    }
+
+    /// Takes the comment out, and the signature that is over it; tells whether there was one.
+    pub(crate) fn withhold_comment(&mut self) -> bool {
+        let taken = self.body.judged_mut().map(|judged| std::mem::take(&mut judged.judgement.comment));
+        self.signature = self.signature.map(EntrySignature::without_comment);
+        taken.is_some_and(|comment| !comment.is_empty())
+    }
+
+    /// Signs it as one that is made at a site.
+    pub(crate) fn sign(&mut self, site: &str, key: &SecretKey) {
+        let whole = self.comment().map(|_| self.signed_bytes(site, true));
+        self.signature = Some(EntrySignature::over(&self.signed_bytes(site, false), whole.as_deref(), key));
+    }
+
+    /// Whether it has a signature that fits, as one that was made at a site.
+    pub(crate) fn signature_fits(&self, site: &str) -> bool {
+        let whole = self.comment().map(|_| self.signed_bytes(site, true));
+        self.signature.is_some_and(|signature| signature.fits(&self.signed_bytes(site, false), whole.as_deref()))
+    }
+
+    /// What is signed: the entry as JSON, made at a site, without its signature, and without its comment unless that is asked
+    /// for.
+    fn signed_bytes(&self, site: &str, with_comment: bool) -> Vec<u8> {
+        let mut parts = EntryParts { site: Some(Cow::Borrowed(site)), signature: None, ..self.parts() };
+        if !with_comment && self.comment().is_some() {
+            parts.judgement = parts
+                .judgement
+                .map(|judgement| Cow::Owned(Judgement { comment: String::new(), ..judgement.into_owned() }));
+        }
+        // Strings, numbers and maps with keys that are strings: JSON has a form for all of them.
+        serde_json::to_vec(&parts).unwrap_or_default()
+    }
+
+    /// Whether another entry says the same, whichever store numbers it and whether or not its comment was kept back.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let whole = self.comment() == other.comment() || self.comment().is_none() || other.comment().is_none();
+        let named = |entry: &Self| entry.body.judged().is_some_and(|judged| judged.proposal.is_some());
+        // A store that does not have the machine's label does not name it.
+        let unnamed = |entry: &Self| {
+            let mut entry = entry.clone();
+            entry.body.judged_mut().map(|judged| judged.proposal.take());
+            entry.signed_bytes("", false)
+        };
+        whole
+            && if named(self) == named(other) {
+                self.signed_bytes("", false) == other.signed_bytes("", false)
+            } else {
+                unnamed(self) == unnamed(other)
+            }
     }
 
     /// What no store can have written, in words: an entry from elsewhere must not become a row that cannot be read.
@@ -316,6 +393,11 @@ impl Entry {
         }
         if judged.map(|judged| judged.sentence).is_some_and(|at| at.start >= at.end || i64::try_from(at.end).is_err()) {
             return Err("its sentence ends before it begins".into());
+        }
+        if let Body::Person(change) = &self.body
+            && !named(&change.name.0)
+        {
+            return Err("it does not say of whom it speaks".into());
         }
         Ok(())
     }
@@ -357,6 +439,7 @@ pub(crate) mod tests {
                 taxonomy: "t".into(),
                 supersedes: Some(vec![EntryId("0197-b".into())]),
             }),
+            signature: None,
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) enum ProjectionChange<'a> {
     /// How labels are read. Of all migrations only the latest that was made here holds, so whoever makes one projects anew what
     /// it touches; one of another site changes nothing.
     KeyMap,
+    /// Nothing: it says who somebody is.
+    None,
 }
 
 impl<'a> ProjectionChange<'a> {
@@ -34,6 +36,7 @@ impl<'a> ProjectionChange<'a> {
             Body::Settle(_) => Self::Settlement,
             Body::Undo { target } | Body::Redo { target } => Self::Withdrawal(target),
             Body::Migration(_) => Self::KeyMap,
+            Body::Person(_) => Self::None,
         }
     }
 }

@@ -176,7 +176,7 @@ pub(crate) enum BundleLine {
     Event {
         /// As every store understands it.
         #[serde(rename = "record")]
-        entry: Entry,
+        entry: Box<Entry>,
         /// Whether its comment was taken out.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         withheld: bool,

@@ -153,6 +153,11 @@ recipients = []
 # Public keys of minisign, "RW...". `goldsmith merge` then takes in only what one of them has signed.
 require_signature = []
 
+[audit]
+# A file on another machine or medium, to which whoever can write this folder should not be able to write over: there each
+# session that changed something adds a signed line of how far the log had come. `goldsmith audit` holds the store to it.
+anchor = ""
+
 # A model that `goldsmith label` and `goldsmith generate` can use; any number of such tables.
 # [models.local]
 # file = "qwen2.5-1.5b-instruct-q4_k_m.gguf"   # a GGUF file, run in this process; relative to this file
@@ -258,6 +263,8 @@ pub struct ProjectFile {
     pub privacy: PrivacySettings,
     /// Who may open and who must sign bundles.
     pub bundles: BundleSettings,
+    /// The file in which what the log has come to is noted, where it is one.
+    pub anchor: Option<PathBuf>,
     /// Language models by name.
     pub models: BTreeMap<String, ModelSettings>,
     /// Settings of labelling.
@@ -343,6 +350,12 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
         language::privacy_settings(s, table, &mut privacy);
     }
     let bundles = top.table(s, "bundles").map(|table| bundles::read(s, table)).unwrap_or_default();
+    let mut anchor = None;
+    if let Some(mut table) = top.table(s, "audit") {
+        anchor = table.text(s, "anchor").map(|(path, _)| path).filter(|path| !path.is_empty());
+        table.close(s);
+    }
+    let anchor = anchor.map(|path| folder.join(path));
     let named = top.table(s, "models").map(|table| table.named_tables(s)).unwrap_or_default();
     let mut models = BTreeMap::new();
     for (name, table) in named {
@@ -378,6 +391,7 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
         queue,
         privacy,
         bundles,
+        anchor,
         models,
         label,
         generate,

@@ -10,6 +10,7 @@ use super::seals::{self, RowChange, Unsealed, encoded};
 use super::{Store, StoreError, explain, schema};
 use crate::domain::corpus::{DocumentUid, SentenceId};
 use crate::domain::label::{Annotator, EntryId};
+use crate::domain::people::{Forgery, Known, People};
 
 /// Something that the program cannot have written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,14 @@ pub enum Tampering {
     },
     /// Events were cut off the end.
     CutOff { events: u64 },
+    /// An event cannot be what it says: its signature does not fit, is missing, or is somebody else's.
+    Forged {
+        /// Its place in the chain, from 1.
+        position: u64,
+        event: EntryId,
+        author: Annotator,
+        why: Forgery,
+    },
     /// An event was put in without a link.
     Unlinked { event: EntryId },
     /// What is shown as an expert's label is not what the events come to.
@@ -62,6 +71,8 @@ pub struct ChainAudit {
     pub events: u64,
     /// The last link, in hexadecimal; empty where there is no event.
     pub last_link: String,
+    /// Events without a signature, of before their authors had keys.
+    pub unsigned: u64,
     /// Rows of `seals` looked at.
     pub seals: u64,
     /// The link of the last of them, in hexadecimal; empty where there is none.
@@ -93,9 +104,8 @@ impl Store {
                 audited.tampering.push(Tampering::Count { annotator: None });
             }
             let shown = projected(&transaction)?;
-            let meant = set_aside(&transaction)
-                .and_then(|()| rebuild(&transaction))
-                .and_then(|()| projected(&transaction));
+            let meant =
+                set_aside(&transaction).and_then(|()| rebuild(&transaction)).and_then(|()| projected(&transaction));
             transaction.rollback()?;
             match meant {
                 Ok(meant) => audited.tampering.extend(differing(&shown, &meant)),
@@ -118,9 +128,50 @@ fn set_aside(c: &Connection) -> rusqlite::Result<()> {
     all.iter().try_for_each(|sql| c.execute_batch(&sql.replacen("CREATE TABLE", "CREATE TEMP TABLE", 1)))
 }
 
+/// How far the log and the seals have come. Its JSON is signed: names and order are never changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ChainEnds {
+    pub events: u64,
+    /// The link of the last event, in hexadecimal; empty where there is none.
+    pub link: String,
+    pub seals: u64,
+    /// The link of the last seal.
+    pub seal: String,
+}
+
+impl Store {
+    /// How far log and seals have come.
+    pub(crate) fn ends(&self) -> Result<ChainEnds, StoreError> {
+        self.with(|c| {
+            let last = |table: &str| {
+                let sql = format!("SELECT position, lower(hex(hash)) FROM {table} ORDER BY position DESC LIMIT 1");
+                c.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+            };
+            let ((events, link), (seals, seal)) =
+                (last("chain")?.unwrap_or_default(), last("seals")?.unwrap_or_default());
+            Ok(ChainEnds { events, link, seals, seal })
+        })
+    }
+
+    /// Whether log and seals had once come to these ends.
+    pub(crate) fn has_ends(&self, ends: &ChainEnds) -> Result<bool, StoreError> {
+        self.with(|c| {
+            let is_there = |table: &str, position: u64, link: &str| {
+                let sql = format!("SELECT 1 FROM {table} WHERE position = ? AND lower(hex(hash)) = ?");
+                Ok(position == 0 || c.prepare(&sql)?.exists(rusqlite::params![position, link])?)
+            };
+            let events: rusqlite::Result<bool> = is_there("chain", ends.events, &ends.link);
+            Ok(events? && is_there("seals", ends.seals, &ends.seal)?)
+        })
+    }
+}
+
 fn walk(c: &Connection, expect: Option<&str>) -> rusqlite::Result<ChainAudit> {
     let mut audited = ChainAudit { found: expect.is_none(), ..ChainAudit::default() };
     let mut read = c.prepare(&format!("{ENTRY} WHERE e.id = ?"))?;
+    let own = "SELECT value FROM meta WHERE key = 'site'";
+    let own: String = c.query_row(own, [], |row| row.get(0)).optional()?.unwrap_or_default();
+    let mut people = People::default();
     let mut links = c.prepare("SELECT position, event, hash FROM chain ORDER BY position")?;
     let mut rows = links.query([])?;
     let (mut before, mut expected): (Option<ChainHash>, u64) = (Some([0; 32]), 1);
@@ -132,6 +183,18 @@ fn walk(c: &Connection, expect: Option<&str>) -> rusqlite::Result<ChainAudit> {
         }
         // A row that cannot even be read is one that was changed.
         let found = read.query_row([&event], |row| Ok(entry(row).ok())).optional()?;
+        if let Some(Some(entry)) = &found {
+            match people.check(entry, entry.site.as_deref().unwrap_or(&own)) {
+                Ok(known) => {
+                    audited.unsigned += u64::from(known == Known::Unsigned);
+                    people.take(entry);
+                }
+                Err(why) => {
+                    let (event, author) = (event.clone(), entry.author.clone());
+                    audited.tampering.push(Tampering::Forged { position, event, author, why });
+                }
+            }
+        }
         match (found, &before) {
             (None, _) => audited.tampering.push(Tampering::Removed { position, event: Some(event) }),
             (Some(None), _) => audited.tampering.push(Tampering::Changed { position, event }),

@@ -10,7 +10,9 @@ use crate::domain::key_map::TaxonomyMigration;
 use crate::domain::label::{
     Annotator, ConfidenceKind, EntryId, Judgement, Label, Outcome, ProposalId, RunId, RunKind, Source, Timestamp,
 };
+use crate::domain::person::PersonChange;
 use crate::domain::sight::InSight;
+use crate::domain::signature::EntrySignature;
 use crate::domain::split::{Split, Tier};
 
 macro_rules! number {
@@ -79,7 +81,7 @@ macro_rules! json {
 number!(DocumentId, SentenceId, ProposalId, Timestamp);
 name!(PatientKey, Annotator, RunId, EntryId);
 word!(Origin, Source, RunKind, Outcome, ConfidenceKind, Split, Tier);
-json!(Judgement, TaxonomyMigration);
+json!(Judgement, TaxonomyMigration, PersonChange, EntrySignature);
 
 fn to_word<T: Serialize>(value: &T) -> rusqlite::Result<ToSqlOutput<'static>> {
     match serde_json::to_value(value) {
@@ -209,7 +211,7 @@ mod tests {
         );
         all(&Split::ALL, &["train", "validation", "test"]);
         all(&[Tier::Gold, Tier::Silver, Tier::Bronze], &["gold", "silver", "bronze"]);
-        all(&EntryKind::ALL, &["decide", "settle", "undo", "redo", "recast"]);
+        all(&EntryKind::ALL, &["decide", "settle", "undo", "redo", "recast", "person"]);
         assert_eq!(column(&Label::parse("mood,memory").unwrap()), "memory,mood");
         assert_eq!(column(&Label::none()), "");
         assert_eq!(

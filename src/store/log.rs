@@ -5,6 +5,7 @@ mod chain;
 mod entries;
 mod projection;
 mod read;
+mod signer;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -23,6 +24,8 @@ pub(super) use chain::{ChainHash, link_all, next};
 pub(super) use entries::{ENTRY, SEQ, entry, is_known};
 pub(super) use projection::{rebuild, rebuild_key};
 pub use read::{LogFilter, LogRow, PersonTotals, Veiled};
+pub(crate) use signer::Signer;
+pub(super) use signer::append_own;
 
 /// What undo or redo changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,15 +65,19 @@ impl Store {
     /// changes nothing. Whoever does not know that categories were changed meanwhile is refused: the screen before them shows
     /// categories that are no more.
     pub fn append_decisions(&mut self, decisions: &[Decision]) -> Result<(), StoreError> {
+        let signer = self.signer.clone();
         self.write_unless_migrated(|c| {
-            decisions.iter().try_for_each(|decision| append_decision(c, EntryKind::Decide, decision))
+            let append = |decision| append_decision(c, signer.as_deref(), EntryKind::Decide, decision);
+            decisions.iter().try_for_each(append)
         })
     }
 
     /// Appends settlements of adjudicators, likewise.
     pub(crate) fn append_settlements(&mut self, settlements: &[Decision]) -> Result<(), StoreError> {
+        let signer = self.signer.clone();
         self.write_unless_migrated(|c| {
-            settlements.iter().try_for_each(|settled| append_decision(c, EntryKind::Settle, settled))
+            let append = |settled| append_decision(c, signer.as_deref(), EntryKind::Settle, settled);
+            settlements.iter().try_for_each(append)
         })
     }
 
@@ -119,11 +126,18 @@ impl Store {
         id: EntryId,
         at: Timestamp,
     ) -> Result<Option<UndoneDecision>, StoreError> {
+        let signer = self.signer.clone();
         self.write_unless_migrated(|c| {
             let found = c.prepare_cached(target)?.query_row([annotator], undone).optional()?;
             if let Some(UndoneDecision { target, .. }) = &found {
-                let entry = Entry { id, at, author: annotator.clone(), site: None, body: body(target.clone()) };
-                append(c, &entry, None, None)?;
+                let (author, body) = (annotator.clone(), body(target.clone()));
+                append_own(
+                    c,
+                    signer.as_deref(),
+                    Entry { id, at, author, site: None, body, signature: None },
+                    None,
+                    None,
+                )?;
             }
             Ok(found)
         })
@@ -255,7 +269,12 @@ pub(super) fn append(
 }
 
 /// Appends what somebody says here, unless it is there already.
-fn append_decision(c: &Connection, kind: EntryKind, decision: &Decision) -> rusqlite::Result<()> {
+fn append_decision(
+    c: &Connection,
+    signer: Option<&Signer>,
+    kind: EntryKind,
+    decision: &Decision,
+) -> rusqlite::Result<()> {
     if is_known(c, &decision.id)? {
         return Ok(());
     }
@@ -279,7 +298,8 @@ fn append_decision(c: &Connection, kind: EntryKind, decision: &Decision) -> rusq
     };
     let (id, author) = (decision.id.clone(), decision.annotator.clone());
     let body = if kind == EntryKind::Decide { Body::Decide(judged) } else { Body::Settle(judged) };
-    append(c, &Entry { id, at: decision.at, author, site: None, body }, Some(decision.sentence), decision.proposal)
+    let entry = Entry { id, at: decision.at, author, site: None, body, signature: None };
+    append_own(c, signer, entry, Some(decision.sentence), decision.proposal)
 }
 
 /// The columns of a decision.

@@ -25,6 +25,9 @@ pub struct Merged {
     pub without_note: u64,
     /// Events on sentences of notes that this store has, cut at other places. They are left out too.
     pub cut_otherwise: u64,
+    /// Events that name a machine's label which this store does not have, or has otherwise, and that are signed as they are. They
+    /// are left out too.
+    pub other_proposal: u64,
 }
 
 /// The runs behind the proposals that events name, and what was proposed; without words of the note.
@@ -109,7 +112,7 @@ fn take(
     merged: &mut Merged,
 ) -> rusqlite::Result<()> {
     if is_known(c, &entry.id)? {
-        merged.known += 1;
+        merged.known += u64::from(!matches!(entry.body, Body::Person(_)));
         return Ok(());
     }
     let judged = entry.body.judged();
@@ -133,18 +136,23 @@ fn take(
         _ => None,
     };
     let mut entry = Cow::Borrowed(entry);
-    // What left this store and comes back, its file having been lost meanwhile, is its own again. But how labels are read here
-    // is for this store's guideline to say.
+    // What left this store and comes back, its file having been lost meanwhile, is its own again, if its signature says so. But
+    // how labels are read here is for this store's guideline to say.
     let is_migration = matches!(entry.body, Body::Migration(_));
-    if own.is_some() && entry.site.as_deref() == own && !is_migration {
+    if own.is_some() && entry.site.as_deref() == own && !is_migration && entry.signature.is_some() {
         entry.to_mut().site = None;
     }
-    // What this store does not have, it does not name, nor chain.
+    // What this store does not have, it does not name, nor chain; and what is signed is not changed.
     if named.is_some() && proposal.is_none() {
+        if entry.signature.is_some() {
+            merged.other_proposal += 1;
+            return Ok(());
+        }
         entry.to_mut().body.judged_mut().map(|judged| judged.proposal.take());
     }
     append(c, &entry, sentence, proposal)?;
-    merged.new += 1;
+    // Who somebody is says nothing of a sentence.
+    merged.new += u64::from(!matches!(entry.body, Body::Person(_)));
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::guideline::use_taxonomy;
 use super::key_map::key_map;
-use super::log::{append, rebuild_key};
+use super::log::{append_own, rebuild_key};
 use super::seals::seal;
 use super::{Store, StoreError, explain};
 use crate::domain::entry::{Body, Entry};
@@ -25,11 +25,12 @@ impl Store {
         let touched = self.watch()?;
         let path = self.path.clone();
         let (id, author, body) = (id.clone(), annotator.clone(), Body::Migration(migration.clone()));
-        let entry = Entry { id, at, author, site: None, body };
+        let entry = Entry { id, at, author, site: None, body, signature: None };
+        let signer = self.signer.clone();
         let fail = |error| E::from(explain(&path, error));
         let write = |c: &Connection| {
             let before = key_map(c)?;
-            append(c, &entry, None, None)?;
+            append_own(c, signer.as_deref(), entry.clone(), None, None)?;
             before.earlier_keys().chain(migration.key_map.earlier_keys()).try_for_each(|key| rebuild_key(c, key))?;
             versions.iter().try_for_each(|(hash, text)| use_taxonomy(c, hash, at, text, true))?;
             seal(c, &touched)

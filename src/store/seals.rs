@@ -195,13 +195,6 @@ pub(super) fn seal_all(c: &Connection) -> rusqlite::Result<()> {
 /// A link over seals.
 type SealHash = [u8; 32];
 
-/// The number of the last seal and its link in hexadecimal; 0 and nothing where there is none.
-pub(super) fn end(c: &Connection) -> rusqlite::Result<(i64, String)> {
-    let last = "SELECT position, hash FROM seals ORDER BY position DESC LIMIT 1";
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, hex::encode(row.get::<_, SealHash>(1)?)));
-    Ok(c.prepare_cached(last)?.query_row([], read).optional()?.unwrap_or_default())
-}
-
 fn append(c: &Connection, rows: Vec<TouchedRow>) -> rusqlite::Result<()> {
     let mut body = Vec::with_capacity(rows.len() * 40);
     let mut rows = rows.into_iter().peekable();

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::compare::ComparedRun;
 use super::jobs::{JobKind, JobSpec};
 use super::message::{Effect, Message, SeekTarget};
-use crate::domain::corpus::SentenceId;
+use crate::domain::corpus::{DocumentId, Origin, SentenceId};
 use crate::domain::guideline::Outdated;
 use crate::domain::label::{Judgement, RunId, Source};
 use crate::domain::queue::SentenceFilter;
@@ -19,7 +19,8 @@ use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::visible;
 use crate::domain::visibility::{SentenceFacts, gives_away};
 use crate::formats::project::training::{TrainSettings, TrainingMethod};
-use crate::store::{SeekDirection, Store};
+use crate::store::{SeekDirection, Store, TextRow};
+use crate::workflow::access::{self, Access};
 use crate::workflow::dispatch::JobEnd;
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::metrics::MetricsReader;
@@ -41,6 +42,8 @@ pub(crate) struct EffectContext {
     experimenting: Cancel,
     jobs: std::collections::BTreeMap<JobSpec, Cancel>,
     shown: [Option<SentenceId>; 3],
+    /// Notes that are on record as read since the workbench was opened.
+    read: FxHashSet<DocumentId>,
     /// What has been shown of sentences so far, wherever that was: it sways whoever decides on one of them later.
     seen: FxHashMap<SentenceId, InSight>,
     version: i64,
@@ -76,6 +79,7 @@ impl EffectContext {
             experimenting,
             jobs,
             shown,
+            read: FxHashSet::default(),
             seen: FxHashMap::default(),
             version,
             planning: Arc::default(),
@@ -152,7 +156,7 @@ impl EffectContext {
             }
             Effect::Undo => self.turn_back("nothing to undo", review::undo),
             Effect::Redo => self.turn_back("nothing to redo", review::redo),
-            Effect::List { title, ids } => self.store.texts(&ids).map_err(Into::into).map(|rows| {
+            Effect::List { title, ids } => self.list(&ids).map(|rows| {
                 ids.iter().for_each(|id| self.note(*id, InSight::NOTHING.with(Cue::Search)));
                 let rows = rows.into_iter().map(|row| (row.id, visible(&row.text).text)).collect();
                 vec![Message::Rows { title, rows }]
@@ -318,9 +322,24 @@ impl EffectContext {
         Ok(messages)
     }
 
+    /// The texts of a list. That they were read is on record before they are shown.
+    fn list(&mut self, ids: &[SentenceId]) -> Result<Vec<TextRow>, WorkflowError> {
+        let notes = self.store.notes_of_sentences(ids)?;
+        access::record(&self.project, &mut self.store, Access::Listed, notes)?;
+        Ok(self.store.texts(ids)?)
+    }
+
     fn item(&mut self, worklist: Worklist, id: SentenceId, show: bool) -> Vec<Message> {
         match review::item(&self.project, &self.store, worklist, id) {
             Ok(item) => {
+                let read = item.document.origin == Origin::Real && self.read.insert(item.document.id);
+                if read
+                    && let Err(error) =
+                        access::record(&self.project, &mut self.store, Access::Opened, [item.document.id])
+                {
+                    self.read.remove(&item.document.id);
+                    return vec![Message::Failed(failed(&error))];
+                }
                 self.note(id, item.in_sight());
                 self.shown[worklist as usize] = Some(id);
                 vec![Message::Item { worklist, item: Box::new(item), show }]

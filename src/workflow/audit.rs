@@ -1,6 +1,8 @@
 //! Who decided what, when, having seen what; and whether the log is as this program wrote it.
 
 use super::WorkflowError;
+use super::access::{self, Access};
+use super::anchor::{self, AnchorAudit};
 use super::project::Project;
 use crate::domain::label::{Annotator, Judgement, Timestamp};
 use crate::domain::visibility::{Face, VisibleLabels};
@@ -19,6 +21,8 @@ pub struct AuditReport {
     pub advice: String,
     /// What each annotator did.
     pub people: Vec<PersonTotals>,
+    /// What came of the anchors, where the project names a file for them.
+    pub anchors: Option<AnchorAudit>,
 }
 
 /// An event of the log with the text that it is about.
@@ -50,6 +54,8 @@ pub fn look(project: &Project, store: &mut Store, expect: Option<&str>) -> Resul
                 .into(),
         );
     }
+    let anchors = anchor::check(project, store)?;
+    wrong.extend(anchors.iter().flat_map(|anchors| anchors.wrong.iter().cloned()));
     let advice = match wrong.is_empty() {
         true => String::new(),
         false => format!(
@@ -57,7 +63,7 @@ pub fn look(project: &Project, store: &mut Store, expect: Option<&str>) -> Resul
             project.file.store.display()
         ),
     };
-    Ok(AuditReport { people: store.people()?, audited, wrong, advice })
+    Ok(AuditReport { people: store.people()?, audited, wrong, advice, anchors })
 }
 
 fn sentence(store: &Store, found: &Tampering) -> Result<String, StoreError> {
@@ -66,6 +72,9 @@ fn sentence(store: &Store, found: &Tampering) -> Result<String, StoreError> {
             "event {position} ({}) was changed after it was written, or the sentence or the proposal that it names was",
             event.0
         ),
+        Tampering::Forged { position, event, author, why } => {
+            format!("event {position} ({}) cannot be {author}'s: {why}", event.0)
+        }
         Tampering::Removed { position, event: Some(event) } => format!("event {position} ({}) was removed", event.0),
         Tampering::Removed { position, event: None } => format!("event {position} was removed, and its link with it"),
         Tampering::CutOff { events: 1 } => "an event was cut off the end of the log".into(),
@@ -144,8 +153,13 @@ pub(crate) fn log(
     with_text: bool,
     each: &mut dyn FnMut(LoggedText) -> Result<(), WorkflowError>,
 ) -> Result<u64, WorkflowError> {
-    let store = project.store_as_it_is()?;
+    let mut store = project.store_as_it_is()?;
     let order = store.log_order(filter)?;
+    if with_text {
+        let rows = order.iter().map(|seq| Ok(store.log_row(*seq)?.sentence));
+        let read = rows.filter_map(Result::transpose).collect::<Result<Vec<_>, StoreError>>()?;
+        access::sentences(project, &mut store, Access::Printed, &read)?;
+    }
     let viewer = project.viewer(Face::Report);
     for seq in &order {
         let mut row = store.log_row(*seq)?;
@@ -179,11 +193,6 @@ fn veil(row: &mut LogRow, asks: &Annotator, shown: VisibleLabels) {
         row.model = None;
         row.veiled.proposal = true;
     }
-}
-
-/// A moment as ISO 8601 in UTC.
-pub(crate) fn iso(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |moment| moment.to_string())
 }
 
 /// A day (its beginning in UTC) or a moment, as it is typed.

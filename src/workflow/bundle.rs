@@ -7,15 +7,19 @@ use std::path::{Path, PathBuf};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::json;
 
+use super::access::{self, Access};
 use super::project::Project;
-use super::{Cancel, Progress, Watch, WorkflowError, import, new_run_id, now};
+use super::{Cancel, Progress, Watch, WorkflowError, identity, import, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::egress::{EgressPolicy, Payload};
-use crate::domain::entry::Entry;
+use crate::domain::entry::{Body, Entry};
 use crate::domain::key_map::KeyMap;
-use crate::domain::label::{Annotator, Outcome, Run, RunId, RunKind, Timestamp};
+use crate::domain::label::{Annotator, EntryId, Outcome, Run, RunId, RunKind, Timestamp};
+use crate::domain::people::{Forgery, Known, People};
+use crate::domain::person::Role;
+use crate::domain::protocol::Protocol;
 use crate::domain::queue::SentenceFilter;
-use crate::domain::taxonomy::Taxonomy;
+use crate::domain::signature::PublicKey;
 use crate::domain::visibility::{Face, OthersLabel, VisibleSentences};
 use crate::formats::bundle::seal::{Keys, Seal, Secret};
 use crate::formats::bundle::signature::{self, Signer};
@@ -93,19 +97,6 @@ fn secret(variable: &Option<String>) -> Result<Option<Secret>, FormatError> {
     variable.as_deref().map(Secret::from_env).transpose()
 }
 
-/// The store's name elsewhere. It gets one when it first needs one: the project's, and letters that no other store has.
-fn site(project: &Project, store: &mut Store) -> Result<String, WorkflowError> {
-    if let Some(site) = store.site()? {
-        return Ok(site);
-    }
-    let name = project.file.name.to_lowercase();
-    let words: Vec<&str> = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let unique = new_run_id().0;
-    let unique = unique.rsplit('-').next().unwrap_or_default();
-    let name: String = words.join("-").chars().take(60).collect();
-    Ok(store.name_site(&format!("{}-{unique}", if name.is_empty() { "site" } else { &name }))?)
-}
-
 /// On how many sentences a bundle would tell whoever writes it what others say, or ever said, before they may see it.
 fn withheld(project: &Project, store: &Store, selection: &EntrySelection) -> Result<usize, WorkflowError> {
     let viewer = project.viewer(Face::Report);
@@ -139,6 +130,9 @@ pub fn write(session: Session<'_>, options: &BundleOptions) -> Result<BundleSumm
         .hint("pass --plain if whoever gets the file may read them")
         .into());
     }
+    if options.with_text {
+        identity::require(project, store, &[Role::Steward, Role::Lead], "take notes out")?;
+    }
     let password = secret(&options.sign_password_env)?;
     let signer = options.sign.as_deref().map(|path| Signer::read(path, password.as_ref())).transpose()?;
     for path in [out.to_path_buf(), signature_of(out)] {
@@ -147,7 +141,7 @@ pub fn write(session: Session<'_>, options: &BundleOptions) -> Result<BundleSumm
             return Err(Refusal::exists(path.display().to_string(), said).into());
         }
     }
-    let own = site(project, store)?;
+    let own = identity::site(project, store)?;
     let words = options.with_text || options.comments;
     let (upto, head) = store.log_end()?;
     // What stayed for its words is still new to a bundle with words.
@@ -204,7 +198,7 @@ pub fn write(session: Session<'_>, options: &BundleOptions) -> Result<BundleSumm
     // A file for its owner alone, which takes its name when it is whole.
     let staged = tempfile::Builder::new().prefix(".bundle-").tempfile_in(folder).map_err(io)?;
     let writer = BundleWriter::new(staged.as_file().try_clone().map_err(io)?, out, &seal, &header)?;
-    let mut outgoing = Outgoing { options, selection, writer, written, cancel };
+    let mut outgoing = Outgoing { project, options, selection, writer, written, cancel };
     outgoing.taxonomies(store)?;
     if options.with_text {
         outgoing.notes(store, watch)?;
@@ -224,6 +218,7 @@ pub fn write(session: Session<'_>, options: &BundleOptions) -> Result<BundleSumm
 
 /// Lines on their way into a file.
 struct Outgoing<'a> {
+    project: &'a Project,
     options: &'a BundleOptions,
     selection: EntrySelection,
     writer: BundleWriter<File>,
@@ -252,7 +247,7 @@ impl Outgoing<'_> {
         watch(Progress::Started { what: "writing notes".into(), total: Some(ids.len() as u64), unit: "notes" });
         for chunk in ids.chunks(200) {
             let mut payload = Payload { purpose: "bundle", sentences: Vec::new(), bytes: 0 };
-            let mut notes = Vec::new();
+            let (mut notes, mut read) = (Vec::new(), Vec::new());
             for id in chunk {
                 let (document, sentences) = (store.document(*id)?, store.sentences(*id)?);
                 if document.origin == Origin::Real {
@@ -260,6 +255,7 @@ impl Outgoing<'_> {
                     payload.bytes += document.text.len();
                 }
                 self.written.notes += 1;
+                read.extend((document.origin == Origin::Real).then_some(*id));
                 self.written.sentences += sentences.len() as u64;
                 notes.push(BundleNote::new(document, &sentences));
             }
@@ -270,6 +266,7 @@ impl Outgoing<'_> {
                     vec![EgressPolicy::default().permit_file(&self.options.out, payload)],
                 )?;
             }
+            access::record(self.project, store, Access::Exported, read)?;
             notes.into_iter().try_for_each(|note| self.writer.put(&BundleLine::Note(note)))?;
             watch(Progress::Advanced(self.written.notes));
             stop_if(self.cancel)?;
@@ -302,12 +299,9 @@ impl Outgoing<'_> {
             }
             for mut entry in entries {
                 entry.site.get_or_insert_with(|| self.written.site.clone());
-                let mut withheld = false;
-                if let Some(judged) = entry.body.judged_mut().filter(|_| !with_comments) {
-                    withheld = !std::mem::take(&mut judged.judgement.comment).is_empty();
-                }
+                let withheld = !with_comments && entry.withhold_comment();
                 self.written.withheld += u64::from(withheld);
-                self.writer.put(&BundleLine::Event { entry, withheld })?;
+                self.writer.put(&BundleLine::Event { entry: Box::new(entry), withheld })?;
             }
             watch(Progress::Advanced(done));
             stop_if(self.cancel)?;
@@ -351,6 +345,8 @@ pub struct MergeOptions {
     pub passphrase_env: Option<String>,
     /// Public keys of minisign, or files with them, of which one must have signed it; without any, those of the project file.
     pub signed_by: Vec<String>,
+    /// Also what nobody signed whose key is known here.
+    pub trust: bool,
 }
 
 /// What came in.
@@ -375,6 +371,8 @@ pub struct MergeSummary {
     pub disputed: u64,
     /// The key that signed it.
     pub signer: Option<String>,
+    /// Events that nobody signed whose key is known here.
+    pub on_trust: u64,
     /// Whether it was stopped before its end; the same command goes on.
     pub cancelled: bool,
 }
@@ -403,9 +401,22 @@ pub fn take_in(session: Session<'_>, options: &MergeOptions) -> Result<MergeSumm
         misnamed: 0,
         disputed: 0,
         signer,
+        on_trust: 0,
         cancelled: false,
     };
-    survey(&mut reader, &project.taxonomy, &mut taken, cancel, watch)?;
+    let strangers = survey(&mut reader, project, store, &mut taken, cancel, watch)?;
+    taken.on_trust = strangers.0.values().sum();
+    if taken.on_trust > 0 && taken.signer.is_none() {
+        if !options.trust {
+            return Err(strangers.refusal(&options.file).into());
+        }
+        identity::require(
+            project,
+            store,
+            &[Role::Steward, Role::Lead],
+            "take in what nobody signed who is known here",
+        )?;
+    }
     let started = now();
     let restricted = &taken.header.restricted;
     if !restricted.is_empty() {
@@ -448,11 +459,15 @@ pub fn take_in(session: Session<'_>, options: &MergeOptions) -> Result<MergeSumm
 /// Reads all of it for the first time: faults are found before anything is taken in, and what needs a word is counted.
 fn survey(
     reader: &mut BundleReader,
-    taxonomy: &Taxonomy,
+    project: &Project,
+    store: &Store,
     taken: &mut MergeSummary,
     cancel: &Cancel,
     watch: &mut Watch<'_>,
-) -> Result<(), WorkflowError> {
+) -> Result<Strangers, WorkflowError> {
+    let taxonomy = &project.taxonomy;
+    let mut people = People::clone(&*store.registry()?);
+    let (mut strangers, mut forged) = (Strangers::default(), Vec::new());
     let total = Some(taken.header.events);
     watch(Progress::Started { what: "checking the bundle".into(), total, unit: "events" });
     let key_map = KeyMap::of(taxonomy);
@@ -464,8 +479,12 @@ fn survey(
             watch(Progress::Advanced(done));
             stop_if(cancel)?;
         }
+        if let Err(why) = admit(store, &project.file.protocol, &mut people, &mut strangers, &entry)? {
+            forged.push(why);
+        }
         taken.withheld += u64::from(withheld);
         match taken.people.get_mut(&entry.author) {
+            _ if matches!(entry.body, Body::Person(_)) => {}
             Some(events) => *events += 1,
             None => drop(taken.people.insert(entry.author.clone(), 1)),
         }
@@ -476,7 +495,85 @@ fn survey(
         }
     }
     watch(Progress::Finished);
-    Ok(())
+    if forged.is_empty() { Ok(strangers) } else { Err(refused_as_forged(&reader.header().site, &forged).into()) }
+}
+
+/// So many faults of a bundle are written out.
+const FORGERIES_SHOWN: usize = 5;
+
+fn refused_as_forged(site: &str, forged: &[String]) -> Refusal {
+    let mut said = format!(
+        "{} of this bundle cannot be what {} to be; nothing was taken in",
+        counted(forged.len(), "event"),
+        if forged.len() == 1 { "it claims" } else { "they claim" }
+    );
+    for why in forged.iter().take(FORGERIES_SHOWN) {
+        said += &format!("\n  {why}");
+    }
+    if forged.len() > FORGERIES_SHOWN {
+        said += &format!("\n  and {} more", forged.len() - FORGERIES_SHOWN);
+    }
+    Refusal::new(RefusalKind::Damaged { what: "bundle".into() }, said)
+        .hint(format!("ask whoever leads {site} for a bundle that their own goldsmith wrote"))
+}
+
+/// Whose events nobody vouches for: how many are not signed, and how many are signed by which key that nobody here knows.
+#[derive(Default)]
+struct Strangers(BTreeMap<(Annotator, Option<PublicKey>), u64>);
+
+impl Strangers {
+    fn refusal(&self, file: &Path) -> Refusal {
+        let mut said =
+            format!("{}: nobody whom this project knows has signed part of it; nothing was taken in", file.display());
+        for ((name, key), events) in self.0.iter().take(20) {
+            said += &match key {
+                Some(key) => format!("\n  {events} of {name}, signed by the key {key}"),
+                None => format!("\n  {events} of {name}, not signed: anyone can have written them"),
+            };
+        }
+        Refusal::new(RefusalKind::Protected, said)
+            .hint("ask these people whether the keys are theirs (`goldsmith key` tells them); then take it in with --trust")
+            .hint("a lead can name them beforehand: goldsmith people set NAME --key KEY")
+            .hint("or take it in by the signature of the whole file: --signed-by KEY")
+    }
+}
+
+/// Whether an entry may be taken in, or why it cannot be what it says. What it says of people holds for those behind it.
+fn admit(
+    store: &Store,
+    protocol: &Protocol,
+    people: &mut People,
+    strangers: &mut Strangers,
+    entry: &Entry,
+) -> Result<Result<(), String>, WorkflowError> {
+    let EntryId(id) = &entry.id;
+    if let Some(known) = store.entry(&entry.id)? {
+        return Ok(if known.says_the_same(entry) {
+            Ok(())
+        } else {
+            let from = known.site.as_deref().unwrap_or("this store");
+            Err(format!(
+                "event {id} is here already and says something else: here it is {}'s, from {from}",
+                known.author
+            ))
+        });
+    }
+    let site = entry.site.as_deref().unwrap_or_default();
+    let settles = matches!(entry.body, Body::Settle(_));
+    let checked = people.check(entry, site).and_then(|known| {
+        if settles && !protocol.adjudicates(&entry.author) { Err(Forgery::NoAdjudicator) } else { Ok(known) }
+    });
+    Ok(match checked {
+        Ok(known) => {
+            people.take(entry);
+            if known != Known::Signed {
+                let key = entry.signature.map(|signature| signature.key);
+                *strangers.0.entry((entry.author.clone(), key)).or_default() += 1;
+            }
+            Ok(())
+        }
+        Err(why) => Err(format!("event {id} by {}: {why}", entry.author)),
+    })
 }
 
 /// Lines on their way into the store.
@@ -535,7 +632,7 @@ impl<'a> Intake<'a> {
                     self.proposals += 1;
                 }
             }
-            BundleLine::Event { entry, .. } => self.entries.push(entry),
+            BundleLine::Event { entry, .. } => self.entries.push(*entry),
         }
         let full =
             self.entries.len() >= EVENTS_AT_ONCE || self.proposals >= 4 * EVENTS_AT_ONCE || self.bytes >= BYTES_AT_ONCE;
@@ -574,6 +671,7 @@ impl<'a> Intake<'a> {
         sum.known += merged.known;
         sum.without_note += merged.without_note;
         sum.cut_otherwise += merged.cut_otherwise;
+        sum.other_proposal += merged.other_proposal;
         Ok(())
     }
 }
@@ -595,9 +693,10 @@ fn record_run(
     if taken.merged.new + taken.notes == 0 && store.find_run(RunKind::Merge, site, &config)?.is_some() {
         return Ok(());
     }
-    let Merged { new, known, without_note, cut_otherwise } = taken.merged;
+    let Merged { new, known, without_note, cut_otherwise, other_proposal } = taken.merged;
     let scores = json!({
-        "new": new, "known": known, "without_note": without_note, "cut_otherwise": cut_otherwise, "notes": taken.notes,
+        "new": new, "known": known, "without_note": without_note, "cut_otherwise": cut_otherwise,
+        "other_proposal": other_proposal, "notes": taken.notes,
         "disputed": taken.disputed,
     });
     let run = Run {

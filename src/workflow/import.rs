@@ -10,7 +10,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use rustc_hash::FxHashMap;
 
 use super::project::Project;
-use super::{Cancel, Progress, Watch, WorkflowError, new_entry_id, new_run_id, now};
+use super::{Cancel, Progress, Watch, WorkflowError, identity, new_entry_id, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::label::{Annotator, Decision, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source};
 use crate::domain::segment::segment;
@@ -360,6 +360,7 @@ impl Importer<'_> {
     }
 
     fn decide(&mut self, annotator: &Annotator, labelled: Vec<Labelled>) -> Result<(), WorkflowError> {
+        identity::speak_for(self.project, self.store, annotator)?;
         let taxonomy = self.project.taxonomy.hash();
         let mut decisions = Vec::with_capacity(labelled.len());
         // What is said in this batch is not in the store yet.

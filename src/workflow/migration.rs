@@ -7,11 +7,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::project::Project;
-use super::{WorkflowError, guideline, new_entry_id, now};
+use super::{WorkflowError, guideline, identity, new_entry_id, now};
 use crate::domain::category::CategoryKey;
 use crate::domain::guideline::{GuidelineChange, Outdated, diff};
 use crate::domain::key_map::{KeyMap, TaxonomyMigration};
 use crate::domain::label::Label;
+use crate::domain::person::Role;
 use crate::domain::taxonomy::{Taxonomy, TaxonomyError};
 use crate::formats::{read_text, replace, taxonomy};
 use crate::store::{LabelGiver, Store};
@@ -250,6 +251,8 @@ fn by_hand(project: &Project, store: &Store) -> Result<MigrationPlan, WorkflowEr
 }
 
 fn write(project: &Project, store: &mut Store, plan: &MigrationPlan) -> Result<(), WorkflowError> {
+    identity::require(project, store, &[Role::Lead], "change the guideline's categories")?;
+    identity::sign(project, store)?;
     let path = &project.file.taxonomy;
     let MigrationPlan { text, migration, .. } = plan;
     let mut versions = vec![(migration.after.as_str(), text.as_str())];

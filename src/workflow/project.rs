@@ -80,13 +80,6 @@ impl Project {
         Ok(Self { folder: folder.into(), file, taxonomy, guideline, annotator })
     }
 
-    /// Opens the store, with its splits as the project file says, although the guideline may read its labels otherwise.
-    pub(crate) fn store_as_it_is(&self) -> Result<Store, WorkflowError> {
-        let mut store = Store::open(&self.file.store)?;
-        store.apply_splits(&self.file.split)?;
-        Ok(store)
-    }
-
     /// The project's annotator at a face of the program: who asks what may be shown.
     pub(crate) fn viewer(&self, face: Face) -> Viewer<'_> {
         Viewer { protocol: &self.file.protocol, person: &self.annotator, face }

@@ -6,10 +6,11 @@ use serde_json::json;
 use super::agreement;
 use super::label_index::LabelIndex;
 use super::project::Project;
-use super::{WorkflowError, migration, new_run_id, now};
+use super::{WorkflowError, identity, migration, new_run_id, now};
 use crate::domain::agreement::SelfAgreement;
 use crate::domain::corpus::Origin;
 use crate::domain::label::{Annotator, Label, Outcome, Run, RunKind, Timestamp};
+use crate::domain::person::Role;
 use crate::domain::protocol::Assignment;
 use crate::domain::queue::pace_ms;
 use crate::domain::statistics::Proportion;
@@ -31,6 +32,7 @@ pub struct AssignmentSummary {
 /// people who are no longer among the annotators are given to others.
 pub fn assign(project: &Project, store: &mut Store, plan: bool) -> Result<AssignmentSummary, WorkflowError> {
     let _span = tracing::info_span!("assign").entered();
+    identity::require(project, store, &[Role::Lead], "share out sentences")?;
     let protocol = &project.file.protocol;
     if !protocol.is_shared() {
         return Err(Refusal::unset("annotators", "nobody is named; without names anyone decides on all sentences")

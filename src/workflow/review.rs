@@ -2,10 +2,11 @@
 //! sentence is fetched.
 
 use super::project::Project;
-use super::{WorkflowError, guideline, new_entry_id, now};
+use super::{WorkflowError, guideline, identity, new_entry_id, now};
 use crate::domain::confident::Doubt;
 use crate::domain::corpus::{Document, Origin, Sentence, SentenceId};
 use crate::domain::label::{Decision, Judgement, Proposal, Source};
+use crate::domain::person::Role;
 use crate::domain::quality::Verdict;
 use crate::domain::queue::{AssignmentFilter, DecisionState, SentenceFilter};
 use crate::domain::sight::{Cue, InSight};
@@ -240,6 +241,7 @@ pub fn decide(project: &Project, store: &mut Store, item: &ReviewItem, taking: T
     if let Some(label) = &judgement.label {
         project.taxonomy.check(label)?;
     }
+    identity::require(project, store, &[Role::Annotator], "decide on sentences")?;
     let (protocol, annotator) = (&project.file.protocol, &project.annotator);
     if item.document.origin == Origin::Real && protocol.is_shared() {
         if !protocol.decides(annotator) {
@@ -251,6 +253,7 @@ pub fn decide(project: &Project, store: &mut Store, item: &ReviewItem, taking: T
             return Err(Refusal::not_allowed(annotator, said).hint("`goldsmith assign` assigns what is left").into());
         }
     }
+    identity::sign(project, store)?;
     // A decision stays what it was when its comment or flag is changed after the reveal.
     let unchanged =
         item.mine.as_ref().filter(|mine| mine.judgement.label == judgement.label && judgement.label.is_some());
@@ -324,6 +327,7 @@ pub(crate) fn settle(
         let said = format!("{annotator} is not among the `adjudicators` of [protocol] in goldsmith.toml");
         return Err(Refusal::not_allowed(annotator, format!("{said}; nothing was saved")).into());
     }
+    identity::require(project, store, &[Role::Adjudicator], "settle what is disputed")?;
     if !item.shown.colleagues {
         let said = format!("{annotator} has not decided this sentence yet; nothing was saved");
         return Err(Refusal::not_allowed(annotator, said).hint("decide it in Review first").into());
@@ -332,6 +336,7 @@ pub(crate) fn settle(
         return Err(Refusal::invalid("label", "a settlement needs a label: a category, or None").into());
     };
     project.taxonomy.check(label)?;
+    identity::sign(project, store)?;
     let settlement = Decision {
         id: new_entry_id(),
         at: now(),
@@ -386,11 +391,13 @@ pub(crate) fn seek(
 
 /// Takes back the annotator's last decision, wherever it was.
 pub(crate) fn undo(project: &Project, store: &mut Store) -> Result<Option<UndoneDecision>, WorkflowError> {
+    identity::sign(project, store)?;
     Ok(store.undo(&project.annotator, new_entry_id(), now())?)
 }
 
 /// Restores the decision taken back last.
 pub(crate) fn redo(project: &Project, store: &mut Store) -> Result<Option<UndoneDecision>, WorkflowError> {
+    identity::sign(project, store)?;
     Ok(store.redo(&project.annotator, new_entry_id(), now())?)
 }
 

@@ -1,7 +1,7 @@
 //! A session: a project opened for work, and what a long use case works on.
 
 use super::project::Project;
-use super::{Cancel, Progress, WorkflowError, migration, now};
+use super::{Cancel, Progress, WorkflowError, identity, migration, now};
 use crate::store::Store;
 
 /// What a long use case works on and with. `E` is what it reports on its way.
@@ -28,6 +28,15 @@ impl<'a, E> Session<'a, E> {
 }
 
 impl Project {
+    /// Opens the store for whoever can prove that the annotator's name is theirs, with its splits as the project file says,
+    /// although the guideline may read its labels otherwise.
+    pub(crate) fn store_as_it_is(&self) -> Result<Store, WorkflowError> {
+        let mut store = Store::open(&self.file.store)?;
+        identity::prove(self, &mut store)?;
+        store.apply_splits(&self.file.split)?;
+        Ok(store)
+    }
+
     /// Opens the store, brings its splits in line with the project file, and keeps the version of the guideline. Refused
     /// where the guideline reads the labels that there are otherwise than the store: that is to be looked at first.
     pub fn store(&self) -> Result<Store, WorkflowError> {

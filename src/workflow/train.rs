@@ -11,8 +11,8 @@ use serde_json::json;
 use super::label_index::LabelIndex;
 use super::project::Project;
 use super::scores::{self, Scored};
-use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now};
-use crate::classifier::{self, ClassWeights, Classifier, Example, FitConfig, HeadConfig, Trainer, TuneConfig};
+use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now, saved_model};
+use crate::classifier::{ClassWeights, Classifier, Example, FitConfig, HeadConfig, Trainer, TuneConfig};
 pub(crate) use crate::classifier::{Epoch, TrainingEvent};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::{Origin, SentenceId};
@@ -176,6 +176,7 @@ pub(crate) fn train(session: Session<'_, TrainRunEvent>, settings: &TrainSetting
         let off = calibration_error(&*model, &held_out_examples(&sets.test, texts_of, positions))?;
         let card = card(&run, project, &sets, &*model, (scored.as_ref(), off), seconds);
         model.save(&folder, &card)?;
+        saved_model::sign(project, &folder)?;
         Ok((scored, off))
     });
     run.finished = Some(now());
@@ -400,7 +401,7 @@ pub(crate) fn score(
     bootstrap: Bootstrap,
 ) -> Result<ScoreReport, WorkflowError> {
     let _span = tracing::info_span!("score").entered();
-    let (model, _) = classifier::load(folder)?;
+    let model = saved_model::load(folder, Some(&*store.registry()?))?.model;
     let index = LabelIndex::read(project, store)?;
     let test = TestSet::from_gold(index.gold().into_iter().cloned(), &project.file.split, Split::Test);
     let taxonomy = &project.taxonomy;

@@ -108,11 +108,11 @@ fn two_sites_are_merged_into_a_third_in_either_order() {
     let clinic = Site::with_gold(folder.path(), "clinic", 1, "ben");
     let (from_ward, from_clinic) = (path(&folder, "ward.gz"), path(&folder, "clinic.jsonl"));
     let said = ward.says(&["bundle", &from_ward]);
-    assert!(said.contains("60 events from ward-") && said.contains("it holds no text of notes"), "{said}");
+    assert!(said.contains("61 events from ward-") && said.contains("it holds no text of notes"), "{said}");
     clinic.says(&["bundle", &from_clinic]);
     let plain = fs::read_to_string(&from_clinic).unwrap();
     assert!(!plain.contains("names and dates") && !plain.contains("fine today"), "no word of a note");
-    assert_eq!(plain.lines().count(), 1 + 1 + 60 + 1, "header, guideline, events, sum");
+    assert_eq!(plain.lines().count(), 1 + 1 + 1 + 60 + 1, "header, guideline, a key, events, sum");
     let said = ward.fails(&["bundle", &from_ward]);
     assert!(said.contains("already exists; nothing was written"), "{said}");
 
@@ -122,14 +122,14 @@ fn two_sites_are_merged_into_a_third_in_either_order() {
         .map(|(n, order)| {
             let hub = Site::new(folder.path(), &format!("hub-{n}"));
             // Without the notes nothing comes in, and nothing is lost.
-            let said = hub.ends(&["merge", order[0]], 3);
+            let said = hub.ends(&["merge", order[0], "--trust"], 3);
             assert!(
                 said.contains("0 new events") && said.contains("60 events are on notes that are not here"),
                 "{said}"
             );
             hub.says(&["import", &labelled(folder.path(), 0), "--unit", "sentence"]);
             hub.says(&["import", &labelled(folder.path(), 0), "--unit", "sentence", "--model", "some-llm"]);
-            let said = hub.says(&["merge", order[0], order[1]]);
+            let said = hub.says(&["merge", order[0], order[1], "--trust"]);
             assert_eq!(said.matches("60 new events, 0 already here").count(), 2, "{said}");
             assert!(said.contains("6 sentences are disputed now; open the workbench, screen Adjudicate"), "{said}");
             let said = hub.says(&["merge", order[0]]);
@@ -143,7 +143,7 @@ fn two_sites_are_merged_into_a_third_in_either_order() {
         assert_eq!(site.audit()["well"], true);
     }
     let audit = hubs[0].audit();
-    assert_eq!(audit["events"], 120);
+    assert_eq!(audit["events"], 122);
     assert_eq!(audit["annotators"][1]["from_other_sites"], 60);
     let runs = hubs[0].prints(&["runs"]);
     assert!(runs.contains("merge") && runs.contains("60 new events"), "{runs}");
@@ -167,8 +167,8 @@ fn only_what_is_new_of_one_expert() {
     assert!(!folder.path().join("2").exists());
     ward.says(&["import", &labelled(folder.path(), 1), "--unit", "sentence", "--annotator", "ann"]);
     assert!(bundle("3", &["--new", "--annotator", "ann"]).contains("6 events"));
-    assert!(bundle("4", &["--new"]).contains("126 events"));
-    assert!(bundle("5", &["--site", "here"]).contains("126 events"));
+    assert!(bundle("4", &["--new"]).contains("127 events"));
+    assert!(bundle("5", &["--site", "here"]).contains("127 events"));
     let nothing = ward.ends(&["bundle", &path(&folder, "6"), "--site", "elsewhere"], 3);
     assert!(nothing.contains("nothing to bundle"), "{nothing}");
 }
@@ -202,7 +202,7 @@ fn notes_travel_only_when_asked_and_sealed() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains("is not the one that it was written with") && !said.contains("battery"), "{said}");
-    let output = words(&["merge", &out], &hub, "correct horse");
+    let output = words(&["merge", &out, "--trust"], &hub, "correct horse");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("60 new events") && said.contains("60 new notes with 60 sentences"), "{said}");
     assert_eq!(hub.audit()["well"], true);
@@ -266,7 +266,7 @@ fn a_row_changed_behind_the_programs_back_is_named() {
     let ward = Site::with_gold(folder.path(), "ward", 0, "ann");
     let before = ward.prints(&["audit"]);
     assert!(
-        before.contains("ann: 60 decisions, 0 of them blind, not known for 60") && before.contains("intact: 60 events"),
+        before.contains("ann: 60 decisions, 0 of them blind, not known for 60") && before.contains("intact: 61 events"),
         "{before}"
     );
     let link = before.lines().find_map(|line| line.strip_prefix("last link: ")).unwrap().to_owned();
@@ -295,20 +295,20 @@ fn a_row_changed_behind_the_programs_back_is_named() {
     let csv = ward.prints(&["audit", "--csv", "-", "--annotator", "cid", "--by-sentence"]);
     assert!(csv.starts_with("position,event,kind,time,annotator,site,note,sentence,place,label,comment,"), "{csv}");
     assert_eq!(csv.lines().count(), 61);
-    assert!(csv.lines().nth(1).unwrap().starts_with("61,") && csv.contains(",decide,20"), "{csv}");
+    assert!(csv.lines().nth(1).unwrap().starts_with("62,") && csv.contains(",decide,20"), "{csv}");
     assert_eq!(ward.prints(&["audit", "--csv", "-", "--since", "2100-01-01"]).lines().count(), 1);
 
     let store = rusqlite::Connection::open(format!("{}/goldsmith.db", ward.root)).unwrap();
     store
         .execute_batch(
             "DROP TRIGGER events_are_never_changed;
-             UPDATE events SET stand = replace(stand, 'cognitive_impairment', 'coping_strategy') WHERE seq = 4;",
+             UPDATE events SET stand = replace(stand, 'cognitive_impairment', 'coping_strategy') WHERE seq = 5;",
         )
         .unwrap();
     let output = ward.run(&["audit"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("wrong: event 4 (") && said.contains("was changed after it was written"), "{said}");
+    assert!(said.contains("wrong: event 5 (") && said.contains("was changed after it was written"), "{said}");
     assert!(said.contains("the label that ann gave sentence 4 (note 3) is not what the events come to"), "{said}");
     assert!(said.contains("what to do: keep") && !said.contains("intact:"), "{said}");
     assert_eq!(ward.audit()["well"], false);

@@ -97,7 +97,7 @@ fn two_experts_blind_one_adjudicator_and_gold_comes_out() {
 
     // The log says who decided what and settled what, and that it is whole.
     let log = succeeds(&["audit", "--log", "--project", &root]);
-    assert!(log.contains("intact: 12 events") && log.contains("eve settles"), "{log}");
+    assert!(log.contains("intact: 15 events") && log.contains("eve settles"), "{log}");
     assert!(log.contains("son fills the pill box"), "the reason is on record: {log}");
     // Someone turns one of Ben's labels into another, behind the program's back.
     let store = rusqlite::Connection::open(format!("{root}/goldsmith.db")).unwrap();

@@ -365,7 +365,7 @@ fn a_log_with_what_had_been_in_sight_is_read_and_bundled_as_it_was() {
     let before = Study::of_version(6);
     let ward = format!("{}/ward-2.jsonl", before.root);
     fs::write(&ward, text("bundles/ward-2.jsonl")).unwrap();
-    let said = before.says(&["merge", &ward]);
+    let said = before.says(&["merge", &ward, "--trust"]);
     assert!(said.contains("11 new events, 206 already here"), "{said}");
     let from_there = "SELECT id || ' ' || kind || ' ' || coalesce(in_sight, '?') FROM events WHERE site LIKE 'ward-2%'";
     assert_eq!(before.rows(from_there), study.rows(from_there));
@@ -432,7 +432,7 @@ fn bundles_of_before_are_taken_in_and_mean_the_same() {
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     // The store of version 4 has the notes; with the ward's labels it says what that of version 5 does.
     let (one, other) = (Study::of_version(4), Study::of_version(4));
-    let said = one.says(&["merge", &plain]);
+    let said = one.says(&["merge", &plain, "--trust"]);
     assert!(said.contains("42 new events, 0 already here (ann 6, cay 36)"), "{said}");
     let said = other.says(&[&["merge", &sealed][..], &keys].concat());
     assert!(said.contains("signed by key 5270D8F880B7929B") && said.contains("42 new events"), "{said}");
@@ -447,12 +447,12 @@ fn bundles_of_before_are_taken_in_and_mean_the_same() {
     assert_eq!(link(&other), "2d5866c193d3a8dcab7afc2efa4963d9f048e14f104cdc1702a128fbdfcc6dca");
     // Notes come along in these.
     let empty = Study::new("stores/v5/taxonomy.toml");
-    let said = empty.says(&["merge", &at("ward-text.gz")]);
+    let said = empty.says(&["merge", &at("ward-text.gz"), "--trust"]);
     assert!(said.contains("6 new events") && said.contains("6 new notes with 6 sentences"), "{said}");
     let labels = ["s081 0 ann care", "s082 0 ann mood", "s083 0 ann none", "s084 0 ann care", "s085 0 ann none"];
     assert_eq!(empty.labels(), labels.join("\n") + "\ns086 0 ann mood\n");
     let empty = Study::new("stores/v6/taxonomy.toml");
-    let said = empty.says(&["merge", &at("study.jsonl.gz")]);
+    let said = empty.says(&["merge", &at("study.jsonl.gz"), "--trust"]);
     assert!(said.contains("248 new events") && said.contains("112 new notes with 131 sentences"), "{said}");
     assert_same("labels of the whole study", &empty.labels(), &text("stores/v6/labels.txt"));
 }

@@ -17,7 +17,7 @@ pub(super) const PURE: &str =
 
 /// The rooms of the program, each with what it may use of ours and of other crates: all that it uses, and no more.
 pub(super) const LAYERS: &[Layer] = &[
-    Layer { name: "domain", uses: "", crates: "" },
+    Layer { name: "domain", uses: "", crates: "ed25519_dalek serde_json" },
     Layer { name: "store", uses: "domain", crates: "rusqlite serde_json tracing" },
     Layer {
         name: "formats",

@@ -16,9 +16,12 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_goldsmith");
 /// Where the program keeps its log while it is tested: not in the home of whoever tests it.
 pub const STATE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/state");
 
+/// And the keys of everybody whom the tests speak of.
+pub const KEYS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/keys");
+
 /// What of the environment would make a difference: variables to set, and to take away.
-const SET: [(&str, &str); 2] = [("NO_COLOR", "1"), ("XDG_STATE_HOME", STATE)];
-const TAKEN: [&str; 2] = ["GOLDSMITH_PROJECT", "GOLDSMITH_LOG_LEVEL"];
+const SET: [(&str, &str); 3] = [("NO_COLOR", "1"), ("XDG_STATE_HOME", STATE), ("GOLDSMITH_KEYS", KEYS)];
+const TAKEN: [&str; 3] = ["GOLDSMITH_PROJECT", "GOLDSMITH_LOG_LEVEL", "GOLDSMITH_KEY_PASSPHRASE"];
 
 /// The program with arguments, yet to be run.
 pub fn command(arguments: &[&str]) -> Command {

@@ -54,6 +54,9 @@ pub(in crate::cli) struct MergeArgs {
     /// Take it in only if this minisign public key (RW..., or a file) has signed it; of several, any.
     #[arg(long, value_name = "KEY")]
     pub(in crate::cli) signed_by: Vec<String>,
+    /// Take in also what is not signed, or is signed by keys that this project does not know. Ask these people first.
+    #[arg(long)]
+    pub(in crate::cli) trust: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -67,6 +70,9 @@ pub(in crate::cli) struct AuditArgs {
     /// Write every event as CSV; `-` is standard output.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "log"])]
     pub(in crate::cli) csv: Option<PathBuf>,
+    /// Print who read which notes: of one person with --annotator, from a day on with --since.
+    #[arg(long, conflicts_with_all = ["csv", "log", "expect"])]
+    pub(in crate::cli) access: bool,
     /// As JSON; with --log, followed by a line for each event.
     #[arg(long)]
     pub(in crate::cli) json: bool,

@@ -101,7 +101,7 @@ impl Seal {
     }
 
     /// Puts itself between the writer of the lines and the file.
-    pub(super) fn around<W: Write>(&self, out: W) -> io::Result<Sealed<W>> {
+    pub(in crate::formats) fn around<W: Write>(&self, out: W) -> io::Result<Sealed<W>> {
         let encryptor = match self {
             Self::Open => return Ok(Sealed::Open(out)),
             Self::To(all) => Encryptor::with_recipients(all.iter().map(|one| one as &dyn age::Recipient)),
@@ -135,14 +135,14 @@ fn recipients_of(path: &Path) -> Result<Vec<x25519::Recipient>, FormatError> {
 }
 
 /// The file behind a seal.
-pub(super) enum Sealed<W: Write> {
+pub(in crate::formats) enum Sealed<W: Write> {
     Open(W),
     Age(Box<StreamWriter<W>>),
 }
 
 impl<W: Write> Sealed<W> {
     /// Writes what age keeps for the end; without it the file is torn.
-    pub(super) fn finish(self) -> io::Result<W> {
+    pub(in crate::formats) fn finish(self) -> io::Result<W> {
         let mut out = match self {
             Self::Open(out) => out,
             Self::Age(out) => out.finish()?,
@@ -202,7 +202,11 @@ impl Keys {
     }
 
     /// What stands in the file, opened if it is sealed.
-    pub(super) fn open(&self, file: impl Read + 'static, path: &Path) -> Result<Box<dyn Read>, FormatError> {
+    pub(in crate::formats) fn open(
+        &self,
+        file: impl Read + 'static,
+        path: &Path,
+    ) -> Result<Box<dyn Read>, FormatError> {
         let mut file = BufReader::with_capacity(1 << 16, file);
         let start = file.fill_buf().map_err(|e| super::broken(path, 1, &e))?;
         if start.starts_with(ARMOR) {

@@ -32,7 +32,7 @@ fn event(n: u64, comment: &str) -> BundleLine {
     let sentence = SentenceRef { document: DocumentUid([n as u8; 16]), start: 3, end: 9 };
     let label = Some(Label::parse(["", "memory", "memory,mood"][n as usize % 3]).unwrap());
     BundleLine::Event {
-        entry: Entry {
+        entry: Box::new(Entry {
             id: EntryId(format!("{n:04}")),
             at: Timestamp(n as i64),
             author: Annotator("ann".into()),
@@ -46,7 +46,8 @@ fn event(n: u64, comment: &str) -> BundleLine {
                 taxonomy: "t1".into(),
                 supersedes: Some(Vec::new()),
             }),
-        },
+            signature: None,
+        }),
         withheld: n.is_multiple_of(5),
     }
 }

@@ -37,7 +37,7 @@ pub(crate) mod seal {
             true
         }
 
-        pub(in crate::formats::bundle) fn around<W: Write>(&self, out: W) -> io::Result<Sealed<W>> {
+        pub(in crate::formats) fn around<W: Write>(&self, out: W) -> io::Result<Sealed<W>> {
             Ok(Sealed(out))
         }
     }
@@ -48,7 +48,7 @@ pub(crate) mod seal {
     }
 
     /// The file itself.
-    pub(in crate::formats::bundle) struct Sealed<W: Write>(W);
+    pub(in crate::formats) struct Sealed<W: Write>(W);
 
     impl<W: Write> Sealed<W> {
         pub(crate) fn finish(mut self) -> io::Result<W> {
@@ -76,7 +76,7 @@ pub(crate) mod seal {
             if files.is_empty() { Ok(Self) } else { Err(left_out()) }
         }
 
-        pub(in crate::formats::bundle) fn open(
+        pub(in crate::formats) fn open(
             &self,
             file: impl Read + 'static,
             path: &Path,

@@ -6,23 +6,25 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::domain::corpus::{DocumentUid, SentenceId};
-use crate::domain::entry::{Entry, EntryParts, ProposalRef, SentenceRef};
+use crate::domain::entry::{Entry, EntryKind, EntryParts, ProposalRef, SentenceRef};
 use crate::domain::key_map::TaxonomyMigration;
 use crate::domain::label::{Annotator, EntryId, Judgement, ProposalId};
+use crate::domain::person::PersonChange;
 use crate::store::{Store, StoreError};
 
 /// The rows that [`entry`] reads; the last column is the row's number.
 pub(in crate::store) const ENTRY: &str =
     "SELECT e.id, e.kind, e.at, e.annotator, e.site, d.uid, s.start, s.end, e.stand, e.took,
-        e.proposal_visible, p.run, p.label, e.taxonomy, e.supersedes, e.target, e.detail, e.in_sight, e.seq
+        e.proposal_visible, p.run, p.label, e.taxonomy, e.supersedes, e.target, e.detail, e.in_sight, e.signature, e.seq
     FROM events e LEFT JOIN sentences s ON s.id = e.sentence LEFT JOIN documents d ON d.id = s.document
     LEFT JOIN proposals p ON p.id = e.proposal";
 
 /// The column of [`ENTRY`] with the row's number.
-pub(in crate::store) const SEQ: usize = 18;
+pub(in crate::store) const SEQ: usize = 19;
 
 /// Reads an entry. A row that no program can have written is an error.
 pub(in crate::store) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let is_person = row.get::<_, EntryKind>(1)? == EntryKind::Person;
     let parts = EntryParts {
         id: Cow::Owned(row.get::<_, EntryId>(0)?),
         kind: row.get(1)?,
@@ -41,7 +43,9 @@ pub(in crate::store) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         taxonomy: row.get::<_, Option<String>>(13)?.map(Cow::Owned),
         supersedes: row.get::<_, Option<String>>(14)?.as_deref().map(|ids| Cow::Owned(parse_ids(ids))),
         target: row.get::<_, Option<EntryId>>(15)?.map(Cow::Owned),
-        detail: row.get::<_, Option<TaxonomyMigration>>(16)?.map(Cow::Owned),
+        detail: if is_person { None } else { row.get::<_, Option<TaxonomyMigration>>(16)?.map(Cow::Owned) },
+        person: if is_person { row.get::<_, Option<PersonChange>>(16)?.map(Cow::Owned) } else { None },
+        signature: row.get(18)?,
     };
     parts.entry().map_err(|fault| rusqlite::Error::FromSqlConversionFailure(1, Type::Text, fault.into()))
 }
@@ -66,8 +70,8 @@ pub(in crate::store) fn insert(
     let parts = entry.parts();
     c.prepare_cached(
         "INSERT INTO events (id, kind, at, annotator, site, sentence, stand, took, proposal_visible, in_sight, proposal,
-             taxonomy, supersedes, target, detail)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             taxonomy, supersedes, target, detail, signature)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, coalesce(?, ?), ?)",
     )?
     .execute(params![
         *parts.id,
@@ -84,7 +88,9 @@ pub(in crate::store) fn insert(
         parts.taxonomy,
         parts.supersedes.as_deref().map(join_ids),
         parts.target.as_deref(),
-        parts.detail.as_deref()
+        parts.detail.as_deref(),
+        parts.person.as_deref(),
+        parts.signature
     ])?;
     Ok(c.last_insert_rowid())
 }

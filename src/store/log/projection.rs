@@ -23,7 +23,7 @@ pub(super) fn project(c: &Connection, entry: &Entry, sentence: Option<SentenceId
             // What it withdraws may not have arrived; then it is projected when it does.
             c.prepare_cached(&format!("{PROJECTED} WHERE id = ?"))?.query_row([target], projected).optional()?.flatten()
         }
-        (ProjectionChange::KeyMap, _) => None,
+        (ProjectionChange::KeyMap | ProjectionChange::None, _) => None,
         // No row of a decision is written without its sentence.
         (ProjectionChange::Decision | ProjectionChange::Settlement, None) => {
             return Err(rusqlite::Error::QueryReturnedNoRows);
@@ -75,7 +75,7 @@ fn projected(row: &Row<'_>) -> rusqlite::Result<Option<Projected>> {
     Ok(match row.get(0)? {
         EntryKind::Decide => Some(Projected::Decision(row.get(1)?, row.get(2)?)),
         EntryKind::Settle => Some(Projected::Settlement(row.get(1)?)),
-        EntryKind::Undo | EntryKind::Redo | EntryKind::Migration => None,
+        EntryKind::Undo | EntryKind::Redo | EntryKind::Migration | EntryKind::Person => None,
     })
 }
 

@@ -129,7 +129,7 @@ impl Store {
                      sum(kind = 'decide' AND in_sight IS NULL AND NOT coalesce(proposal_visible, 1)),
                      sum(kind = 'settle'), sum(kind IN ('undo', 'redo')), sum(kind = 'recast'),
                      sum(site IS NOT NULL), min(at), max(at)
-                 FROM events GROUP BY annotator ORDER BY annotator",
+                 FROM events WHERE kind <> 'person' GROUP BY annotator ORDER BY annotator",
             )?
             .query_map([], |row| {
                 Ok(PersonTotals {

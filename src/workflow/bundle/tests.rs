@@ -75,7 +75,7 @@ fn bundle(site: &mut (Project, Store), options: BundleOptions) -> (BundleSummary
 }
 
 fn merge(site: &mut (Project, Store), file: &Path) -> MergeSummary {
-    let options = MergeOptions { file: file.into(), ..MergeOptions::default() };
+    let options = MergeOptions { file: file.into(), trust: true, ..MergeOptions::default() };
     take_in(Session::new(&site.0, &mut site.1, &Cancel::default(), &mut |_| {}), &options).unwrap()
 }
 
@@ -131,7 +131,7 @@ fn no_word_of_a_note_travels_unless_asked_for() {
     assert_eq!((written.events, written.notes, written.sentences, written.quoting), (2, 1, 2, 0));
     let (project, empty) = (&other.0, at("empty.db"));
     let mut store = Store::create(&empty).unwrap();
-    let options = MergeOptions { file: at("whole"), ..MergeOptions::default() };
+    let options = MergeOptions { file: at("whole"), trust: true, ..MergeOptions::default() };
     let taken = take_in(Session::new(project, &mut store, &Cancel::default(), &mut |_| {}), &options).unwrap();
     assert_eq!((taken.merged.new, taken.notes, taken.sentences), (2, 1, 2));
     assert_eq!(store.texts(&[SentenceId(1)]).unwrap()[0].text, "She forgets names.");
@@ -154,7 +154,7 @@ fn notes_cut_otherwise_are_told_from_notes_that_are_missing() {
         sentences: vec![Span { start: 0, end: 30 }],
         ..factory::empty_note("p", "n1")
     };
-    let options = MergeOptions { file, ..MergeOptions::default() };
+    let options = MergeOptions { file, trust: true, ..MergeOptions::default() };
     let merged = |store: &mut Store| {
         take_in(Session::new(&project, store, &Cancel::default(), &mut |_| {}), &options).unwrap().merged
     };

@@ -1,8 +1,10 @@
 //! Gold out of the tool: each settled sentence with its label and where that comes from, and if asked for every expert's label.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use crate::domain::corpus::{Document, DocumentUid, SentenceId};
+use crate::domain::corpus::{Document, DocumentId, DocumentUid, SentenceId};
 use crate::domain::gold::Vote;
 use crate::domain::label::Label;
 use crate::domain::sight::{Blindness, InSight};
@@ -12,6 +14,7 @@ use crate::domain::visibility::Face;
 use crate::formats::tables;
 use crate::store::Store;
 use crate::workflow::WorkflowError;
+use crate::workflow::access::{self, Access};
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::project::Project;
 
@@ -83,10 +86,10 @@ impl Exported {
 }
 
 /// All gold; with `votes`, a line for each expert's current label instead, settled or not.
-pub fn export(project: &Project, store: &Store, votes: bool) -> Result<Exported, WorkflowError> {
+pub fn export(project: &Project, store: &mut Store, votes: bool) -> Result<Exported, WorkflowError> {
     let _span = tracing::info_span!("export_gold").entered();
     let index = LabelIndex::read(project, store)?;
-    let mut notes = NotePlaces { project, store, last: None };
+    let mut notes = NotePlaces { project, store, last: None, read: BTreeSet::new() };
     let mut lines = Vec::new();
     let mut withheld = 0;
     let mut shown = |id: SentenceId| {
@@ -120,6 +123,8 @@ pub fn export(project: &Project, store: &Store, votes: bool) -> Result<Exported,
         }
     }
     let disputed = index.gold_counts(&project.taxonomy).disputed;
+    let read = notes.read;
+    access::record(project, store, Access::Exported, read)?;
     Ok(Exported { lines, disputed, withheld })
 }
 
@@ -128,6 +133,7 @@ struct NotePlaces<'a> {
     project: &'a Project,
     store: &'a Store,
     last: Option<(Document, DocumentUid)>,
+    read: BTreeSet<DocumentId>,
 }
 
 impl NotePlaces<'_> {
@@ -143,6 +149,7 @@ impl NotePlaces<'_> {
             Some(known) => known,
             None => {
                 let document = self.store.document(at.document)?;
+                self.read.insert(at.document);
                 let uid = DocumentUid::of(&document.patient.0, &document.external_id, &document.text);
                 (document, uid)
             }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::classifier;
 use crate::domain::label::RunId;
 use crate::domain::metrics::{ScoreReport, ScoreRow};
 use crate::domain::statistics::Estimate;
@@ -14,6 +13,7 @@ use crate::store::Store;
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::project::Project;
 use crate::workflow::refusal::{Refusal, RefusalKind};
+use crate::workflow::saved_model::{self, Loaded};
 use crate::workflow::{WorkflowError, scores};
 
 /// The files of a model's folder that go out, where they are there.
@@ -40,7 +40,7 @@ struct ModelCard<'a> {
 /// Writes a model's folder to `out`, which must not be there yet.
 pub(crate) fn export(project: &Project, store: &Store, folder: &Path, out: &Path) -> Result<PathBuf, WorkflowError> {
     let _span = tracing::info_span!("export_model").entered();
-    let (model, card) = classifier::load(folder)?;
+    let Loaded { model, card, .. } = saved_model::load(folder, Some(&*store.registry()?))?;
     if !folder.join("config.json").is_file() {
         let said = format!(
             "the model in {} is no fine-tuned encoder, and transformers has no form for any other",

@@ -1,9 +1,9 @@
 //! Labels with probabilities for texts from outside the store.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::classifier::{self, Classifier};
+use crate::classifier::Classifier;
 use crate::domain::taxonomy::Selection;
 use crate::domain::text::json_safe;
 use crate::formats::FormatError;
@@ -20,11 +20,6 @@ pub(crate) struct PredictInput {
     pub layout: Option<Layout>,
     /// Named columns.
     pub columns: Columns,
-}
-
-/// Loads a saved model.
-pub(crate) fn load(folder: &Path) -> Result<Box<dyn Classifier>, WorkflowError> {
-    Ok(classifier::load(folder)?.0)
 }
 
 /// Reads records, labels them with a saved model and writes a line each, as jsonl or csv like the input. Returns how many

@@ -76,6 +76,7 @@ fn one_of_each() -> Store {
             taxonomy: "guide-2".into(),
             supersedes: None,
         }),
+        signature: None,
     };
     store.merge(&[elsewhere], &[]).unwrap();
     let key_map: KeyMap = serde_json::from_str(r#"{"memory":["recall"],"mood":["affect","spirits"]}"#).unwrap();

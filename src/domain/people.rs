@@ -1,0 +1,151 @@
+//! Who is who: which key is whose, and who may do what, as the log's entries about people say it.
+//!
+//! A name that has a key is spoken for by that key alone. A key is given to a name once, by its owner or by a lead; from then on
+//! the owner (with the old key) or a lead replaces it. Roles are given by leads; as long as a project has none, everyone may do
+//! everything, and whoever is there first names the leads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::entry::{Body, Entry};
+use super::label::Annotator;
+use super::person::Role;
+use super::signature::PublicKey;
+
+/// Somebody, as the log has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Person {
+    pub key: Option<PublicKey>,
+    /// Keys that were replaced: what they signed stays signed.
+    pub earlier: Vec<PublicKey>,
+    pub roles: BTreeSet<Role>,
+}
+
+/// Everyone whom the log speaks of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct People(BTreeMap<Annotator, Person>);
+
+/// Why an entry cannot be what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Forgery {
+    #[error("its signature does not fit")]
+    Unfit,
+    #[error("it is not signed, and its author has a key")]
+    Unsigned,
+    #[error("it is signed by a key that is not its author's")]
+    OtherKey,
+    #[error("its author is no adjudicator here")]
+    NoAdjudicator,
+    #[error("it gives a key to somebody who has another one here")]
+    KeyTaken,
+}
+
+/// How far an entry's author is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Signed by a key that the log knows.
+    Signed,
+    /// Signed by a key that it does not know.
+    NewKey,
+    Unsigned,
+}
+
+impl Person {
+    /// Whether a key is theirs, or was; one who has none is spoken for by any.
+    pub(crate) fn speaks(&self, key: &PublicKey) -> bool {
+        self.key.is_none_or(|now| now == *key) || self.earlier.contains(key)
+    }
+}
+
+impl People {
+    /// Whoever goes by a name.
+    pub(crate) fn get(&self, name: &Annotator) -> Option<&Person> {
+        self.0.get(name)
+    }
+
+    /// Everyone, by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Annotator, &Person)> {
+        self.0.iter()
+    }
+
+    /// The key that speaks for a name.
+    pub(crate) fn key(&self, name: &Annotator) -> Option<PublicKey> {
+        self.0.get(name)?.key
+    }
+
+    /// Whether roles are given at all.
+    pub(crate) fn has_lead(&self) -> bool {
+        self.0.values().any(|person| person.roles.contains(&Role::Lead))
+    }
+
+    /// Whether somebody may do what a role may.
+    pub(crate) fn may(&self, name: &Annotator, role: Role) -> bool {
+        !self.has_lead() || self.0.get(name).is_some_and(|person| person.roles.contains(&role))
+    }
+
+    /// Takes what an entry says of somebody, if its author may say so; `true` where it now holds. Its signature fits already.
+    pub(crate) fn take(&mut self, entry: &Entry) -> bool {
+        let (Body::Person(change), Some(signature)) = (&entry.body, &entry.signature) else {
+            return false;
+        };
+        let has_lead = self.has_lead();
+        let of_author = self.key(&entry.author);
+        let is_lead = has_lead && self.may(&entry.author, Role::Lead) && of_author == Some(signature.key);
+        if let Some(key) = change.key {
+            // One's own for the first time, or with the one so far; or a lead says so.
+            let own = entry.author == change.name
+                && self.key(&change.name).map_or(key == signature.key, |now| now == signature.key);
+            if !own && !is_lead {
+                return false;
+            }
+            let person = self.0.entry(change.name.clone()).or_default();
+            if let Some(now) = person.key.replace(key).filter(|now| *now != key) {
+                person.earlier.push(now);
+            }
+        }
+        if let Some(roles) = &change.roles {
+            // Where nobody leads, only this store's own people say who does.
+            let first = !has_lead && entry.site.is_none() && roles.contains(&Role::Lead);
+            let by_owner = of_author.is_none_or(|key| key == signature.key);
+            if !(is_lead || first && by_owner) {
+                return change.key.is_some();
+            }
+            self.0.entry(change.name.clone()).or_default().roles.clone_from(roles);
+        }
+        true
+    }
+
+    /// Whether an entry can be what it says, and how far its author is known. `site` is where it was made.
+    pub(crate) fn check(&self, entry: &Entry, site: &str) -> Result<Known, Forgery> {
+        let person = self.0.get(&entry.author);
+        let known = match &entry.signature {
+            None if person.is_some_and(|person| person.key.is_some()) => return Err(Forgery::Unsigned),
+            None => Known::Unsigned,
+            Some(_) if !entry.signature_fits(site) => return Err(Forgery::Unfit),
+            Some(signature) => match person.filter(|person| person.key.is_some()) {
+                Some(person) if person.speaks(&signature.key) => Known::Signed,
+                Some(_) => return Err(Forgery::OtherKey),
+                None if self.knows(&signature.key) => Known::Signed,
+                None => Known::NewKey,
+            },
+        };
+        if let Body::Person(change) = &entry.body
+            && entry.author == change.name
+            && change.key.zip(self.key(&change.name)).is_some_and(|(new, now)| new != now)
+            && entry.signature.is_none_or(|signature| Some(signature.key) != self.key(&change.name))
+        {
+            return Err(Forgery::KeyTaken);
+        }
+        if matches!(entry.body, Body::Settle(_)) && !self.may(&entry.author, Role::Adjudicator) {
+            return Err(Forgery::NoAdjudicator);
+        }
+        Ok(known)
+    }
+
+    /// Whether a key is somebody's.
+    pub(crate) fn knows(&self, key: &PublicKey) -> bool {
+        self.0.values().any(|person| person.key == Some(*key))
+    }
+}
+
+#[cfg(test)]
+mod tests;

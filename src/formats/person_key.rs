@@ -1,0 +1,109 @@
+//! The file with a person's secret key: for its owner alone, and under a passphrase if they want one.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::bundle::seal::{Keys, Seal, Secret};
+use super::{FormatError, Needs};
+use crate::domain::label::Annotator;
+use crate::domain::signature::SecretKey;
+
+/// What a key file that is not under a passphrase begins with.
+const FIRST_LINE: &str = "goldsmith secret key";
+/// No key file is longer.
+const LONGEST: u64 = 4096;
+
+/// The environment variable with the passphrase of a key.
+pub(crate) const PASSPHRASE: &str = "GOLDSMITH_KEY_PASSPHRASE";
+
+/// Where a person's key lies in the folder for keys. Names are anything; a file's is not.
+pub(crate) fn file_of(folder: &Path, name: &Annotator) -> PathBuf {
+    let mut file = String::new();
+    for byte in name.0.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => file.push(char::from(byte)),
+            _ => file.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    folder.join(file + ".key")
+}
+
+/// The passphrase in the environment, if there is one.
+fn passphrase() -> Result<Option<Secret>, FormatError> {
+    if std::env::var_os(PASSPHRASE).is_none_or(|value| value.is_empty()) {
+        return Ok(None);
+    }
+    Secret::from_env(PASSPHRASE).map(Some)
+}
+
+/// Reads a key; none where there is no such file.
+pub(crate) fn read(path: &Path) -> Result<Option<SecretKey>, FormatError> {
+    let fail = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(fail(error)),
+    };
+    let mut text = String::new();
+    let opened = Keys::of(&[], passphrase()?)?.open(file, path).map_err(|error| match error {
+        FormatError::Key { needs: Needs::IdentityOrPassphrase | Needs::Passphrase, .. } => {
+            FormatError::key(format!("{} is under a passphrase", path.display()), Needs::Variable(PASSPHRASE.into()))
+        }
+        other => other,
+    })?;
+    let mut opened = opened.take(LONGEST);
+    opened.read_to_string(&mut text).map_err(fail)?;
+    let no_key = || FormatError::Unfit { path: path.into(), message: "this is no secret key of goldsmith".into() };
+    let mut lines = text.lines();
+    if lines.next() != Some(FIRST_LINE) {
+        return Err(no_key());
+    }
+    let mut seed = [0; 32];
+    let digits = lines.find_map(|line| line.strip_prefix("secret ")).ok_or_else(no_key)?;
+    hex::decode_to_slice(digits.trim(), &mut seed).map_err(|_| no_key())?;
+    Ok(Some(SecretKey::from_seed(seed)))
+}
+
+/// Writes a new key; one that is there is left as it is, and `false` says so. It is under the passphrase in the environment, if
+/// there is one.
+pub(crate) fn create(path: &Path, name: &Annotator, key: &SecretKey) -> Result<bool, FormatError> {
+    let fail = |cause| FormatError::Io { doing: "write", path: path.into(), cause };
+    if path.exists() {
+        return Ok(false);
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let staged = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    let seal = Seal::of(&[], passphrase()?)?;
+    let written = seal.around(staged.as_file()).and_then(|mut out| {
+        writeln!(out, "{FIRST_LINE}\nname {}", name.0.escape_default())?;
+        writeln!(out, "public {}\nsecret {}", key.public(), hex::encode(key.seed()))?;
+        out.finish()
+    });
+    written.and_then(std::fs::File::sync_all).map_err(fail)?;
+    // Whoever was quicker has made the key that counts.
+    match staged.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(fail(error.error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_as_it_was_written_and_never_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = Annotator("Ann B./\u{e9}".into());
+        let path = file_of(folder.path(), &name);
+        assert!(path.ends_with("Ann%20B%2E%2F%C3%A9.key"), "{}", path.display());
+        assert!(read(&path).unwrap().is_none());
+        let key = SecretKey::from_seed([7; 32]);
+        assert!(create(&path, &name, &key).unwrap());
+        assert!(!create(&path, &name, &SecretKey::from_seed([8; 32])).unwrap());
+        assert_eq!(read(&path).unwrap().unwrap().public(), key.public());
+        std::fs::write(&path, "goldsmith secret key\nsecret 12\n").unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("no secret key"));
+    }
+}

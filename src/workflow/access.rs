@@ -1,0 +1,70 @@
+//! Who read which notes: on record before they are shown.
+
+use super::project::Project;
+use super::{WorkflowError, identity, now};
+use crate::domain::corpus::{DocumentId, SentenceId};
+use crate::domain::label::{Annotator, Timestamp};
+use crate::domain::person::Role;
+pub(crate) use crate::store::AccessRow;
+use crate::store::Store;
+
+/// In which way notes were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// The whole note, in the workbench.
+    Opened,
+    /// Sentences of it in a list of the workbench.
+    Listed,
+    /// Sentences of it on a terminal or into a pipe.
+    Printed,
+    /// Sentences of it, or all of it, into a file for others.
+    Exported,
+}
+
+impl Access {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Listed => "listed",
+            Self::Printed => "printed",
+            Self::Exported => "exported",
+        }
+    }
+}
+
+/// Writes down that the annotator reads these sentences.
+pub(crate) fn sentences(
+    project: &Project,
+    store: &mut Store,
+    how: Access,
+    ids: &[SentenceId],
+) -> Result<(), WorkflowError> {
+    let notes = store.notes_of_sentences(ids)?;
+    record(project, store, how, notes)
+}
+
+/// Writes down that the annotator reads these notes.
+pub(crate) fn record(
+    project: &Project,
+    store: &mut Store,
+    how: Access,
+    notes: impl IntoIterator<Item = DocumentId>,
+) -> Result<(), WorkflowError> {
+    let notes = notes.into_iter().collect::<std::collections::BTreeSet<_>>();
+    if notes.is_empty() {
+        return Ok(());
+    }
+    Ok(store.record_access(now(), &project.annotator, how.word(), &notes)?)
+}
+
+/// Hands on who read what, oldest first; for stewards and leads.
+pub(crate) fn each(
+    project: &Project,
+    person: Option<&Annotator>,
+    since: Option<Timestamp>,
+    each: &mut dyn FnMut(AccessRow) -> Result<(), WorkflowError>,
+) -> Result<(), WorkflowError> {
+    let store = project.store_as_it_is()?;
+    identity::require(project, &store, &[Role::Steward, Role::Lead], "see who read what")?;
+    store.access_each(person, since, each)
+}

@@ -1,0 +1,192 @@
+//! Whoever sits here: their key, made at first use, the proof that a name is theirs, and what they may do.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use super::project::{Project, make_private_folder};
+use super::refusal::{Refusal, RefusalKind};
+use super::{WorkflowError, new_entry_id, new_run_id, now};
+use crate::domain::entry::{Body, Entry};
+use crate::domain::label::Annotator;
+use crate::domain::person::{PersonChange, Role};
+use crate::domain::signature::{PublicKey, SecretKey};
+use crate::formats::person_key;
+use crate::store::{Signer, Store};
+
+/// The environment variable with the folder for keys, where it is not the usual one.
+const FOLDER: &str = "GOLDSMITH_KEYS";
+
+/// The folder for keys in the home of whoever runs the program.
+fn folder(project: &Project) -> Result<PathBuf, WorkflowError> {
+    if cfg!(test) {
+        return Ok(project.folder.join("keys"));
+    }
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let config = || variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")));
+    variable(FOLDER).or_else(|| Some(config()?.join("goldsmith/keys"))).ok_or_else(|| {
+        Refusal::new(RefusalKind::Unavailable { what: "home" }, "there is no place for your key: HOME is not set")
+            .hint(format!("set {FOLDER} to a folder that you alone may read"))
+            .into()
+    })
+}
+
+/// The file with the annotator's secret key.
+pub(crate) fn key_file(project: &Project) -> Result<PathBuf, WorkflowError> {
+    Ok(person_key::file_of(&folder(project)?, &project.annotator))
+}
+
+/// Has whoever asks prove that the name is theirs, where it has a key: by having that key. What they write is signed with it.
+pub(crate) fn prove(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
+    let who = &project.annotator;
+    let Some(known) = store.registry()?.key(who) else {
+        return Ok(());
+    };
+    let path = key_file(project)?;
+    let refused = |why: String| {
+        Refusal::not_allowed(who, format!("{who} has a key in this project, and {why}"))
+            .hint("give your own name with --as, or work on the account where that key is")
+            .hint(format!("where the key is lost, a lead gives a new one: goldsmith people set {who} --key KEY"))
+    };
+    match person_key::read(&path)? {
+        Some(key) if key.public() == known => sign_with(project, store, key),
+        Some(key) => Err(refused(format!("the one in {} is another ({})", path.display(), key.public())).into()),
+        None => Err(refused(format!("there is none in {}", path.display())).into()),
+    }
+}
+
+/// Sees to it that what the annotator writes from here on is signed. The key is made where there is none yet, and the log is told
+/// of it with the first entry.
+pub(crate) fn sign(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
+    if store.signs() {
+        return Ok(());
+    }
+    let key = own_key(project)?;
+    sign_with(project, store, key)
+}
+
+/// Sees to it that what is written down in somebody's name is signed, by them or by whoever writes it down; refused where only
+/// they can sign for it.
+pub(crate) fn speak_for(project: &Project, store: &mut Store, name: &Annotator) -> Result<(), WorkflowError> {
+    if name != &project.annotator && store.registry()?.key(name).is_some() {
+        return Err(Refusal::not_allowed(
+            &project.annotator,
+            format!(
+                "{name} has a key in this project, so only {name} can say what {name} decided; nothing was taken in"
+            ),
+        )
+        .hint(format!("run it as {name}: --as {name}, on the account where that key is"))
+        .into());
+    }
+    sign(project, store)
+}
+
+/// The annotator's key; made where there is none.
+pub(crate) fn own_key(project: &Project) -> Result<SecretKey, WorkflowError> {
+    let path = key_file(project)?;
+    if let Some(key) = person_key::read(&path)? {
+        return Ok(key);
+    }
+    make_private_folder(path.parent().unwrap_or(Path::new(".")))?;
+    let mut seed = [0; 32];
+    SysRng.try_fill_bytes(&mut seed).map_err(|_| {
+        Refusal::new(RefusalKind::Unavailable { what: "randomness" }, "the system gives no random bytes for a key")
+    })?;
+    let key = SecretKey::from_seed(seed);
+    if person_key::create(&path, &project.annotator, &key)? {
+        return Ok(key);
+    }
+    // Another program of the same person was quicker; its key is the one that counts.
+    person_key::read(&path)?
+        .ok_or_else(|| Refusal::new(RefusalKind::Failed, format!("the key in {} came and went", path.display())).into())
+}
+
+fn sign_with(project: &Project, store: &mut Store, key: SecretKey) -> Result<(), WorkflowError> {
+    let who = &project.annotator;
+    let site = site(project, store)?;
+    let told = store.registry()?.key(who).is_some();
+    let change = PersonChange { name: who.clone(), key: Some(key.public()), roles: None };
+    let first = (!told).then(|| signed(who, Body::Person(change), &site, &key));
+    store.sign_with(Arc::new(Signer { key, site, first }));
+    Ok(())
+}
+
+/// An entry of this moment, signed.
+fn signed(author: &Annotator, body: Body, site: &str, key: &SecretKey) -> Entry {
+    let mut entry = Entry { id: new_entry_id(), at: now(), author: author.clone(), site: None, body, signature: None };
+    entry.sign(site, key);
+    entry
+}
+
+/// The store's name elsewhere. It gets one when it first needs one: the project's, and letters that no other store has.
+pub(crate) fn site(project: &Project, store: &mut Store) -> Result<String, WorkflowError> {
+    if let Some(site) = store.site()? {
+        return Ok(site);
+    }
+    let name = project.file.name.to_lowercase();
+    let words: Vec<&str> = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let unique = new_run_id().0;
+    let unique = unique.rsplit('-').next().unwrap_or_default();
+    let name: String = words.join("-").chars().take(60).collect();
+    Ok(store.name_site(&format!("{}-{unique}", if name.is_empty() { "site" } else { &name }))?)
+}
+
+/// Refuses what none of these roles may do, where the project gives roles.
+pub(crate) fn require(project: &Project, store: &Store, roles: &[Role], what: &str) -> Result<(), WorkflowError> {
+    let (people, who) = (store.registry()?, &project.annotator);
+    if roles.iter().any(|role| people.may(who, *role)) {
+        return Ok(());
+    }
+    let needed: Vec<&str> = roles.iter().map(|role| role.word()).collect();
+    let needed = needed.join(" or ");
+    Err(Refusal::not_allowed(who, format!("{who} may not {what}: that is for a {needed} of this project"))
+        .hint(format!("a lead gives roles: goldsmith people set {who} --role {}", roles[0]))
+        .into())
+}
+
+/// A public key as it is typed.
+pub(crate) fn public_key(typed: &str) -> Result<PublicKey, WorkflowError> {
+    PublicKey::parse(typed).ok_or_else(|| {
+        Refusal::invalid("--key", format!("`{typed}` is no public key: it has 64 hexadecimal digits"))
+            .hint("`goldsmith key` prints the key of whoever runs it")
+            .into()
+    })
+}
+
+/// What is answered where nothing is said of somebody.
+pub(crate) fn nothing_to_set(name: &str) -> WorkflowError {
+    Refusal::new(RefusalKind::NothingToDo, format!("nothing is said of {name}"))
+        .hint(format!("goldsmith people set {name} --role annotator"))
+        .hint(format!("goldsmith people set {name} --key KEY"))
+        .into()
+}
+
+/// Says who somebody is from here on: their key, their roles.
+pub(crate) fn set(project: &Project, store: &mut Store, change: PersonChange) -> Result<(), WorkflowError> {
+    let people = store.registry()?;
+    let (who, name) = (&project.annotator, &change.name);
+    let names_a_lead = change.roles.as_ref().is_some_and(|roles| roles.contains(&Role::Lead));
+    if people.has_lead() {
+        require(project, store, &[Role::Lead], "say who somebody is")?;
+    } else if change.roles.is_some() && !names_a_lead {
+        return Err(Refusal::too_early("a lead", "this project has no lead yet, who gives the other roles")
+            .hint(format!("name the lead first: goldsmith people set {who} --role lead"))
+            .into());
+    } else if change.key.is_some() && name != who {
+        return Err(Refusal::too_early("a lead", format!("only a lead or {name} says which key is {name}'s"))
+            .hint(format!("name the lead first: goldsmith people set {who} --role lead"))
+            .into());
+    }
+    if people.has_lead() && change.roles.as_ref().is_some_and(|roles| !roles.contains(&Role::Lead)) {
+        let others = people.iter().any(|(other, person)| other != name && person.roles.contains(&Role::Lead));
+        if !others {
+            return Err(Refusal::new(RefusalKind::Protected, format!("{name} is the only lead; nothing was changed"))
+                .hint("name another lead first")
+                .into());
+        }
+    }
+    sign(project, store)?;
+    Ok(store.append_person(new_entry_id(), now(), who, change)?)
+}
