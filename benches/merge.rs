@@ -149,7 +149,7 @@ fn main() {
         let start = Instant::now();
         let (mut new, mut known, mut disputed) = (0, 0, 0);
         for file in &bundles {
-            let options = MergeOptions { file: file.clone(), ..MergeOptions::default() };
+            let options = MergeOptions { file: file.clone(), trust: true, ..MergeOptions::default() };
             let taken = bundle::take_in(Session::new(&project, &mut store, &Cancel::default(), silent), &options)
                 .expect("takes it in");
             new += taken.merged.new;

@@ -41,6 +41,7 @@ use crate::formats::project::language::ModelSettings;
 use crate::formats::project::training::{TrainSettings, TrainingMethod};
 use crate::formats::tables::{self, NamedScores, TableStyle};
 use crate::tui;
+use crate::workflow::access::Unrecorded;
 use crate::workflow::import::{self, ImportOptions, LabelsBy, Unit};
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::metrics::NewestScores;
@@ -49,7 +50,7 @@ use crate::workflow::project::{self, Project};
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::scores::Scored;
 use crate::workflow::session::Session;
-use crate::workflow::{Cancel, Progress, WorkflowError, anchor, demo, diagnostics, encoders, models, train};
+use crate::workflow::{Cancel, Progress, WorkflowError, anchor, demo, diagnostics, encoders, models, ownership, train};
 
 /// Runs what the command line asks for.
 pub fn run(mut cli: Cli) -> Exit {
@@ -102,6 +103,13 @@ fn here(cli: &Cli) -> Result<Project, WorkflowError> {
     Project::read(&folder, cli.annotator.as_deref())
 }
 
+/// The same for a verb, with a word where the project's files are not their owner's alone.
+fn here_with_a_word(cli: &Cli) -> Result<Project, WorkflowError> {
+    let project = here(cli)?;
+    ownership::warnings(&project).iter().for_each(|said| say(&format!("warning: {said}")));
+    Ok(project)
+}
+
 enum Failure {
     /// Whoever read our output has gone; that is no fault.
     Closed,
@@ -132,7 +140,7 @@ fn note_how_far(cli: &Cli) {
 fn dispatch(cli: &mut Cli) -> Result<Exit, Failure> {
     let verb = cli.verb.take();
     let cli = &*cli;
-    let here = || here(cli);
+    let here = || here_with_a_word(cli);
     match verb {
         None => open(here()?),
         Some(Verb::Init { folder, taxonomy }) => {
@@ -231,6 +239,13 @@ fn say(text: &str) {
     for line in text.lines() {
         // Nobody is left to tell if standard error is closed.
         let _ = writeln!(err, "{}", visible(line).text);
+    }
+}
+
+/// Says why a reading is not on record.
+fn say_unrecorded(unrecorded: Unrecorded) {
+    if let Unrecorded(Some(why)) = unrecorded {
+        say(&format!("warning: {why}"));
     }
 }
 

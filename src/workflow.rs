@@ -23,6 +23,7 @@ pub mod label_index;
 pub(crate) mod metrics;
 pub(crate) mod migration;
 pub(crate) mod models;
+pub(crate) mod ownership;
 pub mod project;
 pub mod protocol;
 pub(crate) mod queue;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::arguments::AgreementArgs;
 use super::output::{print, print_json};
-use super::{Exit, Failure, say, withheld_from};
+use super::{Exit, Failure, say, say_unrecorded, withheld_from};
 use crate::domain::agreement::Coefficient;
 use crate::domain::corpus::SentenceId;
 use crate::domain::statistics::Proportion;
@@ -36,7 +36,7 @@ pub(super) fn run(project: &Project, args: &AgreementArgs) -> Result<Exit, Failu
     } else {
         let shown = report.confused.iter().take(PAIRS).flat_map(|pair| pair.sentences.iter().take(args.sentences));
         let shown: Vec<SentenceId> = shown.copied().collect();
-        access::sentences(project, &mut store, Access::Printed, &shown)?;
+        say_unrecorded(access::sentences(project, &mut store, Access::Printed, &shown)?);
         let rows = store.texts(&shown)?;
         let texts = rows.into_iter().map(|row| (row.id, row.text)).collect();
         print(&table(project, &report, &texts, args.sentences))?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::arguments::AuditArgs;
 use super::output::{StandardOutput, print, print_json_line};
-use super::{Exit, Failure, say};
+use super::{Exit, Failure, say, say_unrecorded};
 use crate::domain::category::CategoryKey;
 use crate::domain::corpus::SentenceId;
 use crate::domain::entry::{Body, Judged};
@@ -38,6 +38,9 @@ pub(super) fn audit(project: &Project, args: &AuditArgs) -> Result<Exit, Failure
     };
     if args.access {
         return who_read(project, &filter, args.json);
+    }
+    if args.with_text && (args.log || args.csv.is_some()) {
+        say_unrecorded(audit::read_texts(project, &mut store, &filter)?);
     }
     let verdict = audit::look(project, &mut store, args.expect.as_deref())?;
     if args.json {

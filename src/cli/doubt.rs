@@ -2,7 +2,7 @@
 
 use super::arguments::DoubtArgs;
 use super::output::{print, print_json};
-use super::{Bar, Exit, Failure, cancel_on_signal, say, withheld_from};
+use super::{Bar, Exit, Failure, cancel_on_signal, say, say_unrecorded, withheld_from};
 use crate::domain::confident::Doubt;
 use crate::domain::corpus::SentenceId;
 use crate::domain::text::visible;
@@ -33,7 +33,7 @@ pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure
     };
     let withheld = doubt::withhold(project, &store, &mut found)?;
     let ids: Vec<SentenceId> = found.doubts.iter().map(|doubt| doubt.sentence).collect();
-    access::sentences(project, &mut store, Access::Printed, &ids)?;
+    say_unrecorded(access::sentences(project, &mut store, Access::Printed, &ids)?);
     let texts: Vec<String> = store.texts(&ids)?.into_iter().map(|row| row.text).collect();
     if args.json {
         print_json(&json(&found, &texts))?;

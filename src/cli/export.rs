@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::arguments::{GoldArgs, PredictArgs};
 use super::output::{StandardOutput, print};
-use super::{Bar, Exit, Failure, cancel_on_signal, say, withheld_from, write_error};
+use super::{Bar, Exit, Failure, cancel_on_signal, say, say_unrecorded, withheld_from, write_error};
 use crate::domain::people::People;
 use crate::workflow::export::{gold, model, predictions};
 use crate::workflow::project::Project;
@@ -15,7 +15,8 @@ use crate::workflow::{WorkflowError, train};
 pub(super) fn gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
     let exported = gold::export(project, &mut project.store()?, args.votes)?;
     print(&if args.csv { exported.csv() } else { exported.jsonl() })?;
-    let gold::Exported { lines, disputed, withheld } = exported;
+    let gold::Exported { lines, disputed, withheld, unrecorded } = exported;
+    say_unrecorded(unrecorded);
     let what = if args.votes { "labels of experts" } else { "sentences of gold" };
     say(&format!("{} {what}; {disputed} sentences are disputed and not settled", lines.len()));
     if withheld > 0 {

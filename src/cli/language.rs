@@ -4,7 +4,8 @@ use super::arguments::{
     AnswerArg, BudgetArgs, ExplainArg, FewShotArg, GenerateArgs, LabelArgs, ModelArgs, QuotaArg, RunsVerb, WhichArg,
 };
 use super::output::{print, print_json, print_json_line};
-use super::{Bar, Exit, Failure, cancel_on_signal, say, spent, withheld_from};
+use super::{Bar, Exit, Failure, cancel_on_signal, say, say_unrecorded, spent, withheld_from};
+use crate::domain::corpus::SentenceId;
 use crate::domain::experiment::Task;
 use crate::domain::label::{Run, RunKind};
 use crate::domain::quality::Profile;
@@ -15,6 +16,7 @@ use crate::formats::project::language::{
     AnswerBy, Explain, FewShotBy, GenerateSettings, LabelSettings, ModelSettings, Provider, Quota,
 };
 use crate::formats::tables::percent;
+use crate::workflow::access::{self, Access};
 use crate::workflow::dispatch::JobEnd;
 use crate::workflow::label::{self, LabelOptions, SentenceChoice};
 use crate::workflow::project::Project;
@@ -280,7 +282,9 @@ pub(super) fn runs(project: &Project, verb: Option<RunsVerb>) -> Result<Exit, Fa
         }
         Some(RunsVerb::Diff { before, after, json, show }) => {
             let (before, after) = (runs::find(&store, &before)?, runs::find(&store, &after)?);
-            let diff = runs::diff(project, &mut store, &before, &after)?;
+            let diff = runs::diff(project, &store, &before, &after)?;
+            let read: Vec<SentenceId> = diff.flips.iter().map(|flip| flip.sentence).collect();
+            say_unrecorded(access::sentences(project, &mut store, Access::Printed, &read)?);
             if json {
                 print_json(&serde_json::json!(diff))?;
             } else {

@@ -2,7 +2,7 @@
 
 use super::arguments::QueueArgs;
 use super::output::{print, print_json};
-use super::{Bar, Exit, Failure, cancel_on_signal, say};
+use super::{Bar, Exit, Failure, cancel_on_signal, say, say_unrecorded};
 use crate::domain::corpus::SentenceId;
 use crate::domain::text::visible;
 use crate::formats::tables;
@@ -28,7 +28,7 @@ pub(super) fn queue(project: &Project, args: &QueueArgs) -> Result<Exit, Failure
     let shown = if args.limit == 0 { rows.len() } else { args.limit.min(rows.len()) };
     let told = queue::reasons(project, &store, &rows[..shown])?;
     let ids: Vec<SentenceId> = told.iter().map(|(id, _)| *id).collect();
-    access::sentences(project, &mut store, Access::Printed, &ids)?;
+    say_unrecorded(access::sentences(project, &mut store, Access::Printed, &ids)?);
     let texts = store.texts(&ids)?;
     let lines = told.iter().zip(&texts).enumerate();
     if args.json {

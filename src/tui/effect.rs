@@ -20,7 +20,7 @@ use crate::domain::text::visible;
 use crate::domain::visibility::{SentenceFacts, gives_away};
 use crate::formats::project::training::{TrainSettings, TrainingMethod};
 use crate::store::{SeekDirection, Store, TextRow};
-use crate::workflow::access::{self, Access};
+use crate::workflow::access::{self, Access, Unrecorded};
 use crate::workflow::dispatch::JobEnd;
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::metrics::MetricsReader;
@@ -156,10 +156,10 @@ impl EffectContext {
             }
             Effect::Undo => self.turn_back("nothing to undo", review::undo),
             Effect::Redo => self.turn_back("nothing to redo", review::redo),
-            Effect::List { title, ids } => self.list(&ids).map(|rows| {
+            Effect::List { title, ids } => self.list(&ids).map(|(rows, Unrecorded(why))| {
                 ids.iter().for_each(|id| self.note(*id, InSight::NOTHING.with(Cue::Search)));
                 let rows = rows.into_iter().map(|row| (row.id, visible(&row.text).text)).collect();
-                vec![Message::Rows { title, rows }]
+                std::iter::once(Message::Rows { title, rows }).chain(why.map(Message::Failed)).collect()
             }),
             Effect::Train(settings) => {
                 self.train(*settings);
@@ -323,26 +323,35 @@ impl EffectContext {
     }
 
     /// The texts of a list. That they were read is on record before they are shown.
-    fn list(&mut self, ids: &[SentenceId]) -> Result<Vec<TextRow>, WorkflowError> {
-        let notes = self.store.notes_of_sentences(ids)?;
-        access::record(&self.project, &mut self.store, Access::Listed, notes)?;
-        Ok(self.store.texts(ids)?)
+    fn list(&mut self, ids: &[SentenceId]) -> Result<(Vec<TextRow>, Unrecorded), WorkflowError> {
+        let unrecorded = access::sentences(&self.project, &mut self.store, Access::Listed, ids)?;
+        Ok((self.store.texts(ids)?, unrecorded))
+    }
+
+    /// Puts on record that a note is opened, once.
+    fn opened(&mut self, item: &ReviewItem) -> Result<Unrecorded, WorkflowError> {
+        let note = item.document.id;
+        if item.document.origin == Origin::Synthetic || self.read.contains(&note) {
+            return Ok(Unrecorded::default());
+        }
+        let unrecorded = access::record(&self.project, &mut self.store, Access::Opened, [note])?;
+        if unrecorded.0.is_none() {
+            self.read.insert(note);
+        }
+        Ok(unrecorded)
     }
 
     fn item(&mut self, worklist: Worklist, id: SentenceId, show: bool) -> Vec<Message> {
         match review::item(&self.project, &self.store, worklist, id) {
             Ok(item) => {
-                let read = item.document.origin == Origin::Real && self.read.insert(item.document.id);
-                if read
-                    && let Err(error) =
-                        access::record(&self.project, &mut self.store, Access::Opened, [item.document.id])
-                {
-                    self.read.remove(&item.document.id);
-                    return vec![Message::Failed(failed(&error))];
-                }
+                let unrecorded = match self.opened(&item) {
+                    Ok(Unrecorded(why)) => why,
+                    Err(error) => return vec![Message::Failed(failed(&error))],
+                };
                 self.note(id, item.in_sight());
                 self.shown[worklist as usize] = Some(id);
-                vec![Message::Item { worklist, item: Box::new(item), show }]
+                let item = Message::Item { worklist, item: Box::new(item), show };
+                std::iter::once(item).chain(unrecorded.map(Message::Failed)).collect()
             }
             Err(error) => vec![Message::Failed(failed(&error))],
         }

@@ -6,7 +6,7 @@ use crate::domain::corpus::{DocumentId, SentenceId};
 use crate::domain::label::{Annotator, Timestamp};
 use crate::domain::person::Role;
 pub(crate) use crate::store::AccessRow;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// In which way notes were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +32,19 @@ impl Access {
     }
 }
 
+/// Why a reading is not on record, for whoever reads: where the store cannot be written, notes are read all the same, and it is
+/// said.
+#[must_use]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unrecorded(pub Option<String>);
+
 /// Writes down that the annotator reads these sentences.
 pub(crate) fn sentences(
     project: &Project,
     store: &mut Store,
     how: Access,
     ids: &[SentenceId],
-) -> Result<(), WorkflowError> {
+) -> Result<Unrecorded, WorkflowError> {
     let notes = store.notes_of_sentences(ids)?;
     record(project, store, how, notes)
 }
@@ -49,12 +55,18 @@ pub(crate) fn record(
     store: &mut Store,
     how: Access,
     notes: impl IntoIterator<Item = DocumentId>,
-) -> Result<(), WorkflowError> {
+) -> Result<Unrecorded, WorkflowError> {
     let notes = notes.into_iter().collect::<std::collections::BTreeSet<_>>();
     if notes.is_empty() {
-        return Ok(());
+        return Ok(Unrecorded::default());
     }
-    Ok(store.record_access(now(), &project.annotator, how.word(), &notes)?)
+    match store.record_access(now(), &project.annotator, how.word(), &notes) {
+        Ok(()) => Ok(Unrecorded::default()),
+        Err(StoreError::Unwritable(_, cause)) => {
+            Ok(Unrecorded(Some(format!("the store cannot be written ({cause}): that you read this is not on record"))))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Hands on who read what, oldest first; for stewards and leads.

@@ -1,7 +1,7 @@
 //! Who decided what, when, having seen what; and whether the log is as this program wrote it.
 
 use super::WorkflowError;
-use super::access::{self, Access};
+use super::access::{self, Access, Unrecorded};
 use super::anchor::{self, AnchorAudit};
 use super::project::Project;
 use crate::domain::label::{Annotator, Judgement, Timestamp};
@@ -146,6 +146,18 @@ fn row_words(table: &str) -> (&'static str, &'static str) {
     }
 }
 
+/// Puts on record that the sentences of all events that pass are read.
+pub(crate) fn read_texts(
+    project: &Project,
+    store: &mut Store,
+    filter: &LogFilter,
+) -> Result<Unrecorded, WorkflowError> {
+    let order = store.log_order(filter)?;
+    let rows = order.iter().map(|seq| Ok(store.log_row(*seq)?.sentence));
+    let read = rows.filter_map(Result::transpose).collect::<Result<Vec<_>, StoreError>>()?;
+    access::sentences(project, store, Access::Printed, &read)
+}
+
 /// Hands on every event that passes, in order.
 pub(crate) fn log(
     project: &Project,
@@ -153,13 +165,8 @@ pub(crate) fn log(
     with_text: bool,
     each: &mut dyn FnMut(LoggedText) -> Result<(), WorkflowError>,
 ) -> Result<u64, WorkflowError> {
-    let mut store = project.store_as_it_is()?;
+    let store = project.store_as_it_is()?;
     let order = store.log_order(filter)?;
-    if with_text {
-        let rows = order.iter().map(|seq| Ok(store.log_row(*seq)?.sentence));
-        let read = rows.filter_map(Result::transpose).collect::<Result<Vec<_>, StoreError>>()?;
-        access::sentences(project, &mut store, Access::Printed, &read)?;
-    }
     let viewer = project.viewer(Face::Report);
     for seq in &order {
         let mut row = store.log_row(*seq)?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::json;
 
-use super::access::{self, Access};
+use super::access::{self, Access, Unrecorded};
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, identity, import, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin};
@@ -266,7 +266,9 @@ impl Outgoing<'_> {
                     vec![EgressPolicy::default().permit_file(&self.options.out, payload)],
                 )?;
             }
-            access::record(self.project, store, Access::Exported, read)?;
+            if let Unrecorded(Some(why)) = access::record(self.project, store, Access::Exported, read)? {
+                return Err(Refusal::new(RefusalKind::Failed, why).into());
+            }
             notes.into_iter().try_for_each(|note| self.writer.put(&BundleLine::Note(note)))?;
             watch(Progress::Advanced(self.written.notes));
             stop_if(self.cancel)?;

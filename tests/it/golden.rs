@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
@@ -54,7 +54,9 @@ impl Study {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().to_str().unwrap().to_owned();
         for name in ["goldsmith.toml", "taxonomy.toml", "goldsmith.db"] {
-            fs::write(folder.path().join(name), bytes(&format!("stores/v{version}/{name}"))).unwrap();
+            let mut file = tempfile::NamedTempFile::new_in(folder.path()).unwrap();
+            file.write_all(&bytes(&format!("stores/v{version}/{name}"))).unwrap();
+            file.persist(folder.path().join(name)).unwrap();
         }
         Self { _folder: folder, root }
     }

@@ -37,7 +37,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "workflow",
         uses: "domain store formats llm classifier",
-        crates: "csv jiff serde_json tempfile tokio tracing uuid",
+        crates: "csv jiff rustix serde_json tempfile tokio tracing uuid",
     },
     Layer {
         name: "tui",

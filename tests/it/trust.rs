@@ -364,12 +364,13 @@ fn who_read_which_note_is_on_record() {
 #[test]
 fn a_model_that_was_changed_is_not_loaded() {
     let world = World::new();
-    let ann = world.site("study", "ann");
-    ann.says(&["import", &world.labels("other.csv", true), "--unit", "sentence", "--annotator", "list", "--as", "ann"]);
+    let ann = world.desk("study", "ann");
+    ann.says(&["init", &world.path("study")]);
+    let notes = world.labels("labels.csv", true);
+    ann.says(&["import", &notes, "--unit", "sentence", "--annotator", "ann", "--as", "ann"]);
     ann.says(&["train", "--as", "ann"]);
     let models = world.at("study/models");
     let model = fs::read_dir(&models).unwrap().next().unwrap().unwrap().path();
-    let notes = world.path("labels.csv");
     let said = ann.says(&["predict", &notes, "--as", "ann"]);
     assert!(said.contains("the model is as ann signed it"), "{said}");
     let description = model.join("model.json");

@@ -14,7 +14,7 @@ use crate::domain::visibility::Face;
 use crate::formats::tables;
 use crate::store::Store;
 use crate::workflow::WorkflowError;
-use crate::workflow::access::{self, Access};
+use crate::workflow::access::{self, Access, Unrecorded};
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::project::Project;
 
@@ -54,6 +54,8 @@ pub struct Exported {
     pub disputed: usize,
     /// Labelled sentences left out because whoever asks may not see their labels.
     pub withheld: usize,
+    /// Why it is not on record that this was read, if it is not.
+    pub(crate) unrecorded: Unrecorded,
 }
 
 impl Exported {
@@ -124,8 +126,8 @@ pub fn export(project: &Project, store: &mut Store, votes: bool) -> Result<Expor
     }
     let disputed = index.gold_counts(&project.taxonomy).disputed;
     let read = notes.read;
-    access::record(project, store, Access::Exported, read)?;
-    Ok(Exported { lines, disputed, withheld })
+    let unrecorded = access::record(project, store, Access::Exported, read)?;
+    Ok(Exported { lines, disputed, withheld, unrecorded })
 }
 
 /// Where sentences stand. Those of a note come one after the other, so it is read and hashed once.
