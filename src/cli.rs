@@ -17,6 +17,7 @@ mod people;
 mod protocol;
 mod queue;
 mod simulate;
+mod store;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -100,7 +101,7 @@ fn here(cli: &Cli) -> Result<Project, WorkflowError> {
         Some(folder) => return Err(WorkflowError::NoProject(folder.clone())),
         None => project::find(Path::new("."))?,
     };
-    Project::read(&folder, cli.annotator.as_deref())
+    Ok(Project::read(&folder, cli.annotator.as_deref())?.asking(tui::ask))
 }
 
 /// The same for a verb, with a word where the project's files are not their owner's alone.
@@ -226,6 +227,7 @@ fn dispatch(cli: &mut Cli) -> Result<Exit, Failure> {
         Some(Verb::People(args)) => people::people(&here()?, args),
         Some(Verb::Audit(args)) => audit::audit(&here()?, &args),
         Some(Verb::Check) => check(&here()?),
+        Some(Verb::Store { verb }) => store::change(&here()?, verb),
     }
 }
 

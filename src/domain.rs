@@ -26,6 +26,7 @@ pub(crate) mod protocol;
 pub(crate) mod quality;
 pub mod queue;
 pub(crate) mod quota;
+pub(crate) mod secret;
 pub(crate) mod segment;
 pub mod sight;
 pub(crate) mod signature;

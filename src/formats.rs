@@ -8,6 +8,7 @@ pub(crate) mod experiment;
 pub mod notes;
 pub(crate) mod person_key;
 pub mod project;
+pub(crate) mod secret;
 pub mod simulation;
 pub(crate) mod tables;
 pub mod taxonomy;
@@ -111,13 +112,15 @@ pub enum FormatError {
     },
 }
 
-/// What opens or closes a bundle, where it is missing.
+/// What opens or closes a bundle or a store, where it is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// Nothing that could be named.
     Nothing,
     /// A variable of the environment with the secret in it.
     Variable(String),
+    /// A file that its owner alone can read.
+    Private(PathBuf),
     /// A public key in the place of a secret one.
     PublicKey,
     /// Either recipients or a passphrase.

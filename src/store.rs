@@ -11,6 +11,7 @@ mod convert;
 mod corpus;
 mod doubts;
 mod embeddings;
+mod encryption;
 mod guideline;
 mod key_map;
 mod label_changes;
@@ -32,11 +33,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode};
 use rustc_hash::FxHashMap;
 
 use crate::domain::key_map::KeyMap;
 use crate::domain::label::EntryId;
+use crate::domain::secret::{Secret, SecretSource};
 use crate::domain::text::Cause;
 
 use self::seals::Touched;
@@ -76,6 +78,28 @@ pub enum StoreError {
         /// The newest that this program knows.
         known: i64,
     },
+    /// Without its key it cannot be told from a damaged one.
+    #[error("{0} is damaged or no goldsmith store, or it is encrypted")]
+    Locked(PathBuf),
+    /// There is a key, and the store is plain.
+    #[error("{0} is not encrypted, although the project names a key for it")]
+    NotEncrypted(PathBuf),
+    /// The key is another one's.
+    #[error("the key {from} does not open {path}")]
+    WrongKey {
+        path: PathBuf,
+        /// Where the key came from.
+        from: SecretSource,
+    },
+    /// This program was built without encryption.
+    #[error("this goldsmith was built without encrypted stores, and {0} has a key")]
+    NoEncryption(PathBuf),
+    /// What cannot be done while others have the store open.
+    #[error("another goldsmith has {0} open; nothing was changed")]
+    InUse(PathBuf),
+    /// The store has changed its key; what stood in the file before may still be on the disk.
+    #[error("{0} has its new key, but the file that was there before could not be overwritten")]
+    NotWiped(PathBuf, #[source] Cause),
     /// Not a database, or damaged.
     #[error("{0} is damaged or no goldsmith store")]
     Corrupt(PathBuf, #[source] Cause),
@@ -129,6 +153,8 @@ const BULK: &str = "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF; PRAG
 pub struct Store {
     connection: Connection,
     path: PathBuf,
+    /// What opens it, where it is encrypted.
+    key: Option<Secret>,
     /// Numbers of patients met lately; a number never changes, so an import need not ask for it with every row.
     patients: FxHashMap<String, i64>,
     /// The change of categories that was in force when the store was opened.
@@ -148,25 +174,26 @@ impl Store {
     /// Makes a new store file, readable by its owner only.
     pub(crate) fn create(path: &Path) -> Result<Self, StoreError> {
         make_private(path).map_err(|e| StoreError::Unwritable(path.into(), e.into()))?;
-        Self::connect(path)
+        Self::connect(path, None)
     }
 
-    /// Opens an existing store and brings its schema up to date.
+    /// Opens an existing store that is not encrypted; for tests.
+    #[cfg(test)]
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        match std::fs::metadata(path) {
-            // SQLite takes an empty file for a new database; here it was a store, and somebody emptied it.
-            Ok(file) if file.is_file() && file.len() == 0 => {
-                Err(StoreError::Corrupt(path.into(), "the file is empty".into()))
-            }
-            Ok(file) if file.is_file() => Self::connect(path),
-            _ => Err(StoreError::Missing(path.into())),
-        }
+        Self::open_with(path, None)
     }
 
-    fn connect(path: &Path) -> Result<Self, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(|e| explain(path, e))?;
-        Self::prepare(connection, path)
+    /// Opens an existing store with the key that it is encrypted with, and brings its schema up to date.
+    pub(crate) fn open_with(path: &Path, key: Option<&Secret>) -> Result<Self, StoreError> {
+        present(path)?;
+        Self::connect(path, key)
+    }
+
+    fn connect(path: &Path, key: Option<&Secret>) -> Result<Self, StoreError> {
+        let connection = encryption::open(path, key)?;
+        let mut store = Self::prepare(connection, path)?;
+        store.key = key.cloned();
+        Ok(store)
     }
 
     /// A store that lives as long as the value; for tests.
@@ -180,6 +207,7 @@ impl Store {
         let mut store = Self {
             connection,
             path: path.into(),
+            key: None,
             patients: FxHashMap::default(),
             migration: None,
             key_map: KeyMap::default(),
@@ -228,7 +256,7 @@ impl Store {
 
     /// Another connection to the same file, for another thread.
     pub(crate) fn again(&self) -> Result<Self, StoreError> {
-        Ok(Self { signer: self.signer.clone(), ..Self::open(&self.path)? })
+        Ok(Self { signer: self.signer.clone(), ..Self::open_with(&self.path, self.key.as_ref())? })
     }
 
     /// A number that changes when another connection has written.
@@ -283,6 +311,18 @@ impl Store {
             Ok(value)
         };
         run().map_err(|e| explain(&path, e))
+    }
+}
+
+/// Whether there is a file that may be a store.
+fn present(path: &Path) -> Result<(), StoreError> {
+    match std::fs::metadata(path) {
+        // SQLite takes an empty file for a new database; here it was a store, and somebody emptied it.
+        Ok(file) if file.is_file() && file.len() == 0 => {
+            Err(StoreError::Corrupt(path.into(), "the file is empty".into()))
+        }
+        Ok(file) if file.is_file() => Ok(()),
+        _ => Err(StoreError::Missing(path.into())),
     }
 }
 

@@ -5,6 +5,7 @@
 //! All speak through one channel. A frame is drawn when the state changed and nothing waits to be heard.
 
 mod app;
+mod ask;
 mod compare;
 mod effect;
 mod filter;
@@ -41,6 +42,7 @@ use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::review::Worklist;
 use crate::workflow::{WorkflowError, diagnostics};
 use app::App;
+pub(crate) use ask::ask;
 use effect::EffectContext;
 pub use headless::Headless;
 use keymap::Keymap;

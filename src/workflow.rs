@@ -12,6 +12,7 @@ pub(crate) mod dispatch;
 pub(crate) mod doubt;
 pub(crate) mod egress;
 pub(crate) mod encoders;
+pub mod encryption;
 pub(crate) mod experiment;
 pub mod export;
 pub(crate) mod generate;
@@ -34,6 +35,7 @@ pub(crate) mod saved_model;
 pub mod scores;
 pub mod session;
 pub mod simulate;
+pub(crate) mod store_key;
 pub(crate) mod train;
 
 use std::path::PathBuf;

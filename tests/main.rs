@@ -1,5 +1,5 @@
 //! Everything that looks at the program from outside, in one binary: candle is linked once. The program is the whole one;
-//! what is left of it without its features, `without_features.sh` looks at.
+//! what is left of it without its features, `without_features.sh` looks at, and what encryption adds, `encrypted_store.sh`.
 
 #![cfg(all(feature = "embedded", feature = "encoders", feature = "sealed-bundles", feature = "servers"))]
 
@@ -9,6 +9,8 @@ mod it {
     mod cli;
     mod docs;
     mod encoder;
+    #[cfg(feature = "encrypted-store")]
+    mod encryption;
     mod exit_codes;
     mod experiment;
     mod experts;

@@ -24,3 +24,6 @@ lacks encoders train --method frozen --encoder "$PWD/tests/data/encoders/bert"
 lacks sealed-bundles bundle "$folder/out" --to age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p
 goldsmith bundle "$folder/plain" --project "$folder/demo" 2> "$folder/messages"
 lacks sealed-bundles merge "$folder/plain" --signed-by RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3
+sed -i 's/^\[encryption\]$/&\nkey = "ask"/' "$folder/demo/goldsmith.toml"
+lacks encrypted-store store encrypt
+lacks encrypted-store status

@@ -5,6 +5,7 @@ mod experts;
 mod language;
 mod people;
 mod queues;
+mod store;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ pub(super) use language::{
 };
 pub(super) use people::{KeyArgs, PeopleArgs, PeopleVerb};
 pub(super) use queues::{QueueArgs, SimulateArgs};
+pub(super) use store::StoreVerb;
 
 /// What the command line says.
 #[derive(Parser, Debug)]
@@ -223,6 +225,14 @@ pub(super) enum Verb {
     /// Check the store's file and rebuild current labels from its log; `goldsmith audit` finds tampering.
     #[command(after_help = "Example:\n  goldsmith check")]
     Check,
+    /// Encrypt the store, or change its key.
+    #[command(
+        after_help = "Examples:\n  goldsmith store encrypt\n  goldsmith store rekey --new-file new.key\n  goldsmith store decrypt"
+    )]
+    Store {
+        #[command(subcommand)]
+        verb: StoreVerb,
+    },
 }
 
 #[derive(Subcommand, Debug)]

@@ -3,9 +3,10 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::bundle::seal::{Keys, Seal, Secret};
+use super::bundle::seal::{Keys, Seal};
 use super::{FormatError, Needs};
 use crate::domain::label::Annotator;
+use crate::domain::secret::Secret;
 use crate::domain::signature::SecretKey;
 
 /// What a key file that is not under a passphrase begins with.
@@ -33,7 +34,7 @@ fn passphrase() -> Result<Option<Secret>, FormatError> {
     if std::env::var_os(PASSPHRASE).is_none_or(|value| value.is_empty()) {
         return Ok(None);
     }
-    Secret::from_env(PASSPHRASE).map(Some)
+    super::secret::from_variable(PASSPHRASE).map(Some)
 }
 
 /// Reads a key; none where there is no such file.

@@ -1,6 +1,7 @@
 //! `goldsmith.toml`: what a project is.
 
 mod bundles;
+mod encryption;
 pub(crate) mod language;
 mod protocol;
 pub(crate) mod queue;
@@ -14,6 +15,7 @@ use super::{FormatError, read_text};
 use crate::domain::gold::{GoldRule, Policy};
 use crate::domain::protocol::Protocol;
 use crate::domain::protocol::ShowOthers;
+use crate::domain::secret::SecretSource;
 use crate::domain::split::SplitPlan;
 use crate::domain::statistics::Bootstrap;
 pub(crate) use bundles::BundleSettings;
@@ -158,6 +160,14 @@ require_signature = []
 # session that changed something adds a signed line of how far the log had come. `goldsmith audit` holds the store to it.
 anchor = ""
 
+[encryption]
+# Where the key of an encrypted store comes from; the key itself stands in no file of the project. Say it, then encrypt the
+# store with `goldsmith store encrypt`. A key of 64 hexadecimal digits is taken as it is, any other as a passphrase.
+# key = "ask"                        # typed at each start
+# key = { env = "STORE_KEY" }        # a variable of the environment
+# key = { file = "store.key" }       # the first line of a file, relative to this one
+# key = { command = ["vault", "kv", "get", "-field=key", "secret/goldsmith"] }   # the first line that a program prints
+
 # A model that `goldsmith label` and `goldsmith generate` can use; any number of such tables.
 # [models.local]
 # file = "qwen2.5-1.5b-instruct-q4_k_m.gguf"   # a GGUF file, run in this process; relative to this file
@@ -265,6 +275,8 @@ pub struct ProjectFile {
     pub bundles: BundleSettings,
     /// The file in which what the log has come to is noted, where it is one.
     pub anchor: Option<PathBuf>,
+    /// Where the key of the store comes from; `None` where the store is plain.
+    pub key: Option<SecretSource>,
     /// Language models by name.
     pub models: BTreeMap<String, ModelSettings>,
     /// Settings of labelling.
@@ -356,6 +368,7 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
         table.close(s);
     }
     let anchor = anchor.map(|path| folder.join(path));
+    let key = top.table(s, "encryption").and_then(|table| encryption::read(s, table, folder));
     let named = top.table(s, "models").map(|table| table.named_tables(s)).unwrap_or_default();
     let mut models = BTreeMap::new();
     for (name, table) in named {
@@ -392,6 +405,7 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
         privacy,
         bundles,
         anchor,
+        key,
         models,
         label,
         generate,

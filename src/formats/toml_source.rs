@@ -125,6 +125,11 @@ impl<'a, 't> TomlTable<'a, 't> {
         value.get_ref().as_bool().or_else(|| source.wrong_type(key, value, "true or false"))
     }
 
+    /// Whether the key holds a text.
+    pub(super) fn is_text(&self, key: &str) -> bool {
+        self.table.iter().any(|(k, value)| k.get_ref() == key && value.get_ref().is_str())
+    }
+
     /// Whether the key holds `true` or `false`.
     pub(super) fn is_flag(&self, key: &str) -> bool {
         self.table.iter().any(|(k, value)| k.get_ref() == key && value.get_ref().as_bool().is_some())

@@ -34,6 +34,7 @@ fn of_format(error: &FormatError) -> Vec<String> {
             Needs::Variable(name) => {
                 format!("set it with `export {name}=...`; passwords are never kept in files or on the command line")
             }
+            Needs::Private(path) => format!("`chmod 600 {}` keeps it from them", path.display()),
             Needs::PublicKey => "make another with `age-keygen`; --to takes the public key, age1...".into(),
             Needs::OneOfBoth => "leave out --to or --passphrase-env".into(),
             Needs::IdentityOrPassphrase => "pass --identity FILE, or --passphrase-env VARIABLE".into(),
@@ -58,6 +59,27 @@ fn of_store(error: &StoreError) -> &'static [&'static str] {
         StoreError::TaxonomyChanged => &["quit and start again to use the new ones"],
         StoreError::Missing(_) => &["`goldsmith init` makes one"],
         StoreError::Newer { .. } => &["install a newer goldsmith"],
+        StoreError::Locked(_) if cfg!(feature = "encrypted-store") => &[
+            "if it is encrypted, say under [encryption] in goldsmith.toml where its key comes from",
+            "if not, restore a copy, or try `sqlite3 FILE .recover`",
+        ],
+        StoreError::Locked(_) => &[
+            "if it is encrypted, build goldsmith with `--features encrypted-store`, and say under [encryption] in \
+             goldsmith.toml where the key comes from",
+            "if not, restore a copy, or try `sqlite3 FILE .recover`",
+        ],
+        StoreError::NotEncrypted(_) => &[
+            "`goldsmith store encrypt` encrypts it",
+            "take `key` out of [encryption] in goldsmith.toml to use it as it is",
+        ],
+        StoreError::WrongKey { .. } => {
+            &["find the key that this store was encrypted with; without it, nobody can open it"]
+        }
+        StoreError::NoEncryption(_) => &["build it again with `--features encrypted-store`"],
+        StoreError::InUse(_) => {
+            &["close every workbench and every job of this project, then run the same command again"]
+        }
+        StoreError::NotWiped(..) => &["keep the disk as safe as the notes: it may hold the old file"],
         StoreError::Corrupt(..) => &["restore a copy, or try `sqlite3 FILE .recover`"],
         StoreError::Unwritable(..) => &["make room or allow writing, then try again"],
         StoreError::Busy(..) => &["try again when it is done"],

@@ -46,7 +46,7 @@ pub fn drop(project: &Project) -> Result<bool, WorkflowError> {
     let Some(path) = &project.file.anchor else {
         return Ok(false);
     };
-    let mut store = Store::open(&project.file.store)?;
+    let mut store = Store::open_with(&project.file.store, project.store_key()?)?;
     // The store's name is part of it, and is itself sealed.
     let site = identity::site(project, &mut store)?;
     let ends = store.ends()?;

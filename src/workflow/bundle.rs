@@ -19,9 +19,10 @@ use crate::domain::people::{Forgery, Known, People};
 use crate::domain::person::Role;
 use crate::domain::protocol::Protocol;
 use crate::domain::queue::SentenceFilter;
+use crate::domain::secret::Secret;
 use crate::domain::signature::PublicKey;
 use crate::domain::visibility::{Face, OthersLabel, VisibleSentences};
-use crate::formats::bundle::seal::{Keys, Seal, Secret};
+use crate::formats::bundle::seal::{Keys, Seal};
 use crate::formats::bundle::signature::{self, Signer};
 use crate::formats::bundle::{
     Bundle, BundleHeader, BundleLine, BundleNote, BundleProposal, BundleReader, BundleWriter, signature_of,
@@ -94,7 +95,7 @@ pub struct BundleSummary {
 }
 
 fn secret(variable: &Option<String>) -> Result<Option<Secret>, FormatError> {
-    variable.as_deref().map(Secret::from_env).transpose()
+    variable.as_deref().map(crate::formats::secret::from_variable).transpose()
 }
 
 /// On how many sentences a bundle would tell whoever writes it what others say, or ever said, before they may see it.

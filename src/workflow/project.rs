@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::WorkflowError;
+use super::store_key::{Ask, StoreKey};
 use crate::domain::label::Annotator;
+use crate::domain::secret::Secret;
 use crate::domain::taxonomy::Taxonomy;
 use crate::domain::visibility::{Face, Viewer};
 use crate::formats::project::{self, FILE_NAME, ProjectFile};
@@ -23,6 +25,8 @@ pub struct Project {
     pub guideline: String,
     /// Who decides.
     pub annotator: Annotator,
+    /// The key of the store.
+    pub(super) key: StoreKey,
 }
 
 /// Makes a project: `goldsmith.toml`, a taxonomy and an empty store, for its owner alone.
@@ -77,7 +81,18 @@ impl Project {
             .filter(|a| !a.is_empty())
             .or(Some(file.annotator.trim()).filter(|a| !a.is_empty()));
         let annotator = Annotator(named.map_or_else(login_name, str::to_owned));
-        Ok(Self { folder: folder.into(), file, taxonomy, guideline, annotator })
+        Ok(Self { folder: folder.into(), file, taxonomy, guideline, annotator, key: StoreKey::default() })
+    }
+
+    /// The key of the store, where it has one.
+    pub(super) fn store_key(&self) -> Result<Option<&Secret>, WorkflowError> {
+        self.key.find(&self.file, &self.folder)
+    }
+
+    /// With somebody at the terminal who can be asked for the key.
+    pub(crate) fn asking(mut self, ask: Ask) -> Self {
+        self.key.ask_by(ask);
+        self
     }
 
     /// The project's annotator at a face of the program: who asks what may be shown.

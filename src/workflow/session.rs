@@ -31,7 +31,7 @@ impl Project {
     /// Opens the store for whoever can prove that the annotator's name is theirs, with its splits as the project file says,
     /// although the guideline may read its labels otherwise.
     pub(crate) fn store_as_it_is(&self) -> Result<Store, WorkflowError> {
-        let mut store = Store::open(&self.file.store)?;
+        let mut store = Store::open_with(&self.file.store, self.store_key()?)?;
         identity::prove(self, &mut store)?;
         store.apply_splits(&self.file.split)?;
         Ok(store)

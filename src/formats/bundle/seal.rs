@@ -1,6 +1,5 @@
 //! Sealing a bundle: files of the age format (<https://age-encryption.org/v1>), which `age -d` opens too.
 
-use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,48 +7,12 @@ use age::secrecy::SecretString;
 use age::stream::StreamWriter;
 use age::{DecryptError, Decryptor, Encryptor, IdentityFile, scrypt, x25519};
 
+use crate::domain::secret::Secret;
 use crate::formats::{FormatError, Needs, read_text};
 
 /// What an age file begins with, and what its text form does.
 const AGE: &[u8] = b"age-encryption.org/v1";
 const ARMOR: &[u8] = b"-----BEGIN AGE";
-
-/// A password from the environment: it cannot be printed, written or compared.
-#[derive(Clone)]
-pub(crate) struct Secret {
-    value: String,
-    variable: String,
-}
-
-impl Secret {
-    /// Reads it from an environment variable.
-    pub(crate) fn from_env(variable: &str) -> Result<Self, FormatError> {
-        match std::env::var(variable) {
-            Ok(value) if !value.is_empty() => Ok(Self { value, variable: variable.into() }),
-            _ => Err(FormatError::key(format!("the environment has no {variable}"), Needs::Variable(variable.into()))),
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) fn of(value: &str) -> Self {
-        Self { value: value.into(), variable: "WORD".into() }
-    }
-
-    pub(super) fn value(&self) -> &str {
-        &self.value
-    }
-
-    /// The variable that it came from.
-    pub(super) fn variable(&self) -> &str {
-        &self.variable
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secret(of {}, not shown)", self.variable)
-    }
-}
 
 /// Who can open a bundle.
 #[derive(Clone, Debug, Default)]
@@ -105,7 +68,7 @@ impl Seal {
         let encryptor = match self {
             Self::Open => return Ok(Sealed::Open(out)),
             Self::To(all) => Encryptor::with_recipients(all.iter().map(|one| one as &dyn age::Recipient)),
-            Self::Passphrase(secret) => Ok(Encryptor::with_user_passphrase(SecretString::from(secret.value.clone()))),
+            Self::Passphrase(secret) => Ok(Encryptor::with_user_passphrase(SecretString::from(secret.value()))),
         };
         let encryptor = encryptor.map_err(|_| io::Error::other("these recipients cannot be combined"))?;
         Ok(Sealed::Age(Box::new(encryptor.wrap_output(out)?)))
@@ -244,8 +207,7 @@ impl Keys {
         if !decryptor.is_scrypt() && self.identities.is_empty() {
             return Err(closed("it is encrypted to a recipient", Needs::Identity));
         }
-        let word =
-            self.passphrase.as_ref().map(|secret| scrypt::Identity::new(SecretString::from(secret.value.clone())));
+        let word = self.passphrase.as_ref().map(|secret| scrypt::Identity::new(SecretString::from(secret.value())));
         let word = word.iter().map(|word| word as &dyn age::Identity);
         let keys = self.identities.iter().map(|key| &**key as &dyn age::Identity);
         Ok(Box::new(decryptor.decrypt(keys.chain(word)).map_err(refused)?))
@@ -255,15 +217,11 @@ impl Keys {
         let files: Vec<String> = self.files.iter().map(|path| path.display().to_string()).collect();
         match (&self.passphrase, files.is_empty()) {
             (Some(secret), true) => {
-                format!("the passphrase in {} is not the one that it was written with", secret.variable)
+                format!("the passphrase {} is not the one that it was written with", secret.source())
             }
             (None, _) => format!("no identity in {} is one that it was written to", files.join(", ")),
             (Some(secret), false) => {
-                format!(
-                    "neither an identity in {} nor the passphrase in {} opens it",
-                    files.join(", "),
-                    secret.variable
-                )
+                format!("neither an identity in {} nor the passphrase {} opens it", files.join(", "), secret.source())
             }
         }
     }

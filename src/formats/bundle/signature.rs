@@ -6,9 +6,9 @@ use std::path::Path;
 
 use minisign::{PublicKey, SecretKey, SecretKeyBox, SignatureBox};
 
-use super::seal::Secret;
 use super::{Bundle, signature_of};
 use crate::domain::label::Timestamp;
+use crate::domain::secret::Secret;
 use crate::formats::{FormatError, Needs, create_private, read_text};
 
 /// Letters of a signature of 64 bytes: minisign's reader takes shorter ones, and its arithmetic does not.
@@ -34,7 +34,7 @@ impl Signer {
                 .into_secret_key(Some(password.value().to_owned()))
                 .map_err(|error| match error.kind() {
                     minisign::ErrorKind::Verify => {
-                        format!("the password in {} does not open {}", password.variable(), path.display())
+                        format!("the password {} does not open {}", password.source(), path.display())
                     }
                     _ => format!("{} is no minisign secret key", path.display()),
                 })

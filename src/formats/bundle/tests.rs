@@ -4,12 +4,12 @@ use std::io::Read;
 
 use proptest::prelude::*;
 
-use super::seal::Secret;
 use super::signature::Signer;
 use super::*;
 use crate::domain::corpus::{DocumentId, DocumentUid};
 use crate::domain::entry::{Body, Judged, RecordedSight};
 use crate::domain::label::{ConfidenceKind, EntryId, Judgement};
+use crate::domain::secret::Secret;
 use crate::factory;
 use crate::formats::Needs;
 
@@ -275,9 +275,9 @@ fn a_passphrase_opens_what_it_sealed_and_is_never_shown() {
     let said = read(&sealed, &Keys::of(&[], Some(Secret::of("battery staple"))).unwrap()).unwrap_err();
     assert_eq!(said, "b stays closed: the passphrase in WORD is not the one that it was written with");
     assert!(read(&sealed, &Keys::default()).unwrap_err().contains("it is encrypted"));
-    assert_eq!(format!("{right:?}"), "Secret(of WORD, not shown)");
+    assert_eq!(format!("{right:?}"), "Secret(in WORD, not shown)");
     assert!(
-        matches!(Secret::from_env("GOLDSMITH_NO_SUCH_WORD"), Err(FormatError::Key { needs: Needs::Variable(name), .. }) if name == "GOLDSMITH_NO_SUCH_WORD")
+        matches!(crate::formats::secret::from_variable("GOLDSMITH_NO_SUCH_WORD"), Err(FormatError::Key { needs: Needs::Variable(name), .. }) if name == "GOLDSMITH_NO_SUCH_WORD")
     );
 }
 

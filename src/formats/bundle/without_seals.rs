@@ -12,25 +12,16 @@ pub(crate) mod seal {
     use std::path::{Path, PathBuf};
 
     use super::left_out;
+    use crate::domain::secret::Secret;
     use crate::formats::FormatError;
     use crate::formats::bundle::broken;
-
-    /// No password is of any use.
-    #[derive(Clone, Debug)]
-    pub(crate) enum Secret {}
-
-    impl Secret {
-        pub(crate) fn from_env(_: &str) -> Result<Self, FormatError> {
-            Err(left_out())
-        }
-    }
 
     /// Anyone can open a bundle.
     pub(crate) struct Seal;
 
     impl Seal {
-        pub(crate) fn of(recipients: &[String], _: Option<Secret>) -> Result<Self, FormatError> {
-            if recipients.is_empty() { Ok(Self) } else { Err(left_out()) }
+        pub(crate) fn of(recipients: &[String], passphrase: Option<Secret>) -> Result<Self, FormatError> {
+            if recipients.is_empty() && passphrase.is_none() { Ok(Self) } else { Err(left_out()) }
         }
 
         pub(crate) fn is_open(&self) -> bool {
@@ -72,8 +63,8 @@ pub(crate) mod seal {
     pub(crate) struct Keys;
 
     impl Keys {
-        pub(crate) fn of(files: &[PathBuf], _: Option<Secret>) -> Result<Self, FormatError> {
-            if files.is_empty() { Ok(Self) } else { Err(left_out()) }
+        pub(crate) fn of(files: &[PathBuf], passphrase: Option<Secret>) -> Result<Self, FormatError> {
+            if files.is_empty() && passphrase.is_none() { Ok(Self) } else { Err(left_out()) }
         }
 
         pub(in crate::formats) fn open(
@@ -94,8 +85,8 @@ pub(crate) mod signature {
     use std::path::Path;
 
     use super::left_out;
-    use super::seal::Secret;
     use crate::domain::label::Timestamp;
+    use crate::domain::secret::Secret;
     use crate::formats::FormatError;
     use crate::formats::bundle::Bundle;
 
