@@ -48,7 +48,7 @@ use crate::workflow::project::{self, Project};
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::scores::Scored;
 use crate::workflow::session::Session;
-use crate::workflow::{Cancel, Progress, WorkflowError, demo, diagnostics, encoders, models, train};
+use crate::workflow::{Cancel, Progress, WorkflowError, demo, diagnostics, encoders, models, place, train};
 
 /// Runs what the command line asks for.
 pub fn run(cli: Cli) -> Exit {
@@ -100,6 +100,10 @@ fn here(cli: &Cli) -> Result<Project, WorkflowError> {
     Project::read(&folder, cli.annotator.as_deref())
 }
 
+fn warn_of_place(store: &Path) {
+    place::warnings(store).iter().for_each(|warning| say(&format!("warning: {warning}")));
+}
+
 enum Failure {
     /// Whoever read our output has gone; that is no fault.
     Closed,
@@ -120,11 +124,16 @@ impl<E: Into<WorkflowError>> From<E> for Failure {
 
 fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
     let verb = cli.verb.take();
-    let here = || here(&cli);
+    let here = || {
+        let project = here(&cli)?;
+        warn_of_place(&project.file.store);
+        Ok(project)
+    };
     match verb {
         None => open(here()?),
         Some(Verb::Init { folder, taxonomy }) => {
             let file = project::init(&folder, &taxonomy)?;
+            warn_of_place(&folder.join("goldsmith.db"));
             say(&format!("made {}\nnext: goldsmith import NOTES --project {}", file.display(), folder.display()));
             Ok(Exit::Done)
         }
@@ -394,7 +403,7 @@ fn style_of(args: &StyleArgs) -> TableStyle {
 }
 
 fn metrics(project: &Project, style: &StyleArgs) -> Result<Exit, Failure> {
-    let store = project.store()?;
+    let store = project.store_to_read(&mut say)?;
     let index = LabelIndex::read(project, &store)?;
     let NewestScores { silver, classifier, binary } = NewestScores::of(project, &index);
     let scored: Vec<Scored> = [silver, classifier, binary].into_iter().flatten().collect();
@@ -435,7 +444,7 @@ fn metrics(project: &Project, style: &StyleArgs) -> Result<Exit, Failure> {
 }
 
 fn score(project: &Project, model: Option<&Path>, style: &StyleArgs) -> Result<Exit, Failure> {
-    let store = project.store()?;
+    let store = project.store_to_read(&mut say)?;
     let folder = train::latest_model(project, &store, model)?;
     let report = train::score(project, &store, &folder, project.file.bootstrap)?;
     let taxonomy = Some(&project.taxonomy);
@@ -526,7 +535,7 @@ fn show_report(title: &str, report: &ScoreReport, project: &Project) -> Result<(
 }
 
 fn check(project: &Project) -> Result<Exit, Failure> {
-    let mut store = project.store()?;
+    let mut store = project.store_to_read(&mut say)?;
     let said = store.integrity_check()?;
     print(&format!("{}\n", said.join("\n")))?;
     if said != ["ok"] {
@@ -534,7 +543,11 @@ fn check(project: &Project) -> Result<Exit, Failure> {
         let said = format!("{what} is damaged");
         return Err(Refusal::new(RefusalKind::Damaged { what }, said).hint("restore a copy").into());
     }
-    store.rebuild()?;
+    if store.is_read_only() {
+        say("current labels were not made anew from the log, because nothing can be written");
+    } else {
+        store.rebuild()?;
+    }
     say("the file is sound; `goldsmith audit` finds what someone may have changed in it");
     Ok(Exit::Done)
 }

@@ -4,6 +4,7 @@
 //! written in the same transaction, that [`Store::rebuild`] can make anew. Several processes may have the file open: readers never
 //! wait (WAL), writers hold the lock for milliseconds, and a busy lock is waited for.
 
+mod access;
 mod audit;
 mod bronze;
 mod convert;
@@ -29,7 +30,7 @@ mod selection;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, MAIN_DB};
 use rustc_hash::FxHashMap;
 
 use crate::domain::key_map::KeyMap;
@@ -75,8 +76,14 @@ pub enum StoreError {
     #[error("{0} is damaged or no goldsmith store")]
     Corrupt(PathBuf, #[source] Cause),
     /// No room or no right to write.
-    #[error("cannot write {0}; nothing was changed")]
+    #[error("cannot write {0}; this was not saved, what was saved before is there")]
     Unwritable(PathBuf, #[source] Cause),
+    /// Its file system has no locks.
+    #[error("{0} is on a file system that cannot lock (a network share?): keep the project on a local disk")]
+    NoLocks(PathBuf),
+    /// Its file system cannot give several processes the same memory, which the write-ahead log needs.
+    #[error("{0} is on a file system that cannot share memory (a network share?): keep the project on a local disk")]
+    NoSharedMemory(PathBuf),
     /// Another process held the write lock for too long.
     #[error("another process has been writing {0} for more than {1} seconds")]
     Busy(PathBuf, u64),
@@ -134,30 +141,30 @@ pub struct Store {
     touched: Touched,
     /// Whether the connection hands over what it writes.
     watched: bool,
+    /// Opened where nothing can be written.
+    read_only: bool,
 }
 
 impl Store {
-    /// Makes a new store file, readable by its owner only.
+    /// Makes a new store file, readable by its owner only. Where that fails, no file of it stays.
     pub(crate) fn create(path: &Path) -> Result<Self, StoreError> {
         make_private(path).map_err(|e| StoreError::Unwritable(path.into(), e.into()))?;
-        Self::connect(path)
+        access::connect(path).and_then(|connection| Self::prepare(connection, path)).inspect_err(|_| {
+            for file in [path.into(), access::beside(path, "-wal"), access::beside(path, "-shm")] {
+                // What went wrong is said already.
+                let _ = std::fs::remove_file(file);
+            }
+        })
     }
 
     /// Opens an existing store and brings its schema up to date.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        match std::fs::metadata(path) {
-            // SQLite takes an empty file for a new database; here it was a store, and somebody emptied it.
-            Ok(file) if file.is_file() && file.len() == 0 => {
-                Err(StoreError::Corrupt(path.into(), "the file is empty".into()))
-            }
-            Ok(file) if file.is_file() => Self::connect(path),
-            _ => Err(StoreError::Missing(path.into())),
+        access::present(path)?;
+        let connection = access::connect(path)?;
+        if connection.is_readonly(MAIN_DB).map_err(|e| explain(path, e))? {
+            return Err(StoreError::Unwritable(path.into(), "it may only be read".into()));
         }
-    }
-
-    fn connect(path: &Path) -> Result<Self, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(|e| explain(path, e))?;
+        access::not_emptied(&connection, path)?;
         Self::prepare(connection, path)
     }
 
@@ -169,29 +176,34 @@ impl Store {
     }
 
     fn prepare(connection: Connection, path: &Path) -> Result<Self, StoreError> {
-        let mut store = Self {
-            connection,
-            path: path.into(),
-            patients: FxHashMap::default(),
-            migration: None,
-            key_map: KeyMap::default(),
-            touched: Touched::default(),
-            watched: false,
-        };
+        let mut store = Self::of(connection, path, false);
         store.with(|c| {
             c.busy_timeout(BUSY)?;
             // Whole notes fit larger pages better than 4 KiB, and a commit writes fewer of them.
             c.pragma_update(None, "page_size", 16_384)?;
             c.pragma_update(None, "journal_mode", "WAL")?;
-            c.pragma_update(None, "cache_size", -65_536)?;
-            c.execute_batch(EACH_COMMIT_COUNTS)?;
-            c.pragma_update(None, "temp_store", "MEMORY")?;
-            c.set_prepared_statement_cache_capacity(128);
-            Ok(())
+            c.execute_batch(EACH_COMMIT_COUNTS)
         })?;
+        store.settle_in()?;
         schema::migrate(&mut store)?;
         store.read_key_map()?;
         Ok(store)
+    }
+
+    fn of(connection: Connection, path: &Path, read_only: bool) -> Self {
+        let (patients, key_map) = (FxHashMap::default(), KeyMap::default());
+        let touched = Touched::default();
+        Self { connection, path: path.into(), patients, migration: None, key_map, touched, watched: false, read_only }
+    }
+
+    /// What every connection is set to, also one that only reads.
+    fn settle_in(&self) -> Result<(), StoreError> {
+        self.with(|c| {
+            c.pragma_update(None, "cache_size", -65_536)?;
+            c.pragma_update(None, "temp_store", "MEMORY")?;
+            c.set_prepared_statement_cache_capacity(128);
+            Ok(())
+        })
     }
 
     /// Runs `work` with commits that do not wait for the disk, then waits once for all of them: for rows that can be read
@@ -218,7 +230,25 @@ impl Store {
 
     /// Another connection to the same file, for another thread.
     pub(crate) fn again(&self) -> Result<Self, StoreError> {
-        Self::open(&self.path)
+        if self.read_only { Self::open_to_read(&self.path) } else { Self::open(&self.path) }
+    }
+
+    /// Whether it was opened where nothing can be written.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Lets no other process write while `work` looks on.
+    pub(crate) fn hold<T, E: From<StoreError>>(&self, work: impl FnOnce(&Self) -> Result<T, E>) -> Result<T, E> {
+        self.with(|c| c.execute_batch("BEGIN IMMEDIATE"))?;
+        let done = work(self);
+        self.with(|c| c.execute_batch("ROLLBACK"))?;
+        done
+    }
+
+    /// Whether the log has an entry of this id.
+    pub(crate) fn has_entry(&self, id: &EntryId) -> Result<bool, StoreError> {
+        self.with(|c| log::is_known(c, id))
     }
 
     /// A number that changes when another connection has written.
@@ -295,6 +325,12 @@ fn explain(path: &Path, error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Corrupt(path.into(), error.into()),
         Some(ErrorCode::DiskFull) => StoreError::Unwritable(path.into(), "the disk is full".into()),
+        Some(ErrorCode::SystemIoFailure) if access::no_room_to_share(&error) => {
+            StoreError::Unwritable(path.into(), "there is no room for its -shm file".into())
+        }
+        Some(ErrorCode::SystemIoFailure) if access::no_shared_memory(&error) => StoreError::NoSharedMemory(path.into()),
+        Some(ErrorCode::SystemIoFailure) if access::no_locks(&error) => StoreError::NoLocks(path.into()),
+        Some(ErrorCode::Unknown) if access::lacks_a_part(&error) => StoreError::Corrupt(path.into(), error.into()),
         Some(
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure,
         ) => StoreError::Unwritable(path.into(), error.into()),

@@ -20,6 +20,7 @@ pub mod label_index;
 pub(crate) mod metrics;
 pub(crate) mod migration;
 pub(crate) mod models;
+pub(crate) mod place;
 pub mod project;
 pub mod protocol;
 pub(crate) mod queue;
@@ -30,6 +31,7 @@ pub mod scores;
 pub mod session;
 pub mod simulate;
 pub(crate) mod train;
+mod unfinished;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};

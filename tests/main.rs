@@ -7,6 +7,7 @@
 mod it {
     mod bundle;
     mod cli;
+    mod disk;
     mod docs;
     mod encoder;
     mod exit_codes;

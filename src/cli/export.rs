@@ -11,7 +11,7 @@ use crate::workflow::project::Project;
 use crate::workflow::{WorkflowError, train};
 
 pub(super) fn gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
-    let exported = gold::export(project, &project.store()?, args.votes)?;
+    let exported = gold::export(project, &project.store_to_read(&mut say)?, args.votes)?;
     print(&if args.csv { exported.csv() } else { exported.jsonl() })?;
     let gold::Exported { lines, disputed, withheld } = exported;
     let what = if args.votes { "labels of experts" } else { "sentences of gold" };
@@ -23,7 +23,7 @@ pub(super) fn gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> 
 }
 
 pub(super) fn model(project: &Project, out: &Path, named: Option<&Path>) -> Result<Exit, Failure> {
-    let store = project.store()?;
+    let store = project.store_to_read(&mut say)?;
     let folder = train::latest_model(project, &store, named)?;
     let written = model::export(project, &store, &folder, out)?;
     say(&format!("wrote {}; transformers loads it, and so does --encoder", written.display()));
@@ -39,7 +39,7 @@ pub(super) fn predictions(
         Some(folder) => folder,
         None => {
             let project = here()?;
-            train::latest_model(&project, &project.store()?, None)?
+            train::latest_model(&project, &project.store_to_read(&mut say)?, None)?
         }
     };
     let model = predictions::load(&folder)?;

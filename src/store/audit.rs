@@ -93,9 +93,8 @@ impl Store {
                 audited.tampering.push(Tampering::Count { annotator: None });
             }
             let shown = projected(&transaction)?;
-            let meant = set_aside(&transaction)
-                .and_then(|()| rebuild(&transaction))
-                .and_then(|()| projected(&transaction));
+            let meant =
+                set_aside(&transaction).and_then(|()| rebuild(&transaction)).and_then(|()| projected(&transaction));
             transaction.rollback()?;
             match meant {
                 Ok(meant) => audited.tampering.extend(differing(&shown, &meant)),
