@@ -3,6 +3,7 @@
 mod agreement;
 mod arguments;
 mod audit;
+mod backup;
 mod bundle;
 mod doubt;
 mod exit;
@@ -211,6 +212,8 @@ fn dispatch(mut cli: Cli) -> Result<Exit, Failure> {
         Some(Verb::Runs { verb }) => language::runs(&here()?, verb),
         Some(Verb::Bundle(args)) => bundle::write(&here()?, *args),
         Some(Verb::Merge(args)) => bundle::take_in(&here()?, args),
+        Some(Verb::Backup(args)) => backup::make(&here()?, &args),
+        Some(Verb::Restore(args)) => backup::put_back(cli.project, &args),
         Some(Verb::Audit(args)) => audit::audit(&here()?, &args),
         Some(Verb::Check) => check(&here()?),
     }

@@ -6,6 +6,7 @@
 
 mod access;
 mod audit;
+mod backup;
 mod bronze;
 mod convert;
 mod corpus;

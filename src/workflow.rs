@@ -3,6 +3,7 @@
 mod advice;
 pub(crate) mod agreement;
 pub mod audit;
+pub(crate) mod backup;
 pub mod bundle;
 pub mod demo;
 pub(crate) mod diagnostics;

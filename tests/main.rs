@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod it {
+    mod backup;
     mod bundle;
     mod cli;
     mod disk;
