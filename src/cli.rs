@@ -3,6 +3,7 @@
 mod agreement;
 mod arguments;
 mod audit;
+mod backup;
 mod bundle;
 mod doubt;
 mod exit;
@@ -51,7 +52,10 @@ use crate::workflow::project::{self, Project};
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::scores::Scored;
 use crate::workflow::session::Session;
-use crate::workflow::{Cancel, Progress, WorkflowError, anchor, demo, diagnostics, encoders, models, ownership, train};
+use crate::workflow::store_key::StoreKey;
+use crate::workflow::{
+    Cancel, Progress, WorkflowError, anchor, demo, diagnostics, encoders, models, ownership, place, train,
+};
 
 /// Runs what the command line asks for.
 pub fn run(mut cli: Cli) -> Exit {
@@ -60,7 +64,9 @@ pub fn run(mut cli: Cli) -> Exit {
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(verb, version, process = std::process::id(), "started");
     let start = Instant::now();
-    let exit = match dispatch(&mut cli) {
+    // Whoever was asked for the store's key is not asked again.
+    let key = StoreKey::asked_by(tui::ask);
+    let exit = match dispatch(&mut cli, &key) {
         Ok(exit) => exit,
         Err(Failure::Closed) => Exit::Done,
         Err(Failure::Workflow(error)) => {
@@ -68,7 +74,7 @@ pub fn run(mut cli: Cli) -> Exit {
             complain(&error)
         }
     };
-    note_how_far(&cli);
+    note_how_far(&cli, &key);
     tracing::info!(verb, exit = exit.code(), ms = start.elapsed().as_millis(), "ended");
     log::close();
     exit
@@ -83,32 +89,37 @@ pub fn threads(cli: &Cli) -> Option<usize> {
         Some(_) => return None,
         None => {
             // The workbench may run any of them.
-            let project = here(cli).ok()?;
+            let project = here(cli, &StoreKey::default()).ok()?;
             return project.file.models.values().filter_map(ModelSettings::threads).max();
         }
     };
     if model.threads.is_some() || model.gguf.is_some() || model.url.is_some() {
         return model.threads.filter(|n| *n > 0);
     }
-    let project = here(cli).ok()?;
+    let project = here(cli, &StoreKey::default()).ok()?;
     let name = model.model.as_deref().unwrap_or_else(|| by_default(&project.file));
     models::settings(&project, name).ok()?.1.threads()
 }
 
-fn here(cli: &Cli) -> Result<Project, WorkflowError> {
+fn here(cli: &Cli, key: &StoreKey) -> Result<Project, WorkflowError> {
     let folder = match &cli.project {
         Some(folder) if folder.join(formats::project::FILE_NAME).is_file() => folder.clone(),
         Some(folder) => return Err(WorkflowError::NoProject(folder.clone())),
         None => project::find(Path::new("."))?,
     };
-    Ok(Project::read(&folder, cli.annotator.as_deref())?.asking(tui::ask))
+    Project::read_asking(&folder, cli.annotator.as_deref(), key.clone())
 }
 
-/// The same for a verb, with a word where the project's files are not their owner's alone.
-fn here_with_a_word(cli: &Cli) -> Result<Project, WorkflowError> {
-    let project = here(cli)?;
+/// The same for a verb, with a word where the project's files are not their owner's alone, or lie where decisions can be lost.
+fn here_with_a_word(cli: &Cli, key: &StoreKey) -> Result<Project, WorkflowError> {
+    let project = here(cli, key)?;
+    warn_of_place(&project.file.store);
     ownership::warnings(&project).iter().for_each(|said| say(&format!("warning: {said}")));
     Ok(project)
+}
+
+fn warn_of_place(store: &Path) {
+    place::warnings(store).iter().for_each(|warning| say(&format!("warning: {warning}")));
 }
 
 enum Failure {
@@ -130,22 +141,23 @@ impl<E: Into<WorkflowError>> From<E> for Failure {
 }
 
 /// Writes down how far the log has come, where the project names a file for that.
-fn note_how_far(cli: &Cli) {
-    let project = here(cli).ok().filter(|project| project.file.anchor.is_some());
+fn note_how_far(cli: &Cli, key: &StoreKey) {
+    let project = here(cli, key).ok().filter(|project| project.file.anchor.is_some());
     if let Some(Err(error)) = project.map(|project| anchor::drop(&project)) {
         say("warning: what was done is saved, but how far the log has come could not be written down:");
         complain(&error);
     }
 }
 
-fn dispatch(cli: &mut Cli) -> Result<Exit, Failure> {
+fn dispatch(cli: &mut Cli, key: &StoreKey) -> Result<Exit, Failure> {
     let verb = cli.verb.take();
     let cli = &*cli;
-    let here = || here_with_a_word(cli);
+    let here = || here_with_a_word(cli, key);
     match verb {
         None => open(here()?),
         Some(Verb::Init { folder, taxonomy }) => {
             let file = project::init(&folder, &taxonomy)?;
+            warn_of_place(&folder.join("goldsmith.db"));
             say(&format!("made {}\nnext: goldsmith import NOTES --project {}", file.display(), folder.display()));
             Ok(Exit::Done)
         }
@@ -225,6 +237,8 @@ fn dispatch(cli: &mut Cli) -> Result<Exit, Failure> {
         Some(Verb::Merge(args)) => bundle::take_in(&here()?, args),
         Some(Verb::Key(args)) => people::key(&here()?, &args),
         Some(Verb::People(args)) => people::people(&here()?, args),
+        Some(Verb::Backup(args)) => backup::make(&here()?, &args),
+        Some(Verb::Restore(args)) => backup::put_back(cli.project.clone(), key, &args),
         Some(Verb::Audit(args)) => audit::audit(&here()?, &args),
         Some(Verb::Check) => check(&here()?),
         Some(Verb::Store { verb }) => store::change(&here()?, verb),
@@ -425,7 +439,7 @@ fn style_of(args: &StyleArgs) -> TableStyle {
 }
 
 fn metrics(project: &Project, style: &StyleArgs) -> Result<Exit, Failure> {
-    let store = project.store()?;
+    let store = project.store_to_read(&mut say)?;
     let index = LabelIndex::read(project, &store)?;
     let NewestScores { silver, classifier, binary } = NewestScores::of(project, &index);
     let scored: Vec<Scored> = [silver, classifier, binary].into_iter().flatten().collect();
@@ -466,7 +480,7 @@ fn metrics(project: &Project, style: &StyleArgs) -> Result<Exit, Failure> {
 }
 
 fn score(project: &Project, model: Option<&Path>, style: &StyleArgs) -> Result<Exit, Failure> {
-    let store = project.store()?;
+    let store = project.store_to_read(&mut say)?;
     let folder = train::latest_model(project, &store, model)?;
     let report = train::score(project, &store, &folder, project.file.bootstrap)?;
     let taxonomy = Some(&project.taxonomy);
@@ -557,7 +571,7 @@ fn show_report(title: &str, report: &ScoreReport, project: &Project) -> Result<(
 }
 
 fn check(project: &Project) -> Result<Exit, Failure> {
-    let mut store = project.store()?;
+    let mut store = project.store_to_read(&mut say)?;
     let said = store.integrity_check()?;
     print(&format!("{}\n", said.join("\n")))?;
     if said != ["ok"] {
@@ -565,7 +579,11 @@ fn check(project: &Project) -> Result<Exit, Failure> {
         let said = format!("{what} is damaged");
         return Err(Refusal::new(RefusalKind::Damaged { what }, said).hint("restore a copy").into());
     }
-    store.rebuild()?;
+    if store.is_read_only() {
+        say("current labels were not made anew from the log, because nothing can be written");
+    } else {
+        store.rebuild()?;
+    }
     say("the file is sound; `goldsmith audit` finds what someone may have changed in it");
     Ok(Exit::Done)
 }

@@ -14,11 +14,14 @@ pub(crate) mod tables;
 pub mod taxonomy;
 pub(crate) mod theme;
 mod toml_source;
+mod whole;
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::domain::taxonomy::TaxonomyError;
+
+pub(crate) use whole::{put_beside, replace, take_place, waiting_beside, write_whole};
 
 /// One fault of a text file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,29 +160,6 @@ pub(crate) fn read_text(path: &std::path::Path) -> Result<String, FormatError> {
         let faults = vec![FileFault { line, column, message: "this is not UTF-8 text".into() }];
         FormatError::Faulty { path: path.into(), faults }
     })
-}
-
-/// Makes a file, or empties one that is there, readable by its owner alone.
-pub(crate) fn create_private(path: &std::path::Path) -> Result<std::fs::File, FormatError> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    options.open(path).map_err(|cause| FormatError::Io { doing: "write", path: path.into(), cause })
-}
-
-/// Puts a text in a file's place, all of it or nothing; readable by its owner alone.
-pub(crate) fn replace(path: &std::path::Path, text: &str) -> Result<(), FormatError> {
-    use std::io::Write;
-    let fail = |cause| FormatError::Io { doing: "write", path: path.into(), cause };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    let mut staged = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    staged.write_all(text.as_bytes()).map_err(fail)?;
-    staged.as_file().sync_all().map_err(fail)?;
-    staged.persist(path).map_err(|error| fail(error.error)).map(drop)
 }
 
 /// Line and column of a byte in a text, both from 1, the column in characters.

@@ -6,6 +6,7 @@
 
 mod access_log;
 mod audit;
+mod backup;
 mod bronze;
 mod convert;
 mod corpus;
@@ -18,6 +19,7 @@ mod label_changes;
 mod log;
 mod merge;
 mod migration;
+mod opening;
 mod people;
 mod predictions;
 mod protocol;
@@ -33,7 +35,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, MAIN_DB};
 use rustc_hash::FxHashMap;
 
 use crate::domain::key_map::KeyMap;
@@ -104,8 +106,14 @@ pub enum StoreError {
     #[error("{0} is damaged or no goldsmith store")]
     Corrupt(PathBuf, #[source] Cause),
     /// No room or no right to write.
-    #[error("cannot write {0}; nothing was changed")]
+    #[error("cannot write {0}; this was not saved, what was saved before is there")]
     Unwritable(PathBuf, #[source] Cause),
+    /// Its file system has no locks.
+    #[error("{0} is on a file system that cannot lock (a network share?): keep the project on a local disk")]
+    NoLocks(PathBuf),
+    /// Its file system cannot give several processes the same memory, which the write-ahead log needs.
+    #[error("{0} is on a file system that cannot share memory (a network share?): keep the project on a local disk")]
+    NoSharedMemory(PathBuf),
     /// Another process held the write lock for too long.
     #[error("another process has been writing {0} for more than {1} seconds")]
     Busy(PathBuf, u64),
@@ -168,13 +176,20 @@ pub struct Store {
     /// Whoever writes into the log, where what they write is signed.
     signer: Option<Arc<Signer>>,
     people: people::KnownPeople,
+    /// Opened where nothing can be written.
+    read_only: bool,
 }
 
 impl Store {
-    /// Makes a new store file, readable by its owner only.
+    /// Makes a new store file, readable by its owner only. Where that fails, no file of it stays.
     pub(crate) fn create(path: &Path) -> Result<Self, StoreError> {
         make_private(path).map_err(|e| StoreError::Unwritable(path.into(), e.into()))?;
-        Self::connect(path, None)
+        Self::connect(path, None).inspect_err(|_| {
+            for file in [path.into(), opening::beside(path, "-wal"), opening::beside(path, "-shm")] {
+                // What went wrong is said already.
+                let _ = std::fs::remove_file(file);
+            }
+        })
     }
 
     /// Opens an existing store that is not encrypted; for tests.
@@ -185,15 +200,19 @@ impl Store {
 
     /// Opens an existing store with the key that it is encrypted with, and brings its schema up to date.
     pub(crate) fn open_with(path: &Path, key: Option<&Secret>) -> Result<Self, StoreError> {
-        present(path)?;
-        Self::connect(path, key)
+        opening::present(path)?;
+        opening::ensure_locks(path)?;
+        let connection = encryption::open(path, key)?;
+        if connection.is_readonly(MAIN_DB).map_err(|e| explain(path, e))? {
+            return Err(StoreError::Unwritable(path.into(), "it may only be read".into()));
+        }
+        opening::not_emptied(&connection, path)?;
+        Ok(Self { key: key.cloned(), ..Self::prepare(connection, path)? })
     }
 
     fn connect(path: &Path, key: Option<&Secret>) -> Result<Self, StoreError> {
-        let connection = encryption::open(path, key)?;
-        let mut store = Self::prepare(connection, path)?;
-        store.key = key.cloned();
-        Ok(store)
+        opening::ensure_locks(path)?;
+        Ok(Self { key: key.cloned(), ..Self::prepare(encryption::open(path, key)?, path)? })
     }
 
     /// A store that lives as long as the value; for tests.
@@ -204,7 +223,22 @@ impl Store {
     }
 
     fn prepare(connection: Connection, path: &Path) -> Result<Self, StoreError> {
-        let mut store = Self {
+        let mut store = Self::of(connection, path, false);
+        store.with(|c| {
+            c.busy_timeout(BUSY)?;
+            // Whole notes fit larger pages better than 4 KiB, and a commit writes fewer of them.
+            c.pragma_update(None, "page_size", 16_384)?;
+            c.pragma_update(None, "journal_mode", "WAL")?;
+            c.execute_batch(EACH_COMMIT_COUNTS)
+        })?;
+        store.settle_in()?;
+        schema::migrate(&mut store)?;
+        store.read_key_map()?;
+        Ok(store)
+    }
+
+    fn of(connection: Connection, path: &Path, read_only: bool) -> Self {
+        Self {
             connection,
             path: path.into(),
             key: None,
@@ -215,21 +249,18 @@ impl Store {
             watched: false,
             signer: None,
             people: people::KnownPeople::default(),
-        };
-        store.with(|c| {
-            c.busy_timeout(BUSY)?;
-            // Whole notes fit larger pages better than 4 KiB, and a commit writes fewer of them.
-            c.pragma_update(None, "page_size", 16_384)?;
-            c.pragma_update(None, "journal_mode", "WAL")?;
+            read_only,
+        }
+    }
+
+    /// What every connection is set to, also one that only reads.
+    fn settle_in(&self) -> Result<(), StoreError> {
+        self.with(|c| {
             c.pragma_update(None, "cache_size", -65_536)?;
-            c.execute_batch(EACH_COMMIT_COUNTS)?;
             c.pragma_update(None, "temp_store", "MEMORY")?;
             c.set_prepared_statement_cache_capacity(128);
             Ok(())
-        })?;
-        schema::migrate(&mut store)?;
-        store.read_key_map()?;
-        Ok(store)
+        })
     }
 
     /// Runs `work` with commits that do not wait for the disk, then waits once for all of them: for rows that can be read
@@ -256,7 +287,29 @@ impl Store {
 
     /// Another connection to the same file, for another thread.
     pub(crate) fn again(&self) -> Result<Self, StoreError> {
-        Ok(Self { signer: self.signer.clone(), ..Self::open_with(&self.path, self.key.as_ref())? })
+        let again = match self.read_only {
+            true => Self::open_to_read(&self.path, self.key.as_ref())?,
+            false => Self::open_with(&self.path, self.key.as_ref())?,
+        };
+        Ok(Self { signer: self.signer.clone(), ..again })
+    }
+
+    /// Whether it was opened where nothing can be written.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Lets no other process write while `work` looks on.
+    pub(crate) fn hold<T, E: From<StoreError>>(&self, work: impl FnOnce(&Self) -> Result<T, E>) -> Result<T, E> {
+        self.with(|c| c.execute_batch("BEGIN IMMEDIATE"))?;
+        let done = work(self);
+        self.with(|c| c.execute_batch("ROLLBACK"))?;
+        done
+    }
+
+    /// Whether the log has an entry of this id.
+    pub(crate) fn has_entry(&self, id: &EntryId) -> Result<bool, StoreError> {
+        self.with(|c| log::is_known(c, id))
     }
 
     /// A number that changes when another connection has written.
@@ -314,18 +367,6 @@ impl Store {
     }
 }
 
-/// Whether there is a file that may be a store.
-fn present(path: &Path) -> Result<(), StoreError> {
-    match std::fs::metadata(path) {
-        // SQLite takes an empty file for a new database; here it was a store, and somebody emptied it.
-        Ok(file) if file.is_file() && file.len() == 0 => {
-            Err(StoreError::Corrupt(path.into(), "the file is empty".into()))
-        }
-        Ok(file) if file.is_file() => Ok(()),
-        _ => Err(StoreError::Missing(path.into())),
-    }
-}
-
 /// Creates the file, or leaves an existing one, with access for its owner only.
 fn make_private(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
@@ -345,6 +386,14 @@ fn explain(path: &Path, error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Corrupt(path.into(), error.into()),
         Some(ErrorCode::DiskFull) => StoreError::Unwritable(path.into(), "the disk is full".into()),
+        Some(ErrorCode::SystemIoFailure) if opening::no_room_to_share(&error) => {
+            StoreError::Unwritable(path.into(), "there is no room for its -shm file".into())
+        }
+        Some(ErrorCode::SystemIoFailure) if opening::no_shared_memory(&error) => {
+            StoreError::NoSharedMemory(path.into())
+        }
+        Some(ErrorCode::SystemIoFailure) if opening::no_locks(&error) => StoreError::NoLocks(path.into()),
+        Some(ErrorCode::Unknown) if opening::lacks_a_part(&error) => StoreError::Corrupt(path.into(), error.into()),
         Some(
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure,
         ) => StoreError::Unwritable(path.into(), error.into()),

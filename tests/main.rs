@@ -5,8 +5,10 @@
 
 #[cfg(test)]
 mod it {
+    mod backup;
     mod bundle;
     mod cli;
+    mod disk;
     mod docs;
     mod encoder;
     #[cfg(feature = "encrypted-store")]

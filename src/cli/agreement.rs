@@ -23,7 +23,7 @@ const PAIRS: usize = 10;
 type Texts = BTreeMap<SentenceId, String>;
 
 pub(super) fn run(project: &Project, args: &AgreementArgs) -> Result<Exit, Failure> {
-    let mut store = project.store()?;
+    let mut store = project.store_to_read(&mut say)?;
     let index = LabelIndex::read(project, &store)?;
     let mut report = agreement::of(project, &store, &index)?;
     report.withhold(project, &index, Face::Report);

@@ -17,7 +17,7 @@ use crate::domain::split::Tier;
 use crate::formats::notes::{Columns, Layout};
 use crate::formats::project::training::TrainingMethod;
 use crate::workflow::experiment;
-pub(super) use exchange::{AuditArgs, BundleArgs, MergeArgs, PredictArgs};
+pub(super) use exchange::{AuditArgs, BackupArgs, BundleArgs, MergeArgs, PredictArgs, RestoreArgs};
 pub(super) use experts::{AgreementArgs, AssignArgs, GoldArgs, StatusArgs};
 pub(super) use language::{
     AnswerArg, BudgetArgs, ExplainArg, FewShotArg, GenerateArgs, LabelArgs, ModelArgs, QuotaArg, WhichArg,
@@ -217,6 +217,14 @@ pub(super) enum Verb {
     /// List whose key is whose and who may do what; a lead changes it.
     #[command(after_help = "Examples:\n  goldsmith people\n  goldsmith people set kim --role lead --role steward")]
     People(PeopleArgs),
+    /// Copy store, taxonomy and project file into a folder, while others work; the copy is looked through before it counts.
+    #[command(after_help = "Examples:\n  goldsmith backup\n  goldsmith backup --to /mnt/safe/study --keep 14")]
+    Backup(BackupArgs),
+    /// Put a backup in the place of the project's store and taxonomy, once it was looked through.
+    #[command(
+        after_help = "Examples:\n  goldsmith restore backups/2026-11-28T15-32-29Z --project study\n  goldsmith restore backups/2026-11-28T15-32-29Z --replace"
+    )]
+    Restore(RestoreArgs),
     /// Find out whether anyone changed anything behind the program's back, and print who decided what, when, having seen what.
     #[command(
         after_help = "Examples:\n  goldsmith audit\n  goldsmith audit --expect LINK\n  goldsmith audit --log --annotator ann --since 2026-01-31\n  goldsmith audit --csv log.csv"

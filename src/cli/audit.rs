@@ -15,7 +15,7 @@ use crate::domain::person::PersonChange;
 use crate::domain::sight::{Cue, InSight};
 use crate::domain::text::visible;
 use crate::formats::tables::{counted, csv_rows};
-use crate::formats::{FormatError, create_private};
+use crate::formats::{FormatError, write_whole};
 use crate::workflow::access::{self, AccessRow};
 use crate::workflow::anchor::AnchorAudit;
 use crate::workflow::audit::{self, AuditReport, LogFilter, LoggedText};
@@ -29,7 +29,7 @@ const ROWS_AT_ONCE: usize = 1_000;
 
 pub(super) fn audit(project: &Project, args: &AuditArgs) -> Result<Exit, Failure> {
     // Also where the guideline and the log differ: that is when it is asked for.
-    let mut store = project.store_as_it_is()?;
+    let mut store = project.store_as_it_is_to_read(&mut say)?;
     let filter = LogFilter {
         annotator: args.annotator.clone().map(Annotator),
         sentence: args.sentence.map(SentenceId),
@@ -53,7 +53,7 @@ pub(super) fn audit(project: &Project, args: &AuditArgs) -> Result<Exit, Failure
             let mut out = StandardOutput::new();
             table(project, &filter, args.with_text, Path::new("standard output"), &mut out)?
         } else {
-            table(project, &filter, args.with_text, path, &mut create_private(path)?)?
+            write_whole(path, |file| table(project, &filter, args.with_text, path, file))?
         };
         say(&format!("{} written as CSV", counted(written as usize, "event")));
         say(&text(&verdict));

@@ -14,7 +14,7 @@ use crate::workflow::refusal::Refusal;
 use crate::workflow::session::Session;
 
 pub(super) fn doubt(project: &Project, args: &DoubtArgs) -> Result<Exit, Failure> {
-    let mut store = project.store()?;
+    let mut store = if args.last { project.store_to_read(&mut say)? } else { project.store()? };
     let mut found = if args.last {
         doubt::last(&store)?.ok_or_else(|| {
             Refusal::too_early("a search for label errors", "no search has been made yet")

@@ -1,15 +1,15 @@
 //! `goldsmith experiment`.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use super::arguments::{ExperimentArgs, FormatArg, TaskArg};
 use super::output::print;
 use super::{Bar, Exit, Failure, cancel_on_signal, say};
 use crate::domain::experiment::{ExperimentReport, Task};
-use crate::formats::create_private;
 use crate::formats::experiment::{ReportFormat, write};
 use crate::formats::project::training::TrainingMethod;
+use crate::formats::replace;
 use crate::tui;
 use crate::workflow::WorkflowError;
 use crate::workflow::experiment::{ExperimentEvent, ExperimentOptions, SHARES, experiment};
@@ -94,8 +94,7 @@ fn write_all(report: &ExperimentReport, folder: &Path) -> Result<(), WorkflowErr
     make_private_folder(folder)?;
     for (format, name) in ReportFormat::FILES {
         let (path, text) = (folder.join(name), write(report, format)?);
-        let written = create_private(&path)?.write_all(text.as_bytes());
-        written.map_err(|cause| crate::formats::FormatError::Io { doing: "write", path, cause })?;
+        replace(&path, &text)?;
     }
     say(&format!("wrote {} files to {}", ReportFormat::FILES.len(), folder.display()));
     Ok(())

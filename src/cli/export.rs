@@ -13,7 +13,7 @@ use crate::workflow::saved_model::{self, Loaded};
 use crate::workflow::{WorkflowError, train};
 
 pub(super) fn gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> {
-    let exported = gold::export(project, &mut project.store()?, args.votes)?;
+    let exported = gold::export(project, &mut project.store_to_read(&mut say)?, args.votes)?;
     print(&if args.csv { exported.csv() } else { exported.jsonl() })?;
     let gold::Exported { lines, disputed, withheld, unrecorded } = exported;
     say_unrecorded(unrecorded);
@@ -26,7 +26,7 @@ pub(super) fn gold(project: &Project, args: &GoldArgs) -> Result<Exit, Failure> 
 }
 
 pub(super) fn model(project: &Project, out: &Path, named: Option<&Path>) -> Result<Exit, Failure> {
-    let store = project.store()?;
+    let store = project.store_to_read(&mut say)?;
     let folder = train::latest_model(project, &store, named)?;
     let written = model::export(project, &store, &folder, out)?;
     say(&format!("wrote {}; transformers loads it, and so does --encoder", written.display()));
@@ -42,7 +42,7 @@ pub(super) fn predictions(
         Some(folder) => (folder, None),
         None => {
             let project = here()?;
-            let store = project.store()?;
+            let store = project.store_to_read(&mut say)?;
             (train::latest_model(&project, &store, None)?, Some(People::clone(&*store.registry()?)))
         }
     };

@@ -9,7 +9,7 @@ use crate::workflow::guideline;
 use crate::workflow::project::Project;
 
 pub(super) fn versions(project: &Project) -> Result<Exit, Failure> {
-    let store = project.store()?;
+    let store = project.store_to_read(&mut say)?;
     let mut out = format!("{:<14} {:<17} {:>8}\n", "version", "used since", "labels");
     for version in guideline::versions(project, &store)? {
         let since = jiff::Timestamp::from_millisecond(version.since.0).unwrap_or_default();
@@ -22,7 +22,7 @@ pub(super) fn versions(project: &Project) -> Result<Exit, Failure> {
 }
 
 pub(super) fn diff(project: &Project, before: Option<&str>, after: Option<&str>, json: bool) -> Result<Exit, Failure> {
-    let compared = guideline::compare(project, &project.store()?, before, after)?;
+    let compared = guideline::compare(project, &project.store_to_read(&mut say)?, before, after)?;
     if json {
         print_json(&serde_json::json!(compared))?;
         return Ok(Exit::Done);

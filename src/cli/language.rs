@@ -101,6 +101,9 @@ impl LabelArgs {
 }
 
 pub(super) fn label(project: &Project, args: &LabelArgs) -> Result<Exit, Failure> {
+    if args.plan && args.import_batch.is_none() {
+        return plan(project, &args.options(project)?);
+    }
     let mut store = project.store()?;
     let cancel = cancel_on_signal();
     let bar = Bar::default();
@@ -117,9 +120,6 @@ pub(super) fn label(project: &Project, args: &LabelArgs) -> Result<Exit, Failure
         return Ok(if cancel.is_cancelled() { Exit::Stopped } else { Exit::unless_nothing(nothing) });
     }
     let options = args.options(project)?;
-    if args.plan {
-        return plan(project, &options);
-    }
     if let Some(file) = &args.export_batch {
         let (run, written) =
             label::export_batch(Session::new(project, &mut store, &cancel, &mut |p| bar.show(p)), &options, file)?;
@@ -187,7 +187,7 @@ fn ended(ended: JobEnd, nothing: bool) -> Exit {
 }
 
 fn plan(project: &Project, options: &LabelOptions) -> Result<Exit, Failure> {
-    let plan = label::forecast(project, &project.store()?, options)?;
+    let plan = label::forecast(project, &project.store_to_read(&mut say)?, options)?;
     let cost = plan.micros.map_or_else(|| "not known (no prices)".to_owned(), |m| format!("{:.2}", m as f64 / 1e6));
     let time = plan.seconds.map_or_else(
         || "not known (no earlier run with this model)".to_owned(),
@@ -206,7 +206,7 @@ fn plan(project: &Project, options: &LabelOptions) -> Result<Exit, Failure> {
 }
 
 pub(super) fn show_egress(project: &Project, json: bool, limit: usize) -> Result<Exit, Failure> {
-    let store = project.store()?;
+    let store = project.store_to_read(&mut say)?;
     if json {
         for row in egress::records(&store, usize::MAX >> 1)? {
             print_json_line(&serde_json::json!(row))?;
@@ -245,7 +245,7 @@ fn when(milliseconds: i64) -> String {
 }
 
 pub(super) fn runs(project: &Project, verb: Option<RunsVerb>) -> Result<Exit, Failure> {
-    let mut store = project.store()?;
+    let mut store = project.store_to_read(&mut say)?;
     match verb {
         None => {
             for run in store.runs()? {
@@ -391,7 +391,7 @@ pub(super) fn generate(project: &Project, args: &GenerateArgs) -> Result<Exit, F
         categories: categories.map_err(WorkflowError::from)?,
         fresh: args.fresh,
     };
-    let mut store = project.store()?;
+    let mut store = if args.plan { project.store_to_read(&mut say)? } else { project.store()? };
     if args.plan {
         let (quotas, prompt) = generate::forecast(project, &store, &options)?;
         for (key, quota) in &quotas {
@@ -424,7 +424,7 @@ pub(super) fn generate(project: &Project, args: &GenerateArgs) -> Result<Exit, F
 }
 
 pub(super) fn bronze(project: &Project, run: Option<&str>, json: bool) -> Result<Exit, Failure> {
-    let store = project.store()?;
+    let store = project.store_to_read(&mut say)?;
     let run = run.map(|word| runs::find(&store, word)).transpose()?;
     let (found, left_out) = generate::compare_with_real(project, &store, run.as_ref().map(|run| &run.id))?;
     if json {

@@ -9,7 +9,8 @@ use crate::workflow::project::Project;
 use crate::workflow::protocol::{self, AnnotatorStatus};
 
 pub(super) fn assign(project: &Project, args: &AssignArgs) -> Result<Exit, Failure> {
-    let done = protocol::assign(project, &mut project.store()?, args.plan)?;
+    let mut store = if args.plan { project.store_to_read(&mut say)? } else { project.store()? };
+    let done = protocol::assign(project, &mut store, args.plan)?;
     if args.json {
         print_json(&serde_json::json!(done))?;
         return Ok(Exit::Done);
@@ -34,7 +35,7 @@ pub(super) fn assign(project: &Project, args: &AssignArgs) -> Result<Exit, Failu
 }
 
 pub(super) fn status(project: &Project, args: &StatusArgs) -> Result<Exit, Failure> {
-    let status = protocol::status(project, &project.store()?)?;
+    let status = protocol::status(project, &project.store_to_read(&mut say)?)?;
     if args.json {
         print_json(&serde_json::json!(status))?;
         return Ok(Exit::Done);

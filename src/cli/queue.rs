@@ -12,7 +12,7 @@ use crate::workflow::queue;
 use crate::workflow::session::Session;
 
 pub(super) fn queue(project: &Project, args: &QueueArgs) -> Result<Exit, Failure> {
-    let mut store = project.store()?;
+    let mut store = if args.last { project.store_to_read(&mut say)? } else { project.store()? };
     let (rows, note) = if args.last {
         (store.ranking()?, String::new())
     } else {

@@ -1,14 +1,11 @@
 //! `goldsmith simulate`: learning curves of orders, a labelled set playing the expert.
 
-use std::io::Write;
-use std::path::Path;
-
 use super::arguments::SimulateArgs;
 use super::output::print;
 use super::{Bar, Exit, Failure, cancel_on_signal, say};
 use crate::domain::acquisition::{Strategy, StrategyMix};
 use crate::formats::project::training::TrainSettings;
-use crate::formats::{FormatError, create_private, simulation};
+use crate::formats::{replace, simulation};
 use crate::workflow::WorkflowError;
 use crate::workflow::project::Project;
 use crate::workflow::refusal::Refusal;
@@ -49,10 +46,10 @@ pub(super) fn run(here: impl FnOnce() -> Result<Project, WorkflowError>, args: S
     let (cancel, bar) = (cancel_on_signal(), Bar::default());
     let done = simulate(&data, &options, &cancel, &mut |progress| bar.show(progress))?;
     if let Some(path) = &args.csv {
-        write(path, &simulation::csv(&done.report))?;
+        replace(path, &simulation::csv(&done.report))?;
     }
     if let Some(path) = &args.json {
-        write(path, &format!("{:#}\n", json(&done)))?;
+        replace(path, &format!("{:#}\n", json(&done)))?;
     }
     print(&format!("{}\n{}", head(&done), simulation::table(&done.report)))?;
     if done.stopped {
@@ -102,9 +99,4 @@ fn json(done: &Simulated) -> serde_json::Value {
     serde_json::json!({
         "model": done.model, "test": done.test, "plan": done.plan, "stopped": done.stopped, "report": done.report,
     })
-}
-
-fn write(path: &Path, text: &str) -> Result<(), WorkflowError> {
-    let written = create_private(path)?.write_all(text.as_bytes());
-    Ok(written.map_err(|cause| FormatError::Io { doing: "write", path: path.into(), cause })?)
 }

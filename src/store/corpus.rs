@@ -167,15 +167,20 @@ impl Store {
         self.with(|c| c.query_row("SELECT sentences FROM totals WHERE origin = ?", [origin], |row| row.get(0)))
     }
 
-    /// Makes the splits of patients those of the plan; a change of the plan rewrites them all.
-    pub(crate) fn apply_splits(&mut self, plan: &SplitPlan) -> Result<bool, StoreError> {
-        let wanted = format!("{} {} {}", plan.seed, plan.validation, plan.test);
+    /// Whether the patients fall as a plan has it.
+    pub(crate) fn has_splits(&self, plan: &SplitPlan) -> Result<bool, StoreError> {
         let known: Option<String> = self.with(|c| {
             c.query_row("SELECT value FROM meta WHERE key = 'split_plan'", [], |row| row.get(0)).optional()
         })?;
-        if known.as_ref() == Some(&wanted) {
+        Ok(known.is_some_and(|known| known == words(plan)))
+    }
+
+    /// Makes the splits of patients those of the plan; a change of the plan rewrites them all.
+    pub(crate) fn apply_splits(&mut self, plan: &SplitPlan) -> Result<bool, StoreError> {
+        if self.has_splits(plan)? {
             return Ok(false);
         }
+        let wanted = words(plan);
         self.write(|c| {
             let mut read = c.prepare("SELECT id, key FROM patients")?;
             let mut update = c.prepare("UPDATE patients SET split = ? WHERE id = ?")?;
@@ -208,6 +213,11 @@ impl Store {
             Ok(taken)
         })
     }
+}
+
+/// A plan as the store keeps it.
+fn words(plan: &SplitPlan) -> String {
+    format!("{} {} {}", plan.seed, plan.validation, plan.test)
 }
 
 pub(super) fn insert_documents(

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{BUSY, Store, StoreError, explain, make_private, present};
+use super::opening::present;
+use super::{BUSY, Store, StoreError, explain, make_private};
 use crate::domain::secret::Secret;
 
 /// Whether this program can encrypt.
@@ -30,9 +31,23 @@ const OTHERS: Duration = Duration::from_secs(2);
 
 /// Opens a connection, unlocked: whether the key fits has been tried.
 pub(super) fn open(path: &Path, key: Option<&Secret>) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    unlock(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?, path, key)
+}
+
+/// Opens a file in which nothing is yet, to be encrypted with a key if there is one.
+pub(super) fn open_new(path: &Path, key: Option<&Secret>) -> Result<Connection, StoreError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    if let Some(key) = key {
+        connection.execute_batch(SETTINGS).map_err(|e| explain(path, e))?;
+        let wrong = || StoreError::WrongKey { path: path.into(), from: key.source().clone() };
+        connection.pragma_update(None, "key", word(key)).map_err(|_| wrong())?;
+    }
+    Ok(connection)
+}
+
+/// Unlocks a connection from which nothing has been read.
+pub(super) fn unlock(connection: Connection, path: &Path, key: Option<&Secret>) -> Result<Connection, StoreError> {
     let Some(key) = key else {
-        let connection = connect(path, flags)?;
         return match read(&connection) {
             Err(e) if foreign(&e) && whole_pages(path) => Err(StoreError::Locked(path.into())),
             Err(e) => Err(explain(path, e)),
@@ -42,7 +57,6 @@ pub(super) fn open(path: &Path, key: Option<&Secret>) -> Result<Connection, Stor
     if !SUPPORTED {
         return Err(StoreError::NoEncryption(path.into()));
     }
-    let connection = connect(path, flags)?;
     connection.execute_batch(SETTINGS).map_err(|e| explain(path, e))?;
     let wrong = || StoreError::WrongKey { path: path.into(), from: key.source().clone() };
     // What SQLite says of a statement may quote it, so that nothing of it is passed on.

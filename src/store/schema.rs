@@ -222,8 +222,8 @@ const SEALED: i64 = 9;
 /// The version that this program writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// Brings the store up to [`VERSION`], or says that it is newer.
-pub(super) fn migrate(store: &mut Store) -> Result<(), StoreError> {
+/// The version that a store is of. One that is newer is refused, and so is another program's database.
+pub(super) fn version(store: &Store) -> Result<i64, StoreError> {
     let path = store.path.clone();
     let version = store.with(|c| c.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)))?;
     let application = store.with(|c| c.pragma_query_value(None, "application_id", |row| row.get::<_, i64>(0)))?;
@@ -234,6 +234,12 @@ pub(super) fn migrate(store: &mut Store) -> Result<(), StoreError> {
     if application != APPLICATION_ID && tables > 0 {
         return Err(StoreError::Corrupt(path, "it is another program's database".into()));
     }
+    Ok(version)
+}
+
+/// Brings the store up to [`VERSION`], or says that it is newer.
+pub(super) fn migrate(store: &mut Store) -> Result<(), StoreError> {
+    let version = version(store)?;
     if version == VERSION {
         return Ok(());
     }

@@ -84,6 +84,7 @@ fn of_store(error: &StoreError) -> &'static [&'static str] {
         StoreError::Unwritable(..) => &["make room or allow writing, then try again"],
         StoreError::Busy(..) => &["try again when it is done"],
         StoreError::UnknownEntry { .. } => &["install a newer goldsmith, or see what `goldsmith audit` says"],
+        StoreError::NoLocks(_) | StoreError::NoSharedMemory(_) => &[],
         StoreError::NotFound { .. } | StoreError::Unreadable { .. } | StoreError::Sqlite(..) => &[],
     }
 }

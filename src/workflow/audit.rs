@@ -165,7 +165,7 @@ pub(crate) fn log(
     with_text: bool,
     each: &mut dyn FnMut(LoggedText) -> Result<(), WorkflowError>,
 ) -> Result<u64, WorkflowError> {
-    let store = project.store_as_it_is()?;
+    let store = project.store_as_it_is_to_read(&mut |_| {})?;
     let order = store.log_order(filter)?;
     let viewer = project.viewer(Face::Report);
     for seq in &order {

@@ -207,12 +207,14 @@ pub fn write(session: Session<'_>, options: &BundleOptions) -> Result<BundleSumm
     outgoing.events(store, watch)?;
     let Outgoing { writer, mut written, .. } = outgoing;
     writer.finish()?.sync_all().map_err(io)?;
-    staged.persist_noclobber(out).map_err(|error| io(error.error))?;
+    // Where the bundle is, its signature is, and the store knows of it: half of this must not be taken for the whole.
     if let Some(signer) = signer {
-        written.signer = Some(signer.sign(File::open(out).map_err(io)?, out, now())?);
+        written.signer = Some(signer.sign(File::open(staged.path()).map_err(io)?, out, now())?);
     }
+    let signature = || written.signer.as_ref().map(|_| std::fs::remove_file(signature_of(out)));
+    staged.persist_noclobber(out).map_err(|error| io(error.error)).inspect_err(|_| drop(signature()))?;
     if options.new {
-        store.mark_bundled(&kind, upto)?;
+        store.mark_bundled(&kind, upto).inspect_err(|_| drop((std::fs::remove_file(out), signature())))?;
     }
     Ok(written)
 }

@@ -25,6 +25,7 @@ use crate::formats::project::language::{
     AnswerBy, Explain, FewShotBy, LabelSettings, ModelSettings, PhiPolicy, Provider,
 };
 use crate::formats::tables::counted;
+use crate::formats::write_whole;
 use crate::llm::prompt::{AnswerStyle, FewShotExample, LabelPrompt, LabelTask, guideline_shots};
 use crate::llm::{AnswerFormat, ModelInfo, chat};
 use crate::store::Store;
@@ -425,40 +426,42 @@ pub(crate) fn export_batch(
     }
     let run = batch_run(project, store, &options, &plan, url, model)?;
     let fail = |cause| crate::formats::FormatError::Io { doing: "write", path: file.into(), cause };
-    let mut out = std::io::BufWriter::new(crate::formats::create_private(file)?);
     let policy = models::policy(project, store)?;
     let keeps_back = models::keeps_back(project, &options.model)?;
     let (mut written, mut kept, mut after) = (0, 0u64, SentenceId(0));
     let most = options.limit.unwrap_or(u64::MAX);
     watch(Progress::Started { what: format!("writing {}", file.display()), total: None, unit: "requests" });
-    while written < most && !cancel.is_cancelled() {
-        let room = usize::try_from(most - written).unwrap_or(1000).min(1000);
-        let ids: Vec<SentenceId> = match &plan.ids {
-            Some(ids) => ids.iter().copied().filter(|id| *id > after).take(room).collect(),
-            None => store.unlabelled(&run.id, after, room)?,
-        };
-        let Some(last) = ids.last() else {
-            break;
-        };
-        after = *last;
-        let prompts = job::sentence_prompts(store, &plan, &options.settings, &store.unlabelled_of(&run.id, &ids)?)?;
-        let mut payload = Payload { purpose: "batch file", sentences: Vec::new(), bytes: 0 };
-        for (id, prompt, shows) in prompts {
-            if keeps_back && prompt.texts().any(|text| !screen(text).is_empty()) {
-                kept += 1;
-                continue;
+    write_whole::<_, WorkflowError>(file, |out| {
+        let mut out = std::io::BufWriter::new(out);
+        while written < most && !cancel.is_cancelled() {
+            let room = usize::try_from(most - written).unwrap_or(1000).min(1000);
+            let ids: Vec<SentenceId> = match &plan.ids {
+                Some(ids) => ids.iter().copied().filter(|id| *id > after).take(room).collect(),
+                None => store.unlabelled(&run.id, after, room)?,
+            };
+            let Some(last) = ids.last() else {
+                break;
+            };
+            after = *last;
+            let prompts = job::sentence_prompts(store, &plan, &options.settings, &store.unlabelled_of(&run.id, &ids)?)?;
+            let mut payload = Payload { purpose: "batch file", sentences: Vec::new(), bytes: 0 };
+            for (id, prompt, shows) in prompts {
+                if keeps_back && prompt.texts().any(|text| !screen(text).is_empty()) {
+                    kept += 1;
+                    continue;
+                }
+                let request = plan.prompt.write(&[prompt], job::sampling(&options.settings, 0), true);
+                let line = chat::batch_line(&batch_id(&run.id, id), model, &request, chat::ResponseFormat::JsonSchema);
+                payload.bytes += line.len() + 1;
+                payload.sentences.extend(shows);
+                writeln!(out, "{line}").map_err(fail)?;
+                written += 1;
             }
-            let request = plan.prompt.write(&[prompt], job::sampling(&options.settings, 0), true);
-            let line = chat::batch_line(&batch_id(&run.id, id), model, &request, chat::ResponseFormat::JsonSchema);
-            payload.bytes += line.len() + 1;
-            payload.sentences.extend(shows);
-            writeln!(out, "{line}").map_err(fail)?;
-            written += 1;
+            store.record_egress(Some(&run.id), now(), vec![policy.permit_file(file, payload)])?;
+            watch(Progress::Advanced(written));
         }
-        store.record_egress(Some(&run.id), now(), vec![policy.permit_file(file, payload)])?;
-        watch(Progress::Advanced(written));
-    }
-    out.flush().map_err(fail)?;
+        Ok(out.flush().map_err(fail)?)
+    })?;
     if kept > 0 {
         let sentences = counted(kept as usize, "sentence");
         watch(Progress::Noted(format!("{sentences} that look like they contain personal data are not in the file")));

@@ -7,14 +7,14 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::project::Project;
-use super::{WorkflowError, guideline, identity, new_entry_id, now};
+use super::{WorkflowError, guideline, identity, new_entry_id, now, unfinished};
 use crate::domain::category::CategoryKey;
 use crate::domain::guideline::{GuidelineChange, Outdated, diff};
 use crate::domain::key_map::{KeyMap, TaxonomyMigration};
 use crate::domain::label::Label;
 use crate::domain::person::Role;
 use crate::domain::taxonomy::{Taxonomy, TaxonomyError};
-use crate::formats::{read_text, replace, taxonomy};
+use crate::formats::{put_beside, read_text, taxonomy};
 use crate::store::{LabelGiver, Store};
 use crate::workflow::refusal::{Refusal, RefusalKind};
 
@@ -67,8 +67,7 @@ pub(crate) fn plan(project: &Project, request: &MigrationRequest) -> Result<Migr
     }
 }
 
-/// Makes the change in the file and in the log. Should the power fail between the two, every other command says so, and
-/// `goldsmith taxonomy migrate` ends it.
+/// Makes the change in the file and in the log: in both or in none. What breaks off between the two is ended by the next command.
 pub(crate) fn apply(project: &Project, plan: &MigrationPlan) -> Result<(), WorkflowError> {
     let _span = tracing::info_span!("migrate_taxonomy").entered();
     write(project, &mut project.store_as_it_is()?, plan)
@@ -260,18 +259,29 @@ fn write(project: &Project, store: &mut Store, plan: &MigrationPlan) -> Result<(
         // With its comments as they stand, for whoever undoes this.
         versions.insert(0, (&migration.before, &project.guideline));
     }
-    // The file changes while the store is held, and nothing has happened if one of them cannot be written.
-    store.migrate_taxonomy((&new_entry_id(), now(), &project.annotator), migration, &versions, || {
-        if read_text(path)? != project.guideline {
-            let said = format!("{} has changed in the meantime; nothing was changed", path.display());
-            return Err(Refusal::new(RefusalKind::OutOfDate { path: path.clone() }, said)
-                .hint("run it without --yes to see the new plan")
-                .into());
-        }
-        if *text != project.guideline {
-            replace(path, text)?;
-        }
-        Ok(())
+    let entry = new_entry_id();
+    // The new file waits beside the old one, on the disk, before the log says anything.
+    let written: Result<(), WorkflowError> =
+        store.migrate_taxonomy((&entry, now(), &project.annotator), migration, &versions, || {
+            if read_text(path)? != project.guideline {
+                let said = format!("{} has changed in the meantime; nothing was changed", path.display());
+                return Err(Refusal::new(RefusalKind::OutOfDate { path: path.clone() }, said)
+                    .hint("run it without --yes to see the new plan")
+                    .into());
+            }
+            if *text != project.guideline {
+                put_beside(path, &entry.0, text)?;
+            }
+            Ok(())
+        });
+    let settled = unfinished::settle(path, &project.file.store, &|| project.store_key());
+    written?;
+    settled.map_err(|error| {
+        let said = format!("the log has the change, but {} could not be replaced yet", path.display());
+        Refusal::new(RefusalKind::OutOfDate { path: path.clone() }, said)
+            .hint("its new text waits beside it; any command takes it over once the file can be written")
+            .because(error)
+            .into()
     })
 }
 

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::WorkflowError;
-use super::store_key::{Ask, StoreKey};
+use super::store_key::StoreKey;
+use super::{WorkflowError, unfinished};
 use crate::domain::label::Annotator;
 use crate::domain::secret::Secret;
 use crate::domain::taxonomy::Taxonomy;
 use crate::domain::visibility::{Face, Viewer};
 use crate::formats::project::{self, FILE_NAME, ProjectFile};
-use crate::formats::{FormatError, read_text, taxonomy};
+use crate::formats::{read_text, replace, taxonomy};
 use crate::store::Store;
 use crate::workflow::refusal::Refusal;
 
@@ -51,12 +51,41 @@ pub fn init(folder: &Path, taxonomy_name: &str) -> Result<PathBuf, WorkflowError
             text
         }
     };
+    let made = !folder.exists();
     make_private_folder(folder)?;
     let name = folder.canonicalize().ok().and_then(|f| Some(f.file_name()?.to_string_lossy().into_owned()));
     let name = name.unwrap_or_else(|| "project".into()).replace(['"', '\\'], "");
-    Store::create(&folder.join("goldsmith.db"))?;
-    write_private(&folder.join("taxonomy.toml"), &text)?;
-    write_private(&file, &project::TEMPLATE.replace("{name}", &name))?;
+    let (store, taxonomy) = (folder.join("goldsmith.db"), folder.join("taxonomy.toml"));
+    let own = !taxonomy.exists();
+    if !own && read_text(&taxonomy)? != text {
+        let said = format!("{} is there already and says something else; nothing was changed", taxonomy.display());
+        return Err(Refusal::exists(taxonomy.display().to_string(), said)
+            .hint("`--taxonomy` with its path makes the project with it")
+            .into());
+    }
+    if store.exists() {
+        let said =
+            format!("there is a store at {} already, without its {FILE_NAME}; nothing was changed", store.display());
+        return Err(Refusal::exists(store.display().to_string(), said)
+            .hint("move it away, or put its project file back beside it")
+            .into());
+    }
+    // The project file comes last: where it is, the others are.
+    let write = || -> Result<(), WorkflowError> {
+        Store::create(&store)?;
+        replace(&taxonomy, &text)?;
+        Ok(replace(&file, &project::TEMPLATE.replace("{name}", &name))?)
+    };
+    write().inspect_err(|_| {
+        // What went wrong is said; what of it cannot be taken away is in nobody's way.
+        let _ = std::fs::remove_file(&store);
+        if own {
+            let _ = std::fs::remove_file(&taxonomy);
+        }
+        if made {
+            let _ = std::fs::remove_dir(folder);
+        }
+    })?;
     Ok(file)
 }
 
@@ -73,26 +102,26 @@ pub(crate) fn find(start: &Path) -> Result<PathBuf, WorkflowError> {
 impl Project {
     /// Reads the project file and the taxonomy of a folder.
     pub fn read(folder: &Path, annotator: Option<&str>) -> Result<Self, WorkflowError> {
+        Self::read_asking(folder, annotator, StoreKey::default())
+    }
+
+    /// The same, with what finds the key of the store.
+    pub(crate) fn read_asking(folder: &Path, annotator: Option<&str>, key: StoreKey) -> Result<Self, WorkflowError> {
         let file = project::read(&folder.join(FILE_NAME))?;
-        let guideline = read_text(&file.taxonomy)?;
+        let find = || key.find(&file, folder);
+        let guideline = unfinished::taxonomy_text(&file.taxonomy, &file.store, &find)?;
         let taxonomy = taxonomy::parse_own(&file.taxonomy, &guideline)?;
         let named = annotator
             .map(str::trim)
             .filter(|a| !a.is_empty())
             .or(Some(file.annotator.trim()).filter(|a| !a.is_empty()));
         let annotator = Annotator(named.map_or_else(login_name, str::to_owned));
-        Ok(Self { folder: folder.into(), file, taxonomy, guideline, annotator, key: StoreKey::default() })
+        Ok(Self { folder: folder.into(), file, taxonomy, guideline, annotator, key })
     }
 
     /// The key of the store, where it has one.
     pub(super) fn store_key(&self) -> Result<Option<&Secret>, WorkflowError> {
         self.key.find(&self.file, &self.folder)
-    }
-
-    /// With somebody at the terminal who can be asked for the key.
-    pub(crate) fn asking(mut self, ask: Ask) -> Self {
-        self.key.ask_by(ask);
-        self
     }
 
     /// The project's annotator at a face of the program: who asks what may be shown.
@@ -123,12 +152,6 @@ pub(crate) fn make_private_folder(folder: &Path) -> Result<(), WorkflowError> {
         builder.mode(0o700);
     }
     builder.create(folder).map_err(|cause| WorkflowError::Folder { path: folder.into(), cause })
-}
-
-fn write_private(path: &Path, text: &str) -> Result<(), WorkflowError> {
-    use std::io::Write;
-    let written = crate::formats::create_private(path)?.write_all(text.as_bytes());
-    written.map_err(|cause| FormatError::Io { doing: "write", path: path.into(), cause }.into())
 }
 
 #[cfg(test)]

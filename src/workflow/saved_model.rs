@@ -15,7 +15,7 @@ use crate::classifier::{self, Classifier};
 use crate::domain::label::Annotator;
 use crate::domain::people::People;
 use crate::domain::signature::{PublicKey, verifies_bytes};
-use crate::formats::{FormatError, create_private};
+use crate::formats::{FormatError, replace};
 use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// The file with the signature, in the model's folder.
@@ -59,7 +59,8 @@ pub(super) fn sign(project: &Project, folder: &Path) -> Result<(), WorkflowError
     signed.signature = key.sign_bytes(&signed.signed_bytes());
     let path = folder.join(FILE);
     let fail = |cause| FormatError::Io { doing: "write", path: path.clone(), cause };
-    serde_json::to_writer_pretty(create_private(&path)?, &signed).map_err(|error| fail(error.into()).into())
+    let text = serde_json::to_string_pretty(&signed).map_err(|error| fail(error.into()))?;
+    Ok(replace(&path, &(text + "\n"))?)
 }
 
 /// Loads a saved model, if it is as it was signed. `people` are those of the project that it is used in, where there is one.

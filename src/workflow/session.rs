@@ -2,7 +2,8 @@
 
 use super::project::Project;
 use super::{Cancel, Progress, WorkflowError, identity, migration, now};
-use crate::store::Store;
+use crate::domain::key_map::KeyMap;
+use crate::store::{Store, StoreError};
 
 /// What a long use case works on and with. `E` is what it reports on its way.
 pub struct Session<'a, E = Progress> {
@@ -43,6 +44,38 @@ impl Project {
         let mut store = self.store_as_it_is()?;
         migration::ensure_migrated(self, &mut store)?;
         store.use_taxonomy(&self.taxonomy.hash(), now(), &self.guideline)?;
+        Ok(store)
+    }
+
+    /// The same for whoever only reads. Where the store cannot be written (a read-only file or folder, a full disk), it is read
+    /// as it stands and nothing is changed; `tell` is told so.
+    pub(crate) fn store_to_read(&self, tell: &mut dyn FnMut(&str)) -> Result<Store, WorkflowError> {
+        self.or_as_it_stands(self.store(), tell)
+    }
+
+    /// The same although the guideline may read its labels otherwise.
+    pub(crate) fn store_as_it_is_to_read(&self, tell: &mut dyn FnMut(&str)) -> Result<Store, WorkflowError> {
+        self.or_as_it_stands(self.store_as_it_is(), tell)
+    }
+
+    fn or_as_it_stands(
+        &self,
+        opened: Result<Store, WorkflowError>,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<Store, WorkflowError> {
+        let Err(WorkflowError::Store(StoreError::Unwritable(path, cause))) = opened else {
+            return opened;
+        };
+        let mut store = Store::open_to_read(&path, self.store_key()?)?;
+        identity::prove(self, &mut store)?;
+        if !store.has_splits(&self.file.split)? || KeyMap::of(&self.taxonomy) != *store.key_map() {
+            // What the project file or the guideline says anew has to be written before anything can be read by it.
+            return Err(StoreError::Unwritable(path, cause).into());
+        }
+        tell(&format!(
+            "{} cannot be written ({cause}): it is read as it stands, and nothing is changed",
+            path.display()
+        ));
         Ok(store)
     }
 }

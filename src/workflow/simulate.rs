@@ -101,7 +101,7 @@ pub fn simulate(
 ) -> Result<Simulated, WorkflowError> {
     let _span = tracing::info_span!("simulate").entered();
     let (set, learner) = match data {
-        Data::Project(project) => (of_project(project)?, train::learner(project, &options.train)?),
+        Data::Project(project) => (of_project(project, watch)?, train::learner(project, &options.train)?),
         Data::Files { train, test, columns } => (of_files(train, test, columns)?, learner(&options.train)?),
     };
     if set.rows.is_empty() || set.truth.is_empty() {
@@ -233,8 +233,8 @@ fn read_once(encoder: &Encoder, set: &Set, cancel: &Cancel, watch: &mut Watch<'_
     Ok(())
 }
 
-fn of_project(project: &Project) -> Result<Set, WorkflowError> {
-    let store = project.store()?;
+fn of_project(project: &Project, watch: &mut Watch<'_>) -> Result<Set, WorkflowError> {
+    let store = project.store_to_read(&mut |said| watch(Progress::Noted(said.to_owned())))?;
     let index = LabelIndex::read(project, &store)?;
     let taxonomy = &project.taxonomy;
     let gold = index.gold();
@@ -275,7 +275,7 @@ pub(crate) type Named = Vec<(String, String)>;
 
 /// What a project's games are played on and scored on, as texts with their labels, so that another program can play as well.
 pub fn labelled_texts(project: &Project) -> Result<(Named, Named), WorkflowError> {
-    let set = of_project(project)?;
+    let set = of_project(project, &mut |_| {})?;
     let named = |outputs: &[usize]| -> String {
         let names: Vec<&str> = outputs.iter().filter_map(|at| set.outputs.get(*at)).map(String::as_str).collect();
         names.join(",")

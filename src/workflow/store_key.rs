@@ -25,21 +25,31 @@ pub(crate) struct StoreKey {
 }
 
 impl StoreKey {
-    /// Says who can be asked at the terminal.
-    pub(super) fn ask_by(&mut self, ask: Ask) {
-        self.ask = Some(ask);
+    /// With somebody at the terminal who can be asked.
+    pub(crate) fn asked_by(ask: Ask) -> Self {
+        Self { ask: Some(ask), ..Self::default() }
     }
 
     /// The key of a store, where the project in a folder names one. It is looked for once, and not before there is something
     /// to open.
     pub(super) fn find(&self, file: &ProjectFile, folder: &Path) -> Result<Option<&Secret>, WorkflowError> {
+        self.find_for(file, folder, &file.store)
+    }
+
+    /// The same for a copy of the store.
+    pub(super) fn find_for(
+        &self,
+        file: &ProjectFile,
+        folder: &Path,
+        store: &Path,
+    ) -> Result<Option<&Secret>, WorkflowError> {
         let Some(source) = &file.key else {
             return Ok(None);
         };
         if let Some(found) = self.found.get() {
             return Ok(Some(found));
         }
-        Store::ensure_encrypted(&file.store)?;
+        Store::ensure_encrypted(store)?;
         let found = self.read(source, folder, "key of the store: ")?;
         Ok(Some(self.found.get_or_init(|| found)))
     }

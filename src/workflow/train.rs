@@ -187,7 +187,13 @@ pub(crate) fn train(session: Session<'_, TrainRunEvent>, settings: &TrainSetting
             run.scores = scored
                 .as_ref()
                 .map_or_else(String::new, |scored| summary(&scored.report, calibration_error).to_string());
-            store.put_run(&run)?;
+            // It may have taken hours: the model stays, although the store does not know of it.
+            store.put_run(&run).map_err(|error| {
+                let said = format!("the model is in {}, but its run could not be ended", folder.display());
+                Refusal::new(RefusalKind::OutOfDate { path: folder.clone() }, said)
+                    .hint("make room or allow writing; --model with that folder uses it")
+                    .because(error)
+            })?;
             Ok(Trained { run: run.id, folder, scored, calibration_error, leaks: found, seconds, stopped })
         }
         Err(error) => {

@@ -60,6 +60,25 @@ pub(in crate::cli) struct MergeArgs {
 }
 
 #[derive(clap::Args, Debug)]
+pub(in crate::cli) struct BackupArgs {
+    /// Where each backup gets a folder of its own, named by the moment. Default: the project's folder `backups`.
+    #[arg(long, value_name = "FOLDER")]
+    pub(in crate::cli) to: Option<PathBuf>,
+    /// Keep only so many of the backups there, the newest. Default: all.
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) keep: Option<usize>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(in crate::cli) struct RestoreArgs {
+    /// The backup's folder.
+    pub(in crate::cli) backup: PathBuf,
+    /// Put it in the place of what is there, which is kept beside under another name.
+    #[arg(long)]
+    pub(in crate::cli) replace: bool,
+}
+
+#[derive(clap::Args, Debug)]
 pub(in crate::cli) struct AuditArgs {
     /// The last link as an earlier audit or a bundle said it: is that log still the beginning of this one?
     #[arg(long, value_name = "LINK")]

@@ -1,7 +1,6 @@
 //! Signatures beside a bundle, in the form of minisign (<https://jedisct1.github.io/minisign/>), which checks them too.
 
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use minisign::{PublicKey, SecretKey, SecretKeyBox, SignatureBox};
@@ -9,7 +8,7 @@ use minisign::{PublicKey, SecretKey, SecretKeyBox, SignatureBox};
 use super::{Bundle, signature_of};
 use crate::domain::label::Timestamp;
 use crate::domain::secret::Secret;
-use crate::formats::{FormatError, Needs, create_private, read_text};
+use crate::formats::{FormatError, Needs, read_text, replace};
 
 /// Letters of a signature of 64 bytes: minisign's reader takes shorter ones, and its arithmetic does not.
 const SIGNATURE_LETTERS: usize = 88;
@@ -52,7 +51,7 @@ impl Signer {
         let fail = |cause| FormatError::Io { doing: "write", path: out.clone(), cause };
         let signed = minisign::sign(None, &self.0, file, Some(&trusted), Some("signature of a goldsmith bundle"));
         let signed = signed.map_err(|error| fail(std::io::Error::other(error.to_string())))?;
-        create_private(&out)?.write_all(signed.into_string().as_bytes()).map_err(fail)?;
+        replace(&out, &signed.into_string())?;
         Ok(id(self.0.keynum()))
     }
 }
