@@ -200,7 +200,7 @@ impl Store {
 
     /// Opens an existing store with the key that it is encrypted with, and brings its schema up to date.
     pub(crate) fn open_with(path: &Path, key: Option<&Secret>) -> Result<Self, StoreError> {
-        opening::present(path)?;
+        present(path)?;
         opening::ensure_locks(path)?;
         let connection = encryption::open(path, key)?;
         if connection.is_readonly(MAIN_DB).map_err(|e| explain(path, e))? {
@@ -364,6 +364,17 @@ impl Store {
             Ok(value)
         };
         run().map_err(|e| explain(&path, e))
+    }
+}
+
+/// Refuses a file that is not there, and one that somebody emptied: SQLite takes that for a new database.
+fn present(path: &Path) -> Result<(), StoreError> {
+    match std::fs::metadata(path) {
+        Ok(file) if file.is_file() && file.len() == 0 => {
+            Err(StoreError::Corrupt(path.into(), "the file is empty".into()))
+        }
+        Ok(file) if file.is_file() => Ok(()),
+        _ => Err(StoreError::Missing(path.into())),
     }
 }
 

@@ -11,6 +11,9 @@ use crate::workflow::project::Project;
 
 pub(super) fn key(project: &Project, args: &KeyArgs) -> Result<Exit, Failure> {
     let store = project.store()?;
+    if args.protect || args.unprotect {
+        identity::protect(project, args.protect)?;
+    }
     let (file, key) = (identity::key_file(project)?, identity::own_key(project)?.public());
     let known = store.registry()?.key(&project.annotator).is_some();
     if args.json {
@@ -22,6 +25,9 @@ pub(super) fn key(project: &Project, args: &KeyArgs) -> Result<Exit, Failure> {
     print(&format!("{key}\n"))?;
     say(&format!("the public key of {}; the secret one is in {}", project.annotator, file.display()));
     say("on another machine you are the same person if you copy that file there; show it to nobody");
+    if args.protect {
+        say("it is under a passphrase now: nobody can give it back to you if you lose that");
+    }
     if !known {
         say("this project learns it with the first thing that you decide");
     }

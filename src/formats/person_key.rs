@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::bundle::seal::{Keys, Seal};
+use super::whole::sync_folder;
 use super::{FormatError, Needs};
 use crate::domain::label::Annotator;
 use crate::domain::secret::Secret;
@@ -37,8 +38,8 @@ fn passphrase() -> Result<Option<Secret>, FormatError> {
     super::secret::from_variable(PASSPHRASE).map(Some)
 }
 
-/// Reads a key; none where there is no such file.
-pub(crate) fn read(path: &Path) -> Result<Option<SecretKey>, FormatError> {
+/// Reads a key; none where there is no such file. The passphrase is the one given, or that in the environment.
+pub(crate) fn read(path: &Path, given: Option<Secret>) -> Result<Option<SecretKey>, FormatError> {
     let fail = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
@@ -46,7 +47,8 @@ pub(crate) fn read(path: &Path) -> Result<Option<SecretKey>, FormatError> {
         Err(error) => return Err(fail(error)),
     };
     let mut text = String::new();
-    let opened = Keys::of(&[], passphrase()?)?.open(file, path).map_err(|error| match error {
+    let passphrase = given.map_or_else(passphrase, |given| Ok(Some(given)))?;
+    let opened = Keys::of(&[], passphrase)?.open(file, path).map_err(|error| match error {
         FormatError::Key { needs: Needs::IdentityOrPassphrase | Needs::Passphrase, .. } => {
             FormatError::key(format!("{} is under a passphrase", path.display()), Needs::Variable(PASSPHRASE.into()))
         }
@@ -72,21 +74,45 @@ pub(crate) fn create(path: &Path, name: &Annotator, key: &SecretKey) -> Result<b
     if path.exists() {
         return Ok(false);
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let staged = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    let seal = Seal::of(&[], passphrase()?)?;
-    let written = seal.around(staged.as_file()).and_then(|mut out| {
-        writeln!(out, "{FIRST_LINE}\nname {}", name.0.escape_default())?;
-        writeln!(out, "public {}\nsecret {}", key.public(), hex::encode(key.seed()))?;
-        out.finish()
-    });
-    written.and_then(std::fs::File::sync_all).map_err(fail)?;
+    let staged = staged(path, name, key, passphrase()?)?;
     // Whoever was quicker has made the key that counts.
     match staged.persist_noclobber(path) {
         Ok(_) => Ok(true),
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(fail(error.error)),
     }
+}
+
+/// Writes a key's file anew, under a passphrase or under none.
+pub(crate) fn protect(
+    path: &Path,
+    name: &Annotator,
+    key: &SecretKey,
+    passphrase: Option<Secret>,
+) -> Result<(), FormatError> {
+    let fail = |cause| FormatError::Io { doing: "write", path: path.into(), cause };
+    staged(path, name, key, passphrase)?.persist(path).map_err(|error| fail(error.error))?;
+    sync_folder(path)
+}
+
+/// A key's file under another name, on the disk.
+fn staged(
+    path: &Path,
+    name: &Annotator,
+    key: &SecretKey,
+    passphrase: Option<Secret>,
+) -> Result<tempfile::NamedTempFile, FormatError> {
+    let fail = |cause| FormatError::Io { doing: "write", path: path.into(), cause };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let staged = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    let seal = Seal::of(&[], passphrase)?;
+    let written = seal.around(staged.as_file()).and_then(|mut out| {
+        writeln!(out, "{FIRST_LINE}\nname {}", name.0.escape_default())?;
+        writeln!(out, "public {}\nsecret {}", key.public(), hex::encode(key.seed()))?;
+        out.finish()
+    });
+    written.and_then(std::fs::File::sync_all).map_err(fail)?;
+    Ok(staged)
 }
 
 #[cfg(test)]
@@ -99,12 +125,28 @@ mod tests {
         let name = Annotator("Ann B./\u{e9}".into());
         let path = file_of(folder.path(), &name);
         assert!(path.ends_with("Ann%20B%2E%2F%C3%A9.key"), "{}", path.display());
-        assert!(read(&path).unwrap().is_none());
+        assert!(read(&path, None).unwrap().is_none());
         let key = SecretKey::from_seed([7; 32]);
         assert!(create(&path, &name, &key).unwrap());
         assert!(!create(&path, &name, &SecretKey::from_seed([8; 32])).unwrap());
-        assert_eq!(read(&path).unwrap().unwrap().public(), key.public());
+        assert_eq!(read(&path, None).unwrap().unwrap().public(), key.public());
         std::fs::write(&path, "goldsmith secret key\nsecret 12\n").unwrap();
-        assert!(read(&path).unwrap_err().to_string().contains("no secret key"));
+        assert!(read(&path, None).unwrap_err().to_string().contains("no secret key"));
+    }
+    #[cfg(feature = "sealed-bundles")]
+    #[test]
+    fn under_a_passphrase_a_key_is_read_with_it_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (name, path) = (Annotator("ann".into()), folder.path().join("ann.key"));
+        let key = SecretKey::from_seed([7; 32]);
+        let word = |word: &str| Some(Secret::new(word.into(), crate::domain::secret::SecretSource::Ask));
+        protect(&path, &name, &key, word("correct horse")).unwrap();
+        assert!(!String::from_utf8_lossy(&std::fs::read(&path).unwrap()).contains(FIRST_LINE));
+        let closed = read(&path, None).unwrap_err();
+        assert!(closed.to_string().contains("is under a passphrase"), "{closed}");
+        assert!(read(&path, word("battery staple")).is_err());
+        assert_eq!(read(&path, word("correct horse")).unwrap().unwrap().public(), key.public());
+        protect(&path, &name, &key, None).unwrap();
+        assert_eq!(read(&path, None).unwrap().unwrap().public(), key.public());
     }
 }

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::opening::present;
-use super::{BUSY, Store, StoreError, explain, make_private};
+use super::{BUSY, Store, StoreError, explain, make_private, present};
 use crate::domain::secret::Secret;
 
 /// Whether this program can encrypt.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
-use super::{BUSY, Store, StoreError, encryption, explain, schema};
+use super::{BUSY, Store, StoreError, encryption, explain, present, schema};
 use crate::domain::secret::Secret;
 
 /// A file that SQLite keeps beside the store's: `-wal` or `-shm`.
@@ -16,17 +16,6 @@ pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(end);
     name.into()
-}
-
-/// Refuses a file that is not there, and one that somebody emptied: SQLite takes that for a new database.
-pub(super) fn present(path: &Path) -> Result<(), StoreError> {
-    match std::fs::metadata(path) {
-        Ok(file) if file.is_file() && file.len() == 0 => {
-            Err(StoreError::Corrupt(path.into(), "the file is empty".into()))
-        }
-        Ok(file) if file.is_file() => Ok(()),
-        _ => Err(StoreError::Missing(path.into())),
-    }
 }
 
 /// Refuses a database in which nothing was ever made.

@@ -13,7 +13,7 @@ use crate::domain::entry::{Body, Entry};
 use crate::domain::label::Annotator;
 use crate::domain::person::{PersonChange, Role};
 use crate::domain::signature::{PublicKey, SecretKey};
-use crate::formats::person_key;
+use crate::formats::{FormatError, Needs, person_key};
 use crate::store::{Signer, Store};
 
 /// The environment variable with the folder for keys, where it is not the usual one.
@@ -50,7 +50,7 @@ pub(crate) fn prove(project: &Project, store: &mut Store) -> Result<(), Workflow
             .hint("give your own name with --as, or work on the account where that key is")
             .hint(format!("where the key is lost, a lead gives a new one: goldsmith people set {who} --key KEY"))
     };
-    match person_key::read(&path)? {
+    match read_own(project, &path)? {
         Some(key) if key.public() == known => sign_with(project, store, key),
         Some(key) => Err(refused(format!("the one in {} is another ({})", path.display(), key.public())).into()),
         None => Err(refused(format!("there is none in {}", path.display())).into()),
@@ -86,7 +86,7 @@ pub(crate) fn speak_for(project: &Project, store: &mut Store, name: &Annotator) 
 /// The annotator's key; made where there is none.
 pub(crate) fn own_key(project: &Project) -> Result<SecretKey, WorkflowError> {
     let path = key_file(project)?;
-    if let Some(key) = person_key::read(&path)? {
+    if let Some(key) = read_own(project, &path)? {
         return Ok(key);
     }
     make_private_folder(path.parent().unwrap_or(Path::new(".")))?;
@@ -99,8 +99,55 @@ pub(crate) fn own_key(project: &Project) -> Result<SecretKey, WorkflowError> {
         return Ok(key);
     }
     // Another program of the same person was quicker; its key is the one that counts.
-    person_key::read(&path)?
+    read_own(project, &path)?
         .ok_or_else(|| Refusal::new(RefusalKind::Failed, format!("the key in {} came and went", path.display())).into())
+}
+
+/// Reads the annotator's key, once for all who share the project; whoever can be asked is asked for its passphrase.
+fn read_own(project: &Project, path: &Path) -> Result<Option<SecretKey>, WorkflowError> {
+    if let Some((_, key)) = project.own.get().filter(|(name, _)| *name == project.annotator) {
+        return Ok(Some(key.clone()));
+    }
+    let read = match person_key::read(path, None) {
+        Err(FormatError::Key { needs: Needs::Variable(_), .. }) if project.key.can_ask() => {
+            let asked = project.key.ask(&format!("passphrase of the key of {}: ", project.annotator));
+            match asked.transpose() {
+                Ok(given) => person_key::read(path, given),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Err(WorkflowError::Stopped),
+                Err(_) => person_key::read(path, None),
+            }
+        }
+        read => read,
+    }?;
+    if let Some(key) = &read {
+        // Who was quicker has read the same key.
+        let _ = project.own.set((project.annotator.clone(), key.clone()));
+    }
+    Ok(read)
+}
+
+/// Puts the annotator's key under a passphrase, which is asked for twice, or under none.
+pub(crate) fn protect(project: &Project, under_passphrase: bool) -> Result<(), WorkflowError> {
+    let key = own_key(project)?;
+    let path = key_file(project)?;
+    if !under_passphrase {
+        return Ok(person_key::protect(&path, &project.annotator, &key, None)?);
+    }
+    let ask = |question: &str| match project.key.ask(question) {
+        Some(Ok(secret)) => Ok(secret),
+        Some(Err(error)) if error.kind() == std::io::ErrorKind::Interrupted => Err(WorkflowError::Stopped),
+        _ => Err(Refusal::new(
+            RefusalKind::Unavailable { what: "terminal" },
+            "there is no terminal to type a passphrase",
+        )
+        .hint(format!("put it into {} before the key is made", person_key::PASSPHRASE))
+        .into()),
+    };
+    let (passphrase, again) = (ask("new passphrase: ")?, ask("the same once more: ")?);
+    if passphrase.value() != again.value() || passphrase.value().is_empty() {
+        return Err(Refusal::invalid("passphrase", "the two are not the same, or empty; nothing was changed").into());
+    }
+    Ok(person_key::protect(&path, &project.annotator, &key, Some(passphrase))?)
 }
 
 fn sign_with(project: &Project, store: &mut Store, key: SecretKey) -> Result<(), WorkflowError> {

@@ -1,11 +1,13 @@
 //! Making, finding and opening a project.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use super::store_key::StoreKey;
 use super::{WorkflowError, unfinished};
 use crate::domain::label::Annotator;
 use crate::domain::secret::Secret;
+use crate::domain::signature::SecretKey;
 use crate::domain::taxonomy::Taxonomy;
 use crate::domain::visibility::{Face, Viewer};
 use crate::formats::project::{self, FILE_NAME, ProjectFile};
@@ -27,6 +29,8 @@ pub struct Project {
     pub annotator: Annotator,
     /// The key of the store.
     pub(super) key: StoreKey,
+    /// The annotator's own key, once it was read.
+    pub(super) own: Arc<OnceLock<(Annotator, SecretKey)>>,
 }
 
 /// Makes a project: `goldsmith.toml`, a taxonomy and an empty store, for its owner alone.
@@ -116,7 +120,7 @@ impl Project {
             .filter(|a| !a.is_empty())
             .or(Some(file.annotator.trim()).filter(|a| !a.is_empty()));
         let annotator = Annotator(named.map_or_else(login_name, str::to_owned));
-        Ok(Self { folder: folder.into(), file, taxonomy, guideline, annotator, key })
+        Ok(Self { folder: folder.into(), file, taxonomy, guideline, annotator, key, own: Arc::default() })
     }
 
     /// The key of the store, where it has one.

@@ -30,6 +30,16 @@ impl StoreKey {
         Self { ask: Some(ask), ..Self::default() }
     }
 
+    /// Whether somebody can be asked.
+    pub(super) fn can_ask(&self) -> bool {
+        self.ask.is_some()
+    }
+
+    /// Asks for something else; none where nobody can be asked.
+    pub(super) fn ask(&self, question: &str) -> Option<io::Result<Secret>> {
+        self.ask.map(|ask| Ok(Secret::new(ask(question)?, SecretSource::Ask)))
+    }
+
     /// The key of a store, where the project in a folder names one. It is looked for once, and not before there is something
     /// to open.
     pub(super) fn find(&self, file: &ProjectFile, folder: &Path) -> Result<Option<&Secret>, WorkflowError> {

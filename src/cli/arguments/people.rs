@@ -4,6 +4,12 @@ use crate::domain::person::Role;
 
 #[derive(clap::Args, Debug)]
 pub(in crate::cli) struct KeyArgs {
+    /// Put the file with your secret key under a passphrase, which is asked for when the key is needed.
+    #[arg(long)]
+    pub(in crate::cli) protect: bool,
+    /// Take the passphrase away.
+    #[arg(long, conflicts_with = "protect")]
+    pub(in crate::cli) unprotect: bool,
     /// As JSON.
     #[arg(long)]
     pub(in crate::cli) json: bool,
