@@ -42,6 +42,7 @@ use crate::formats::project::ProjectFile;
 use crate::formats::project::language::ModelSettings;
 use crate::formats::project::training::{TrainSettings, TrainingMethod};
 use crate::formats::tables::{self, NamedScores, TableStyle};
+use crate::store::Tampering;
 use crate::tui;
 use crate::workflow::access::Unrecorded;
 use crate::workflow::import::{self, ImportOptions, LabelsBy, Unit};
@@ -74,7 +75,9 @@ pub fn run(mut cli: Cli) -> Exit {
             complain(&error)
         }
     };
-    note_how_far(&cli, &key);
+    if exit == Exit::Done {
+        note_how_far(&cli, &key);
+    }
     tracing::info!(verb, exit = exit.code(), ms = start.elapsed().as_millis(), "ended");
     log::close();
     exit
@@ -579,11 +582,26 @@ fn check(project: &Project) -> Result<Exit, Failure> {
         let said = format!("{what} is damaged");
         return Err(Refusal::new(RefusalKind::Damaged { what }, said).hint("restore a copy").into());
     }
+    let (labels, other): (Vec<_>, Vec<_>) = store.audit(None)?.tampering.into_iter().partition(Tampering::is_of_labels);
+    if !other.is_empty() {
+        let what = store.path().display().to_string();
+        let said =
+            format!("{what} is not as this program wrote it; it is left as it is, so that it can be looked into");
+        return Err(Refusal::new(RefusalKind::Damaged { what }, said)
+            .hint("`goldsmith audit` names what was changed")
+            .into());
+    }
     if store.is_read_only() {
         say("current labels were not made anew from the log, because nothing can be written");
     } else {
         store.rebuild()?;
+        if !labels.is_empty() {
+            say(&format!(
+                "{} were not what the log comes to, and are now: somebody changed them behind the program's back",
+                tables::counted(labels.len(), "current label or count")
+            ));
+        }
     }
-    say("the file is sound; `goldsmith audit` finds what someone may have changed in it");
+    say("the file is sound, and as this program wrote it");
     Ok(Exit::Done)
 }

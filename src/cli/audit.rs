@@ -133,15 +133,18 @@ fn text(verdict: &AuditReport) -> String {
     }
     if verdict.audited.unsigned > 0 {
         let (unsigned, are) = (verdict.audited.unsigned, if verdict.audited.unsigned == 1 { "is" } else { "are" });
-        out += &format!("{} {are} not signed\n", counted(unsigned as usize, "event"));
+        out += &format!("{} {are} not signed by a key that is known here\n", counted(unsigned as usize, "event"));
     }
     if let Some(anchors) = &verdict.anchors {
         out += &match anchors {
-            AnchorAudit { missing: true, .. } => {
+            AnchorAudit { missing: true, wrong, .. } if wrong.is_empty() => {
                 "warning: the file of anchors that goldsmith.toml names is not there; it is written when next something is\n"
                     .to_owned()
             }
-            AnchorAudit { held, .. } => format!("{} held\n", counted(*held as usize, "anchor")),
+            AnchorAudit { held, others: 0, .. } => format!("{} held\n", counted(*held as usize, "anchor")),
+            AnchorAudit { held, others, .. } => {
+                format!("{} held; {others} in that file are another project's\n", counted(*held as usize, "anchor"))
+            }
         };
     }
     out + &if verdict.wrong.is_empty() {

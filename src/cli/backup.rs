@@ -19,14 +19,19 @@ pub(super) fn make(project: &Project, args: &BackupArgs) -> Result<Exit, Failure
     let session = Session::new(project, &mut store, &cancel, &mut watch);
     let made = backup::backup(session, args.to.as_deref(), args.keep)?;
     print(&format!("{}\n", made.folder.display()))?;
-    say(&format!("the copy is sound and its log intact: {}", log(&made)));
+    if made.intact {
+        say(&format!("the copy is sound and its log intact: {}", log(&made)));
+    } else {
+        say("warning: the store is not as it was written; it was copied as it is, and no earlier backup was removed");
+        say("hint: `goldsmith audit` names what was changed");
+    }
     made.moved.iter().for_each(|old| say(&format!("removed {}", old.display())));
     let sealed = if project.file.key.is_some() { "encrypted with the key of the store" } else { "unencrypted" };
     say(&format!("it holds notes and labels, {sealed}, readable by you alone; trained models and keys are not in it"));
     if args.to.is_none() {
         say("it lies beside the store: --to names a folder on another disk");
     }
-    Ok(Exit::Done)
+    Ok(if made.intact { Exit::Done } else { Exit::Refused })
 }
 
 pub(super) fn put_back(folder: Option<PathBuf>, key: &StoreKey, args: &RestoreArgs) -> Result<Exit, Failure> {

@@ -124,6 +124,12 @@ fn report(project: &Project, options: &MergeOptions, taken: &MergeSummary) {
             merged.cut_otherwise
         ));
     }
+    if taken.not_adjudicators > 0 {
+        say(&format!(
+            "warning: {} by people who are no adjudicators here; they were left out",
+            counted(taken.not_adjudicators as usize, "settlement")
+        ));
+    }
     if merged.other_proposal > 0 {
         say(&format!(
             "warning: {} events name a machine's label that is another one here, and were left out",

@@ -6,7 +6,6 @@ use std::path::Path;
 use super::arguments::{GoldArgs, PredictArgs};
 use super::output::{StandardOutput, print};
 use super::{Bar, Exit, Failure, cancel_on_signal, say, say_unrecorded, withheld_from, write_error};
-use crate::domain::people::People;
 use crate::workflow::export::{gold, model, predictions};
 use crate::workflow::project::Project;
 use crate::workflow::saved_model::{self, Loaded};
@@ -38,15 +37,15 @@ pub(super) fn predictions(
     here: impl FnOnce() -> Result<Project, WorkflowError>,
     args: PredictArgs,
 ) -> Result<Exit, Failure> {
-    let (folder, people) = match args.model {
+    let (folder, store) = match args.model {
         Some(folder) => (folder, None),
         None => {
             let project = here()?;
             let store = project.store_to_read(&mut say)?;
-            (train::latest_model(&project, &store, None)?, Some(People::clone(&*store.registry()?)))
+            (train::latest_model(&project, &store, None)?, Some(store))
         }
     };
-    let Loaded { model, signer, .. } = saved_model::load(&folder, people.as_ref())?;
+    let Loaded { model, signer, .. } = saved_model::load(&folder, store.as_ref())?;
     say(&signer.map_or_else(
         || format!("{} is not signed: whoever can write that folder can have changed the model", folder.display()),
         |name| format!("the model is as {name} signed it"),

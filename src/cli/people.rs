@@ -10,12 +10,11 @@ use crate::workflow::identity;
 use crate::workflow::project::Project;
 
 pub(super) fn key(project: &Project, args: &KeyArgs) -> Result<Exit, Failure> {
-    let store = project.store()?;
     if args.protect || args.unprotect {
         identity::protect(project, args.protect)?;
     }
     let (file, key) = (identity::key_file(project)?, identity::own_key(project)?.public());
-    let known = store.registry()?.key(&project.annotator).is_some();
+    let known = identity::is_known(project)?;
     if args.json {
         print_json(&serde_json::json!({
             "name": project.annotator, "key": key, "file": file, "known_to_the_project": known,
@@ -64,6 +63,9 @@ pub(super) fn people(project: &Project, args: PeopleArgs) -> Result<Exit, Failur
         out += &format!("{:<24} {key:<20} {}\n", visible(&name.0).text, roles.join(", "));
     }
     print(&out)?;
+    if people.leads() == 1 {
+        say("one lead is easily lost with their key: name a second, or keep a copy of the key's file in a safe place");
+    }
     if !people.has_lead() {
         say(
             "nobody leads this project yet, so everyone may do everything; `goldsmith people set NAME --role lead` begins",

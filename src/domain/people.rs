@@ -2,7 +2,7 @@
 //!
 //! A name that has a key is spoken for by that key alone. A key is given to a name once, by its owner or by a lead; from then on
 //! the owner (with the old key) or a lead replaces it. Roles are given by leads; as long as a project has none, everyone may do
-//! everything, and whoever is there first names the leads.
+//! everything, and whoever is there first names the leads. Roles are given at a site for that site.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,8 +42,10 @@ pub enum Forgery {
 /// How far an entry's author is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// Signed by a key that the log knows.
+    /// Signed by their key.
     Signed,
+    /// They have no key; signed by the key of somebody who wrote it down for them.
+    WrittenDown,
     /// Signed by a key that it does not know.
     NewKey,
     Unsigned,
@@ -72,9 +74,24 @@ impl People {
         self.0.get(name)?.key
     }
 
+    /// Whether a project that gives roles gave somebody one.
+    pub(crate) fn has_role(&self, name: &Annotator) -> bool {
+        !self.has_lead() || self.0.get(name).is_some_and(|person| !person.roles.is_empty())
+    }
+
+    /// Whose a key is.
+    pub(crate) fn owner(&self, key: &PublicKey) -> Option<&Annotator> {
+        self.0.iter().find(|(_, person)| person.key == Some(*key)).map(|(name, _)| name)
+    }
+
+    /// How many lead.
+    pub(crate) fn leads(&self) -> usize {
+        self.0.values().filter(|person| person.roles.contains(&Role::Lead)).count()
+    }
+
     /// Whether roles are given at all.
     pub(crate) fn has_lead(&self) -> bool {
-        self.0.values().any(|person| person.roles.contains(&Role::Lead))
+        self.leads() > 0
     }
 
     /// Whether somebody may do what a role may.
@@ -89,11 +106,14 @@ impl People {
         };
         let has_lead = self.has_lead();
         let of_author = self.key(&entry.author);
-        let is_lead = has_lead && self.may(&entry.author, Role::Lead) && of_author == Some(signature.key);
+        // What a lead says at another site may be of another project, or of another day.
+        let here = entry.site.is_none();
+        let is_lead = here && has_lead && self.may(&entry.author, Role::Lead) && of_author == Some(signature.key);
         if let Some(key) = change.key {
             // One's own for the first time, or with the one so far; or a lead says so.
+            let now = self.key(&change.name);
             let own = entry.author == change.name
-                && self.key(&change.name).map_or(key == signature.key, |now| now == signature.key);
+                && now.map_or(key == signature.key && !self.knows(&key), |now| now == signature.key);
             if !own && !is_lead {
                 return false;
             }
@@ -104,9 +124,15 @@ impl People {
         }
         if let Some(roles) = &change.roles {
             // Where nobody leads, only this store's own people say who does.
-            let first = !has_lead && entry.site.is_none() && roles.contains(&Role::Lead);
+            let first = !has_lead && here && roles.contains(&Role::Lead);
             let by_owner = of_author.is_none_or(|key| key == signature.key);
             if !(is_lead || first && by_owner) {
+                return change.key.is_some();
+            }
+            let leads = |person: &Person| person.key.is_some() && person.roles.contains(&Role::Lead);
+            let others = self.0.iter().any(|(name, person)| *name != change.name && leads(person));
+            // Somebody leads from the first on.
+            if has_lead && !others && !roles.contains(&Role::Lead) {
                 return change.key.is_some();
             }
             self.0.entry(change.name.clone()).or_default().roles.clone_from(roles);
@@ -124,14 +150,14 @@ impl People {
             Some(signature) => match person.filter(|person| person.key.is_some()) {
                 Some(person) if person.speaks(&signature.key) => Known::Signed,
                 Some(_) => return Err(Forgery::OtherKey),
-                None if self.knows(&signature.key) => Known::Signed,
+                None if self.knows(&signature.key) => Known::WrittenDown,
                 None => Known::NewKey,
             },
         };
         if let Body::Person(change) = &entry.body
             && entry.author == change.name
-            && change.key.zip(self.key(&change.name)).is_some_and(|(new, now)| new != now)
-            && entry.signature.is_none_or(|signature| Some(signature.key) != self.key(&change.name))
+            && let Some(new) = change.key
+            && !self.may_take(&change.name, &new, entry.signature.map(|signature| signature.key))
         {
             return Err(Forgery::KeyTaken);
         }
@@ -139,6 +165,15 @@ impl People {
             return Err(Forgery::NoAdjudicator);
         }
         Ok(known)
+    }
+
+    /// Whether somebody may say that a key is theirs, signing with a key: for the first time one that is nobody's, later with the
+    /// one that they have; one that they had is theirs already.
+    fn may_take(&self, name: &Annotator, new: &PublicKey, signer: Option<PublicKey>) -> bool {
+        match self.0.get(name).filter(|person| person.key.is_some()) {
+            Some(person) => person.speaks(new) || signer.is_some() && signer == person.key,
+            None => !self.knows(new),
+        }
     }
 
     /// Whether a key is somebody's.

@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::bundle::seal::{Keys, Seal};
 use super::whole::sync_folder;
 use super::{FormatError, Needs};
@@ -12,6 +14,8 @@ use crate::domain::signature::SecretKey;
 
 /// What a key file that is not under a passphrase begins with.
 const FIRST_LINE: &str = "goldsmith secret key";
+/// A longer name is not one for a file.
+const LONGEST_NAME: usize = 100;
 /// No key file is longer.
 const LONGEST: u64 = 4096;
 
@@ -27,6 +31,9 @@ pub(crate) fn file_of(folder: &Path, name: &Annotator) -> PathBuf {
             _ => file.push_str(&format!("%{byte:02X}")),
         }
     }
+    if file.len() > LONGEST_NAME {
+        file = hex::encode(Sha256::digest(&name.0));
+    }
     folder.join(file + ".key")
 }
 
@@ -41,6 +48,10 @@ fn passphrase() -> Result<Option<Secret>, FormatError> {
 /// Reads a key; none where there is no such file. The passphrase is the one given, or that in the environment.
 pub(crate) fn read(path: &Path, given: Option<Secret>) -> Result<Option<SecretKey>, FormatError> {
     let fail = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
+    // A pipe would be waited for.
+    if std::fs::metadata(path).is_ok_and(|file| !file.is_file()) {
+        return Err(fail(std::io::Error::other("it is no plain file")));
+    }
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -77,7 +88,7 @@ pub(crate) fn create(path: &Path, name: &Annotator, key: &SecretKey) -> Result<b
     let staged = staged(path, name, key, passphrase()?)?;
     // Whoever was quicker has made the key that counts.
     match staged.persist_noclobber(path) {
-        Ok(_) => Ok(true),
+        Ok(_) => sync_folder(path).map(|()| true),
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(fail(error.error)),
     }

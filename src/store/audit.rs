@@ -5,7 +5,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::log::{ChainHash, ENTRY, entry, next, rebuild};
+use super::log::{ChainHash, ENTRY, SEQ, entry, next, rebuild};
 use super::seals::{self, RowChange, Unsealed, encoded};
 use super::{Store, StoreError, explain, schema};
 use crate::domain::corpus::{DocumentUid, SentenceId};
@@ -64,6 +64,13 @@ pub enum Tampering {
     Schema { name: String },
 }
 
+impl Tampering {
+    /// Whether it is about what the log comes to, which can be made anew from it.
+    pub(crate) fn is_of_labels(&self) -> bool {
+        matches!(self, Self::CurrentLabel { .. } | Self::Withdrawal { .. } | Self::Count { annotator: Some(_) })
+    }
+}
+
 /// What came of looking through the whole chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChainAudit {
@@ -71,7 +78,7 @@ pub struct ChainAudit {
     pub events: u64,
     /// The last link, in hexadecimal; empty where there is no event.
     pub last_link: String,
-    /// Events without a signature, of before their authors had keys.
+    /// Events that nobody signed whose key is known: of before their authors had keys, or taken in on trust.
     pub unsigned: u64,
     /// Rows of `seals` looked at.
     pub seals: u64,
@@ -153,6 +160,19 @@ impl Store {
         })
     }
 
+    /// Notes that there are anchors, once; what is noted is sealed.
+    pub(crate) fn note_anchored(&mut self) -> Result<(), StoreError> {
+        if self.is_anchored()? {
+            return Ok(());
+        }
+        self.write(|c| c.execute("INSERT OR REPLACE INTO meta VALUES ('anchored', '1')", []).map(drop))
+    }
+
+    /// Whether there are anchors of this store somewhere.
+    pub(crate) fn is_anchored(&self) -> Result<bool, StoreError> {
+        self.with(|c| c.prepare("SELECT 1 FROM meta WHERE key = 'anchored'")?.exists([]))
+    }
+
     /// Whether log and seals had once come to these ends.
     pub(crate) fn has_ends(&self, ends: &ChainEnds) -> Result<bool, StoreError> {
         self.with(|c| {
@@ -166,27 +186,41 @@ impl Store {
     }
 }
 
+/// So many events that are gone are named: a number that somebody wrote there can be any.
+const MOST_NAMED: usize = 1_000;
+
 fn walk(c: &Connection, expect: Option<&str>) -> rusqlite::Result<ChainAudit> {
     let mut audited = ChainAudit { found: expect.is_none(), ..ChainAudit::default() };
     let mut read = c.prepare(&format!("{ENTRY} WHERE e.id = ?"))?;
     let own = "SELECT value FROM meta WHERE key = 'site'";
     let own: String = c.query_row(own, [], |row| row.get(0)).optional()?.unwrap_or_default();
-    let mut people = People::default();
+    let (mut people, mut last) = (People::default(), i64::MIN);
     let mut links = c.prepare("SELECT position, event, hash FROM chain ORDER BY position")?;
     let mut rows = links.query([])?;
     let (mut before, mut expected): (Option<ChainHash>, u64) = (Some([0; 32]), 1);
     while let Some(row) = rows.next()? {
-        let (position, event, hash): (u64, EntryId, ChainHash) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        for gone in expected..position {
+        let link = (|| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?)))();
+        let link: rusqlite::Result<(i64, EntryId, ChainHash)> = link;
+        let Ok((position, event, hash)) = link else {
+            audited.tampering.push(Tampering::Removed { position: expected, event: None });
+            (before, expected) = (None, expected + 1);
+            continue;
+        };
+        let position = position.unsigned_abs();
+        for gone in (expected..position).take(MOST_NAMED) {
             audited.tampering.push(Tampering::Removed { position: gone, event: None });
             before = None;
         }
         // A row that cannot even be read is one that was changed.
-        let found = read.query_row([&event], |row| Ok(entry(row).ok())).optional()?;
+        let found = read.query_row([&event], |row| Ok((entry(row).ok(), row.get::<_, i64>(SEQ)?))).optional()?;
+        // Who said it last is told by the rows' numbers; they go as the chain does.
+        let in_order = found.as_ref().is_none_or(|(_, seq)| *seq > last);
+        last = found.as_ref().map_or(last, |(_, seq)| last.max(*seq));
+        let found = found.map(|(entry, _)| entry.filter(|_| in_order));
         if let Some(Some(entry)) = &found {
             match people.check(entry, entry.site.as_deref().unwrap_or(&own)) {
                 Ok(known) => {
-                    audited.unsigned += u64::from(known == Known::Unsigned);
+                    audited.unsigned += u64::from(matches!(known, Known::Unsigned | Known::NewKey));
                     people.take(entry);
                 }
                 Err(why) => {
@@ -242,10 +276,15 @@ fn changed_texts(c: &Connection, named: &[Unsealed]) -> rusqlite::Result<Vec<Tam
     let mut changed = Vec::new();
     while let Some(row) = rows.next()? {
         let number: i64 = row.get(0)?;
-        let (patient, id, text) = (row.get_ref(2)?, row.get_ref(3)?, row.get_ref(4)?);
-        let same = DocumentUid::of(patient.as_str()?, id.as_str()?, text.as_str()?).0 == row.get::<_, [u8; 16]>(1)?;
+        // What is no text is none that was imported.
+        let texts = (|| Ok((row.get_ref(2)?.as_str()?, row.get_ref(3)?.as_str()?, row.get_ref(4)?.as_str()?)))();
+        let texts: rusqlite::Result<(&str, &str, &str)> = texts;
+        let same = texts.is_ok_and(|(patient, id, text)| {
+            row.get::<_, [u8; 16]>(1).is_ok_and(|uid| DocumentUid::of(patient, id, text).0 == uid)
+        });
         if !same && !named.contains(number.to_string().as_str()) {
-            changed.push(Tampering::Text { document: id.as_str()?.to_owned() });
+            let id = row.get_ref(3)?.as_bytes().unwrap_or_default();
+            changed.push(Tampering::Text { document: String::from_utf8_lossy(id).into_owned() });
         }
     }
     Ok(changed)

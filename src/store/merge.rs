@@ -92,9 +92,12 @@ fn take_run(
     proposals: &[(SentenceRef, Source, NewProposal)],
     places: &Places,
 ) -> rusqlite::Result<()> {
-    let known = c.prepare_cached("SELECT 1 FROM runs WHERE id = ?")?.exists([&run.id])?;
-    if !known {
-        put_run(c, &Run { outcome: Outcome::Elsewhere, ..run.clone() })?;
+    let outcome = c.prepare_cached("SELECT outcome FROM runs WHERE id = ?")?;
+    match { outcome }.query_row([&run.id], |row| row.get(0)).optional()? {
+        None => put_run(c, &Run { outcome: Outcome::Elsewhere, ..run.clone() })?,
+        Some(Outcome::Elsewhere) => {}
+        // What a run of this store proposed, this store knows; nobody adds to it.
+        Some(_) => return Ok(()),
     }
     for (sentence, source, proposal) in proposals {
         if let Some(sentence) = places.find(c, sentence)? {
@@ -138,8 +141,9 @@ fn take(
     let mut entry = Cow::Borrowed(entry);
     // What left this store and comes back, its file having been lost meanwhile, is its own again, if its signature says so. But
     // how labels are read here is for this store's guideline to say.
-    let is_migration = matches!(entry.body, Body::Migration(_));
-    if own.is_some() && entry.site.as_deref() == own && !is_migration && entry.signature.is_some() {
+    // And who leads here is said here: what comes in names nobody first.
+    let stays = matches!(entry.body, Body::Migration(_) | Body::Person(_));
+    if own.is_some() && entry.site.as_deref() == own && !stays && entry.signature.is_some() {
         entry.to_mut().site = None;
     }
     // What this store does not have, it does not name, nor chain; and what is signed is not changed.

@@ -37,6 +37,20 @@ impl Store {
         .ok_or_else(|| StoreError::NotFound { what: "run", id: id.to_string() })
     }
 
+    /// Notes the signature of the model that a run saved; what is noted is sealed.
+    pub(crate) fn note_model(&mut self, run: &RunId, signature: &str) -> Result<(), StoreError> {
+        self.write(|c| {
+            c.execute("INSERT OR REPLACE INTO meta VALUES ('model ' || ?1, ?2)", params![run, signature]).map(drop)
+        })
+    }
+
+    /// The signature that was noted for the model of a run.
+    pub(crate) fn noted_model(&self, run: &RunId) -> Result<Option<String>, StoreError> {
+        self.with(|c| {
+            c.query_row("SELECT value FROM meta WHERE key = 'model ' || ?", [run], |row| row.get(0)).optional()
+        })
+    }
+
     /// Finds a run of this kind, model and configuration: so that an import run twice adds to the same one.
     pub(crate) fn find_run(&self, kind: RunKind, model: &str, config: &str) -> Result<Option<RunId>, StoreError> {
         self.with(|c| {

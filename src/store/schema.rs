@@ -270,7 +270,8 @@ pub(super) fn migrate(store: &mut Store) -> Result<(), StoreError> {
 type Schema = std::collections::BTreeMap<String, Option<String>>;
 
 fn schema_of(c: &Connection) -> rusqlite::Result<Schema> {
-    c.prepare("SELECT name, sql FROM main.sqlite_schema WHERE name NOT LIKE 'search\\_%' ESCAPE '\\'")?
+    let of_index = "type = 'table' AND name IN ('search_data', 'search_idx', 'search_docsize', 'search_config')";
+    c.prepare(&format!("SELECT name, sql FROM main.sqlite_schema WHERE NOT ({of_index})"))?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
 }

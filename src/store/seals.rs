@@ -91,7 +91,6 @@ const SEALED: &[SealedTable] = &[
         columns: &["sentence", "tier", "given", "suggested", "confidence", "self_confidence", "margin"],
     },
     SealedTable { name: "assignments", key: &["sentence", "annotator"], columns: &["run", "calibration"] },
-    SealedTable { name: "ranking", key: &["run", "rank"], columns: &["sentence", "why", "veiled"] },
     SealedTable { name: "taxonomies", key: &["hash"], columns: &["at", "content"] },
     SealedTable { name: "access", key: &["id"], columns: &["at", "person", "how", "documents"] },
     SealedTable { name: "title_columns", key: &["document"], columns: &["name"] },

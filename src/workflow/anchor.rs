@@ -2,7 +2,7 @@
 //! make its chain anew, or cut its end off; whoever cannot write that file as well is found out.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use super::project::Project;
 use super::{WorkflowError, identity, iso, now};
 use crate::domain::label::{Annotator, Timestamp};
 use crate::domain::signature::{PublicKey, verifies_bytes};
-use crate::formats::{FileFault, FormatError};
+use crate::formats::FormatError;
 use crate::store::{ChainEnds, Store};
 
 /// No file of anchors is longer: a line for every second of some years.
@@ -46,11 +46,12 @@ pub fn drop(project: &Project) -> Result<bool, WorkflowError> {
     let Some(path) = &project.file.anchor else {
         return Ok(false);
     };
-    let mut store = Store::open_with(&project.file.store, project.store_key()?)?;
-    // The store's name is part of it, and is itself sealed.
+    let mut store = project.store_as_it_is()?;
+    // The store's name is part of it, and is itself sealed; so is that there are anchors.
     let site = identity::site(project, &mut store)?;
+    store.note_anchored()?;
     let ends = store.ends()?;
-    if read(path)?.is_some_and(|all| all.last().is_some_and(|last| last.ends == ends)) {
+    if read(path)?.is_some_and(|all| matches!(all.last(), Some(Ok(last)) if last.ends == ends)) {
         return Ok(false);
     }
     let key = identity::own_key(project)?;
@@ -61,13 +62,33 @@ pub fn drop(project: &Project) -> Result<bool, WorkflowError> {
     let mut line = serde_json::to_vec(&anchor).map_err(|error| fail(error.into()))?;
     line.push(b'\n');
     let mut file = OpenOptions::new().append(true).create(true).open(path).map_err(fail)?;
+    // A line that was torn stays a line of its own.
+    if !ends_with_a_line(path).map_err(fail)? {
+        line.insert(0, b'\n');
+    }
     file.write_all(&line).and_then(|()| file.sync_all()).map_err(fail)?;
     Ok(true)
 }
 
-/// The lines of a file; none where there is no file.
-fn read(path: &Path) -> Result<Option<Vec<Anchor>>, FormatError> {
+/// Whether a file is empty, or its last line has an end.
+fn ends_with_a_line(path: &Path) -> std::io::Result<bool> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+/// The lines of a file, with the number of each that is no anchor; none where there is no file.
+fn read(path: &Path) -> Result<Option<Vec<Result<Anchor, usize>>>, FormatError> {
     let fail = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
+    // A pipe would be waited for.
+    if std::fs::metadata(path).is_ok_and(|file| !file.is_file()) {
+        return Err(fail(std::io::Error::other("it is no plain file")));
+    }
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -75,16 +96,8 @@ fn read(path: &Path) -> Result<Option<Vec<Anchor>>, FormatError> {
     };
     let mut text = String::new();
     file.take(LONGEST).read_to_string(&mut text).map_err(fail)?;
-    let fault = |number: usize, error: serde_json::Error| {
-        let message = format!("this is no anchor of goldsmith: {error}");
-        let faults = vec![FileFault { line: number + 1, column: error.column().max(1), message }];
-        FormatError::Faulty { path: path.into(), faults }
-    };
     let lines = text.lines().enumerate();
-    lines
-        .map(|(number, line)| serde_json::from_str(line).map_err(|error| fault(number, error)))
-        .collect::<Result<_, _>>()
-        .map(Some)
+    Ok(Some(lines.map(|(number, line)| serde_json::from_str(line).map_err(|_| number + 1)).collect()))
 }
 
 /// What came of holding the store to its anchors.
@@ -92,23 +105,43 @@ fn read(path: &Path) -> Result<Option<Vec<Anchor>>, FormatError> {
 pub struct AnchorAudit {
     /// Lines that hold.
     pub held: u64,
+    /// Lines of other stores.
+    pub others: u64,
     /// What does not, in words.
     pub wrong: Vec<String>,
     /// The file is named and is not there.
     pub missing: bool,
 }
 
-/// Holds the store to every anchor; nothing where the project names no file.
+/// Holds the store to every anchor; nothing where the project names no file, and never had one.
 pub(crate) fn check(project: &Project, store: &Store) -> Result<Option<AnchorAudit>, WorkflowError> {
+    let mut audit = AnchorAudit::default();
     let Some(path) = &project.file.anchor else {
+        if store.is_anchored()? {
+            audit.wrong.push("this store has anchors, and goldsmith.toml does not say any more where they are".into());
+            return Ok(Some(audit));
+        }
         return Ok(None);
     };
-    let mut audit = AnchorAudit::default();
     let Some(all) = read(path)? else {
+        if store.is_anchored()? {
+            audit.wrong.push(format!("this store has anchors, and {} is not there", path.display()));
+        }
         return Ok(Some(AnchorAudit { missing: true, ..audit }));
     };
-    let people = store.registry()?;
+    let (people, own) = (store.registry()?, store.site()?.unwrap_or_default());
     for anchor in all {
+        let anchor = match anchor {
+            Ok(anchor) => anchor,
+            Err(line) => {
+                audit.wrong.push(format!("line {line} of {} is no anchor of goldsmith", path.display()));
+                continue;
+            }
+        };
+        if anchor.site != own {
+            audit.others += 1;
+            continue;
+        }
         let of = format!("the anchor of {} by {}", iso(anchor.at), anchor.by);
         let speaks = people.get(&anchor.by).is_none_or(|person| person.speaks(&anchor.key));
         if !verifies_bytes(&anchor.key, &anchor.signed_bytes(), &anchor.signature) || !speaks {
@@ -121,6 +154,10 @@ pub(crate) fn check(project: &Project, store: &Store) -> Result<Option<AnchorAud
         } else {
             audit.held += 1;
         }
+    }
+    // Lines of another store say nothing of this one; none of its own says that they were taken away.
+    if audit.held == 0 && audit.wrong.is_empty() && store.is_anchored()? {
+        audit.wrong.push(format!("this store has anchors, and none of {} is one of them", path.display()));
     }
     Ok(Some(audit))
 }

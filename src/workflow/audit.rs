@@ -139,7 +139,6 @@ fn row_words(table: &str) -> (&'static str, &'static str) {
         "embeddings" => ("the embedding (encoder and text)", "it was"),
         "doubts" => ("the label in doubt (run and rank)", "it was"),
         "assignments" => ("the assignment (sentence and annotator)", "it was"),
-        "ranking" => ("the queue's place (run and rank)", "it was"),
         "access" => ("the record of who read which notes, number", "it was"),
         "taxonomies" => ("version of the guideline", "its text was"),
         _ => ("the setting", "it was"),

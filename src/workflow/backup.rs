@@ -4,11 +4,13 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::identity;
 use super::project::make_private_folder;
 use super::store_key::StoreKey;
 use super::unfinished;
 use super::{Cancel, Progress, Watch, WorkflowError, now};
 use crate::domain::key_map::KeyMap;
+use crate::domain::person::Role;
 use crate::domain::secret::Secret;
 use crate::formats::project::{self, FILE_NAME};
 use crate::formats::{FormatError, read_text, replace, taxonomy, write_whole};
@@ -27,8 +29,10 @@ const AT_ONCE: usize = 1 << 20;
 pub(crate) struct BackedUp {
     /// The folder with it.
     pub folder: PathBuf,
-    /// Events of its log, all of them intact.
+    /// Events of its log.
     pub events: u64,
+    /// Whether the audit found nothing that was changed behind the program's back.
+    pub intact: bool,
     /// The last link of the log, in hexadecimal; empty where there is no event.
     pub last_link: String,
     /// Earlier backups that made room; or, put back, what was there before, under its new name.
@@ -86,12 +90,17 @@ fn sound(store: &mut Store, what: &Path) -> Result<ChainAudit, WorkflowError> {
         let said = format!("{} is damaged: {}", what.display(), pages.join("; "));
         return Err(damaged(said).hint("take another copy").into());
     }
-    let audited = store.audit(None)?;
-    if !audited.tampering.is_empty() {
-        let said = format!("the log in {} is not as it was written", what.display());
-        return Err(damaged(said).hint("`goldsmith audit` names what was changed").into());
+    Ok(store.audit(None)?)
+}
+
+/// Refuses a store that was changed behind the program's back.
+fn ensure_intact(audited: &ChainAudit, what: &Path) -> Result<(), WorkflowError> {
+    if audited.tampering.is_empty() {
+        return Ok(());
     }
-    Ok(audited)
+    let said = format!("the store in {} is not as it was written", what.display());
+    let what = what.display().to_string();
+    Err(Refusal::new(RefusalKind::Damaged { what }, said).hint("`goldsmith audit` names what was changed").into())
 }
 
 /// Copies store, taxonomy and project file into a folder of their own, below `to` or the project's `backups`. It gets its name
@@ -99,6 +108,7 @@ fn sound(store: &mut Store, what: &Path) -> Result<ChainAudit, WorkflowError> {
 pub(crate) fn backup(session: Session<'_>, to: Option<&Path>, keep: Option<usize>) -> Result<BackedUp, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("backup").entered();
+    identity::require(project, store, &[Role::Steward, Role::Lead], "take the whole store out")?;
     if keep == Some(0) {
         return Err(Refusal::invalid("--keep", "none would be kept, not even the one that is made")
             .hint("pass --keep 1 or more")
@@ -140,8 +150,10 @@ pub(crate) fn backup(session: Session<'_>, to: Option<&Path>, keep: Option<usize
     // It has another name now, under which nothing takes it away.
     let _ = staged.keep();
     sync(&folder)?;
-    let moved = keep.map_or_else(|| Ok(Vec::new()), |keep| thin_out(&folder, &made, keep))?;
-    Ok(BackedUp { folder: made, events: audited.events, last_link: audited.last_link, moved })
+    // What was changed is copied all the same, and takes no sound copy's place.
+    let intact = audited.tampering.is_empty();
+    let moved = keep.filter(|_| intact).map_or_else(|| Ok(Vec::new()), |keep| thin_out(&folder, &made, keep))?;
+    Ok(BackedUp { folder: made, events: audited.events, last_link: audited.last_link, moved, intact })
 }
 
 /// Waits until the names in a folder are on the disk.
@@ -216,6 +228,7 @@ pub(crate) fn restore(
     let key = key.find_for(&file, folder, &copy)?;
     let mut copied = Store::open_with(&copy, key)?;
     let audited = sound(&mut copied, &from.join(STORE))?;
+    ensure_intact(&audited, &from.join(STORE))?;
     watch(Progress::Finished);
     if KeyMap::of(&categories) != *copied.key_map() {
         let what = from.display().to_string();
@@ -234,7 +247,7 @@ pub(crate) fn restore(
     if !settings.is_file() {
         replace(&settings, &text)?;
     }
-    Ok(BackedUp { folder: folder.into(), events: audited.events, last_link: audited.last_link, moved })
+    Ok(BackedUp { folder: folder.into(), events: audited.events, last_link: audited.last_link, moved, intact: true })
 }
 
 /// Moves what is there aside, and the copy into its place; if that fails, what was there is back.

@@ -12,9 +12,9 @@ use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, identity, import, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin};
 use crate::domain::egress::{EgressPolicy, Payload};
-use crate::domain::entry::{Body, Entry};
+use crate::domain::entry::{Body, Entry, SentenceRef};
 use crate::domain::key_map::KeyMap;
-use crate::domain::label::{Annotator, EntryId, Outcome, Run, RunId, RunKind, Timestamp};
+use crate::domain::label::{Annotator, EntryId, Label, Outcome, Run, RunId, RunKind, Timestamp};
 use crate::domain::people::{Forgery, Known, People};
 use crate::domain::person::Role;
 use crate::domain::protocol::Protocol;
@@ -378,6 +378,8 @@ pub struct MergeSummary {
     pub signer: Option<String>,
     /// Events that nobody signed whose key is known here.
     pub on_trust: u64,
+    /// Settlements that were left out because their authors are no adjudicators here.
+    pub not_adjudicators: u64,
     /// Whether it was stopped before its end; the same command goes on.
     pub cancelled: bool,
 }
@@ -386,6 +388,7 @@ pub struct MergeSummary {
 pub fn take_in(session: Session<'_>, options: &MergeOptions) -> Result<MergeSummary, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("merge").entered();
+    identity::require(project, store, &[Role::Steward, Role::Lead], "take others' work in")?;
     let by_default = options.signed_by.is_empty();
     let named = if by_default { &project.file.bundles.require_signature } else { &options.signed_by };
     let trusted = named.iter().map(|word| signature::public_key(word)).collect::<Result<Vec<_>, _>>()?;
@@ -407,24 +410,17 @@ pub fn take_in(session: Session<'_>, options: &MergeOptions) -> Result<MergeSumm
         disputed: 0,
         signer,
         on_trust: 0,
+        not_adjudicators: 0,
         cancelled: false,
     };
-    let strangers = survey(&mut reader, project, store, &mut taken, cancel, watch)?;
-    taken.on_trust = strangers.0.values().sum();
-    if taken.on_trust > 0 && taken.signer.is_none() {
-        if !options.trust {
-            return Err(strangers.refusal(&options.file).into());
-        }
-        identity::require(
-            project,
-            store,
-            &[Role::Steward, Role::Lead],
-            "take in what nobody signed who is known here",
-        )?;
+    let (strangers, named, left_out) = survey(&mut reader, project, store, &mut taken, cancel, watch)?;
+    taken.on_trust = strangers.events.values().sum();
+    if taken.on_trust + strangers.notes > 0 && taken.signer.is_none() && !options.trust {
+        return Err(strangers.refusal(&options.file).into());
     }
     let started = now();
     let restricted = &taken.header.restricted;
-    if !restricted.is_empty() {
+    if !restricted.is_empty() && strangers.notes > 0 {
         // The terms of the notes come with them.
         let known = store.restricted()?;
         if !known.contains(restricted.as_str()) {
@@ -441,7 +437,7 @@ pub fn take_in(session: Session<'_>, options: &MergeOptions) -> Result<MergeSumm
     });
     let mut reader = bundle.read(&keys)?;
     store.in_bulk(|store| {
-        let mut intake = Intake::new(project, store, &mut taken);
+        let mut intake = Intake::new(project, store, &mut taken, (&named, &left_out));
         while let Some(item) = reader.next()? {
             if intake.take(item)? {
                 watch(Progress::Advanced(intake.done));
@@ -469,23 +465,41 @@ fn survey(
     taken: &mut MergeSummary,
     cancel: &Cancel,
     watch: &mut Watch<'_>,
-) -> Result<Strangers, WorkflowError> {
+) -> Result<(Strangers, NamedProposals, FxHashSet<EntryId>), WorkflowError> {
+    let mut named = NamedProposals::default();
     let taxonomy = &project.taxonomy;
-    let mut people = People::clone(&*store.registry()?);
-    let (mut strangers, mut forged) = (Strangers::default(), Vec::new());
+    let known = store.registry()?;
+    let mut admission = Admission {
+        store,
+        protocol: &project.file.protocol,
+        people: People::clone(&known),
+        known: &known,
+        own: store.site()?.unwrap_or_default(),
+        ids: FxHashSet::default(),
+        left_out: FxHashSet::default(),
+        strangers: Strangers::default(),
+    };
+    let mut forged = Vec::new();
     let total = Some(taken.header.events);
     watch(Progress::Started { what: "checking the bundle".into(), total, unit: "events" });
     let key_map = KeyMap::of(taxonomy);
     let mut done = 0_u64;
     while let Some(item) = reader.next()? {
-        let BundleLine::Event { entry, withheld } = item else { continue };
+        let BundleLine::Event { entry, withheld } = item else {
+            admission.strangers.notes += u64::from(matches!(item, BundleLine::Note(_)));
+            continue;
+        };
         done += 1;
         if done.is_multiple_of(1 << 12) {
             watch(Progress::Advanced(done));
             stop_if(cancel)?;
         }
-        if let Err(why) = admit(store, &project.file.protocol, &mut people, &mut strangers, &entry)? {
-            forged.push(why);
+        match admission.admit(&entry)? {
+            Ok(()) => named.extend(entry.body.judged().and_then(|judged| {
+                let proposal = judged.proposal.clone()?;
+                Some((proposal.run, judged.sentence, proposal.label))
+            })),
+            Err(why) => forged.push(why),
         }
         taken.withheld += u64::from(withheld);
         match taken.people.get_mut(&entry.author) {
@@ -500,7 +514,13 @@ fn survey(
         }
     }
     watch(Progress::Finished);
-    if forged.is_empty() { Ok(strangers) } else { Err(refused_as_forged(&reader.header().site, &forged).into()) }
+    match forged.is_empty() {
+        true => {
+            taken.not_adjudicators = admission.left_out.len() as u64;
+            Ok((admission.strangers, named, admission.left_out))
+        }
+        false => Err(refused_as_forged(&reader.header().site, &forged).into()),
+    }
 }
 
 /// So many faults of a bundle are written out.
@@ -522,19 +542,30 @@ fn refused_as_forged(site: &str, forged: &[String]) -> Refusal {
         .hint(format!("ask whoever leads {site} for a bundle that their own goldsmith wrote"))
 }
 
-/// Whose events nobody vouches for: how many are not signed, and how many are signed by which key that nobody here knows.
+/// The machines' labels that events of a bundle name: no other comes in with it.
+type NamedProposals = FxHashSet<(RunId, SentenceRef, Label)>;
+
+/// What nobody vouches for whom this project knows.
 #[derive(Default)]
-struct Strangers(BTreeMap<(Annotator, Option<PublicKey>), u64>);
+struct Strangers {
+    /// Whose events, and by which key they are signed.
+    events: BTreeMap<(Annotator, Option<PublicKey>), u64>,
+    /// Notes with their text; nobody signs these.
+    notes: u64,
+}
 
 impl Strangers {
     fn refusal(&self, file: &Path) -> Refusal {
         let mut said =
             format!("{}: nobody whom this project knows has signed part of it; nothing was taken in", file.display());
-        for ((name, key), events) in self.0.iter().take(20) {
+        for ((name, key), events) in self.events.iter().take(20) {
             said += &match key {
                 Some(key) => format!("\n  {events} of {name}, signed by the key {key}"),
                 None => format!("\n  {events} of {name}, not signed: anyone can have written them"),
             };
+        }
+        if self.notes > 0 {
+            said += &format!("\n  {} with their text, which nobody signs", counted(self.notes as usize, "note"));
         }
         Refusal::new(RefusalKind::Protected, said)
             .hint("ask these people whether the keys are theirs (`goldsmith key` tells them); then take it in with --trust")
@@ -543,42 +574,61 @@ impl Strangers {
     }
 }
 
-/// Whether an entry may be taken in, or why it cannot be what it says. What it says of people holds for those behind it.
-fn admit(
-    store: &Store,
-    protocol: &Protocol,
-    people: &mut People,
-    strangers: &mut Strangers,
-    entry: &Entry,
-) -> Result<Result<(), String>, WorkflowError> {
-    let EntryId(id) = &entry.id;
-    if let Some(known) = store.entry(&entry.id)? {
-        return Ok(if known.says_the_same(entry) {
-            Ok(())
-        } else {
-            let from = known.site.as_deref().unwrap_or("this store");
-            Err(format!(
-                "event {id} is here already and says something else: here it is {}'s, from {from}",
-                known.author
-            ))
-        });
-    }
-    let site = entry.site.as_deref().unwrap_or_default();
-    let settles = matches!(entry.body, Body::Settle(_));
-    let checked = people.check(entry, site).and_then(|known| {
-        if settles && !protocol.adjudicates(&entry.author) { Err(Forgery::NoAdjudicator) } else { Ok(known) }
-    });
-    Ok(match checked {
-        Ok(known) => {
-            people.take(entry);
-            if known != Known::Signed {
-                let key = entry.signature.map(|signature| signature.key);
-                *strangers.0.entry((entry.author.clone(), key)).or_default() += 1;
-            }
-            Ok(())
+/// What decides whether the entries of a bundle may be taken in.
+struct Admission<'a> {
+    store: &'a Store,
+    protocol: &'a Protocol,
+    /// Who is who with what the bundle said of it so far.
+    people: People,
+    /// Who is who without it: nobody vouches for themselves.
+    known: &'a People,
+    /// What this store is called elsewhere.
+    own: String,
+    ids: FxHashSet<EntryId>,
+    /// Settlements of those who are no adjudicators here: they stay out.
+    left_out: FxHashSet<EntryId>,
+    strangers: Strangers,
+}
+
+impl Admission<'_> {
+    /// Whether an entry may be taken in, or why it cannot be what it says. What it says of people holds for those behind it.
+    fn admit(&mut self, entry: &Entry) -> Result<Result<(), String>, WorkflowError> {
+        let EntryId(id) = &entry.id;
+        if !self.ids.insert(entry.id.clone()) {
+            return Ok(Err(format!("event {id} is in it twice")));
         }
-        Err(why) => Err(format!("event {id} by {}: {why}", entry.author)),
-    })
+        if let Some(known) = self.store.entry(&entry.id)? {
+            let from = known.site.as_deref().unwrap_or(&self.own);
+            return Ok(if known.says_the_same(entry) && entry.site.as_deref() == Some(from) {
+                Ok(())
+            } else {
+                Err(format!(
+                    "event {id} is here already and says something else: here it is {}'s, from {from}",
+                    known.author
+                ))
+            });
+        }
+        let site = entry.site.as_deref().unwrap_or_default();
+        let settles = matches!(entry.body, Body::Settle(_));
+        let checked = self.people.check(entry, site).and_then(|_| {
+            if settles && !self.protocol.adjudicates(&entry.author) { Err(Forgery::NoAdjudicator) } else { Ok(()) }
+        });
+        Ok(match checked {
+            Ok(()) => {
+                self.people.take(entry);
+                if self.known.check(entry, site) != Ok(Known::Signed) {
+                    let key = entry.signature.map(|signature| signature.key);
+                    *self.strangers.events.entry((entry.author.clone(), key)).or_default() += 1;
+                }
+                Ok(())
+            }
+            Err(Forgery::NoAdjudicator) => {
+                self.left_out.insert(entry.id.clone());
+                Ok(())
+            }
+            Err(why) => Err(format!("event {id} by {}: {why}", entry.author)),
+        })
+    }
 }
 
 /// Lines on their way into the store.
@@ -586,6 +636,8 @@ struct Intake<'a> {
     project: &'a Project,
     store: &'a mut Store,
     taken: &'a mut MergeSummary,
+    named: &'a NamedProposals,
+    left_out: &'a FxHashSet<EntryId>,
     notes: Vec<(NewDocument, Origin)>,
     bytes: usize,
     runs: FxHashMap<RunId, Run>,
@@ -596,12 +648,19 @@ struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    fn new(project: &'a Project, store: &'a mut Store, taken: &'a mut MergeSummary) -> Self {
+    fn new(
+        project: &'a Project,
+        store: &'a mut Store,
+        taken: &'a mut MergeSummary,
+        (named, left_out): (&'a NamedProposals, &'a FxHashSet<EntryId>),
+    ) -> Self {
         let (runs, seen) = (FxHashMap::default(), FxHashMap::default());
         Self {
             project,
             store,
             taken,
+            named,
+            left_out,
             notes: Vec::new(),
             bytes: 0,
             runs,
@@ -632,11 +691,15 @@ impl<'a> Intake<'a> {
             BundleLine::Run(run) => drop(self.runs.insert(run.id.clone(), run)),
             BundleLine::Proposal(proposed) => {
                 if let Some(run) = self.runs.get(&proposed.run) {
-                    let of_run = self.seen.entry(run.id.clone()).or_insert_with(|| (run.clone(), Vec::new()));
-                    of_run.1.push(proposed.content());
-                    self.proposals += 1;
+                    let content = proposed.content();
+                    if self.named.contains(&(run.id.clone(), content.0, content.2.label.clone())) {
+                        let of_run = self.seen.entry(run.id.clone()).or_insert_with(|| (run.clone(), Vec::new()));
+                        of_run.1.push(content);
+                        self.proposals += 1;
+                    }
                 }
             }
+            BundleLine::Event { entry, .. } if self.left_out.contains(&entry.id) => {}
             BundleLine::Event { entry, .. } => self.entries.push(*entry),
         }
         let full =

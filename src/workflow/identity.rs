@@ -11,6 +11,7 @@ use super::refusal::{Refusal, RefusalKind};
 use super::{WorkflowError, new_entry_id, new_run_id, now};
 use crate::domain::entry::{Body, Entry};
 use crate::domain::label::Annotator;
+use crate::domain::people::Person;
 use crate::domain::person::{PersonChange, Role};
 use crate::domain::signature::{PublicKey, SecretKey};
 use crate::formats::{FormatError, Needs, person_key};
@@ -38,10 +39,27 @@ pub(crate) fn key_file(project: &Project) -> Result<PathBuf, WorkflowError> {
     Ok(person_key::file_of(&folder(project)?, &project.annotator))
 }
 
+/// Whether the log says whose key the annotator's is; for those as well whom the project does not let in yet.
+pub(crate) fn is_known(project: &Project) -> Result<bool, WorkflowError> {
+    let mut store = Store::open_with(&project.file.store, project.store_key()?)?;
+    let known = store.registry()?.key(&project.annotator).is_some();
+    if known {
+        prove(project, &mut store)?;
+    }
+    Ok(known)
+}
+
 /// Has whoever asks prove that the name is theirs, where it has a key: by having that key. What they write is signed with it.
 pub(crate) fn prove(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
     let who = &project.annotator;
-    let Some(known) = store.registry()?.key(who) else {
+    let people = store.registry()?;
+    if !people.has_role(who) {
+        return Err(Refusal::not_allowed(who, format!("{who} has no role in this project"))
+            .hint(format!("`goldsmith key --as {who}` prints your key; give it to whoever leads the project"))
+            .hint(format!("a lead lets you in: goldsmith people set {who} --key KEY --role annotator"))
+            .into());
+    }
+    let Some(known) = people.key(who) else {
         return Ok(());
     };
     let path = key_file(project)?;
@@ -60,11 +78,15 @@ pub(crate) fn prove(project: &Project, store: &mut Store) -> Result<(), Workflow
 /// Sees to it that what the annotator writes from here on is signed. The key is made where there is none yet, and the log is told
 /// of it with the first entry.
 pub(crate) fn sign(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
-    if store.signs() {
-        return Ok(());
-    }
     let key = own_key(project)?;
-    sign_with(project, store, key)
+    // It may have been given to somebody else, or anew, since the store was opened.
+    if store.registry()?.key(&project.annotator).is_some_and(|known| known != key.public()) {
+        let who = &project.annotator;
+        return Err(Refusal::not_allowed(who, format!("{who} has another key in this project now; nothing was saved"))
+            .hint("ask whoever leads the project whose key that is (`goldsmith people`)")
+            .into());
+    }
+    if store.signs() { Ok(()) } else { sign_with(project, store, key) }
 }
 
 /// Sees to it that what is written down in somebody's name is signed, by them or by whoever writes it down; refused where only
@@ -215,6 +237,34 @@ pub(crate) fn set(project: &Project, store: &mut Store, change: PersonChange) ->
     let people = store.registry()?;
     let (who, name) = (&project.annotator, &change.name);
     let names_a_lead = change.roles.as_ref().is_some_and(|roles| roles.contains(&Role::Lead));
+    if name.0.trim().is_empty() || name.0.trim() != name.0 {
+        return Err(Refusal::invalid("name", format!("nobody can decide under the name `{name}`"))
+            .hint("give the name as it is given to --as")
+            .into());
+    }
+    if name.0.len() > 400 || name.0.chars().any(char::is_control) {
+        return Err(Refusal::invalid("name", "a name has at most 400 bytes and no control characters").into());
+    }
+    if let Some(key) = &change.key {
+        if let Some(owner) = people.owner(key).filter(|owner| *owner != name) {
+            return Err(Refusal::invalid("--key", format!("that is {owner}'s key; nothing was changed")).into());
+        }
+        if name == who && *key != own_key(project)?.public() {
+            let said =
+                format!("you have another key on this account; with that one in the log nobody could be {who} here");
+            return Err(Refusal::invalid("--key", format!("{said}; nothing was changed"))
+                .hint("where your key is lost, another lead gives you a new one")
+                .into());
+        }
+    }
+    if names_a_lead && name != who && change.key.is_none() && people.key(name).is_none() {
+        return Err(Refusal::too_early(
+            "a key",
+            format!("{name} has no key yet, and whoever first uses the name would lead"),
+        )
+        .hint(format!("give it with the role: goldsmith people set {name} --role lead --key KEY"))
+        .into());
+    }
     if people.has_lead() {
         require(project, store, &[Role::Lead], "say who somebody is")?;
     } else if change.roles.is_some() && !names_a_lead {
@@ -227,7 +277,8 @@ pub(crate) fn set(project: &Project, store: &mut Store, change: PersonChange) ->
             .into());
     }
     if people.has_lead() && change.roles.as_ref().is_some_and(|roles| !roles.contains(&Role::Lead)) {
-        let others = people.iter().any(|(other, person)| other != name && person.roles.contains(&Role::Lead));
+        let leads = |person: &Person| person.key.is_some() && person.roles.contains(&Role::Lead);
+        let others = people.iter().any(|(other, person)| other != name && leads(person));
         if !others {
             return Err(Refusal::new(RefusalKind::Protected, format!("{name} is the only lead; nothing was changed"))
                 .hint("name another lead first")

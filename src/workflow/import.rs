@@ -13,6 +13,7 @@ use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, identity, new_entry_id, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
 use crate::domain::label::{Annotator, Decision, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source};
+use crate::domain::person::Role;
 use crate::domain::segment::segment;
 use crate::domain::sight::InSight;
 use crate::domain::taxonomy::{Taxonomy, TaxonomyError};
@@ -112,6 +113,13 @@ pub fn import(session: Session<'_>, options: &ImportOptions) -> Result<ImportSum
             .hint("pass --unit sentence with --annotator or --model, or import the notes without labels")
             .into());
     }
+    let allowed: &[Role] = match &options.labels {
+        Some(LabelsBy::Annotator(name)) if *name == project.annotator.0 => {
+            &[Role::Annotator, Role::Steward, Role::Lead]
+        }
+        _ => &[Role::Steward, Role::Lead],
+    };
+    identity::require(project, store, allowed, "take notes and labels in")?;
     store.in_bulk(|store| {
         let mut importer = Importer { project, store, options, report: ImportSummary::default(), run: None };
         'files: for path in &options.paths {

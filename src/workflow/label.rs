@@ -8,6 +8,7 @@ mod job;
 
 use serde_json::json;
 
+use super::access::{self, Access, Unrecorded};
 use super::dispatch::{Dispatch, JobEnd, dispatch};
 use super::label_index::LabelIndex;
 use super::project::Project;
@@ -457,7 +458,11 @@ pub(crate) fn export_batch(
                 writeln!(out, "{line}").map_err(fail)?;
                 written += 1;
             }
+            let read = payload.sentences.clone();
             store.record_egress(Some(&run.id), now(), vec![policy.permit_file(file, payload)])?;
+            if let Unrecorded(Some(why)) = access::sentences(project, store, Access::Exported, &read)? {
+                return Err(Refusal::new(RefusalKind::Failed, why).into());
+            }
             watch(Progress::Advanced(written));
         }
         Ok(out.flush().map_err(fail)?)

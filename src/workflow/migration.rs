@@ -70,7 +70,9 @@ pub(crate) fn plan(project: &Project, request: &MigrationRequest) -> Result<Migr
 /// Makes the change in the file and in the log: in both or in none. What breaks off between the two is ended by the next command.
 pub(crate) fn apply(project: &Project, plan: &MigrationPlan) -> Result<(), WorkflowError> {
     let _span = tracing::info_span!("migrate_taxonomy").entered();
-    write(project, &mut project.store_as_it_is()?, plan)
+    let mut store = project.store_as_it_is()?;
+    identity::require(project, &store, &[Role::Lead], "change the guideline's categories")?;
+    write(project, &mut store, plan)
 }
 
 /// How a label is read.
@@ -250,7 +252,6 @@ fn by_hand(project: &Project, store: &Store) -> Result<MigrationPlan, WorkflowEr
 }
 
 fn write(project: &Project, store: &mut Store, plan: &MigrationPlan) -> Result<(), WorkflowError> {
-    identity::require(project, store, &[Role::Lead], "change the guideline's categories")?;
     identity::sign(project, store)?;
     let path = &project.file.taxonomy;
     let MigrationPlan { text, migration, .. } = plan;

@@ -391,12 +391,14 @@ pub(crate) fn seek(
 
 /// Takes back the annotator's last decision, wherever it was.
 pub(crate) fn undo(project: &Project, store: &mut Store) -> Result<Option<UndoneDecision>, WorkflowError> {
+    identity::require(project, store, &[Role::Annotator, Role::Adjudicator], "take decisions back")?;
     identity::sign(project, store)?;
     Ok(store.undo(&project.annotator, new_entry_id(), now())?)
 }
 
 /// Restores the decision taken back last.
 pub(crate) fn redo(project: &Project, store: &mut Store) -> Result<Option<UndoneDecision>, WorkflowError> {
+    identity::require(project, store, &[Role::Annotator, Role::Adjudicator], "restore decisions")?;
     identity::sign(project, store)?;
     Ok(store.redo(&project.annotator, new_entry_id(), now())?)
 }

@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 use super::project::Project;
 use super::{WorkflowError, identity};
 use crate::classifier::{self, Classifier};
-use crate::domain::label::Annotator;
-use crate::domain::people::People;
+use crate::domain::label::{Annotator, RunId};
 use crate::domain::signature::{PublicKey, verifies_bytes};
 use crate::formats::{FormatError, replace};
+use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 
 /// The file with the signature, in the model's folder.
@@ -51,8 +51,8 @@ pub(crate) struct Loaded {
     pub signer: Option<Annotator>,
 }
 
-/// Signs a model's folder as the project's annotator.
-pub(super) fn sign(project: &Project, folder: &Path) -> Result<(), WorkflowError> {
+/// Signs a model's folder as the project's annotator; the store notes the signature of its run.
+pub(super) fn sign(project: &Project, store: &mut Store, run: &RunId, folder: &Path) -> Result<(), WorkflowError> {
     let key = identity::own_key(project)?;
     let (by, public) = (project.annotator.clone(), key.public());
     let mut signed = ModelSignature { by, key: public, files: digests(folder)?, signature: String::new() };
@@ -60,26 +60,34 @@ pub(super) fn sign(project: &Project, folder: &Path) -> Result<(), WorkflowError
     let path = folder.join(FILE);
     let fail = |cause| FormatError::Io { doing: "write", path: path.clone(), cause };
     let text = serde_json::to_string_pretty(&signed).map_err(|error| fail(error.into()))?;
-    Ok(replace(&path, &(text + "\n"))?)
+    replace(&path, &(text + "\n"))?;
+    Ok(store.note_model(run, &signed.signature)?)
 }
 
-/// Loads a saved model, if it is as it was signed. `people` are those of the project that it is used in, where there is one.
-pub(crate) fn load(folder: &Path, people: Option<&People>) -> Result<Loaded, WorkflowError> {
-    let signer = verify(folder, people)?;
+/// Loads a saved model, if it is as it was signed, and as the store noted it, where it is one of that store's runs.
+pub(crate) fn load(folder: &Path, store: Option<&Store>) -> Result<Loaded, WorkflowError> {
+    let signer = verify(folder, store)?;
     let (model, card) = classifier::load(folder)?;
     Ok(Loaded { model, card, signer })
 }
 
-fn verify(folder: &Path, people: Option<&People>) -> Result<Option<Annotator>, WorkflowError> {
+fn verify(folder: &Path, store: Option<&Store>) -> Result<Option<Annotator>, WorkflowError> {
     let path = folder.join(FILE);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(cause) => return Err(FormatError::Io { doing: "read", path, cause }.into()),
-    };
     let refused = |why: String| {
         Refusal::new(RefusalKind::Damaged { what: "model".into() }, format!("{}: {why}", folder.display()))
             .hint("train it again, or ask whoever trained it for another copy")
+    };
+    let run = folder.file_name().map(|name| RunId(name.to_string_lossy().into_owned()));
+    let noted = match (store, run) {
+        (Some(store), Some(run)) => store.noted_model(&run)?,
+        _ => None,
+    };
+    let text = match plain_file(&path).and_then(|()| fs::read_to_string(&path)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return if noted.is_some() { Err(refused(format!("{FILE} is gone")).into()) } else { Ok(None) };
+        }
+        Err(cause) => return Err(FormatError::Io { doing: "read", path, cause }.into()),
     };
     let signed: ModelSignature =
         serde_json::from_str(&text).map_err(|error| refused(format!("{FILE} cannot be read: {error}")))?;
@@ -87,7 +95,11 @@ fn verify(folder: &Path, people: Option<&People>) -> Result<Option<Annotator>, W
     if !verifies_bytes(&signed.key, &signed.signed_bytes(), &signed.signature) {
         return Err(refused(format!("{FILE} is not as {by} signed it")).into());
     }
-    if people.and_then(|people| people.get(by)).is_some_and(|person| !person.speaks(&signed.key)) {
+    if noted.is_some_and(|noted| noted != signed.signature) {
+        return Err(refused(format!("{FILE} is not the one that was made when it was trained")).into());
+    }
+    let people = store.map(Store::registry).transpose()?;
+    if people.as_ref().and_then(|people| people.get(by)).is_some_and(|person| !person.speaks(&signed.key)) {
         return Err(refused(format!("it is signed as {by}, by a key that is not {by}'s")).into());
     }
     let found = digests(folder)?;
@@ -96,6 +108,12 @@ fn verify(folder: &Path, people: Option<&People>) -> Result<Option<Annotator>, W
         Some(name) => Err(refused(format!("{name} is not as {by} signed it")).into()),
         None => Ok(Some(signed.by)),
     }
+}
+
+/// Refuses what would never end: a pipe, a device, a link to one.
+fn plain_file(path: &Path) -> std::io::Result<()> {
+    let kind = fs::symlink_metadata(path)?.file_type();
+    if kind.is_file() { Ok(()) } else { Err(std::io::Error::other("it is no plain file")) }
 }
 
 /// SHA-256 of every file in a folder and those below, but for the signature itself.
@@ -107,8 +125,14 @@ fn digests(folder: &Path) -> Result<BTreeMap<String, String>, WorkflowError> {
         for entry in fs::read_dir(&here).map_err(|cause| fail(&here, cause))? {
             let entry = entry.map_err(|cause| fail(&here, cause))?;
             let (name, path) = (inside.join(entry.file_name()), entry.path());
-            if entry.file_type().map_err(|cause| fail(&path, cause))?.is_dir() {
+            let kind = entry.file_type().map_err(|cause| fail(&path, cause))?;
+            if kind.is_dir() {
                 waiting.push(name);
+            } else if !kind.is_file() {
+                let said = format!("{} is no file, and a model has nothing but files", path.display());
+                return Err(Refusal::new(RefusalKind::Damaged { what: "model".into() }, said)
+                    .hint("put the file itself there, or train the model again")
+                    .into());
             } else if name != Path::new(FILE) {
                 let digest = digest(&path).map_err(|cause| fail(&path, cause))?;
                 all.insert(name.to_string_lossy().replace('\\', "/"), digest);

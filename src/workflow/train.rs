@@ -11,7 +11,7 @@ use serde_json::json;
 use super::label_index::LabelIndex;
 use super::project::Project;
 use super::scores::{self, Scored};
-use super::{Cancel, Progress, Watch, WorkflowError, encoders, new_run_id, now, saved_model};
+use super::{Cancel, Progress, Watch, WorkflowError, encoders, identity, new_run_id, now, saved_model};
 use crate::classifier::{ClassWeights, Classifier, Example, FitConfig, HeadConfig, Trainer, TuneConfig};
 pub(crate) use crate::classifier::{Epoch, TrainingEvent};
 use crate::domain::category::CategoryKey;
@@ -104,6 +104,8 @@ struct Sets {
 pub(crate) fn train(session: Session<'_, TrainRunEvent>, settings: &TrainSettings) -> Result<Trained, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("train").entered();
+    // What a model is signed with is looked for before hours are spent.
+    identity::own_key(project)?;
     let mut index = LabelIndex::read(project, store)?;
     let labels = LabelledSentences::read(project, store, &index, &settings.tiers)?;
     let sets = Sets {
@@ -176,7 +178,7 @@ pub(crate) fn train(session: Session<'_, TrainRunEvent>, settings: &TrainSetting
         let off = calibration_error(&*model, &held_out_examples(&sets.test, texts_of, positions))?;
         let card = card(&run, project, &sets, &*model, (scored.as_ref(), off), seconds);
         model.save(&folder, &card)?;
-        saved_model::sign(project, &folder)?;
+        saved_model::sign(project, store, &run.id, &folder)?;
         Ok((scored, off))
     });
     run.finished = Some(now());
@@ -407,7 +409,7 @@ pub(crate) fn score(
     bootstrap: Bootstrap,
 ) -> Result<ScoreReport, WorkflowError> {
     let _span = tracing::info_span!("score").entered();
-    let model = saved_model::load(folder, Some(&*store.registry()?))?.model;
+    let model = saved_model::load(folder, Some(store))?.model;
     let index = LabelIndex::read(project, store)?;
     let test = TestSet::from_gold(index.gold().into_iter().cloned(), &project.file.split, Split::Test);
     let taxonomy = &project.taxonomy;

@@ -94,7 +94,7 @@ fn the_newest_backups_are_kept_and_nothing_else_is_removed() {
 }
 
 #[test]
-fn what_is_no_sound_copy_is_neither_kept_nor_put_back() {
+fn what_is_no_sound_copy_is_not_put_back_and_takes_no_place() {
     let (_folder, root) = project(&["She forgets names.", "Walks with a stick."]);
     let root = Path::new(&root);
     let decide = "id,patient,text,label\n0,p0,She forgets names.,requires_assistance\n";
@@ -129,13 +129,14 @@ fn what_is_no_sound_copy_is_neither_kept_nor_put_back() {
     fs::write(made.join("goldsmith.db"), &good).unwrap();
     fs::remove_file(made.join("taxonomy.toml")).unwrap();
     refused("is no backup");
-    // Nor is a backup made of a log that does not hold.
+    // What was changed is copied as it is, for whoever looks into it, and said.
     let changed = rusqlite::Connection::open(root.join("goldsmith.db")).unwrap();
     changed.execute_batch("DROP TRIGGER events_are_never_changed; UPDATE events SET annotator = 'eve'").unwrap();
     drop(changed);
     let count = names(&root.join("backups")).len();
-    assert!(fails(&["backup", "--project", text(root)]).contains("is not as it was written"));
-    assert_eq!(names(&root.join("backups")).len(), count);
+    let said = fails(&["backup", "--keep", "1", "--project", text(root)]);
+    assert!(said.contains("is not as it was written") && said.contains("no earlier backup was removed"), "{said}");
+    assert_eq!(names(&root.join("backups")).len(), count + 1);
 }
 
 /// A store that was damaged is what a backup is for.

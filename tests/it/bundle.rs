@@ -150,7 +150,7 @@ fn two_sites_are_merged_into_a_third_in_either_order() {
     // What was taken in goes on to others, and comes back as what it was.
     let onward = path(&folder, "onward.gz");
     hubs[0].says(&["bundle", &onward]);
-    let said = ward.says(&["merge", &onward]);
+    let said = ward.says(&["merge", &onward, "--trust"]);
     assert!(said.contains("60 new events, 60 already here (ann 60, ben 60)"), "{said}");
     assert_eq!(ward.shown(), hubs[0].shown());
 }

@@ -281,13 +281,41 @@ fn roles_are_rights_once_somebody_leads() {
     let early = kim.ends(&["people", "set", "ann", "--role", "annotator", "--as", "kim"], 1);
     assert!(early.contains("has no lead yet"), "{early}");
     kim.says(&["people", "set", "kim", "--role", "lead", "--role", "steward", "--as", "kim"]);
+    let refused = ann.ends(&["status", "--as", "ann"], 1);
+    assert!(refused.contains("ann has no role in this project") && refused.contains("goldsmith key"), "{refused}");
+    assert_eq!(ann.key().len(), 64);
+    kim.says(&["people", "set", "ann", "--role", "annotator", "--as", "kim"]);
     let refused = ann.ends(&["people", "set", "ann", "--role", "lead", "--as", "ann"], 1);
     assert!(refused.contains("ann may not say who somebody is: that is for a lead"), "{refused}");
     let refused = ann.ends(&["taxonomy", "rename", "coping_strategy", "coping", "--yes", "--as", "ann"], 1);
     assert!(refused.contains("may not change the guideline's categories"), "{refused}");
     let only = kim.ends(&["people", "set", "kim", "--role", "steward", "--as", "kim"], 1);
     assert!(only.contains("kim is the only lead"), "{only}");
-    kim.says(&["people", "set", "ann", "--role", "annotator", "--as", "kim"]);
+    // Nobody is given what nobody can use, or what is another's.
+    let key = kim.key();
+    for (arguments, expected) in [
+        (&["lea", "--role", "lead"][..], "lea has no key yet"),
+        (&["lea", "--key", &key], "that is kim's key"),
+        (&["kim", "--key", &ann.key()], "that is ann's key"),
+        (&["lea", "--key", &"0".repeat(64)], "is no public key"),
+        (&[" lea", "--role", "annotator"], "nobody can decide under the name"),
+        (&["", "--role", "annotator"], "nobody can decide under the name"),
+    ] {
+        let said = kim.run(&[&["people", "set"], arguments, &["--as", "kim"]].concat());
+        let said = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+    let labels = world.labels("other.csv", true);
+    for verb in [
+        &["import", &labels, "--unit", "sentence", "--annotator", "list"][..],
+        &["import", &labels, "--unit", "sentence"],
+        &["export", "gold"],
+        &["backup"],
+        &["merge", &labels],
+    ] {
+        let refused = ann.ends(&[verb, &["--as", "ann"]].concat(), 1);
+        assert!(refused.contains("ann may not take"), "{verb:?}: {refused}");
+    }
     let out = world.path("notes.gz");
     let refused = ann.ends(&["bundle", &out, "--with-text", "--plain", "--as", "ann"], 1);
     assert!(refused.contains("may not take notes out"), "{refused}");
@@ -340,7 +368,14 @@ fn a_log_made_anew_does_not_fit_its_anchors() {
     assert!(said.contains("is not as ann signed it"), "{said}");
     fs::write(&anchors, all + "no anchor\n").unwrap();
     let said = ann.ends(&["audit", "--as", "ann"], 1);
-    assert!(said.contains("anchors:") && said.contains("this is no anchor of goldsmith"), "{said}");
+    assert!(said.contains("anchors is no anchor of goldsmith"), "{said}");
+    // Nor does it help to take the file away, or to name it no more.
+    fs::remove_file(&anchors).unwrap();
+    let said = ann.ends(&["audit", "--as", "ann"], 1);
+    assert!(said.contains("this store has anchors, and") && said.contains("is not there"), "{said}");
+    fs::write(&settings, text).unwrap();
+    let said = ann.ends(&["audit", "--as", "ann"], 1);
+    assert!(said.contains("does not say any more where they are"), "{said}");
 }
 
 #[test]
@@ -357,6 +392,7 @@ fn who_read_which_note_is_on_record() {
     let read: Value = serde_json::from_str(said.trim()).unwrap();
     assert_eq!((&read["how"], &read["notes"]), (&json!("printed"), &json!(["2"])));
     kim.says(&["people", "set", "kim", "--role", "lead", "--as", "kim"]);
+    kim.says(&["people", "set", "ann", "--role", "annotator", "--as", "kim"]);
     let refused = ann.ends(&["audit", "--access", "--as", "ann"], 1);
     assert!(refused.contains("ann may not see who read what"), "{refused}");
 }
@@ -387,6 +423,59 @@ fn a_model_that_was_changed_is_not_loaded() {
     assert!(said.contains("more is not as ann signed it"), "{said}");
     fs::remove_file(model.join("more")).unwrap();
     fs::remove_file(model.join("signature.json")).unwrap();
-    let said = ann.says(&["predict", &notes, "--as", "ann"]);
+    let said = ann.ends(&["score", "--as", "ann"], 1);
+    assert!(said.contains("signature.json is gone"), "{said}");
+    let elsewhere = world.path("model");
+    fs::rename(&model, &elsewhere).unwrap();
+    let said = ann.says(&["predict", &notes, "--model", &elsewhere]);
     assert!(said.contains("is not signed"), "{said}");
+}
+
+/// Ann's key is known at the hub. What she can write with it says nothing of others, and gives her nothing.
+#[test]
+fn a_known_key_speaks_for_its_owner_alone() {
+    let world = World::new();
+    let hub = world.site("hub", "ben");
+    let ward = world.site("ward", "ann");
+    let first = world.path("first.jsonl");
+    ward.says(&["bundle", &first, "--as", "ann"]);
+    hub.says(&["merge", &first, "--trust", "--as", "ben"]);
+    // Labels of somebody without a key, which she wrote down: that is a question.
+    let other = world.labels("other.csv", true);
+    ward.says(&["import", &other, "--unit", "sentence", "--annotator", "prof", "--as", "ann"]);
+    let second = world.path("second.jsonl");
+    ward.says(&["bundle", &second, "--as", "ann"]);
+    let asked = hub.ends(&["merge", &second, "--as", "ben"], 1);
+    assert!(asked.contains("20 of prof, signed by the key") && !asked.contains("of ann,"), "{asked}");
+    // A copy of the hub has its name; who is made lead there is none here.
+    let backup = world.path("backups");
+    hub.says(&["backup", "--to", &backup, "--as", "ben"]);
+    let made = fs::read_dir(&backup).unwrap().next().unwrap().unwrap().path();
+    let copy = world.desk("copy", "ben");
+    copy.says(&["restore", made.to_str().unwrap(), "--as", "ben"]);
+    copy.says(&["people", "set", "ben", "--role", "lead", "--as", "ben"]);
+    let third = world.path("third.jsonl");
+    copy.says(&["bundle", &third, "--as", "ben"]);
+    hub.run(&["merge", &third, "--as", "ben"]);
+    let people: Value = serde_json::from_str(&hub.says(&["people", "--json", "--as", "ben"])).unwrap();
+    assert_eq!(people["roles_are_given"], false, "{people}");
+    // A note that nobody signed is a question, too; and what a machine is said to have said comes with a decision alone.
+    let forged = world.at("forged.jsonl");
+    forge(&first, &forged, |lines| {
+        let run = json!({ "run": {
+            "id": "01990000-0000-7000-8000-000000000000", "kind": "label", "model": "gpt", "config": "{}",
+            "taxonomy": "t", "started": 1, "finished": 2, "outcome": "finished", "scores": "",
+        }});
+        let sentence = decisions(lines).next().unwrap()["sentence"].clone();
+        let proposal = json!({ "proposal": {
+            "run": "01990000-0000-7000-8000-000000000000", "sentence": sentence, "source": "llm",
+            "label": ["mood_change"],
+        }});
+        lines.extend([run, proposal]);
+    });
+    hub.says(&["merge", forged.to_str().unwrap(), "--as", "ben"]);
+    let store = rusqlite::Connection::open(world.at("hub/goldsmith.db")).unwrap();
+    let proposals: i64 = store.query_row("SELECT count(*) FROM proposals", [], |row| row.get(0)).unwrap();
+    assert_eq!(proposals, 0);
+    hub.says(&["audit", "--as", "ben"]);
 }

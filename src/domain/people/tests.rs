@@ -58,7 +58,7 @@ fn a_name_with_a_key_is_spoken_for_by_that_key_alone() {
     assert_eq!(check("ben", Some(2)), Ok(Known::NewKey));
     assert_eq!(check("ben", None), Ok(Known::Unsigned));
     // Ann writes down what a list says of the ward's labels.
-    assert_eq!(check("list", Some(1)), Ok(Known::Signed));
+    assert_eq!(check("list", Some(1)), Ok(Known::WrittenDown));
 }
 
 #[test]
@@ -106,7 +106,8 @@ fn a_key_is_replaced_by_its_owner_or_a_lead() {
         let mut people = ann_has_a_key();
         let lead = signed("kim", change("kim", Some(key(3).public()), Some(&[Role::Lead])), None, &key(3));
         assert!(people.take(&lead));
-        let done = people.take(&signed(author, change("ann", new, None), Some("elsewhere"), &key(signer)));
+        let site = if author == "ann" { Some("elsewhere") } else { None };
+        let done = people.take(&signed(author, change("ann", new, None), site, &key(signer)));
         (done, people)
     };
     let (done, people) = by("ann", 1);
@@ -137,8 +138,12 @@ fn roles_are_given_by_leads_and_the_first_lead_is_named_here() {
     );
     assert!(!people.take(&signed("ben", lead("ben"), None, &key(2))));
     assert!(!people.take(&signed("ann", lead("ben"), None, &key(2))));
-    // A lead says it at any site.
-    assert!(people.take(&signed("ann", change("eve", None, Some(&[Role::Adjudicator])), Some("clinic"), &key(1))));
+    // What a lead says at another site holds there.
+    let eve = || change("eve", None, Some(&[Role::Adjudicator]));
+    assert!(!people.take(&signed("ann", eve(), Some("clinic"), &key(1))));
+    assert!(people.take(&signed("ann", eve(), None, &key(1))));
+    // Somebody leads from the first on.
+    assert!(!people.take(&signed("ann", change("ann", None, Some(&[])), None, &key(1))));
     assert!(may(&people, "eve", Role::Adjudicator));
     let settled = |author: &str, by: u8| {
         let body = Body::Settle(decided().body.judged().unwrap().clone());

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::domain::corpus::{Document, DocumentId, DocumentUid, SentenceId};
 use crate::domain::gold::Vote;
 use crate::domain::label::Label;
+use crate::domain::person::Role;
 use crate::domain::sight::{Blindness, InSight};
 use crate::domain::split::Split;
 use crate::domain::text::json_safe;
@@ -15,6 +16,7 @@ use crate::formats::tables;
 use crate::store::Store;
 use crate::workflow::WorkflowError;
 use crate::workflow::access::{self, Access, Unrecorded};
+use crate::workflow::identity;
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::project::Project;
 
@@ -90,6 +92,7 @@ impl Exported {
 /// All gold; with `votes`, a line for each expert's current label instead, settled or not.
 pub fn export(project: &Project, store: &mut Store, votes: bool) -> Result<Exported, WorkflowError> {
     let _span = tracing::info_span!("export_gold").entered();
+    identity::require(project, store, &[Role::Steward, Role::Lead], "take sentences out")?;
     let index = LabelIndex::read(project, store)?;
     let mut notes = NotePlaces { project, store, last: None, read: BTreeSet::new() };
     let mut lines = Vec::new();

@@ -40,7 +40,7 @@ struct ModelCard<'a> {
 /// Writes a model's folder to `out`, which must not be there yet.
 pub(crate) fn export(project: &Project, store: &Store, folder: &Path, out: &Path) -> Result<PathBuf, WorkflowError> {
     let _span = tracing::info_span!("export_model").entered();
-    let Loaded { model, card, .. } = saved_model::load(folder, Some(&*store.registry()?))?;
+    let Loaded { model, card, .. } = saved_model::load(folder, Some(store))?;
     if !folder.join("config.json").is_file() {
         let said = format!(
             "the model in {} is no fine-tuned encoder, and transformers has no form for any other",
