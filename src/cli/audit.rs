@@ -29,7 +29,7 @@ const ROWS_AT_ONCE: usize = 1_000;
 
 pub(super) fn audit(project: &Project, args: &AuditArgs) -> Result<Exit, Failure> {
     // Also where the guideline and the log differ: that is when it is asked for.
-    let mut store = project.store_as_it_is_to_read(&mut say)?;
+    let mut store = project.store_to_audit(&mut say)?;
     let filter = LogFilter {
         annotator: args.annotator.clone().map(Annotator),
         sentence: args.sentence.map(SentenceId),

@@ -28,6 +28,12 @@ pub enum Tampering {
         /// The event, if its link is still there.
         event: Option<EntryId>,
     },
+    /// The rows of the log are not in the order in which they were written, from this event or the one before it on.
+    Moved {
+        /// Its place in the chain, from 1.
+        position: u64,
+        event: EntryId,
+    },
     /// Events were cut off the end.
     CutOff { events: u64 },
     /// An event cannot be what it says: its signature does not fit, is missing, or is somebody else's.
@@ -214,9 +220,13 @@ fn walk(c: &Connection, expect: Option<&str>) -> rusqlite::Result<ChainAudit> {
         // A row that cannot even be read is one that was changed.
         let found = read.query_row([&event], |row| Ok((entry(row).ok(), row.get::<_, i64>(SEQ)?))).optional()?;
         // Who said it last is told by the rows' numbers; they go as the chain does.
-        let in_order = found.as_ref().is_none_or(|(_, seq)| *seq > last);
-        last = found.as_ref().map_or(last, |(_, seq)| last.max(*seq));
-        let found = found.map(|(entry, _)| entry.filter(|_| in_order));
+        if let Some((_, seq)) = &found {
+            if *seq <= last {
+                audited.tampering.push(Tampering::Moved { position, event: event.clone() });
+            }
+            last = *seq;
+        }
+        let found = found.map(|(entry, _)| entry);
         if let Some(Some(entry)) = &found {
             match people.check(entry, entry.site.as_deref().unwrap_or(&own)) {
                 Ok(known) => {

@@ -76,7 +76,7 @@ pub(crate) fn each(
     since: Option<Timestamp>,
     each: &mut dyn FnMut(AccessRow) -> Result<(), WorkflowError>,
 ) -> Result<(), WorkflowError> {
-    let store = project.store_as_it_is_to_read(&mut |_| {})?;
+    let store = project.store_to_audit(&mut |_| {})?;
     identity::require(project, &store, &[Role::Steward, Role::Lead], "see who read what")?;
     store.access_each(person, since, each)
 }

@@ -6,8 +6,8 @@ use super::anchor::{self, AnchorAudit};
 use super::project::Project;
 use crate::domain::label::{Annotator, Judgement, Timestamp};
 use crate::domain::visibility::{Face, VisibleLabels};
-pub(crate) use crate::store::LogFilter;
-use crate::store::{ChainAudit, LogRow, PersonTotals, RowChange, Store, StoreError, Tampering, Unsealed};
+use crate::store::{ChainAudit, LogRow, PersonTotals, RowChange, Store, StoreError, Unsealed};
+pub(crate) use crate::store::{LogFilter, Tampering};
 use crate::workflow::refusal::Refusal;
 
 /// What came of looking through the log.
@@ -77,6 +77,9 @@ fn sentence(store: &Store, found: &Tampering) -> Result<String, StoreError> {
         }
         Tampering::Removed { position, event: Some(event) } => format!("event {position} ({}) was removed", event.0),
         Tampering::Removed { position, event: None } => format!("event {position} was removed, and its link with it"),
+        Tampering::Moved { position, event } => {
+            format!("event {position} ({}) or the one before it was moved to another place in the log", event.0)
+        }
         Tampering::CutOff { events: 1 } => "an event was cut off the end of the log".into(),
         Tampering::CutOff { events } => format!("{events} events were cut off the end of the log"),
         Tampering::Unlinked { event } => {
@@ -164,7 +167,7 @@ pub(crate) fn log(
     with_text: bool,
     each: &mut dyn FnMut(LoggedText) -> Result<(), WorkflowError>,
 ) -> Result<u64, WorkflowError> {
-    let store = project.store_as_it_is_to_read(&mut |_| {})?;
+    let store = project.store_to_audit(&mut |_| {})?;
     let order = store.log_order(filter)?;
     let viewer = project.viewer(Face::Report);
     for seq in &order {

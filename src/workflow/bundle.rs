@@ -599,14 +599,16 @@ impl Admission<'_> {
         }
         if let Some(known) = self.store.entry(&entry.id)? {
             let from = known.site.as_deref().unwrap_or(&self.own);
-            return Ok(if known.says_the_same(entry) && entry.site.as_deref() == Some(from) {
-                Ok(())
-            } else {
-                Err(format!(
-                    "event {id} is here already and says something else: here it is {}'s, from {from}",
-                    known.author
-                ))
-            });
+            return Ok(
+                if known.says_the_same(entry) && (entry.signature.is_none() || entry.site.as_deref() == Some(from)) {
+                    Ok(())
+                } else {
+                    Err(format!(
+                        "event {id} is here already and says something else: here it is {}'s, from {from}",
+                        known.author
+                    ))
+                },
+            );
         }
         let site = entry.site.as_deref().unwrap_or_default();
         let settles = matches!(entry.body, Body::Settle(_));

@@ -42,11 +42,8 @@ pub(crate) fn key_file(project: &Project) -> Result<PathBuf, WorkflowError> {
 /// Whether the log says whose key the annotator's is; for those as well whom the project does not let in yet.
 pub(crate) fn is_known(project: &Project) -> Result<bool, WorkflowError> {
     let mut store = Store::open_with(&project.file.store, project.store_key()?)?;
-    let known = store.registry()?.key(&project.annotator).is_some();
-    if known {
-        prove(project, &mut store)?;
-    }
-    Ok(known)
+    prove_key(project, &mut store)?;
+    Ok(store.registry()?.key(&project.annotator).is_some())
 }
 
 /// Has whoever asks prove that the name is theirs, where it has a key: by having that key. What they write is signed with it.
@@ -59,7 +56,12 @@ pub(crate) fn prove(project: &Project, store: &mut Store) -> Result<(), Workflow
             .hint(format!("a lead lets you in: goldsmith people set {who} --key KEY --role annotator"))
             .into());
     }
-    let Some(known) = people.key(who) else {
+    prove_key(project, store)
+}
+
+fn prove_key(project: &Project, store: &mut Store) -> Result<(), WorkflowError> {
+    let who = &project.annotator;
+    let Some(known) = store.registry()?.key(who) else {
         return Ok(());
     };
     let path = key_file(project)?;

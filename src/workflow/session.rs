@@ -32,10 +32,21 @@ impl Project {
     /// Opens the store for whoever can prove that the annotator's name is theirs, with its splits as the project file says,
     /// although the guideline may read its labels otherwise.
     pub(crate) fn store_as_it_is(&self) -> Result<Store, WorkflowError> {
-        let mut store = Store::open_with(&self.file.store, self.store_key()?)?;
-        identity::prove(self, &mut store)?;
+        let mut store = self.store_untouched()?;
         store.apply_splits(&self.file.split)?;
         Ok(store)
+    }
+
+    /// Opens the store and writes nothing into it, not even what the project file says anew.
+    fn store_untouched(&self) -> Result<Store, WorkflowError> {
+        let mut store = Store::open_with(&self.file.store, self.store_key()?)?;
+        identity::prove(self, &mut store)?;
+        Ok(store)
+    }
+
+    /// The store for whoever looks for what was changed in it: nothing is mended first.
+    pub(crate) fn store_to_audit(&self, tell: &mut dyn FnMut(&str)) -> Result<Store, WorkflowError> {
+        self.or_as_it_stands(self.store_untouched(), tell)
     }
 
     /// Opens the store, brings its splits in line with the project file, and keeps the version of the guideline. Refused
@@ -51,11 +62,6 @@ impl Project {
     /// as it stands and nothing is changed; `tell` is told so.
     pub(crate) fn store_to_read(&self, tell: &mut dyn FnMut(&str)) -> Result<Store, WorkflowError> {
         self.or_as_it_stands(self.store(), tell)
-    }
-
-    /// The same although the guideline may read its labels otherwise.
-    pub(crate) fn store_as_it_is_to_read(&self, tell: &mut dyn FnMut(&str)) -> Result<Store, WorkflowError> {
-        self.or_as_it_stands(self.store_as_it_is(), tell)
     }
 
     fn or_as_it_stands(

@@ -193,7 +193,7 @@ fn what_a_claim_rests_on_cannot_be_changed_unnoticed() {
         ("UPDATE taxonomies SET content = content || '# '", "its text was changed"),
         ("DELETE FROM assignments", "the assignment"),
         ("UPDATE predictions SET label = 'mood'", "the prediction"),
-        ("UPDATE events SET seq = seq + 100000 WHERE seq = 3", "event 3 ("),
+        ("UPDATE events SET seq = seq + 100000 WHERE seq = 3", "event 4 ("),
         (
             "CREATE TRIGGER search_quiet AFTER INSERT ON egress BEGIN DELETE FROM egress WHERE id = NEW.id; END",
             "search_quiet (a table",

@@ -158,7 +158,11 @@ fn a_forged_bundle_brings_nothing_in() {
         ("a flag", each(|r| r["stand"]["flagged"] = json!(true)), "signature does not fit"),
         ("a settlement", each(|r| r["kind"] = json!("settle")), "signature does not fit"),
         ("no signature", each(|r| drop(r.as_object_mut().unwrap().remove("signature"))), "its author has a key"),
-        ("another's key", each(|r| r["signature"]["key"] = json!("0".repeat(64))), "cannot be what"),
+        (
+            "another's key",
+            each(|r| r["signature"]["key"] = json!("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")),
+            "cannot be what",
+        ),
         ("a new id", each(|r| r["id"] = json!("0198-ffff")), "signature does not fit"),
         ("ben's name", each(|r| r["annotator"] = json!("ben")), "signature does not fit"),
         (
