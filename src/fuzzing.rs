@@ -42,7 +42,7 @@ pub fn targets() -> &'static [(&'static str, FuzzTarget)] {
         ("entry", read_entry),
         ("bundle", |bytes| in_a_folder(&[("ward.jsonl", bytes)], |folder| read_bundle(&folder.join("ward.jsonl")))),
         ("person-key", |bytes| {
-            in_a_folder(&[("a.key", bytes)], |folder| drop(person_key::read(&folder.join("a.key"))))
+            in_a_folder(&[("a.key", bytes)], |folder| drop(person_key::read(&folder.join("a.key"), None)))
         }),
         ("tensors", |bytes| drop(classifier::tensors::read(bytes))),
         ("model", read_model),
