@@ -8,13 +8,13 @@ mod artifact;
 mod calibrate;
 mod config;
 #[cfg(feature = "encoders")]
-mod encoder;
+pub(crate) mod encoder;
 #[cfg(feature = "encoders")]
 mod frozen;
 mod loss;
 mod ngram;
 mod targets;
-mod tensors;
+pub(crate) mod tensors;
 #[cfg(feature = "encoders")]
 mod tune;
 mod vote;

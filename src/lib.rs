@@ -32,6 +32,8 @@ pub mod domain;
 #[cfg(test)]
 mod factory;
 pub mod formats;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod llm;
 pub mod store;
 pub mod tui;

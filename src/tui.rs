@@ -8,15 +8,15 @@ mod app;
 mod ask;
 mod compare;
 mod effect;
-mod filter;
+pub(crate) mod filter;
 mod headless;
 mod jobs;
-mod keymap;
+pub(crate) mod keymap;
 mod message;
 mod metrics;
 mod review;
 mod shared;
-mod theme;
+pub(crate) mod theme;
 mod train;
 mod view;
 

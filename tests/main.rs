@@ -17,6 +17,7 @@ mod it {
     mod experiment;
     mod experts;
     mod faults;
+    mod fuzz;
     mod golden;
     mod labelling;
     mod layers;

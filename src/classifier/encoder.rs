@@ -1,7 +1,7 @@
 //! Encoders of the BERT family from a Hugging Face folder as it is: `config.json`, `tokenizer.json`, and the weights as
 //! `model.safetensors` or `pytorch_model.bin`.
 
-mod architecture;
+pub(crate) mod architecture;
 mod attention;
 mod fused;
 mod network;

@@ -11,14 +11,14 @@ use super::ClassifierError;
 use crate::domain::text::Cause;
 
 /// A tensor in a file.
-pub(super) struct StoredTensor {
+pub(crate) struct StoredTensor {
     dtype: Dtype,
     shape: Vec<usize>,
     bytes: Vec<u8>,
 }
 
 /// A number that a tensor may hold.
-pub(super) trait Number: Sized {
+pub(crate) trait Number: Sized {
     const DTYPE: Dtype;
     fn write(&self, bytes: &mut Vec<u8>);
     fn read(bytes: &[u8]) -> Option<Self>;
@@ -89,7 +89,7 @@ pub(super) fn write(file: &Path, tensors: &[(&str, StoredTensor)]) -> Result<(),
 }
 
 /// The tensors in a file's bytes.
-pub(super) fn read(bytes: &[u8]) -> Result<HashMap<String, StoredTensor>, SafeTensorError> {
+pub(crate) fn read(bytes: &[u8]) -> Result<HashMap<String, StoredTensor>, SafeTensorError> {
     let stored = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
         let tensor = StoredTensor { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() };
         (name, tensor)

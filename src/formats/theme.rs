@@ -64,7 +64,8 @@ pub(crate) fn load(name: &str) -> Result<ThemeFile, FormatError> {
     parse(path, &read_text(path)?)
 }
 
-fn parse(path: &Path, text: &str) -> Result<ThemeFile, FormatError> {
+/// Reads the text of a theme file; `path` is for messages.
+pub(crate) fn parse(path: &Path, text: &str) -> Result<ThemeFile, FormatError> {
     toml::from_str(text).map_err(|error| {
         let (line, column) = super::place(text, error.span().map_or(0, |span| span.start));
         let faults = vec![super::FileFault { line, column, message: error.message().to_owned() }];

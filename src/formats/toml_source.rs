@@ -5,12 +5,12 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{FileFault, place};
+use super::FileFault;
 
 /// A TOML text under reading, with the faults found so far.
 pub(super) struct TomlSource<'t> {
     text: &'t str,
-    faults: Vec<(usize, FileFault)>,
+    faults: Vec<(usize, String)>,
 }
 
 /// A table whose keys are taken one by one; what is left is unknown.
@@ -33,14 +33,23 @@ impl<'t> TomlSource<'t> {
 
     /// Notes a fault.
     pub(super) fn fault(&mut self, at: Range<usize>, message: impl Into<String>) {
-        let (line, column) = place(self.text, at.start);
-        self.faults.push((at.start, FileFault { line, column, message: message.into() }));
+        self.faults.push((at.start, message.into()));
     }
 
-    /// The faults in the order of the text.
+    /// The faults in the order of the text. The text is gone through once, whatever their number: a file may be nothing else.
     pub(super) fn into_faults(mut self) -> Vec<FileFault> {
         self.faults.sort_by_key(|(at, _)| *at);
-        self.faults.into_iter().map(|(_, fault)| fault).collect()
+        let (mut seen, mut line, mut column) = (0, 1, 1);
+        let placed = self.faults.into_iter().map(|(at, message)| {
+            let passed = self.text.get(seen..at).unwrap_or_default();
+            seen += passed.len();
+            let lines = passed.matches('\n').count();
+            line += lines;
+            column = if lines == 0 { column } else { 1 };
+            column += passed.rsplit('\n').next().unwrap_or_default().chars().count();
+            FileFault { line, column, message }
+        });
+        placed.collect()
     }
 
     fn wrong_type<T>(&mut self, key: &str, value: &Spanned<DeValue<'t>>, wanted: &str) -> Option<T> {
@@ -283,4 +292,23 @@ fn number<'t>(
         source.fault(value.span(), format!("`{key}` must be between {} and {}", limits.start(), limits.end()));
     }
     fits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::place;
+
+    #[test]
+    fn every_fault_has_its_own_place() {
+        let text = "a = 1\n\u{e9} = 2\r\n\nb = \"\u{301}x\" # \u{1f600} c\n\n";
+        let (mut source, _) = TomlSource::parse(text);
+        let places: Vec<usize> = (0..=text.len()).filter(|at| text.is_char_boundary(*at)).collect();
+        let syntax = source.faults.len();
+        places.iter().rev().for_each(|at| source.fault(*at..*at, "here"));
+        let found = source.into_faults().into_iter().filter(|fault| fault.message == "here");
+        let found: Vec<(usize, usize)> = found.map(|fault| (fault.line, fault.column)).collect();
+        assert_eq!(found, places.iter().map(|at| place(text, *at)).collect::<Vec<_>>());
+        assert!(syntax > 0, "a key that is no bare key is a fault of syntax");
+    }
 }

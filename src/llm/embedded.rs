@@ -9,7 +9,7 @@ mod engine;
 mod file;
 mod product;
 mod sentencepiece;
-mod template;
+pub(crate) mod template;
 #[cfg(test)]
 mod tests;
 mod tokenizer;

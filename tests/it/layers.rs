@@ -51,6 +51,8 @@ pub(super) const LAYERS: &[Layer] = &[
         crates: "clap ctrlc indicatif jiff serde_json tempfile tracing tracing_appender \
                  tracing_subscriber",
     },
+    // It reads nothing itself: it names each reader once.
+    Layer { name: "fuzzing", uses: "domain formats llm classifier tui", crates: "serde_json tempfile" },
     Layer { name: "main", uses: "cli", crates: "clap" },
 ];
 

@@ -268,21 +268,21 @@ impl Template {
     }
 }
 
+/// What a template as a file may hold it makes of one turn.
+pub(crate) fn written(source: &str) -> Result<String, Error> {
+    let template = Template {
+        environment: environment(source)?,
+        origin: TemplateOrigin::File,
+        folds_system: false,
+        trims: false,
+        names: [String::new(), String::new()],
+    };
+    template.render(&[json!({ "role": "user", "content": "x" })])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Whether a template as a file may hold it is read and written; never a crash, never without end.
-    fn written(source: &str) -> Result<String, Error> {
-        let template = Template {
-            environment: environment(source)?,
-            origin: TemplateOrigin::File,
-            folds_system: false,
-            trims: false,
-            names: [String::new(), String::new()],
-        };
-        template.render(&[json!({ "role": "user", "content": "x" })])
-    }
 
     #[test]
     fn a_hostile_template_is_refused() {
