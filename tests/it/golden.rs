@@ -7,10 +7,10 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::support::{fails, goldsmith, succeeds};
+use super::support::{command, fails, goldsmith, succeeds};
 
 fn golden(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(path)
@@ -275,6 +275,34 @@ fn where_titles_come_from_is_read_as_it_was_written() {
     let titles =
         "SELECT d.title || ' from ' || t.name FROM title_columns t JOIN documents d ON d.id = t.document ORDER BY 1";
     assert_eq!(study.rows(titles), ["Exam from section", "History from section", "Plan from section"]);
+}
+
+/// Its log has signed entries, and seals stand over the rest.
+#[test]
+fn signatures_and_seals_are_read_as_they_were_written() {
+    let study = Study::of_version(9);
+    let keys = golden("keys");
+    let as_kim = |arguments: &[&str]| {
+        let all = [arguments, &["--as", "kim", "--project", &study.root]].concat();
+        let output = command(&all).env("GOLDSMITH_KEYS", &keys).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let audit: Value = serde_json::from_str(&as_kim(&["audit", "--json"])).unwrap();
+    assert_eq!(audit["last_link"], "767472db02b6bb145db4ba7e67f7f6a8af8b7b53f81ed4bebf53db133b001c3e");
+    assert_eq!(audit["last_seal"], "253fd0b4e9383db396714fa706a20dc536bed6660c192acf2a50335604f856ed");
+    assert_eq!((&audit["well"], &audit["events"], &audit["unsigned"]), (&json!(true), &json!(303), &json!(297)));
+    let people: Value = serde_json::from_str(&as_kim(&["people", "--json"])).unwrap();
+    assert_eq!(people["people"][1]["roles"], json!(["lead", "steward"]));
+    let read = as_kim(&["audit", "--access"]);
+    assert!(read.contains("kim exported"), "{read}");
+    // Its entries are taken in elsewhere, and fit.
+    let bundle = format!("{}/study-9.jsonl", study.root);
+    fs::write(&bundle, bytes("bundles/study-9.jsonl")).unwrap();
+    let before = Study::of_version(8);
+    let said = before.says(&["merge", &bundle, "--trust"]);
+    assert!(said.contains("4 events are on notes that are not here"), "{said}");
+    assert!(before.prints(&["audit"]).contains("intact"));
 }
 
 #[test]

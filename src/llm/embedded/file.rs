@@ -33,6 +33,11 @@ pub(super) fn whole(value: &Value) -> Option<usize> {
     }
 }
 
+/// How many numbers a shape has; none where that is no number.
+fn count(shape: &candle_core::Shape) -> Option<usize> {
+    shape.dims().iter().try_fold(1_usize, |n, size| n.checked_mul(*size))
+}
+
 impl GgufFile {
     /// Opens it and reads its head.
     pub(super) fn open(path: &Path) -> Result<Self, LlmError> {
@@ -100,6 +105,10 @@ impl GgufFile {
     /// A tensor as it is stored.
     pub(super) fn tensor(&mut self, name: &str) -> Result<QTensor, LlmError> {
         let Self { reader, content, .. } = self;
+        // candle makes a slice of what is not there, which is not allowed even where it is empty.
+        if content.tensor_infos.get(name).is_some_and(|info| matches!(count(&info.shape), None | Some(0))) {
+            return Err(self.wrong(format!("tensor {name} is empty, or has more numbers than there can be")));
+        }
         catch_unwind(AssertUnwindSafe(|| content.tensor(reader, name, &Device::Cpu)))
             .map_err(|_| format!("tensor {name} is damaged; fetch the file again"))
             .and_then(|read| read.map_err(|error| format!("{error}; the file is cut short or of another kind")))
@@ -124,14 +133,17 @@ impl GgufFile {
     pub(super) fn parameters(&self) -> (usize, Vec<(String, usize)>) {
         let mut kinds: Vec<(GgmlDType, usize)> = Vec::new();
         for info in self.content.tensor_infos.values() {
-            let count = info.shape.elem_count();
+            let numbers = count(&info.shape).unwrap_or(usize::MAX);
             match kinds.iter_mut().find(|(kind, _)| *kind == info.ggml_dtype) {
-                Some((_, sum)) => *sum += count,
-                None => kinds.push((info.ggml_dtype, count)),
+                Some((_, sum)) => *sum = sum.saturating_add(numbers),
+                None => kinds.push((info.ggml_dtype, numbers)),
             }
         }
         kinds.sort_by_key(|(kind, sum)| (std::cmp::Reverse(*sum), format!("{kind:?}")));
-        (kinds.iter().map(|(_, sum)| sum).sum(), kinds.into_iter().map(|(k, n)| (format!("{k:?}"), n)).collect())
+        (
+            kinds.iter().fold(0, |all: usize, (_, sum)| all.saturating_add(*sum)),
+            kinds.into_iter().map(|(k, n)| (format!("{k:?}"), n)).collect(),
+        )
     }
 }
 
