@@ -185,7 +185,7 @@ impl Store {
     pub(crate) fn create(path: &Path) -> Result<Self, StoreError> {
         make_private(path).map_err(|e| StoreError::Unwritable(path.into(), e.into()))?;
         Self::connect(path, None).inspect_err(|_| {
-            for file in [path.into(), opening::beside(path, "-wal"), opening::beside(path, "-shm")] {
+            for file in [path.into(), beside(path, "-wal"), beside(path, "-shm")] {
                 // What went wrong is said already.
                 let _ = std::fs::remove_file(file);
             }
@@ -365,6 +365,13 @@ impl Store {
         };
         run().map_err(|e| explain(&path, e))
     }
+}
+
+/// A file beside the store's, of its name with an ending.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// Refuses a file that is not there, and one that somebody emptied: SQLite takes that for a new database.

@@ -89,6 +89,12 @@ impl People {
         self.0.values().filter(|person| person.roles.contains(&Role::Lead)).count()
     }
 
+    /// Whether somebody leads beside a person, with a key to do it with.
+    pub(crate) fn has_lead_beside(&self, name: &Annotator) -> bool {
+        let leads = |person: &Person| person.key.is_some() && person.roles.contains(&Role::Lead);
+        self.0.iter().any(|(other, person)| other != name && leads(person))
+    }
+
     /// Whether roles are given at all.
     pub(crate) fn has_lead(&self) -> bool {
         self.leads() > 0
@@ -129,10 +135,8 @@ impl People {
             if !(is_lead || first && by_owner) {
                 return change.key.is_some();
             }
-            let leads = |person: &Person| person.key.is_some() && person.roles.contains(&Role::Lead);
-            let others = self.0.iter().any(|(name, person)| *name != change.name && leads(person));
             // Somebody leads from the first on.
-            if has_lead && !others && !roles.contains(&Role::Lead) {
+            if has_lead && !self.has_lead_beside(&change.name) && !roles.contains(&Role::Lead) {
                 return change.key.is_some();
             }
             self.0.entry(change.name.clone()).or_default().roles.clone_from(roles);
@@ -142,18 +146,10 @@ impl People {
 
     /// Whether an entry can be what it says, and how far its author is known. `site` is where it was made.
     pub(crate) fn check(&self, entry: &Entry, site: &str) -> Result<Known, Forgery> {
-        let person = self.0.get(&entry.author);
-        let known = match &entry.signature {
-            None if person.is_some_and(|person| person.key.is_some()) => return Err(Forgery::Unsigned),
-            None => Known::Unsigned,
-            Some(_) if !entry.signature_fits(site) => return Err(Forgery::Unfit),
-            Some(signature) => match person.filter(|person| person.key.is_some()) {
-                Some(person) if person.speaks(&signature.key) => Known::Signed,
-                Some(_) => return Err(Forgery::OtherKey),
-                None if self.knows(&signature.key) => Known::WrittenDown,
-                None => Known::NewKey,
-            },
-        };
+        if entry.signature.is_some() && !entry.signature_fits(site) {
+            return Err(Forgery::Unfit);
+        }
+        let known = self.known(entry)?;
         if let Body::Person(change) = &entry.body
             && entry.author == change.name
             && let Some(new) = change.key
@@ -165,6 +161,19 @@ impl People {
             return Err(Forgery::NoAdjudicator);
         }
         Ok(known)
+    }
+
+    /// How far an entry's author is known, by a signature that fits.
+    pub(crate) fn known(&self, entry: &Entry) -> Result<Known, Forgery> {
+        let person = self.0.get(&entry.author).filter(|person| person.key.is_some());
+        match (&entry.signature, person) {
+            (None, Some(_)) => Err(Forgery::Unsigned),
+            (None, None) => Ok(Known::Unsigned),
+            (Some(signature), Some(person)) if person.speaks(&signature.key) => Ok(Known::Signed),
+            (Some(_), Some(_)) => Err(Forgery::OtherKey),
+            (Some(signature), None) if self.knows(&signature.key) => Ok(Known::WrittenDown),
+            (Some(_), None) => Ok(Known::NewKey),
+        }
     }
 
     /// Whether somebody may say that a key is theirs, signing with a key: for the first time one that is nobody's, later with the

@@ -5,12 +5,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{BUSY, Store, StoreError, explain, make_private, present};
+use super::{BUSY, Store, StoreError, beside, explain, make_private, present};
 use crate::domain::secret::Secret;
 
 /// Whether this program can encrypt.
@@ -136,7 +136,7 @@ impl Store {
         let connection = alone(path, before)?;
         // It stays open until the connection is closed, for the sake of the lock.
         let mut old = OpenOptions::new().write(true).open(path).map_err(|e| unwritable(path, e))?;
-        let copy = beside(path);
+        let copy = beside(path, ".new");
         // One that is there was left by a process that died at this; it had the store for itself, and so have we.
         remove(&copy)?;
         make_private(&copy).map_err(|e| unwritable(&copy, e))?;
@@ -172,21 +172,10 @@ impl Store {
     }
 }
 
-/// Where the copy is made.
-fn beside(path: &Path) -> PathBuf {
-    named(path, ".new")
-}
-
-fn named(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
 /// Removes a copy with all that SQLite keeps beside a file: a log that was left would be read into the next one.
 fn remove(copy: &Path) -> Result<(), StoreError> {
     for ending in ["-wal", "-shm", "-journal", ""] {
-        let file = named(copy, ending);
+        let file = beside(copy, ending);
         match std::fs::remove_file(&file) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 return Err(StoreError::Unwritable(file, e.into()));

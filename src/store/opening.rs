@@ -1,22 +1,14 @@
 //! Whether a store can be opened, and how: to write, or where nothing can be written to read alone; and what a file system must
 //! be able to do for it.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
-use super::{BUSY, Store, StoreError, encryption, explain, present, schema};
+use super::{BUSY, Store, StoreError, beside, encryption, explain, present, schema};
 use crate::domain::secret::Secret;
-
-/// A file that SQLite keeps beside the store's: `-wal` or `-shm`.
-pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(end);
-    name.into()
-}
 
 /// Refuses a database in which nothing was ever made.
 pub(super) fn not_emptied(c: &Connection, path: &Path) -> Result<(), StoreError> {

@@ -618,7 +618,7 @@ impl Admission<'_> {
         Ok(match checked {
             Ok(()) => {
                 self.people.take(entry);
-                if self.known.check(entry, site) != Ok(Known::Signed) {
+                if self.known.known(entry) != Ok(Known::Signed) {
                     let key = entry.signature.map(|signature| signature.key);
                     *self.strangers.events.entry((entry.author.clone(), key)).or_default() += 1;
                 }

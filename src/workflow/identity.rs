@@ -11,7 +11,6 @@ use super::refusal::{Refusal, RefusalKind};
 use super::{WorkflowError, new_entry_id, new_run_id, now};
 use crate::domain::entry::{Body, Entry};
 use crate::domain::label::Annotator;
-use crate::domain::people::Person;
 use crate::domain::person::{PersonChange, Role};
 use crate::domain::signature::{PublicKey, SecretKey};
 use crate::formats::{FormatError, Needs, person_key};
@@ -278,14 +277,11 @@ pub(crate) fn set(project: &Project, store: &mut Store, change: PersonChange) ->
             .hint(format!("name the lead first: goldsmith people set {who} --role lead"))
             .into());
     }
-    if people.has_lead() && change.roles.as_ref().is_some_and(|roles| !roles.contains(&Role::Lead)) {
-        let leads = |person: &Person| person.key.is_some() && person.roles.contains(&Role::Lead);
-        let others = people.iter().any(|(other, person)| other != name && leads(person));
-        if !others {
-            return Err(Refusal::new(RefusalKind::Protected, format!("{name} is the only lead; nothing was changed"))
-                .hint("name another lead first")
-                .into());
-        }
+    let leads_no_more = change.roles.as_ref().is_some_and(|roles| !roles.contains(&Role::Lead));
+    if people.has_lead() && leads_no_more && !people.has_lead_beside(name) {
+        return Err(Refusal::new(RefusalKind::Protected, format!("{name} is the only lead; nothing was changed"))
+            .hint("name another lead first")
+            .into());
     }
     sign(project, store)?;
     Ok(store.append_person(new_entry_id(), now(), who, change)?)

@@ -109,7 +109,7 @@ mod with_it {
     fn what_cannot_be_written_leaves_the_store_as_it_was_and_leftovers_are_in_nobodys_way() {
         let (_folder, path) = plain();
         let (key, before) = (Secret::of("correct horse"), content(Store::open(&path).unwrap()));
-        let copy = beside(&path);
+        let copy = beside(&path, ".new");
         std::fs::create_dir(&copy).unwrap();
         assert!(matches!(Store::recode(&path, None, Some(&key)), Err(StoreError::Unwritable(..))));
         assert_eq!(content(Store::open(&path).unwrap()), before);
@@ -121,7 +121,7 @@ mod with_it {
         let log = std::fs::read(other_folder.path().join("goldsmith.db-wal")).unwrap();
         assert!(!log.is_empty());
         drop(other);
-        std::fs::write(named(&copy, "-wal"), log).unwrap();
+        std::fs::write(beside(&copy, "-wal"), log).unwrap();
         std::fs::write(&copy, "half of a copy").unwrap();
         Store::recode(&path, None, Some(&key)).unwrap();
         let left = files(path.parent().unwrap());

@@ -1,6 +1,7 @@
 //! Stores that were cut off, left behind or locked away: what is read of them is what was saved, or the fault is named.
 
 use std::fs;
+use std::path::PathBuf;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
