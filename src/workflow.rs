@@ -5,6 +5,7 @@ mod advice;
 pub(crate) mod agreement;
 pub mod anchor;
 pub mod audit;
+pub(crate) mod background;
 pub(crate) mod backup;
 pub mod bundle;
 pub mod demo;

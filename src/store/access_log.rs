@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::{Store, StoreError};
 use crate::domain::corpus::{DocumentId, SentenceId};
@@ -34,19 +34,21 @@ impl Store {
         })
     }
 
-    /// Writes down that somebody read notes.
+    /// Writes down that somebody read notes; `waits` until it is on the disk.
     pub(crate) fn record_access(
         &mut self,
         at: Timestamp,
         person: &Annotator,
         how: &str,
         notes: &BTreeSet<DocumentId>,
+        waits: bool,
     ) -> Result<(), StoreError> {
-        self.write(|c| {
+        let insert = |c: &Connection| {
             c.prepare_cached("INSERT INTO access (at, person, how, documents) VALUES (?, ?, ?, ?)")?
                 .execute(params![at, person, how, join(notes)])
                 .map(drop)
-        })
+        };
+        if waits { self.write(insert) } else { self.write_without_waiting(insert) }
     }
 
     /// Hands on who read what, oldest first: of one person, from a moment on.

@@ -48,9 +48,10 @@ impl Store {
             return Ok(());
         }
         let documents: Vec<NewDocument> = rows.iter().map(|row| row.document.clone()).collect();
+        let touched = self.touched.clone();
         self.write(|c| {
             let mut patients = rustc_hash::FxHashMap::default();
-            let inserts = insert_documents(c, &documents, Origin::Synthetic, plan, &mut patients)?;
+            let inserts = insert_documents(c, &touched, &documents, Origin::Synthetic, plan, &mut patients)?;
             let mut verdict = c.prepare_cached(
                 "INSERT OR REPLACE INTO verdicts (sentence, item, passed, reason, value) VALUES (?, ?, ?, ?, ?)",
             )?;

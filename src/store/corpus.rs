@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use rustc_hash::FxHashMap;
 
+use super::seals::Touched;
 use super::{Store, StoreError};
 use crate::domain::corpus::{Document, DocumentId, NewDocument, Origin, Sentence, SentenceId};
 use crate::domain::split::SplitPlan;
@@ -56,7 +57,8 @@ impl Store {
         if patients.len() > PATIENTS_KEPT {
             patients.clear();
         }
-        let done = self.write(|c| insert_documents(c, documents, origin, plan, &mut patients))?;
+        let touched = self.touched.clone();
+        let done = self.write(|c| insert_documents(c, &touched, documents, origin, plan, &mut patients))?;
         self.patients = patients;
         Ok(done)
     }
@@ -222,6 +224,7 @@ fn words(plan: &SplitPlan) -> String {
 
 pub(super) fn insert_documents(
     c: &Connection,
+    touched: &Touched,
     documents: &[NewDocument],
     origin: Origin,
     plan: &SplitPlan,
@@ -237,6 +240,7 @@ pub(super) fn insert_documents(
     let mut bound: [Option<&str>; 4] = [None; 4];
     // The write lock is held: no one else takes these numbers.
     let mut next = last_sentence(c)? + 1;
+    let synthetic = i64::from(origin == Origin::Synthetic);
     let mut sentences = Vec::new();
     let mut done = Vec::with_capacity(documents.len());
     for document in documents {
@@ -275,21 +279,41 @@ pub(super) fn insert_documents(
         }
         let id = DocumentId(c.last_insert_rowid());
         done.push(Insert::New(id, SentenceId(next)));
+        let (first, count, from) = (next, document.sentences.len() as i64, sentences.len());
         for (position, span) in document.sentences.iter().enumerate() {
             sentences.push([next, id.0, position as i64, span.start as i64, span.end as i64]);
             next += 1;
         }
+        let [title, kind, date, source] = &heading;
+        touched.inserted_note(
+            id.0,
+            &[
+                &id,
+                &uid,
+                &patient,
+                &origin,
+                &document.external_id,
+                title,
+                kind,
+                date,
+                source,
+                &first,
+                &count,
+                &document.text,
+            ],
+            sentences[from..].iter().map(|&[a, b, c, d, e]| [a, b, c, d, e, synthetic]),
+        )?;
     }
-    insert_sentences(c, &sentences, origin)?;
+    insert_sentences(c, &sentences, synthetic)?;
     c.prepare_cached("UPDATE totals SET sentences = sentences + ? WHERE origin = ?")?
         .execute(params![sentences.len() as i64, origin])?;
     Ok(done)
 }
 
 /// Rows of number, document, position, start, end. Many to a statement: one by one takes a third longer.
-fn insert_sentences(c: &Connection, rows: &[[i64; 5]], origin: Origin) -> rusqlite::Result<()> {
+fn insert_sentences(c: &Connection, rows: &[[i64; 5]], synthetic: i64) -> rusqlite::Result<()> {
     const AT_ONCE: usize = 64;
-    let row = format!("(?, ?, ?, ?, ?, {})", i64::from(origin == Origin::Synthetic));
+    let row = format!("(?, ?, ?, ?, ?, {synthetic})");
     for chunk in rows.chunks(AT_ONCE) {
         let values = vec![row.as_str(); chunk.len()].join(", ");
         c.prepare_cached(&format!(

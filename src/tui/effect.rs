@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -21,6 +20,7 @@ use crate::domain::visibility::{SentenceFacts, gives_away};
 use crate::formats::project::training::{TrainSettings, TrainingMethod};
 use crate::store::{SeekDirection, Store, TextRow};
 use crate::workflow::access::{self, Access, Unrecorded};
+use crate::workflow::background::in_background;
 use crate::workflow::dispatch::JobEnd;
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::metrics::MetricsReader;
@@ -49,6 +49,14 @@ pub(crate) struct EffectContext {
     version: i64,
     /// Whether the order of the queue is being thought over, or could not be.
     planning: Arc<AtomicBool>,
+    /// Asked for when the workbench is left: nobody waits for that order any more.
+    leaving: Cancel,
+}
+
+impl Drop for EffectContext {
+    fn drop(&mut self) {
+        self.leaving.cancel();
+    }
 }
 
 /// What the footer says of an error; the log has it, too.
@@ -65,8 +73,9 @@ impl EffectContext {
     pub(crate) fn open(project: Arc<Project>, to_app: Sender<Message>) -> Result<Self, WorkflowError> {
         let store = project.store()?;
         let (to_metrics, requests) = channel();
+        store.leave_checkpoints()?;
         let (its_store, its_project, its_app) = (store.again()?, project.clone(), to_app.clone());
-        thread::spawn(move || metrics_thread(&its_project, &its_store, &requests, &its_app));
+        in_background(move || metrics_thread(&its_project, &its_store, &requests, &its_app));
         let version = store.data_version()?;
         let (training, experimenting, jobs) = Default::default();
         let shown = [None; 3];
@@ -83,6 +92,7 @@ impl EffectContext {
             seen: FxHashMap::default(),
             version,
             planning: Arc::default(),
+            leaving: Cancel::default(),
         };
         context.refresh();
         context.plan_if_due();
@@ -102,8 +112,9 @@ impl EffectContext {
         }
         self.planning.store(true, Ordering::Relaxed);
         let (project, app, planning) = (self.project.clone(), self.to_app.clone(), self.planning.clone());
-        thread::spawn(move || {
-            let plan = || queue::plan(Session::new(&project, &mut project.store()?, &Cancel::default(), &mut |_| {}));
+        let leaving = self.leaving.clone();
+        in_background(move || {
+            let plan = || queue::plan(Session::new(&project, &mut project.store()?, &leaving, &mut |_| {}));
             let message = match plan() {
                 Ok(_) => {
                     planning.store(false, Ordering::Relaxed);
@@ -396,7 +407,7 @@ impl EffectContext {
         let cancel = Cancel::default();
         self.jobs.insert(spec.clone(), cancel.clone());
         let (project, app, metrics) = (self.project.clone(), self.to_app.clone(), self.to_metrics.clone());
-        thread::spawn(move || {
+        in_background(move || {
             // The workbench may have been left while the job goes on to its next safe point.
             let mut watch = |progress| drop(app.send(Message::Job(spec.clone(), progress)));
             let done = work(&project, &spec, &cancel, &mut watch).map_err(|error| failed(&error));
@@ -409,7 +420,7 @@ impl EffectContext {
         self.training = Cancel::default();
         let (project, cancel, app, metrics) =
             (self.project.clone(), self.training.clone(), self.to_app.clone(), self.to_metrics.clone());
-        thread::spawn(move || {
+        in_background(move || {
             let run = || -> Result<_, WorkflowError> {
                 let mut store = project.store()?;
                 // The workbench may have been left while training ends.
@@ -431,7 +442,7 @@ impl EffectContext {
         self.experimenting = Cancel::default();
         let (project, cancel, app, metrics) =
             (self.project.clone(), self.experimenting.clone(), self.to_app.clone(), self.to_metrics.clone());
-        thread::spawn(move || {
+        in_background(move || {
             let run = || -> Result<_, WorkflowError> {
                 let mut store = project.store()?;
                 let options = experiment::ExperimentOptions::grid(&project, &[method], experiment::SEEDS);
@@ -451,7 +462,7 @@ impl EffectContext {
     /// Reads what is done of it; on a thread of its own, since the intervals take a while.
     fn read_experiment(&self, method: TrainingMethod) {
         let (project, app) = (self.project.clone(), self.to_app.clone());
-        thread::spawn(move || {
+        in_background(move || {
             let read = || -> Result<_, WorkflowError> {
                 experiment::partial(
                     &project,
@@ -553,6 +564,10 @@ fn metrics_thread(project: &Project, store: &Store, requests: &Receiver<MetricsR
         };
         if app.send(message).is_err() {
             break;
+        }
+        // Nobody waits for this thread. Where it fails, the next writer does it.
+        if let Err(error) = store.checkpoint() {
+            tracing::warn!(%error, "the write-ahead log stays as it is");
         }
     }
 }

@@ -30,6 +30,12 @@ impl Access {
             Self::Exported => "exported",
         }
     }
+
+    /// Whether it is on the disk before the notes are read. What is read at the workbench is there with the next decision at the
+    /// latest: a second wait for the disk would be felt at each new note.
+    fn waits(self) -> bool {
+        matches!(self, Self::Printed | Self::Exported)
+    }
 }
 
 /// Why a reading is not on record, for whoever reads: where the store cannot be written, notes are read all the same, and it is
@@ -60,7 +66,7 @@ pub(crate) fn record(
     if notes.is_empty() {
         return Ok(Unrecorded::default());
     }
-    match store.record_access(now(), &project.annotator, how.word(), &notes) {
+    match store.record_access(now(), &project.annotator, how.word(), &notes, how.waits()) {
         Ok(()) => Ok(Unrecorded::default()),
         Err(StoreError::Unwritable(_, cause)) => {
             Ok(Unrecorded(Some(format!("the store cannot be written ({cause}): that you read this is not on record"))))
