@@ -312,6 +312,20 @@ impl Store {
         self.with(|c| log::is_known(c, id))
     }
 
+    /// Leaves it to another connection to move the write-ahead log into the file, unless that grows to 64 MiB: it takes longer
+    /// than all else that a decision waits for.
+    pub(crate) fn leave_checkpoints(&self) -> Result<(), StoreError> {
+        self.with(|c| c.execute_batch("PRAGMA wal_autocheckpoint = 4096"))
+    }
+
+    /// Moves into the file what the write-ahead log holds and nobody reads; others go on writing.
+    pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
+        if self.read_only {
+            return Ok(());
+        }
+        self.with(|c| c.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())))
+    }
+
     /// A number that changes when another connection has written.
     pub(crate) fn data_version(&self) -> Result<i64, StoreError> {
         self.with(|c| c.query_row("PRAGMA data_version", [], |row| row.get(0)))
@@ -338,6 +352,18 @@ impl Store {
             seals::seal(c, &touched)?;
             Ok(value)
         })
+    }
+
+    /// The same with a commit that does not wait for the disk. A program that is killed does not lose it; a power cut may take it
+    /// back, unless a commit that waits came after it.
+    fn write_without_waiting<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.with(|c| c.execute_batch("PRAGMA synchronous = NORMAL"))?;
+        let done = self.write(work);
+        self.with(|c| c.execute_batch("PRAGMA synchronous = FULL"))?;
+        done
     }
 
     /// Has the connection hand over what it writes, and forgets what a transaction wrote that came to nothing.

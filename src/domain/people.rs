@@ -10,6 +10,7 @@ use super::entry::{Body, Entry};
 use super::label::Annotator;
 use super::person::Role;
 use super::signature::PublicKey;
+use super::text::look;
 
 /// Somebody, as the log has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,6 +68,12 @@ impl People {
     /// Everyone, by name.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Annotator, &Person)> {
         self.0.iter()
+    }
+
+    /// Somebody else whose name reads the same: other letters or case, and no difference to the eye.
+    pub(crate) fn double(&self, name: &Annotator) -> Option<&Annotator> {
+        let read = look(&name.0);
+        self.0.keys().find(|other| *other != name && look(&other.0) == read)
     }
 
     /// The key that speaks for a name.

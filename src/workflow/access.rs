@@ -1,5 +1,7 @@
 //! Who read which notes: on record before they are shown.
 
+use std::collections::BTreeSet;
+
 use super::project::Project;
 use super::{WorkflowError, identity, now};
 use crate::domain::corpus::{DocumentId, SentenceId};
@@ -62,7 +64,7 @@ pub(crate) fn record(
     how: Access,
     notes: impl IntoIterator<Item = DocumentId>,
 ) -> Result<Unrecorded, WorkflowError> {
-    let notes = notes.into_iter().collect::<std::collections::BTreeSet<_>>();
+    let notes = notes.into_iter().collect::<BTreeSet<_>>();
     if notes.is_empty() {
         return Ok(Unrecorded::default());
     }
@@ -73,6 +75,19 @@ pub(crate) fn record(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Writes down that notes go into a file for others. Where that cannot be written, it is refused.
+pub(crate) fn exported(
+    project: &Project,
+    store: &mut Store,
+    notes: &BTreeSet<DocumentId>,
+) -> Result<(), WorkflowError> {
+    let how = Access::Exported;
+    if notes.is_empty() {
+        return Ok(());
+    }
+    Ok(store.record_access(now(), &project.annotator, how.word(), notes, how.waits())?)
 }
 
 /// Hands on who read what, oldest first; for stewards and leads.

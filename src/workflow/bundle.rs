@@ -1,13 +1,13 @@
 //! Sites that cannot share a database: a bundle of one store's events out, and another store's in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::json;
 
-use super::access::{self, Access, Unrecorded};
+use super::access;
 use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError, identity, import, new_run_id, now};
 use crate::domain::corpus::{NewDocument, Origin};
@@ -250,7 +250,7 @@ impl Outgoing<'_> {
         watch(Progress::Started { what: "writing notes".into(), total: Some(ids.len() as u64), unit: "notes" });
         for chunk in ids.chunks(200) {
             let mut payload = Payload { purpose: "bundle", sentences: Vec::new(), bytes: 0 };
-            let (mut notes, mut read) = (Vec::new(), Vec::new());
+            let (mut notes, mut read) = (Vec::new(), BTreeSet::new());
             for id in chunk {
                 let (document, sentences) = (store.document(*id)?, store.sentences(*id)?);
                 if document.origin == Origin::Real {
@@ -269,9 +269,7 @@ impl Outgoing<'_> {
                     vec![EgressPolicy::default().permit_file(&self.options.out, payload)],
                 )?;
             }
-            if let Unrecorded(Some(why)) = access::record(self.project, store, Access::Exported, read)? {
-                return Err(Refusal::new(RefusalKind::Failed, why).into());
-            }
+            access::exported(self.project, store, &read)?;
             notes.into_iter().try_for_each(|note| self.writer.put(&BundleLine::Note(note)))?;
             watch(Progress::Advanced(self.written.notes));
             stop_if(self.cancel)?;
@@ -416,7 +414,7 @@ pub fn take_in(session: Session<'_>, options: &MergeOptions) -> Result<MergeSumm
     let (strangers, named, left_out) = survey(&mut reader, project, store, &mut taken, cancel, watch)?;
     taken.on_trust = strangers.events.values().sum();
     if taken.on_trust + strangers.notes > 0 && taken.signer.is_none() && !options.trust {
-        return Err(strangers.refusal(&options.file).into());
+        return Err(strangers.refusal(&options.file, &*store.registry()?).into());
     }
     let started = now();
     let restricted = &taken.header.restricted;
@@ -555,7 +553,7 @@ struct Strangers {
 }
 
 impl Strangers {
-    fn refusal(&self, file: &Path) -> Refusal {
+    fn refusal(&self, file: &Path, people: &People) -> Refusal {
         let mut said =
             format!("{}: nobody whom this project knows has signed part of it; nothing was taken in", file.display());
         for ((name, key), events) in self.events.iter().take(20) {
@@ -563,6 +561,9 @@ impl Strangers {
                 Some(key) => format!("\n  {events} of {name}, signed by the key {key}"),
                 None => format!("\n  {events} of {name}, not signed: anyone can have written them"),
             };
+            if let Some(other) = people.double(name) {
+                said += &format!("\n    BEWARE: that name reads like {other}'s, who is known here");
+            }
         }
         if self.notes > 0 {
             said += &format!("\n  {} with their text, which nobody signs", counted(self.notes as usize, "note"));

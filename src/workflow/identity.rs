@@ -246,6 +246,14 @@ pub(crate) fn set(project: &Project, store: &mut Store, change: PersonChange) ->
     if name.0.len() > 400 || name.0.chars().any(char::is_control) {
         return Err(Refusal::invalid("name", "a name has at most 400 bytes and no control characters").into());
     }
+    if let (None, Some(other)) = (people.get(name), people.double(name)) {
+        return Err(Refusal::invalid(
+            "name",
+            format!("`{name}` reads like `{other}`, who is here; nothing was changed"),
+        )
+        .hint("give a name that nobody takes for another's")
+        .into());
+    }
     if let Some(key) = &change.key {
         if let Some(owner) = people.owner(key).filter(|owner| *owner != name) {
             return Err(Refusal::invalid("--key", format!("that is {owner}'s key; nothing was changed")).into());

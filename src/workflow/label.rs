@@ -8,7 +8,7 @@ mod job;
 
 use serde_json::json;
 
-use super::access::{self, Access, Unrecorded};
+use super::access;
 use super::dispatch::{Dispatch, JobEnd, dispatch};
 use super::label_index::LabelIndex;
 use super::project::Project;
@@ -460,9 +460,8 @@ pub(crate) fn export_batch(
             }
             let read = payload.sentences.clone();
             store.record_egress(Some(&run.id), now(), vec![policy.permit_file(file, payload)])?;
-            if let Unrecorded(Some(why)) = access::sentences(project, store, Access::Exported, &read)? {
-                return Err(Refusal::new(RefusalKind::Failed, why).into());
-            }
+            let read = store.notes_of_sentences(&read)?;
+            access::exported(project, store, &read)?;
             watch(Progress::Advanced(written));
         }
         Ok(out.flush().map_err(fail)?)

@@ -231,6 +231,31 @@ fn what_is_written_in_two_places_is_in_both_or_in_none_however_full_the_disk() {
         }
         assert!(!done || root.join("models").is_dir());
     });
+    let requests = |root: &Path| root.join("requests.jsonl");
+    let batch = |root: &Path| {
+        let server = "--url http://127.0.0.1:9/v1 --model made-up --examples 0 --limit 20";
+        words(&format!("label --export-batch {} {server}", text(&requests(root))), root)
+    };
+    walk(&study, &batch, &|root, done| {
+        let lines = fs::read_to_string(requests(root)).map_or(0, |file| file.lines().count());
+        assert_eq!(lines, if done { 20 } else { 0 });
+        // Its run may be known already: the same requests go out under the same ids.
+        let run = number(root, "SELECT count(*) FROM runs WHERE model = 'made-up'");
+        assert!(run == 1 || !done && run == 0, "{run}");
+    });
+    let cells = "experiment --models ngram --tasks multi --sets gold,gold+silver --seeds 1";
+    let report = |root: &Path| words(&format!("{cells} --out {}", text(&root.join("report"))), root);
+    walk(&study, &report, &|root, done| {
+        let written: Vec<_> = fs::read_dir(root.join("report")).into_iter().flatten().map(Result::unwrap).collect();
+        assert!(!written.is_empty() || !done);
+        for file in written {
+            assert_ne!(file.metadata().unwrap().len(), 0, "{:?}", file.path());
+            assert!(!file.file_name().to_string_lossy().starts_with('.'), "{:?}", file.path());
+        }
+        let finished = "SELECT count(*) FROM runs WHERE kind = 'experiment' AND outcome = 'finished'";
+        // What was measured stays, also where its report could not be written.
+        assert!(number(root, finished) > 0 || !done);
+    });
     let more = folder.path().join("more.jsonl");
     let lines = (0..300).map(|i| format!("{{\"id\": \"m{i}\", \"patient\": \"q{i}\", \"text\": \"Number {i}.\"}}\n"));
     fs::write(&more, lines.collect::<String>()).unwrap();

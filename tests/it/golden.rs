@@ -505,9 +505,9 @@ fn a_batch_is_written_as_it_was_and_its_answers_are_read() {
     study.says(&[&["label", "--export-batch", &requests, "--limit", "2"][..], &server].concat());
     let run = study.rows("SELECT id FROM runs WHERE model = 'golden-model'").concat();
     let config = study.rows("SELECT config FROM runs WHERE model = 'golden-model'").concat() + "\n";
-    assert_same("configuration of a run", &config, &text("exports/batch-run.json"));
+    assert_same("configuration of a run", &config, &text("exports/9/batch-run.json"));
     let written = fs::read_to_string(&requests).unwrap().replace(&run, "RUN");
-    assert_same("requests of a batch", &written, &text("exports/batch.jsonl"));
+    assert_same("requests of a batch", &written, &text("exports/9/batch.jsonl"));
     fs::write(&answers, text("exports/batch-answers.jsonl").replace("RUN", &run)).unwrap();
     study.says(&[&["label", "--import-batch", &answers][..], &server].concat());
     let labels =

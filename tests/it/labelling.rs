@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::model_server::{Act, Dialect, FLUENT, Json, Seen, Server, answer_to, completion, label_of};
+use super::model_server::{Act, Dialect, FLUENT, Json, Seen, Server, answer_to, completion, label_of, unquoted};
 use super::support::{command, goldsmith, succeeds};
 
 /// A project with made-up sentences.
@@ -269,7 +269,7 @@ fn a_wrong_answer_is_asked_again_with_its_fault_named_and_then_kept_as_failed() 
         assert!(said.contains("1 sentences failed") && said.contains("--retry-failed"), "{said}");
         let asked = server.asked();
         assert_eq!(asked.len(), 3, "once, and twice again");
-        assert!(asked[0].last_turn().starts_with("Sentence: "), "{}", asked[0].last_turn());
+        assert!(asked[0].last_turn().starts_with("Sentence: \""), "{}", asked[0].last_turn());
         for again in &asked[1..] {
             assert!(again.last_turn().contains(fault), "{}", again.last_turn());
             let turns = again.body["messages"].as_array().unwrap();
@@ -702,7 +702,7 @@ fn a_batch_goes_out_as_a_file_and_its_answers_are_checked_like_any_other() {
     assert_eq!((requests.len(), ids.len()), (12, 12));
     let sentence = |request: &Value| {
         let turns = request["body"]["messages"].as_array().unwrap();
-        turns[turns.len() - 1]["content"].as_str().unwrap().trim_start_matches("Sentence: ").to_owned()
+        unquoted(turns[turns.len() - 1]["content"].as_str().unwrap().trim_start_matches("Sentence: "))
     };
     for request in &requests {
         assert_eq!((request["method"].as_str(), request["url"].as_str()), (Some("POST"), Some("/v1/chat/completions")));

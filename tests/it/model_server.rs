@@ -300,13 +300,18 @@ pub fn completion(text: &str, prompt: u64, logprobs: Option<Value>, finish: &str
     (json!({ "id": "c", "object": "chat.completion", "choices": [choice], "usage": usage }), prompt + written)
 }
 
+/// A sentence out of the quotation marks that it stands in.
+pub fn unquoted(sentence: &str) -> String {
+    serde_json::from_str(sentence).expect("a quoted sentence")
+}
+
 /// The sentences that a request asks about.
 fn sentences(body: &Value) -> Vec<String> {
     let turns = body["messages"].as_array().cloned().unwrap_or_default();
     let questions =
         turns.iter().rev().filter(|turn| turn["role"] == "user").filter_map(|turn| turn["content"].as_str());
     let ask = questions.into_iter().find(|ask| ask.contains("Sentence: ")).unwrap_or_default();
-    ask.lines().filter_map(|line| Some(line.split_once("Sentence: ")?.1.to_owned())).collect()
+    ask.lines().filter_map(|line| Some(unquoted(line.split_once("Sentence: ")?.1))).collect()
 }
 
 struct Request {

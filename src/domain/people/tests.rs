@@ -161,3 +161,16 @@ fn an_entry_without_a_signature_makes_nobody_anyone() {
     assert!(!people.take(&entry));
     assert_eq!(people, People::default());
 }
+
+#[test]
+fn a_name_that_reads_like_anothers_is_told_apart() {
+    let mut people = People::default();
+    let ann = key(1);
+    assert!(people.take(&signed("ann", change("ann", Some(ann.public()), None), None, &ann)));
+    for double in ["\u{430}nn", "Ann", "\u{ff41}nn"] {
+        assert_eq!(people.double(&Annotator(double.into())), Some(&Annotator("ann".into())), "{double}");
+    }
+    for other in ["ann", "anna", "ben"] {
+        assert_eq!(people.double(&Annotator(other.into())), None, "{other}");
+    }
+}
