@@ -61,6 +61,8 @@ use crate::workflow::{
 /// Runs what the command line asks for.
 pub fn run(mut cli: Cli) -> Exit {
     log::open(cli.log_file.as_deref(), cli.log_level);
+    #[cfg(feature = "embedded")]
+    models::examine::by_this_program();
     let verb = cli.verb.as_ref().map_or_else(|| "workbench".into(), |verb| diagnostics::variant(verb).to_lowercase());
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(verb, version, process = std::process::id(), "started");
@@ -165,6 +167,11 @@ fn dispatch(cli: &mut Cli, key: &StoreKey) -> Result<Exit, Failure> {
             Ok(Exit::Done)
         }
         Some(Verb::Demo { folder }) => show_demo(folder),
+        #[cfg(feature = "embedded")]
+        Some(Verb::ExamineModel { file }) => {
+            models::examine::examined(&file)?;
+            Ok(Exit::Done)
+        }
         Some(Verb::Import { paths, layout, columns, unit, annotator, model, on_error }) => {
             let labels = annotator.map(LabelsBy::Annotator).or_else(|| model.map(LabelsBy::Model));
             let options = ImportOptions {

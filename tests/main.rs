@@ -19,6 +19,7 @@ mod it {
     mod faults;
     mod fuzz;
     mod golden;
+    mod hostile_model;
     mod labelling;
     mod layers;
     mod log;

@@ -96,6 +96,10 @@ pub(super) enum Verb {
         #[arg(long, default_value = "skip")]
         on_error: OnError,
     },
+    /// Reads a model file with little memory: how the program looks at one before it loads it.
+    #[cfg(feature = "embedded")]
+    #[command(hide = true)]
+    ExamineModel { file: PathBuf },
     /// Check, compare and change the taxonomy.
     #[command(subcommand)]
     Taxonomy(TaxonomyVerb),

@@ -62,6 +62,16 @@ pub struct Embedded {
     jobs: mpsc::Sender<EngineJob>,
 }
 
+/// Reads all of a model file but its weights, and has its template write conversations of every length that is asked for.
+///
+/// # Errors
+/// [`LlmError::File`] as when it is loaded.
+pub(crate) fn examine(path: &Path) -> Result<(), LlmError> {
+    let (_, _, template) = engine::front(path)?;
+    template.try_all();
+    Ok(())
+}
+
 impl Embedded {
     /// Loads a model file: a few seconds for each gigabyte. Weights are kept as stored and, once used, in the order in which
     /// the processor takes them, so that it needs about three times the file's length in memory.

@@ -1,5 +1,7 @@
 //! The project's language models: settings to a model that can be asked, and the rules of the project before every one.
 
+#[cfg(feature = "embedded")]
+pub(crate) mod examine;
 #[cfg(feature = "servers")]
 mod server;
 
@@ -74,6 +76,7 @@ pub(crate) fn open(
         #[cfg(feature = "embedded")]
         Provider::Embedded { file, threads, context } => {
             let settings = embedded::Settings { threads: *threads, context: *context, ..embedded::Settings::default() };
+            examine::examine(file)?;
             Ok(Arc::new(Embedded::load(file, settings)?))
         }
         #[cfg(not(feature = "embedded"))]

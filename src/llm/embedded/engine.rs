@@ -41,6 +41,16 @@ fn common(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
+/// What stands before the weights of a model file.
+pub(super) fn front(path: &Path) -> Result<(GgufFile, Tokenizer, Template), LlmError> {
+    let file = GgufFile::open(path)?;
+    // Before the vocabulary, so that a foreign model is called foreign.
+    super::config::Config::read(&file)?;
+    let tokenizer = Tokenizer::read(&file)?;
+    let template = Template::read(&file, &tokenizer)?;
+    Ok((file, tokenizer, template))
+}
+
 impl Engine {
     /// Loads a model and says what it is.
     pub(super) fn load(path: &Path, mut settings: Settings) -> Result<(Self, ModelInfo), LlmError> {
@@ -69,12 +79,8 @@ impl Engine {
     }
 
     fn read(path: &Path) -> Result<(Transformer, Tokenizer, Template, Value), LlmError> {
-        let mut file = GgufFile::open(path)?;
+        let (mut file, tokenizer, template) = front(path)?;
         let architecture = file.text("general.architecture").unwrap_or("").to_owned();
-        // Before the vocabulary, so that a foreign model is called foreign.
-        super::config::Config::read(&file)?;
-        let tokenizer = Tokenizer::read(&file)?;
-        let template = Template::read(&file, &tokenizer)?;
         let model = Transformer::read(&mut file, tokenizer.len())?;
         let (parameters, kinds) = file.parameters();
         let stem = path.file_stem().map(|name| name.to_string_lossy().into_owned());

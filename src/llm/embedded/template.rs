@@ -57,11 +57,13 @@ const LONGEST: usize = 128 << 10;
 const FUEL: u64 = 100_000;
 /// Macros within macros.
 const DEPTH: usize = 100;
+/// More examples than any guideline and its experts give.
+const MOST_EXAMPLES: usize = 256;
 /// What a form may come to, in bytes.
 const LONGEST_FORM: usize = 4 << 20;
 /// A chain of operators is a tree as deep as it is long, and is walked by recursion: this is room for the longest. It is
 /// reserved, and taken only as far as it is used. What no limit here holds is memory: a template can double a text, until there
-/// is none.
+/// is none. That it does not is found out by a process of its own (`workflow/models/examine.rs`).
 const STACK: usize = 256 << 20;
 
 /// Compiles a template.
@@ -198,6 +200,18 @@ impl Template {
         }
         template.trims = !shown.contains(&format!(" {}x{} ", MARKS[0], MARKS[1]));
         Ok(template)
+    }
+
+    /// Writes conversations with up to [`MOST_EXAMPLES`] examples, with and without a system turn: what it writes depends on
+    /// the roles alone, so one that comes through here does no harm later.
+    pub(super) fn try_all(&self) {
+        let mut roles = vec![Role::System];
+        for _ in 0..=MOST_EXAMPLES {
+            roles.push(Role::User);
+            self.renders(&roles);
+            self.renders(&roles[1..]);
+            roles.push(Role::Assistant);
+        }
     }
 
     fn renders(&self, roles: &[Role]) -> bool {
