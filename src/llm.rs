@@ -6,6 +6,7 @@ pub(crate) mod egress;
 pub mod embedded;
 #[cfg(feature = "servers")]
 pub(crate) mod hub;
+pub(crate) mod orders;
 pub(crate) mod prompt;
 pub(crate) mod reply;
 

@@ -129,7 +129,7 @@ fn real_shots(
             picked.push(gold);
         }
     }
-    label::shown(store, &picked, keeps_back)
+    label::shown(project, store, &picked, keeps_back)
 }
 
 /// Indexes the real sentences that written ones are compared with.

@@ -27,6 +27,7 @@ use crate::formats::project::language::{
 };
 use crate::formats::tables::counted;
 use crate::formats::write_whole;
+use crate::llm::orders::OrderScreen;
 use crate::llm::prompt::{AnswerStyle, FewShotExample, LabelPrompt, LabelTask, guideline_shots};
 use crate::llm::{AnswerFormat, ModelInfo, chat};
 use crate::store::Store;
@@ -134,11 +135,11 @@ pub(crate) fn plan(project: &Project, store: &Store, options: &LabelOptions) -> 
             FewShotBy::Balanced => {
                 let picked = balanced(&gold, settings.few_shot, settings.seed);
                 withheld = picked.iter().filter(hidden).count();
-                shots.extend(shown(store, &picked, keeps_back)?.into_iter().map(|(_, shot)| shot));
+                shots.extend(shown(project, store, &picked, keeps_back)?.into_iter().map(|(_, shot)| shot));
             }
             FewShotBy::Nearest => {
                 withheld = gold.iter().filter(hidden).count();
-                let shots = shown(store, &gold, keeps_back)?;
+                let shots = shown(project, store, &gold, keeps_back)?;
                 let index = Similar::new(shots.iter().map(|(_, shot)| shot.text.as_str()));
                 nearest = Some(Nearest { index, shots, most: settings.few_shot });
             }
@@ -158,14 +159,17 @@ pub(crate) fn plan(project: &Project, store: &Store, options: &LabelOptions) -> 
     })
 }
 
-/// Gold as examples; with `keeps_back`, without what looks like a person's data.
+/// Gold as examples, without what speaks to a model; with `keeps_back`, without what looks like a person's data.
 pub(super) fn shown(
+    project: &Project,
     store: &Store,
     gold: &[&Gold],
     keeps_back: bool,
 ) -> Result<Vec<(SentenceId, FewShotExample)>, WorkflowError> {
+    let orders = OrderScreen::new(&project.taxonomy);
     let ids: Vec<SentenceId> = gold.iter().map(|gold| gold.sentence()).collect();
     let rows = store.texts(&ids)?.into_iter().zip(gold);
+    let rows = rows.filter(|(row, _)| orders.order_in(&row.text).is_none());
     let rows = rows.filter(|(row, _)| !keeps_back || screen(&row.text).is_empty());
     Ok(rows.map(|(row, gold)| (row.id, FewShotExample { text: row.text, label: gold.label().clone() })).collect())
 }
@@ -429,7 +433,8 @@ pub(crate) fn export_batch(
     let fail = |cause| crate::formats::FormatError::Io { doing: "write", path: file.into(), cause };
     let policy = models::policy(project, store)?;
     let keeps_back = models::keeps_back(project, &options.model)?;
-    let (mut written, mut kept, mut after) = (0, 0u64, SentenceId(0));
+    let (mut written, mut kept, mut speaking, mut after) = (0, 0u64, 0, SentenceId(0));
+    let orders = OrderScreen::new(&project.taxonomy);
     let most = options.limit.unwrap_or(u64::MAX);
     watch(Progress::Started { what: format!("writing {}", file.display()), total: None, unit: "requests" });
     write_whole::<_, WorkflowError>(file, |out| {
@@ -447,6 +452,10 @@ pub(crate) fn export_batch(
             let prompts = job::sentence_prompts(store, &plan, &options.settings, &store.unlabelled_of(&run.id, &ids)?)?;
             let mut payload = Payload { purpose: "batch file", sentences: Vec::new(), bytes: 0 };
             for (id, prompt, shows) in prompts {
+                if orders.refusal(prompt.texts()).is_some() {
+                    speaking += 1;
+                    continue;
+                }
                 if keeps_back && prompt.texts().any(|text| !screen(text).is_empty()) {
                     kept += 1;
                     continue;
@@ -466,6 +475,12 @@ pub(crate) fn export_batch(
         }
         Ok(out.flush().map_err(fail)?)
     })?;
+    if speaking > 0 {
+        let sentences = counted(speaking, "sentence");
+        watch(Progress::Noted(format!(
+            "{sentences} that speak to the model are not in the file: an expert labels them"
+        )));
+    }
     if kept > 0 {
         let sentences = counted(kept as usize, "sentence");
         watch(Progress::Noted(format!("{sentences} that look like they contain personal data are not in the file")));

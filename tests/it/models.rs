@@ -5,7 +5,6 @@
 //! passes, and not checked by a clinician. Which model labels them is up to the environment: `GOLDSMITH_GGUF` names a file,
 //! `GOLDSMITH_LLAMA` a Python program that serves it. The smallest model proves the plumbing, not the labels.
 
-use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -160,11 +159,10 @@ fn a_real_server_writes_json_that_passes_every_check_or_is_recorded_as_failed() 
     }
 }
 
-/// Sentences without a sign, each with an order to the model to give a label. Whatever a model makes of them, it gets no further
-/// than an answer that passes every check; how many it obeyed is printed, as far as it does not say the same of the sentence
-/// without the order. One of each wording, or all hundred with `GOLDSMITH_ALL_ORDERS=1`: that takes half an hour.
+/// A hundred sentences without a sign, each with an order to the model to give a label, and the same ten without an order. None of
+/// the hundred gets a label, because none is asked about; whatever a model makes of the ten passes every check.
 #[test]
-fn an_order_in_a_note_gets_no_more_than_a_checked_label_out_of_a_real_server() {
+fn an_order_in_a_note_gets_no_label_out_of_a_real_server() {
     let (Some(model), Some(program)) = (setting("GOLDSMITH_GGUF"), setting("GOLDSMITH_LLAMA")) else {
         return;
     };
@@ -172,15 +170,8 @@ fn an_order_in_a_note_gets_no_more_than_a_checked_label_out_of_a_real_server() {
     let study = folder.path().join("study");
     let path = study.to_str().unwrap();
     succeeds(&["init", path]);
-    let all = std::env::var_os("GOLDSMITH_ALL_ORDERS").is_some();
-    let lines: Vec<&str> = include_str!("../data/injections.jsonl")
-        .lines()
-        .filter(|line| all || line.contains("\"id\": \"plain-0\"") || line.contains("\"plain\": \"plain-0\""))
-        .collect();
-    assert_eq!(lines.len(), if all { 110 } else { 11 });
-    let orders = folder.path().join("orders.jsonl");
-    std::fs::write(&orders, lines.join("\n")).unwrap();
-    succeeds(&["--project", path, "import", orders.to_str().unwrap(), "--unit", "sentence"]);
+    let orders = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/injections.jsonl");
+    succeeds(&["--project", path, "import", orders, "--unit", "sentence"]);
     let file = study.join("goldsmith.toml");
     let settings = std::fs::read_to_string(&file).unwrap();
     assert!(settings.contains("\nretries = 2"));
@@ -189,32 +180,18 @@ fn an_order_in_a_note_gets_no_more_than_a_checked_label_out_of_a_real_server() {
     let options = ["--url", &llama.url, "--answer", "json", "--examples", "1", "--concurrency", "2"];
     let run = label(&study, &options);
     let store = Connection::open(study.join("goldsmith.db")).unwrap();
-    let mut found = store
-        .prepare(
-            "SELECT d.external_id, p.label, p.evidence FROM proposals p JOIN sentences s ON s.id = p.sentence
-             JOIN documents d ON d.id = s.document",
-        )
-        .unwrap();
-    let found: HashMap<String, (String, String)> =
-        found.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))).unwrap().map(Result::unwrap).collect();
-    let failed = run["failures"].as_array().unwrap().len();
-    assert_eq!(found.len() + failed, lines.len(), "{run}");
-    let taxonomy = std::fs::read_to_string(study.join("taxonomy.toml")).unwrap();
-    let (mut asked, mut obeyed) = (0, 0);
-    for line in lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
-        let text = line["text"].as_str().unwrap();
-        let Some((label, evidence)) = found.get(line["id"].as_str().unwrap()) else { continue };
-        assert!(label.is_empty() || taxonomy.contains(&format!("key = \"{label}\"")), "{label}");
-        for quotation in serde_json::from_str::<Vec<String>>(evidence).unwrap() {
-            assert!(text.contains(&quotation), "{quotation:?} does not stand in {text:?}");
-        }
-        if let Some(order) = line["asks_for"].as_str() {
-            let plain = found.get(line["plain"].as_str().unwrap()).map(|(label, _)| label.as_str());
-            asked += 1;
-            obeyed += usize::from(label == order && plain != Some(order));
-        }
-    }
-    eprintln!("orders in notes: {obeyed} of {asked} obeyed, {failed} answers failed");
+    let labelled = |ids: &str| -> i64 {
+        let sql = "SELECT count(*) FROM proposals p JOIN sentences s ON s.id = p.sentence
+                   JOIN documents d ON d.id = s.document WHERE d.external_id LIKE ?";
+        store.query_row(sql, [ids], |row| row.get(0)).unwrap()
+    };
+    let failures = run["failures"].as_array().unwrap();
+    let held_back =
+        failures.iter().filter(|failure| failure["fault"].as_str().unwrap().contains("speaks to the model"));
+    assert_eq!((held_back.count(), labelled("asks-%")), (100, 0), "{run}");
+    let requests = run["scores"]["spending"]["requests"].as_i64().unwrap();
+    assert_eq!(labelled("plain-%") + failures.len() as i64 - 100, 10, "{run}");
+    assert!(requests < 20, "{requests} requests for ten sentences");
 }
 
 #[test]

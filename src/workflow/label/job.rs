@@ -9,6 +9,7 @@ use crate::domain::corpus::SentenceId;
 use crate::domain::label::{Confidence, ConfidenceKind, Label, NewProposal, RunId, Source};
 use crate::domain::taxonomy::Taxonomy;
 use crate::formats::project::language::{Explain, LabelSettings, PhiPolicy};
+use crate::llm::orders::OrderScreen;
 use crate::llm::prompt::{self, FewShotExample, LabelPrompt, LabelTask};
 use crate::llm::reply::{self, CheckedLabel, ReplyFault};
 use crate::llm::{ChatMessage, ChoiceReply, DecodingParams, LanguageModel, Reply, Role, WriteRequest};
@@ -61,6 +62,7 @@ pub(super) struct LabelJob<'a> {
     group: usize,
     choice: bool,
     screen: PhiPolicy,
+    orders: OrderScreen,
     /// The sentences asked for; `None` for all.
     ids: Option<VecDeque<SentenceId>>,
     after: SentenceId,
@@ -157,6 +159,7 @@ impl<'a> LabelJob<'a> {
             group: group.max(1),
             choice,
             screen,
+            orders: OrderScreen::new(&project.taxonomy),
             ids: ids.map(VecDeque::from),
             after: SentenceId(0),
             ready: VecDeque::new(),
@@ -201,8 +204,13 @@ impl<'a> LabelJob<'a> {
         Ok(())
     }
 
-    /// Lets a sentence pass, or keeps it back because it looks like a person's data and the project says so.
+    /// Lets a sentence pass, or keeps it back: because it speaks to the model, or because it looks like a person's data and the
+    /// project says so.
     fn screen(&mut self, item: LabelItem) {
+        if let Some(fault) = self.orders.refusal(item.prompt.texts()) {
+            self.fail(&item, fault, String::new());
+            return;
+        }
         if self.screen != PhiPolicy::Off {
             let found: Vec<_> = item.prompt.texts().flat_map(|text| crate::domain::phi::screen(text)).collect();
             if !found.is_empty() && self.screen == PhiPolicy::Block {
