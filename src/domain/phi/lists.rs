@@ -10,7 +10,7 @@ pub(super) struct Words(FxHashSet<String>);
 
 impl Words {
     pub(super) fn new(file: &'static str) -> Self {
-        Self(entries(file).into_iter().map(str::to_lowercase).collect())
+        Self(entries(file).into_iter().map(|entry| entry.trim_end_matches('!').to_lowercase()).collect())
     }
 
     pub(super) fn has(&self, word: &str) -> bool {
@@ -45,6 +45,12 @@ impl Phrases {
             phrases.sort_by_key(|(phrase, alone)| (std::cmp::Reverse(phrase.len()), !alone));
         }
         Self(by_letter)
+    }
+
+    /// Whether a word is one of the phrases, in any case.
+    pub(super) fn has(&self, word: &str) -> bool {
+        let phrases = letter(word).and_then(|letter| self.0.get(letter));
+        phrases.is_some_and(|phrases| phrases.iter().any(|(phrase, _)| phrase.eq_ignore_ascii_case(word)))
     }
 
     /// The end of the longest phrase at `at`, and whether it needs no other word.

@@ -6,7 +6,9 @@ use rustc_hash::FxHashSet;
 
 use super::super::text::Span;
 use super::super::words::{WordList, entries};
+use super::facilities::is_kind;
 use super::lists::Phrases;
+use super::people::is_plain_word;
 use super::scan::Scan;
 
 /// Titles as they are written. Case tells `Ms` from multiple sclerosis and `Mr` from magnetic resonance; in capitals they
@@ -53,13 +55,19 @@ fn field(scan: Scan<'_>, at: usize) -> Option<usize> {
     };
     let end = FIELDS.end(scan, at).map(|(end, _)| end).or_else(starts_line)?;
     let end = scan.skip_spaces(end);
-    (scan.char(end) == Some(':')).then(|| scan.skip_spaces(end + 1))
+    let start = (scan.char(end) == Some(':')).then(|| scan.skip_spaces(end + 1))?;
+    Some(title(scan, start).unwrap_or(start))
 }
 
 /// `Ann Other, MD` and `Ann Other is a 64-year-old`: two words at least, and what makes them a person.
 pub(super) fn introduced(scan: Scan<'_>, at: usize) -> Option<Span> {
     let span = name(scan, at, 3)?;
-    if !scan.slice(span.start, span.end).contains(' ') || placeholder(scan.slice(span.start, span.end)) {
+    let (first, last) = scan.slice(span.start, span.end).rsplit_once(' ')?;
+    // "Speech Therapy, SLP"
+    if is_plain_word(last) || is_kind(first) || is_kind(last) {
+        return None;
+    }
+    if placeholder(scan.slice(span.start, span.end)) {
         return None;
     }
     let comma = scan.skip(span.end, ',');

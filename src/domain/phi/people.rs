@@ -41,6 +41,27 @@ fn listed(word: &str) -> u8 {
     LISTS.get(&word.to_lowercase()).copied().unwrap_or_default()
 }
 
+/// Whether a word is a first name or a surname of the lists, and no ordinary word.
+pub(super) fn is_listed_name(word: &str) -> bool {
+    let says = listed(word);
+    says & (FIRST | SURNAME) > 0 && says & WORD == 0
+}
+
+/// Whether a word is in the lists of first names.
+pub(super) fn is_first_name(word: &str) -> bool {
+    listed(word) & FIRST > 0
+}
+
+/// The same, and no ordinary word.
+pub(super) fn is_strong_first_name(word: &str) -> bool {
+    listed(word) & (FIRST | WEAK | WORD) == FIRST
+}
+
+/// Whether a word is none of a name unless something announces it: "Denies", "Neurology".
+pub(super) fn is_plain_word(word: &str) -> bool {
+    listed(word) & WORD > 0
+}
+
 static EPONYM_NOUNS: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/eponym-nouns.txt")));
 static KIN: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/kin.txt")));
 static ROLES: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/roles.txt")));
@@ -89,7 +110,7 @@ impl<'a> Word<'a> {
             surname,
             weak: (first || surname) && is(WEAK),
             eponym: whole & EPONYM > 0,
-            word: whole & WORD > 0,
+            word: is(WORD),
             shout,
         })
     }
@@ -136,14 +157,29 @@ fn in_order(scan: Scan<'_>, at: usize, word: Word<'_>) -> Option<Span> {
         word.first && second.surname && !(word.weak && second.weak)
             || strong && (second.surname || second.first || !word.shout)
             || !word.shout && second.surname && !second.weak && (word.surname || !starts(scan, at))
+            || !word.shout && word.first && second.surname && !starts(scan, at)
     });
-    let alone = strong && !word.shout;
-    let told = !word.shout && !word.eponym && announced(scan, at, word);
+    let surname = word.surname && !word.weak && !word.eponym && !word.shout && !starts(scan, at);
+    let alone = strong && !word.shout || surname || is_family(scan, at, word);
+    // "seen by Wilson", but "mother Alzheimer's"
+    let in_medicine = word.eponym && (!word.surname || KIN.before(scan, at));
+    let told = !word.shout
+        && !in_medicine
+        && (announced(scan, at, word) || (word.first || word.surname) && is_apposed(scan, word));
     if !(pair || alone || told) {
         return None;
     }
     let end = name(scan, at, 4).map_or(at + word.text.len(), |span| span.end);
     (told || !is_eponym(scan, word.end) && !is_eponym(scan, end)).then(|| Span::new(at, end))
+}
+
+/// "the Garcia family", "the Garcias".
+fn is_family(scan: Scan<'_>, at: usize, word: Word<'_>) -> bool {
+    let the = scan.last_word(at).eq_ignore_ascii_case("the");
+    let kinsfolk = ["family", "household", "residence", "sisters", "brothers", "twins", "children"];
+    let together = scan.any_word(scan.skip_spaces(word.end), &kinsfolk).is_some();
+    let several = || word.text.strip_suffix('s').is_some_and(|one| listed(one) & (SURNAME | WEAK) == SURNAME);
+    together && word.surname && (the || !word.weak) || the && several() && !word.eponym
 }
 
 /// `Smith, John A.`; in capitals the first name must be in the list.
@@ -204,7 +240,27 @@ fn announced(scan: Scan<'_>, at: usize, word: Word<'_>) -> bool {
     let colon = scan.slice(scan.gap_before(at), at).contains(':');
     let told = KIN.before(scan, at) || ANNOUNCERS.before(scan, at);
     let sure = listed && !(colon && word.weak);
-    told && (sure || !colon && !word.contracted()) || sure && ROLES.before(scan, at)
+    // "the surgeon was Long"
+    let verb = ["is", "was", "named"].contains(&scan.last_word(at)).then(|| scan.word_before(at - 1));
+    let role = |at: usize| ROLES.before(scan, at) || KIN.before(scan, at);
+    let beside = || word.first && BESIDE.contains(&scan.last_word(at));
+    told && (sure || !colon && !word.contracted()) || sure && (role(at) || verb.is_some_and(role) || beside())
+}
+
+/// Before a first name that is a word as well: "with Grace", "asked for Mark".
+const BESIDE: [&str; 16] = [
+    "with", "w", "ask", "asked", "tell", "told", "calls", "both", "and", "from", "to", "for", "by", "about", "her",
+    "him",
+];
+
+/// "Ruby, his wife of forty years,".
+fn is_apposed(scan: Scan<'_>, word: Word<'_>) -> bool {
+    let comma = scan.skip(word.end, ',');
+    let own = scan.any_word(scan.skip_spaces(comma), &["his", "her", "their", "the patient's", "my", "a", "the"]);
+    let kin = own.map(|end| scan.skip_spaces(end)).filter(|_| comma > word.end);
+    kin.is_some_and(|at| {
+        scan.run(at, |c| c.is_alphabetic() || c == '-').is_some_and(|end| KIN.has(scan.slice(at, end)))
+    })
 }
 
 /// `Maria Garcia RN`.
@@ -213,13 +269,13 @@ fn by_degree(scan: Scan<'_>, at: usize) -> bool {
 }
 
 /// Whether a sentence may start here, whose first word has a capital whatever it is.
-fn starts(scan: Scan<'_>, at: usize) -> bool {
+pub(super) fn starts(scan: Scan<'_>, at: usize) -> bool {
     let end = scan.gap_before(at);
     scan.before(end).is_none_or(|c| !c.is_alphanumeric()) || scan.before(at).is_some_and(|c| !matches!(c, ' ' | '('))
 }
 
 /// `Thomas test`: what follows is the thing that the name stands for.
-fn is_eponym(scan: Scan<'_>, at: usize) -> bool {
+pub(super) fn is_eponym(scan: Scan<'_>, at: usize) -> bool {
     let possessive =
         ["'s", "’s"].iter().find(|tail| scan.rest(at).starts_with(**tail)).map_or(at, |tail| at + tail.len());
     let start = scan.skip_spaces(possessive);
