@@ -122,13 +122,19 @@ fn begins_name(scan: Scan<'_>, at: usize) -> bool {
     scan.char(scan.skip_spaces(scan.skip(at, '.'))).is_some_and(char::is_uppercase)
 }
 
+/// Those that are something else as well: only behind "on", "off", "along" and "end of".
+const ELSE: [&str; 14] = [
+    "Court", "Ct", "Way", "Place", "Pl", "Circle", "Cir", "Terrace", "Trail", "Loop", "Square", "Crescent", "Alley",
+    "Row",
+];
+
 /// Whether a kind of street that needs no number stands behind `at`.
 fn is_kind(scan: Scan<'_>, at: usize, short: &[&str]) -> bool {
     let start = scan.skip_spaces(at);
     let Some(end) = scan.letters(start).filter(|_| start > at) else { return false };
     let text = scan.slice(start, end);
     let long = PLAIN.iter().any(|kind| kind.eq_ignore_ascii_case(text)) && title_case(text);
-    long || short.contains(&text) && !begins_name(scan, end)
+    long || short.contains(&text) && !(text == "Dr" && begins_name(scan, end))
 }
 
 fn kind_end(scan: Scan<'_>, at: usize) -> Option<usize> {
@@ -156,13 +162,16 @@ fn named_street(scan: Scan<'_>, at: usize) -> Option<usize> {
         if !title_case(scan.slice(start, next)) || end == at && is_no_name(scan.slice(start, next), false) {
             return None;
         }
-        if is_kind(scan, next, &SHORT) {
+        let along = matches!(before, "on" | "off" | "along" | "down") || scan.near(at, &["end"]);
+        if is_kind(scan, next, &SHORT) || along && is_kind(scan, next, &ELSE) {
             return kind_end(scan, next);
         }
         let and = scan.skip_spaces(next);
         let crossing = scan.word(and, "and").or((scan.char(and) == Some('&')).then_some(and + 1));
-        if scan.near(at, &["corner", "intersection", "junction", "crossing", "stop", "light", "lights", "store"])
-            && let Some(and) = crossing
+        if scan.near(
+            at,
+            &["corner", "intersection", "junction", "crossing", "stop", "light", "lights", "store", "between"],
+        ) && let Some(and) = crossing
         {
             let other = scan.skip_spaces(and);
             let words = |at: usize| scan.letters(at).filter(|&end| title_case(scan.slice(at, end)));

@@ -283,6 +283,17 @@ fn said_of_a_person(scan: Scan<'_>, at: usize, end: usize) -> bool {
     if is(&["made", "makes", "hit"]) {
         return before.person(i + 1);
     }
+    // "is a remarkable 94", "has lived past 94"
+    let article = (i + 1..i + 4).find(|&i| before.word_is(i, &["a", "an"]));
+    if let Some(article) = article
+        && before.word_is(article + 1, &["is", "was", "he's", "she's", "a"])
+    {
+        let own = before.word(article + 1).contains('\'');
+        return own || before.person(article + 2) || kin(before.word(article + 2));
+    }
+    if is(&["lived", "lives", "live"]) && i > 0 {
+        return true;
+    }
     if is(&["of", "as"]) {
         return earlier(&["age", "aged"]) || is(&["of"]) && PEOPLE.has(before.word(i + 1));
     }
@@ -298,6 +309,7 @@ fn said_of_a_person(scan: Scan<'_>, at: usize, end: usize) -> bool {
         return own
             || before.person(i + 1 + skip)
             || earlier(&["age", "oldest", "eldest", "they're"])
+            || before.word_is(i + 1, &["and"]) && before.words.iter().any(|(word, _)| PEOPLE.has(word))
             || before.words.len() == i + 1 && begins_text(scan, at, before.word(i));
     }
     if is(&["at", "for", "by"]) {
@@ -347,7 +359,9 @@ fn said_of_a_person(scan: Scan<'_>, at: usize, end: usize) -> bool {
         return i > 0 && pronoun();
     }
     // "her mother, 94, is well", "Grandfather (94)", "Father 91, CAD"
-    before.person(i) && closes() && (before.parted(0) || kin(before.word(i)))
+    let capital = |i: usize| before.word(i).starts_with(char::is_uppercase) && before.word(i).len() > 2;
+    let full_name = capital(i) && capital(i + 1) && before.parted(0) && scan.char(end) == Some(',');
+    full_name || before.person(i) && closes() && (before.parted(0) || kin(before.word(i)))
 }
 
 /// "Is 94 and frail." A line that begins so may go on from the one before: "Haemoglobin / was 104".

@@ -47,8 +47,28 @@ fn announced(scan: Scan<'_>, at: usize, list: &Phrases) -> Option<Span> {
 
 /// The start of what follows the words for a number, and whether there were such words.
 fn number_words(scan: Scan<'_>, at: usize) -> (usize, bool) {
-    const FILLERS: [&str; 14] =
-        ["in", "is", "was", "ref", "reads", "read", "of", "last", "four", "digits", "4 digits", "with", "as", "the"];
+    const FILLERS: [&str; 20] = [
+        "on the form",
+        "on the card",
+        "on the label",
+        "on file",
+        "last 4",
+        "listed",
+        "in",
+        "is",
+        "was",
+        "ref",
+        "reads",
+        "read",
+        "of",
+        "last",
+        "four",
+        "digits",
+        "4 digits",
+        "with",
+        "as",
+        "the",
+    ];
     let (mut end, mut told) = (at, false);
     for _ in 0..6 {
         let next = scan.run(end, |c| matches!(c, ' ' | '\t' | ':' | '.' | '=' | '-' | ',' | '(' | '"')).unwrap_or(end);

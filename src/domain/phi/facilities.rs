@@ -59,6 +59,9 @@ pub(super) fn short(scan: Scan<'_>, at: usize) -> Option<Span> {
         "at" => before != "the" || moved(),
         "from" | "to" | "through" | "via" | "into" => moved(),
         "by" => given(),
+        "called" | "phoned" | "contacted" | "notified" => {
+            scan.any_word(scan.skip_spaces(end), &["about", "regarding", "re", "for", "to"]).is_some()
+        }
         _ => is_chosen(scan, at, end),
     };
     (told || !led && FIELDS.before(scan, at)).then(|| Span::new(at, end))
@@ -96,6 +99,13 @@ pub(super) fn facility(scan: Scan<'_>, at: usize) -> Option<Span> {
             && let Some((end, _)) = FACILITIES.end(scan, start)
         {
             found = Some(end);
+        }
+        // "the Lakeside emergency room"
+        let small =
+            ["emergency room", "emergency department", "hospital", "nursing home", "care home", "medical center"];
+        let led = || matches!(scan.last_word(at), "the" | "at" | "from" | "to" | "in" | "by");
+        if count > 0 && proper && !capital && led() {
+            found = small.iter().find_map(|kind| scan.phrase(start, kind)).or(found);
         }
         let Some(end) = scan.run(start, |c| c.is_alphabetic() || matches!(c, '-' | '\'' | '’')) else { break };
         let word = scan.slice(start, end);

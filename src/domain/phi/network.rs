@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::super::text::Span;
 use super::lists::{Phrases, Words};
-use super::people::{is_first_name, is_strong_first_name};
+use super::people::{is_first_name, is_listed_name, is_strong_first_name};
 use super::scan::Scan;
 
 static HANDLES: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(include_str!("../../../data/phi/handles.txt")));
@@ -123,7 +123,7 @@ fn announced(scan: Scan<'_>, at: usize) -> Option<Span> {
     let end = token(scan, scan.skip(start, '@'))?;
     let text = scan.slice(start, end);
     let letters = text.contains(|c: char| c.is_ascii_lowercase());
-    let long = plain && (colon && text.len() >= 5 || is_joined_name(text));
+    let long = plain && (colon && text.len() >= 5 || is_joined_name(text)) || is_full_name(text);
     (letters && text.len() >= 4 && (is_mixed(text) || long)).then(|| Span::new(start, end))
 }
 
@@ -167,6 +167,13 @@ fn is_mixed(text: &str) -> bool {
     let named = parts.clone().next().is_some_and(is_first_name);
     let parted = parts.clone().count() == 2 && parts.all(|part| part.len() > 1) && (named || text.contains('.'));
     letters >= 3 && (text.contains(|c: char| c.is_ascii_digit() || matches!(c, '_' | '@' | ':')) || parted)
+}
+
+/// `mariagarcia`, `garciamaria`: two names of the lists in small letters.
+fn is_full_name(text: &str) -> bool {
+    let lower = text.len() >= 8 && text.bytes().all(|b| b.is_ascii_lowercase());
+    let halves = |end: usize| text.get(..end).zip(text.get(end..));
+    lower && (3..=text.len() - 3).any(|end| halves(end).is_some_and(|(a, b)| is_listed_name(a) && is_listed_name(b)))
 }
 
 /// `mariagarcia`: a first name in small letters and something behind it.

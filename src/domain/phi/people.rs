@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::super::text::Span;
 use super::super::words::entries;
+use super::facilities::is_kind;
 use super::lists::Words;
 use super::names::{DEGREES, is_no_name, name, title_case};
 use super::scan::Scan;
@@ -157,10 +158,15 @@ fn in_order(scan: Scan<'_>, at: usize, word: Word<'_>) -> Option<Span> {
         word.first && second.surname && !(word.weak && second.weak)
             || strong && (second.surname || second.first || !word.shout)
             || !word.shout && second.surname && !second.weak && (word.surname || !starts(scan, at))
-            || !word.shout && word.first && second.surname && !starts(scan, at)
+            || !word.shout && word.first && !starts(scan, at) && (second.surname || !is_kind(second.text))
+            || !word.shout && second.surname && !second.weak && speaks(scan, second.end)
     });
     let surname = word.surname && !word.weak && !word.eponym && !word.shout && !starts(scan, at);
-    let alone = strong && !word.shout || surname || is_family(scan, at, word);
+    // "Ruby says", "Garcia RN"
+    let named = word.first || word.surname && !word.weak;
+    let acts = named && !word.shout && !KIN.has(word.text) && speaks(scan, word.end);
+    let nurse = (word.first || word.surname) && !word.weak && !word.shout && by_degree(scan, word.end);
+    let alone = strong && !word.shout || surname || acts || nurse || is_family(scan, at, word);
     // "seen by Wilson", but "mother Alzheimer's"
     let in_medicine = word.eponym && (!word.surname || KIN.before(scan, at));
     let told = !word.shout
@@ -171,6 +177,17 @@ fn in_order(scan: Scan<'_>, at: usize, word: Word<'_>) -> Option<Span> {
     }
     let end = name(scan, at, 4).map_or(at + word.text.len(), |span| span.end);
     (told || !is_eponym(scan, word.end) && !is_eponym(scan, end)).then(|| Span::new(at, end))
+}
+
+/// Whether what follows is what a person does.
+fn speaks(scan: Scan<'_>, at: usize) -> bool {
+    const DOES: [&str; 30] = [
+        "says", "said", "states", "stated", "reports", "reported", "thinks", "believes", "wants", "wanted", "told",
+        "asked", "asks", "phoned", "called", "calls", "visits", "visited", "helps", "died", "drives", "drove",
+        "brought", "agrees", "agreed", "denies", "denied", "lives", "came", "was the",
+    ];
+    let start = scan.skip_spaces(at);
+    start > at && DOES.iter().any(|does| scan.phrase(start, does).is_some())
 }
 
 /// "the Garcia family", "the Garcias".

@@ -88,7 +88,9 @@ fn is_called_home(scan: Scan<'_>, at: usize, end: usize) -> bool {
     let home = scan.word(scan.skip_spaces(end), "home").is_some();
     let lived = ["where he", "where she", "where they", "where his", "where her", "where their"];
     let comma = scan.skip(end, ',');
+    let where_from = ["is where", "was where"].iter().any(|words| scan.phrase(scan.skip_spaces(end), words).is_some());
     ["calls", "called", "call"].contains(&scan.last_word(at)) && home
+        || where_from
         || comma > end && lived.iter().any(|words| scan.phrase(scan.skip_spaces(comma), words).is_some())
 }
 
@@ -125,7 +127,9 @@ fn bare_state(scan: Scan<'_>, end: usize) -> Option<usize> {
         return None;
     }
     let code = scan.letters(start).filter(|&end| STATES.contains(&scan.slice(start, end)));
-    code.or_else(|| STATE_NAMES.end(scan, start).map(|(end, _)| end))
+    let state = code.or_else(|| STATE_NAMES.end(scan, start).map(|(end, _)| end))?;
+    let zip = scan.char(scan.skip_spaces(state)).is_some_and(|c| c.is_ascii_digit());
+    Some(if zip { end } else { state })
 }
 
 /// The end of the first word and of all words of a name of one to three, `St. Louis` and `Cedar Falls`.
