@@ -98,7 +98,7 @@ fn street(scan: Scan<'_>, at: usize) -> Option<usize> {
         }
         let direction = matches!(text, "N" | "S" | "E" | "W" | "NE" | "NW" | "SE" | "SW");
         let written = title_case(text) || direction || shout || text.starts_with(|c: char| c.is_ascii_digit());
-        if !written && !(at_home && word < 2 && found.is_none()) {
+        if !(written || at_home && word < 2 && found.is_none()) {
             break;
         }
         if title_case(text) && !is_plain_word(text) {

@@ -39,7 +39,7 @@ pub(super) fn age_over_89(scan: Scan<'_>, at: usize) -> Option<Span> {
         let whole = scan.ends_word(years) && !measured(scan, years) && !grouped(scan, years);
         years_old(scan, end) || sexed(scan, at, years) || whole && (sex_first || said_of_a_person(scan, at, years))
     };
-    (birthday(scan, end) || told()).then(|| Span::new(at, end))
+    (birthday(scan, at, end) || told()).then(|| Span::new(at, end))
 }
 
 /// `her 90s`, `mid-nineties`; "sats in the 90s" and "in the 90s" are of nobody.
@@ -66,8 +66,9 @@ fn old_age(scan: Scan<'_>, at: usize) -> Option<usize> {
     let joined = start(end).and_then(|next| scan.word(next, "and")).unwrap_or(end);
     let Some(next) = start(joined) else { return Some(end) };
     // "one hundred and sixty three"
-    let more =
-        scan.letters(next).is_some_and(|end| scan.slice(next, end).ends_with("ty")) || scan.number(next).is_some();
+    let more = scan.letters(next).is_some_and(|end| {
+        ["ty", "teen", "ten", "eleven", "twelve"].iter().any(|tail| scan.slice(next, end).ends_with(tail))
+    }) || scan.number(next).is_some();
     (!more).then(|| scan.any_word(next, &ONES).unwrap_or(end))
 }
 
@@ -83,30 +84,40 @@ fn years(scan: Scan<'_>, at: usize) -> usize {
 }
 
 fn hyphen(scan: Scan<'_>, at: usize) -> usize {
-    scan.skip_spaces(scan.skip(scan.skip_spaces(at), '-'))
+    let start = scan.skip_spaces(at);
+    let end = ['-', '‑', '–'].iter().map(|&c| scan.skip(start, c)).find(|&end| end > start);
+    scan.skip_spaces(end.unwrap_or(start))
 }
 
 /// Whether what follows the number makes it an age: `y.o.`, `-year-old`, `years of age`, `years and 3 months old`.
 fn years_old(scan: Scan<'_>, at: usize) -> bool {
     let start = hyphen(scan, at);
     if scan
-        .any_word(start, &["yo", "y/o", "y.o", "yof", "yom", "yow", "yoa", "y.o.f", "y.o.m", "y o", "y. o"])
+        .any_word(start, &["yo", "y/o", "y.o", "yof", "yom", "yow", "yoa", "yf", "ym", "y.o.f", "y.o.m", "y o", "y. o"])
         .is_some()
     {
         return true;
     }
-    let Some(year) = scan.any_word(start, &["years", "year", "yrs", "yr"]) else { return false };
+    if scan.any_word(start, &["birthdays", "summers", "winters"]).is_some() {
+        return true;
+    }
+    let Some(year) = scan.any_word(start, &["years", "year", "yrs", "yr", "y"]) else { return false };
     let mut end = hyphen(scan, scan.skip(year, '.'));
     let months = scan.word(end, "and").and_then(|and| scan.number(scan.skip_spaces(and)));
     if let Some((_, months)) = months {
         end = scan.any_word(scan.skip_spaces(months), &["months", "month"]).map_or(end, |end| scan.skip_spaces(end));
     }
-    scan.any_word(end, &["old", "olds", "young"]).is_some() || scan.phrase(end, "of age").is_some()
+    scan.any_word(end, &["old", "olds", "young", "female", "male"]).is_some()
+        || ["of age", "of life"].iter().any(|of| scan.phrase(end, of).is_some())
 }
 
 /// `94F`, `94/M`, `94 y M`, `94 female`. A lone letter needs a sentence's start or an article, for `98 F` is a temperature.
 fn sexed(scan: Scan<'_>, at: usize, end: usize) -> bool {
-    let slash = scan.skip(end, '/');
+    let slash = ['/', ',']
+        .iter()
+        .map(|&c| scan.skip(scan.skip_spaces(end), c))
+        .find(|&next| scan.before(next) == Some('/') || scan.before(next) == Some(','));
+    let slash = slash.unwrap_or(end);
     let start = hyphen(scan, slash);
     let words = ["female", "male", "woman", "man", "lady", "gentleman", "widow", "widower", "veteran", "grandmother"];
     if scan.any_word(start, &words).is_some() {
@@ -125,15 +136,18 @@ fn sexed(scan: Scan<'_>, at: usize, end: usize) -> bool {
         let article = ["a", "an", "this", "pt", "patient", "frail", "elderly", "pleasant", "our", "old", "is", "was"];
         let next = scan.skip_spaces(after);
         let goes_on = ["with", "w", "who", "s/p", "h/o", "p/w", "c/o", "admitted", "presents", "presenting", "found"];
-        !phrase.measures() && (phrase.word_is(0, &article) || scan.any_word(next, &goes_on).is_some())
+        !phrase.measures() && (start == end || phrase.word_is(0, &article) || scan.any_word(next, &goes_on).is_some())
     };
-    slash > end && scan.before(at) != Some('/') || starts || told()
+    let parted = slash > end && scan.before(at) != Some('/') && !Before::read(scan, at).measures();
+    parted || starts || told()
 }
 
 /// `94th birthday`, `her 95th`, `ninetieth birthday`.
-fn birthday(scan: Scan<'_>, at: usize) -> bool {
-    let Some(end) = scan.any_word(at, &["st", "nd", "rd", "th"]) else { return false };
-    scan.any_word(scan.skip_spaces(end), &["birthday", "bday", "b-day", "year"]).is_some()
+fn birthday(scan: Scan<'_>, at: usize, end: usize) -> bool {
+    let Some(end) = scan.any_word(end, &["st", "nd", "rd", "th"]) else { return false };
+    let next = scan.skip_spaces(end);
+    let own = scan.follows(at, &["his", "her", "their", "my"]) && scan.any_word(next, &["percentile"]).is_none();
+    own || scan.any_word(next, &["birthday", "bday", "b-day", "year"]).is_some()
 }
 
 /// "90 or older", "90+".
@@ -170,7 +184,9 @@ impl<'a> Before<'a> {
             let stop = scan.gap_before(end);
             let mut sign = scan.slice(stop, end).trim().chars().next();
             let mut word_end = stop;
-            if let Some(c @ ('.' | '/' | '~' | '&' | ')' | '-' | '"')) = scan.before(stop) {
+            if let Some(c @ ('.' | '/' | '~' | '&' | ')' | '-' | '"' | '[' | '>' | '≥' | '–' | '—' | '|' | '\t')) =
+                scan.before(stop)
+            {
                 word_end -= c.len_utf8();
                 sign = Some(c);
             }
@@ -197,8 +213,8 @@ impl<'a> Before<'a> {
     }
 
     /// Whether one of `words` stands among the words from the `i`th to the `i + 3`rd.
-    fn near(&self, i: usize, words: &[&str]) -> bool {
-        (i..i + 4).any(|i| self.word_is(i, words))
+    fn near(&self, i: usize, words: &str) -> bool {
+        (i..i + 4).any(|i| is_in(self.word(i), words))
     }
 
     /// Whether a sign parts the `i`th word from what follows it.
@@ -219,149 +235,143 @@ impl<'a> Before<'a> {
 }
 
 /// What may stand between a verb and an age.
-const HARDLY: [&str; 22] = [
-    "now",
-    "already",
-    "almost",
-    "nearly",
-    "about",
-    "approximately",
-    "approx",
-    "only",
-    "just",
-    "currently",
-    "still",
-    "around",
-    "roughly",
-    "today",
-    "be",
-    "also",
-    "actually",
-    "past",
-    "then",
-    "soon",
-    "well",
-    "at least",
-];
+const HARDLY: &str = "now already almost nearly about approximately approx only just currently still around roughly today be \
+    been have also actually past then soon well presently over above than older more";
+/// "turned 94", "being 94".
+const BECOMES: &str = "turned turning turns turn reached reaching reaches reach becomes became celebrated celebrates \
+    celebrating celebrate nearing approaching pushing attained attaining being becoming become born appears looks seems appeared looked although though passed surpassed despite";
+/// "Father died, 94."
+const FATES: &str = "died dead deceased alive living d dec well";
+const IS: &str = "is was are were am will would he's she's who's i'm they're he’s she’s who’s he'll she'll he'd she'd";
+/// "lived to 94", "going on 94", "claims to be 94".
+const LIVES: &str = "lived live lives living survived made make makes hopes going gets getting closing coming close closer \
+    claims believes says reports thinks wants expects due";
+/// "widowed at 94", "looks well for 94".
+const EVENTS: &str = "died deceased death passed away dead alive living well diagnosed widowed retired stroke mi cancer \
+    dementia looks appears working driving sharp lives independent onset still bad spry fit active surviving survives \
+    healthy strong married remarried young old";
+/// "a total of 94" is none of years.
+const AMOUNTS: &str = "total max maximum minimum average mean dose series count set sum gain loss supply bottle course distance \
+    group sample rate high low peak number amount history cohort bottle box range target goal reading";
+
+fn is_in(word: &str, words: &str) -> bool {
+    words.split_whitespace().any(|other| other.eq_ignore_ascii_case(word))
+}
 
 /// Whether the words before a number say it of a person: by what the nearest of them is.
 fn said_of_a_person(scan: Scan<'_>, at: usize, end: usize) -> bool {
     let before = Before::read(scan, at);
-    if before.word_is(0, &["age", "aged"]) {
+    let years = scan.slice(at, end).contains(|c: char| c.is_ascii_digit()) && scan.slice(at, end).contains('y');
+    // "age at visit: 94", but not "ages 65 to 92"
+    let age = (0..4).find(|&i| before.word_is(i, &["age", "aged"]));
+    if age.is_some_and(|age| (0..age).all(|i| !before.word(i).starts_with(|c: char| c.is_ascii_digit()))) {
         return true;
     }
     if before.measures() {
         return false;
     }
     let mut i = 0;
-    while before.word_is(i, &HARDLY) {
+    while is_in(before.word(i), HARDLY) || before.word(i).ends_with("ly") {
         i += 1;
+    }
+    // "over 90" is the group of the safe harbour.
+    if (0..i).any(|i| is_in(before.word(i), "over above than")) && scan.number(at).is_some_and(|(age, _)| age == 90) {
+        return false;
     }
     let next = scan.skip_spaces(scan.skip(end, ','));
     let pronoun = || scan.any_word(next, &["he", "she", "they", "the patient", "patient", "this", "pt"]).is_some();
-    let closes = || scan.char(end).is_none_or(|c| matches!(c, ',' | ')' | '.' | ';' | '!' | '\n'));
-    let is = |words: &[&str]| before.word_is(i, words);
-    let earlier = |words: &[&str]| before.near(i + 1, words);
-    if is(&["age", "aged", "old", "nonagenarian"])
-        || is(&["sex", "gender"]) && earlier(&["age"])
-        || is(&["turned", "turning", "turns", "turn", "reached", "reaching", "reaches", "reach", "becomes", "became"])
-        || is(&[
-            "celebrated",
-            "celebrates",
-            "nearing",
-            "approaching",
-            "pushing",
-            "attained",
-            "being",
-            "although",
-            "though",
-        ])
-        || is(&["died", "dead", "deceased", "alive", "living", "d", "dec", "well"]) && closes()
+    let closes = || {
+        scan.char(end).is_none_or(|c| matches!(c, ',' | ')' | ']' | '.' | ';' | '!' | '\n'))
+            || scan.any_word(scan.skip_spaces(end), &["and", "&", "with", "who"]).is_some()
+            // Lists of short phrases have no stops: "Mother 94 Father 91".
+            || scan.char(scan.skip_spaces(end)).is_none_or(char::is_uppercase)
+    };
+    let word = before.word(i);
+    let is = |words: &str| is_in(word, words);
+    let earlier = |words: &str| before.near(i + 1, words);
+    let somebody = || before.words.iter().any(|(word, _)| PEOPLE.has(word));
+    let article = |from: usize| (from..from + 4).find(|&i| is_in(before.word(i), "a an"));
+    if is("old nonagenarian") || is("sex gender") && earlier("age") || is(BECOMES) || is(FATES) && closes() {
+        return true;
+    }
+    // "94 next month"
+    let soon =
+        ["today", "tomorrow", "next week", "next month", "next year", "this week", "this month", "this year", "soon"];
+    if (somebody() || before.words.is_empty())
+        && soon.iter().any(|soon| scan.phrase(scan.skip_spaces(end), soon).is_some())
     {
         return true;
     }
-    if is(&["made", "makes", "hit"]) {
+    // "despite her 94 years", "lived 94 years"
+    if is("his her their my lived survived") && (years || i > 0 && is("lived"))
+        || is("years yrs yo") && before.parted(0)
+    {
+        return true;
+    }
+    if is("has had") && years {
         return before.person(i + 1);
     }
-    // "is a remarkable 94", "has lived past 94"
-    let article = (i + 1..i + 4).find(|&i| before.word_is(i, &["a", "an"]));
-    if let Some(article) = article
-        && before.word_is(article + 1, &["is", "was", "he's", "she's", "a"])
-    {
-        let own = before.word(article + 1).contains('\'');
-        return own || before.person(article + 2) || kin(before.word(article + 2));
+    if is("made makes hit passed") {
+        return before.person(i + 1) || is_in(before.word(i + 1), "will just has recently finally");
     }
-    if is(&["lived", "lives", "live"]) && i > 0 {
+    if is("frail elderly healthy robust spry when") && closes() {
         return true;
     }
-    if is(&["of", "as"]) {
-        return earlier(&["age", "aged"]) || is(&["of"]) && PEOPLE.has(before.word(i + 1));
-    }
-    if is(&["to", "see", "until", "till", "past", "on"]) {
-        let lives = ["lived", "live", "lives", "living", "survived", "made", "make", "makes", "hopes", "going", "gets"];
-        return earlier(&lives);
-    }
-    if is(&["is", "was", "are", "were", "he's", "she's", "who's", "he’s", "she’s", "will", "would", "he'll", "she'll"])
-        || i > 0 && before.word_is(i - 1, &["be"])
+    // "is a remarkable 94", "lived to a ripe 94"
+    if let Some(article) = article(i + 1)
+        && is_in(before.word(article + 1), "is was he's she's i'm to at a")
+        && !is("of")
     {
-        let own = before.word(i).contains(['\'', '’']);
-        let skip = usize::from(before.word_is(i + 1, &HARDLY));
+        let own = before.word(article + 1).contains('\'');
+        return own || before.person(article + 2) || somebody() || is_in(before.word(article + 2), LIVES);
+    }
+    if is("of as") {
+        let thing = before.word(i + 1);
+        let noun = thing.starts_with(char::is_lowercase) && !is_in(thing, AMOUNTS);
+        let named = noun && article(i + 2).is_some() && closes();
+        return earlier("age aged") || is("of") && (PEOPLE.has(thing) || named);
+    }
+    if is("to see until till past on toward towards into") {
+        // "found to be 94" is a measure, "about to be 94" none
+        let will_be = i > 0 && before.word_is(i - 1, &["be"]) && !earlier("found noted measured recorded calculated");
+        return earlier(LIVES) || (will_be || is("until till")) && somebody();
+    }
+    if is(IS) || i > 0 && before.word_is(i - 1, &["be"]) {
+        let own = word.contains(['\'', '’']);
+        let skip = usize::from(is_in(before.word(i + 1), HARDLY));
         return own
             || before.person(i + 1 + skip)
-            || earlier(&["age", "oldest", "eldest", "they're"])
-            || before.word_is(i + 1, &["and"]) && before.words.iter().any(|(word, _)| PEOPLE.has(word))
-            || before.words.len() == i + 1 && begins_text(scan, at, before.word(i));
+            || earlier("age oldest eldest youngest")
+            || (before.word_is(i + 1, &["and"]) || closes()) && somebody()
+            || before.words.len() == i + 1 && begins_text(scan, at, word);
     }
-    if is(&["at", "for", "by"]) {
+    if is("at for by") {
         // "lives at 93 Mill Lane"
-        if scan.char(scan.skip_spaces(end)).is_some_and(char::is_uppercase) && earlier(&["lives", "living", "lived"]) {
-            return false;
-        }
-        const EVENTS: [&str; 33] = [
-            "died",
-            "deceased",
-            "death",
-            "passed",
-            "away",
-            "dead",
-            "alive",
-            "living",
-            "well",
-            "diagnosed",
-            "widowed",
-            "retired",
-            "stroke",
-            "mi",
-            "cancer",
-            "dementia",
-            "looks",
-            "appears",
-            "working",
-            "driving",
-            "sharp",
-            "lives",
-            "independent",
-            "onset",
-            "still",
-            "bad",
-            "spry",
-            "fit",
-            "active",
-            "surviving",
-            "survives",
-            "healthy",
-            "strong",
-        ];
-        let somebody = is(&["at"]) && before.words.iter().any(|(word, _)| PEOPLE.has(word));
-        return pronoun() || earlier(&EVENTS) || somebody;
+        let street = scan.char(scan.skip_spaces(end)).is_some_and(char::is_uppercase) && earlier("lives living lived");
+        return !street && (pronoun() || earlier(EVENTS) || is("at") && somebody() || years && earlier("lived"));
     }
     if before.words.get(i).is_none() {
-        return i > 0 && pronoun();
+        return i > 0 && (pronoun() || closes()) || years && closes();
+    }
+    // "her mum's 94"
+    if word
+        .strip_suffix("'s")
+        .or_else(|| word.strip_suffix("’s"))
+        .is_some_and(|one| kin(one) || years && PEOPLE.has(one))
+    {
+        return true;
+    }
+    // "a retired tailor, 94, was seen", "F, 94"
+    let comma = before.parted(0) && scan.char(end) == Some(',');
+    let apposed = comma
+        && word.starts_with(char::is_lowercase)
+        && (i + 1..i + 5).any(|i| is_in(before.word(i), "a an the our this"));
+    if apposed || before.parted(0) && closes() && ["F", "M", "WF", "WM", "BF", "BM"].contains(&word) {
+        return true;
     }
     // "her mother, 94, is well", "Grandfather (94)", "Father 91, CAD"
     let capital = |i: usize| before.word(i).starts_with(char::is_uppercase) && before.word(i).len() > 2;
-    let full_name = capital(i) && capital(i + 1) && before.parted(0) && scan.char(end) == Some(',');
-    full_name || before.person(i) && closes() && (before.parted(0) || kin(before.word(i)))
+    comma && capital(i) || before.person(i) && closes() && (before.parted(0) || kin(word))
 }
 
 /// "Is 94 and frail." A line that begins so may go on from the one before: "Haemoglobin / was 104".
