@@ -1,5 +1,7 @@
 //! Where a person lives: streets, boxes, ZIP codes and postcodes.
 
+use std::sync::LazyLock;
+
 use super::super::text::Span;
 use super::super::words::{WordList, entries};
 use super::lists::Phrases;
@@ -18,8 +20,7 @@ pub(super) static STATES: WordList = WordList::new(|| entries(include_str!("../.
 static AREAS: WordList = WordList::new(|| entries(include_str!("../../../data/phi/postcode-areas.txt")));
 
 /// `County Road`, `Apt`: roads and dwellings that have a number.
-static NUMBERED: std::sync::LazyLock<Phrases> =
-    std::sync::LazyLock::new(|| Phrases::new(include_str!("../../../data/phi/roads.txt")));
+static NUMBERED: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(include_str!("../../../data/phi/roads.txt")));
 
 /// `12 Mill Lane`, "lives on Mill Lane", `Route 9`, `P.O. Box 12`, `MA 02139`, `SW1A 1AA`.
 pub(super) fn address(scan: Scan<'_>, at: usize) -> Option<Span> {

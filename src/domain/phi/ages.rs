@@ -236,23 +236,24 @@ impl<'a> Before<'a> {
 
 /// What may stand between a verb and an age.
 const HARDLY: &str = "now already almost nearly about approximately approx only just currently still around roughly today be \
-    been have also actually past then soon well presently over above than older more";
+     been have also actually past then soon well presently over above than older more";
 /// "turned 94", "being 94".
-const BECOMES: &str = "turned turning turns turn reached reaching reaches reach becomes became celebrated celebrates \
-    celebrating celebrate nearing approaching pushing attained attaining being becoming become born appears looks seems appeared looked although though passed surpassed despite";
+const BECOMES: &str = "turned turning turns turn reached reaching reaches reach becomes became celebrated celebrates celebrating \
+     celebrate nearing approaching pushing attained attaining being becoming become born appears looks seems \
+     appeared looked although though passed surpassed despite";
 /// "Father died, 94."
 const FATES: &str = "died dead deceased alive living d dec well";
 const IS: &str = "is was are were am will would he's she's who's i'm they're he’s she’s who’s he'll she'll he'd she'd";
 /// "lived to 94", "going on 94", "claims to be 94".
 const LIVES: &str = "lived live lives living survived made make makes hopes going gets getting closing coming close closer \
-    claims believes says reports thinks wants expects due";
+     claims believes says reports thinks wants expects due";
 /// "widowed at 94", "looks well for 94".
-const EVENTS: &str = "died deceased death passed away dead alive living well diagnosed widowed retired stroke mi cancer \
-    dementia looks appears working driving sharp lives independent onset still bad spry fit active surviving survives \
-    healthy strong married remarried young old";
+const EVENTS: &str = "died deceased death passed away dead alive living well diagnosed widowed retired stroke mi cancer dementia \
+     looks appears working driving sharp lives independent onset still bad spry fit active surviving survives \
+     healthy strong married remarried young old";
 /// "a total of 94" is none of years.
 const AMOUNTS: &str = "total max maximum minimum average mean dose series count set sum gain loss supply bottle course distance \
-    group sample rate high low peak number amount history cohort bottle box range target goal reading";
+     group sample rate high low peak number amount history cohort bottle box range target goal reading";
 
 fn is_in(word: &str, words: &str) -> bool {
     words.split_whitespace().any(|other| other.eq_ignore_ascii_case(word))

@@ -144,7 +144,7 @@ fn near_a_site(scan: Scan<'_>, at: usize) -> Option<Span> {
         return None;
     }
     let figures = text.bytes().filter(u8::is_ascii_digit).count();
-    let figured = text.contains('_') && figures > 0
+    let figured = text.contains('_') && figures > 1
         || text.split(['_', '.']).next().is_some_and(|first| first.len() < text.len() && is_strong_first_name(first))
         || figures > 0 && is_joined_name(text.trim_end_matches(|c: char| c.is_ascii_digit()))
         || figures > 1 && scan.last_word(at) == "as";
