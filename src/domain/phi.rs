@@ -25,6 +25,7 @@ mod numbers;
 mod people;
 mod scan;
 mod towns;
+mod vocabulary;
 
 /// Which identifier it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -5,16 +5,11 @@ use std::sync::LazyLock;
 use super::super::text::Span;
 use super::super::words::{WordList, entries};
 use super::lists::Phrases;
-use super::names::{is_no_name, title_case};
-use super::people::is_plain_word;
 use super::scan::Scan;
-use super::towns::STATE_NAMES;
+use super::vocabulary::{STATE_NAMES, STATES, is_no_name, is_plain_word, title_case};
 
 /// Kinds of street.
 static STREETS: WordList = WordList::new(|| entries(include_str!("../../../data/phi/streets.txt")));
-
-/// American states and territories.
-pub(super) static STATES: WordList = WordList::new(|| entries(include_str!("../../../data/phi/states.txt")));
 
 /// Areas of British postcodes.
 static AREAS: WordList = WordList::new(|| entries(include_str!("../../../data/phi/postcode-areas.txt")));

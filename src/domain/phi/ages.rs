@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 use super::super::text::Span;
 use super::lists::Words;
-use super::people::is_listed_name;
 use super::scan::Scan;
+use super::vocabulary::is_listed_name;
 
 static PEOPLE: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/people.txt")));
 /// "pulse", "sugar": a number near them is theirs.

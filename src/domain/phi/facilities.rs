@@ -4,24 +4,16 @@ use std::sync::LazyLock;
 
 use super::super::text::Span;
 use super::lists::{Phrases, Words};
-use super::names::{is_no_name, title_case};
-use super::people::{is_eponym, is_plain_word};
 use super::scan::Scan;
-use super::towns::{is_led_astray, is_no_place, place};
+use super::towns::place;
+use super::vocabulary::{is_eponym, is_kind, is_led_astray, is_no_name, is_no_place, is_plain_word, title_case};
 
 static FACILITIES: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(include_str!("../../../data/phi/facilities.txt")));
-/// "General", "Memory": they make no name of a hospital or clinic.
-static KINDS: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/facility-words.txt")));
 
 /// "transferred", "bed": with "from" or "at" behind them they announce a place of care.
 static ADMITS: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/admits.txt")));
 /// "nursing home", "pharmacy": a name follows their colon, their comma or "called".
 static FIELDS: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/facility-fields.txt")));
-
-/// Whether a word says of what kind a hospital or clinic is, and names none.
-pub(super) fn is_kind(word: &str) -> bool {
-    KINDS.has(word)
-}
 
 /// A short name after the words that announce it: "transferred from Mercy", "her nursing home, Lakeview,", `St. Luke's`.
 pub(super) fn short(scan: Scan<'_>, at: usize) -> Option<Span> {
@@ -117,7 +109,7 @@ pub(super) fn facility(scan: Scan<'_>, at: usize) -> Option<Span> {
         if count == 0 && is_no_name(word, false) {
             return None;
         }
-        proper |= !joins && !KINDS.has(word) && !is_plain_word(word) && !is_no_name(word, false);
+        proper |= !joins && !is_kind(word) && !is_plain_word(word) && !is_no_name(word, false);
         let stop = if saint { scan.skip(end, '.') } else { end };
         start = scan.skip_spaces(stop);
         if scan.char(start) == Some('&') {

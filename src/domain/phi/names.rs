@@ -2,14 +2,11 @@
 
 use std::sync::LazyLock;
 
-use rustc_hash::FxHashSet;
-
 use super::super::text::Span;
 use super::super::words::{WordList, entries};
-use super::facilities::is_kind;
 use super::lists::Phrases;
-use super::people::is_plain_word;
 use super::scan::Scan;
+use super::vocabulary::{is_kind, is_no_name, is_plain_word, title_case};
 
 /// Titles as they are written. Case tells `Ms` from multiple sclerosis and `Mr` from magnetic resonance; in capitals they
 /// need their stop.
@@ -21,12 +18,6 @@ static FIELDS: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(include_str!(".
 
 /// Degrees after a comma. Two are states as well, and a town before a state is an identifier too.
 pub(super) static DEGREES: WordList = WordList::new(|| entries(include_str!("../../../data/phi/degrees.txt")));
-
-/// Capitalised words that start a new sentence after "the Dr." or "Miss", or stand for a name that was removed.
-static NO_NAMES: LazyLock<[FxHashSet<String>; 2]> = LazyLock::new(|| {
-    let words = || entries(include_str!("../../../data/phi/no-names.txt")).into_iter();
-    [words().map(str::to_owned).collect(), words().map(str::to_uppercase).collect()]
-});
 
 /// `Mr. Smith`, `Dr J. de la Cruz`, `Patient name: Ann Other`.
 pub(super) fn announced(scan: Scan<'_>, at: usize) -> Option<Span> {
@@ -86,11 +77,6 @@ fn aged(scan: Scan<'_>, at: usize) -> bool {
     })
 }
 
-/// Whether a word starts a sentence rather than a name.
-pub(super) fn is_no_name(text: &str, shout: bool) -> bool {
-    NO_NAMES[usize::from(shout)].contains(text)
-}
-
 /// Up to `most` words of a name: initials, capitalised words, and particles between them.
 pub(super) fn name(scan: Scan<'_>, at: usize, most: usize) -> Option<Span> {
     let mut end = None;
@@ -144,11 +130,6 @@ fn particles(scan: Scan<'_>, at: usize) -> usize {
         }
     }
     if scan.char(start).is_some_and(char::is_uppercase) { start } else { at }
-}
-
-/// A capital first, and a lower-case letter after it: `Osei`, `O'Brien`, `McKay`, not `MRI`.
-pub(super) fn title_case(word: &str) -> bool {
-    word.starts_with(char::is_uppercase) && word.chars().any(char::is_lowercase)
 }
 
 /// Letters that de-identified notes put for a name: `X`, `XYZ`, `ABC`, `A`. A lone initial says as little.

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use super::super::text::Span;
 use super::lists::{Phrases, Words};
-use super::people::{is_first_name, is_listed_name, is_strong_first_name};
 use super::scan::Scan;
+use super::vocabulary::{is_first_name, is_listed_name, is_strong_first_name};
 
 static HANDLES: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(include_str!("../../../data/phi/handles.txt")));
 

@@ -2,68 +2,14 @@
 
 use std::sync::LazyLock;
 
-use rustc_hash::FxHashMap;
-
 use super::super::text::Span;
-use super::super::words::entries;
-use super::facilities::is_kind;
 use super::lists::Words;
-use super::names::{DEGREES, is_no_name, name, title_case};
+use super::names::{DEGREES, name};
 use super::scan::Scan;
+use super::vocabulary::{
+    EPONYM, FIRST, SURNAME, WEAK, WORD, is_eponym, is_kind, is_no_name, listed, starts, title_case,
+};
 
-const FIRST: u8 = 1;
-const SURNAME: u8 = 2;
-/// May, Grace and Hill, and names of medicine: they count only beside another name.
-const WEAK: u8 = 4;
-const EPONYM: u8 = 8;
-const WORD: u8 = 16;
-
-/// What all lists say of a word in small letters, in one look.
-static LISTS: LazyLock<FxHashMap<String, u8>> = LazyLock::new(|| {
-    let files = [
-        (FIRST, include_str!("../../../data/phi/first-names.txt")),
-        (FIRST, include_str!("../../../data/phi/first-names-other.txt")),
-        (SURNAME, include_str!("../../../data/phi/surnames.txt")),
-        (SURNAME, include_str!("../../../data/phi/surnames-other.txt")),
-        (WEAK, include_str!("../../../data/phi/ordinary-names.txt")),
-        (WEAK | EPONYM, include_str!("../../../data/phi/eponyms.txt")),
-        (WORD, include_str!("../../../data/phi/no-bare-names.txt")),
-    ];
-    let mut lists: FxHashMap<String, u8> = FxHashMap::default();
-    for (says, file) in files {
-        for entry in entries(file) {
-            *lists.entry(entry.to_lowercase()).or_default() |= says;
-        }
-    }
-    lists
-});
-
-fn listed(word: &str) -> u8 {
-    LISTS.get(&word.to_lowercase()).copied().unwrap_or_default()
-}
-
-/// Whether a word is a first name or a surname of the lists, and no ordinary word.
-pub(super) fn is_listed_name(word: &str) -> bool {
-    let says = listed(word);
-    says & (FIRST | SURNAME) > 0 && says & WORD == 0
-}
-
-/// Whether a word is in the lists of first names.
-pub(super) fn is_first_name(word: &str) -> bool {
-    listed(word) & FIRST > 0
-}
-
-/// The same, and no ordinary word.
-pub(super) fn is_strong_first_name(word: &str) -> bool {
-    listed(word) & (FIRST | WEAK | WORD) == FIRST
-}
-
-/// Whether a word is none of a name unless something announces it: "Denies", "Neurology".
-pub(super) fn is_plain_word(word: &str) -> bool {
-    listed(word) & WORD > 0
-}
-
-static EPONYM_NOUNS: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/eponym-nouns.txt")));
 static KIN: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/kin.txt")));
 static ROLES: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/roles.txt")));
 static ANNOUNCERS: LazyLock<Words> =
@@ -283,18 +229,4 @@ fn is_apposed(scan: Scan<'_>, word: Word<'_>) -> bool {
 /// `Maria Garcia RN`.
 fn by_degree(scan: Scan<'_>, at: usize) -> bool {
     scan.any_word(scan.skip_spaces(scan.skip(at, ',')), &DEGREES).is_some()
-}
-
-/// Whether a sentence may start here, whose first word has a capital whatever it is.
-pub(super) fn starts(scan: Scan<'_>, at: usize) -> bool {
-    let end = scan.gap_before(at);
-    scan.before(end).is_none_or(|c| !c.is_alphanumeric()) || scan.before(at).is_some_and(|c| !matches!(c, ' ' | '('))
-}
-
-/// `Thomas test`: what follows is the thing that the name stands for.
-pub(super) fn is_eponym(scan: Scan<'_>, at: usize) -> bool {
-    let possessive =
-        ["'s", "’s"].iter().find(|tail| scan.rest(at).starts_with(**tail)).map_or(at, |tail| at + tail.len());
-    let start = scan.skip_spaces(possessive);
-    scan.letters(start).is_some_and(|end| EPONYM_NOUNS.has(scan.slice(start, end)))
 }

@@ -3,23 +3,17 @@
 use std::sync::LazyLock;
 
 use super::super::text::Span;
-use super::addresses::STATES;
-use super::facilities::is_kind;
 use super::lists::{Phrases, Words};
-use super::names::{is_no_name, title_case};
-use super::people::{is_eponym, is_plain_word, starts};
 
 use super::scan::Scan;
+use super::vocabulary::{
+    STATE_NAMES, STATES, is_eponym, is_kind, is_led_astray, is_no_name, is_no_place, is_plain_word, starts, title_case,
+};
 
-pub(super) static STATE_NAMES: LazyLock<Phrases> =
-    LazyLock::new(|| Phrases::new(include_str!("../../../data/phi/state-names.txt")));
 static TOWNS: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(include_str!("../../../data/phi/towns.txt")));
 static LIVES_IN: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/lives-in.txt")));
-static NO_PLACES: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/no-places.txt")));
 /// "drove", "cabin": with "to" or "near" behind them they announce a town.
 static MOVES: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/moves.txt")));
-/// "allergic", "switched".
-static ASTRAY: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/led-astray.txt")));
 static LOCALITIES: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/localities.txt")));
 
 /// Endings that few other words have.
@@ -74,11 +68,6 @@ pub(super) fn town(scan: Scan<'_>, at: usize) -> Option<Span> {
     (!goes_on && end <= listed && !is_eponym(scan, listed)).then(|| Span::new(at, listed))
 }
 
-/// Whether a word begins no town: a state, a country, a kind of home.
-pub(super) fn is_no_place(scan: Scan<'_>, at: usize, word: &str) -> bool {
-    NO_PLACES.has(word) || STATE_NAMES.end(scan, at).is_some()
-}
-
 fn usual(scan: Scan<'_>, word: &str, end: usize) -> bool {
     !is_kind(word) && !is_plain_word(word) && !is_eponym(scan, end)
 }
@@ -92,15 +81,6 @@ fn is_called_home(scan: Scan<'_>, at: usize, end: usize) -> bool {
     ["calls", "called", "call"].contains(&scan.last_word(at)) && home
         || where_from
         || comma > end && lived.iter().any(|words| scan.phrase(scan.skip_spaces(comma), words).is_some())
-}
-
-/// "allergic to Keflex", "switched to Tarka": what "to" and "from" announce is no place.
-pub(super) fn is_led_astray(scan: Scan<'_>, at: usize) -> bool {
-    let mut before = scan.word_before(scan.gap_before(at));
-    if scan.slice(before, at).trim() == "the" {
-        before = scan.word_before(before);
-    }
-    ASTRAY.has(scan.last_word(before + usize::from(scan.char(before) == Some(' '))))
 }
 
 /// The end of `Boston` in "a Boston native", of `Lake County`. A heading has capitals everywhere, so "Affected Area" is none.
