@@ -13,6 +13,8 @@ use super::vocabulary::is_listed_name;
 static PEOPLE: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/people.txt")));
 /// "pulse", "sugar": a number near them is theirs.
 static MEASURES: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/measures.txt")));
+/// "widowed", "looks": what is said of a person "at 94" or "for 94".
+static EVENTS: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/life-events.txt")));
 static UNITS: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/units.txt")));
 
 /// `92-year-old`, `94F`, `aged 93`, `she is 94`, `ninety-two years old`, `in her nineties`. "90 or older" is the group that
@@ -247,10 +249,6 @@ const IS: &str = "is was are were am will would he's she's who's i'm they're heâ
 /// "lived to 94", "going on 94", "claims to be 94".
 const LIVES: &str = "lived live lives living survived made make makes hopes going gets getting closing coming close closer \
      claims believes says reports thinks wants expects due";
-/// "widowed at 94", "looks well for 94".
-const EVENTS: &str = "died deceased death passed away dead alive living well diagnosed widowed retired stroke mi cancer dementia \
-     looks appears working driving sharp lives independent onset still bad spry fit active surviving survives \
-     healthy strong married remarried young old";
 /// "a total of 94" is none of years.
 const AMOUNTS: &str = "total max maximum minimum average mean dose series count set sum gain loss supply bottle course distance \
      group sample rate high low peak number amount history cohort bottle box range target goal reading";
@@ -349,7 +347,11 @@ fn said_of_a_person(scan: Scan<'_>, at: usize, end: usize) -> bool {
     if is("at for by") {
         // "lives at 93 Mill Lane"
         let street = scan.char(scan.skip_spaces(end)).is_some_and(char::is_uppercase) && earlier("lives living lived");
-        return !street && (pronoun() || earlier(EVENTS) || is("at") && somebody() || years && earlier("lived"));
+        return !street
+            && (pronoun()
+                || (i + 1..i + 5).any(|i| EVENTS.has(before.word(i)))
+                || is("at") && somebody()
+                || years && earlier("lived"));
     }
     if before.words.get(i).is_none() {
         return i > 0 && (pronoun() || closes()) || years && closes();

@@ -113,7 +113,7 @@ fn in_order(scan: Scan<'_>, at: usize, word: Word<'_>) -> Option<Span> {
     let acts = named && !word.shout && !KIN.has(word.text) && speaks(scan, word.end);
     let nurse = (word.first || word.surname) && !word.weak && !word.shout && by_degree(scan, word.end);
     let alone = strong && !word.shout || surname || acts || nurse || is_family(scan, at, word);
-    // "seen by Wilson", but "mother Alzheimer's"
+    // "seen by Wilson", but "mother Parkinson's"
     let in_medicine = word.eponym && (!word.surname || KIN.before(scan, at));
     let told = !word.shout
         && !in_medicine
