@@ -13,16 +13,19 @@ use super::text::Span;
 
 use scan::Scan;
 
+mod addresses;
+mod ages;
 mod codes;
 mod dates;
+mod facilities;
 mod lists;
 mod names;
 mod network;
 mod numbers;
 mod people;
-mod places;
 mod scan;
 mod towns;
+mod vocabulary;
 
 /// Which identifier it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -118,9 +121,9 @@ impl Begins {
 }
 
 /// The first that finds something is right: an announced number is no telephone number, whatever its form.
-const RULES: [(PhiKind, Begins, Rule); 21] = [
-    (PhiKind::Email, Begins::Any, places::email),
-    (PhiKind::Url, Begins::Any, places::url),
+const RULES: [(PhiKind, Begins, Rule); 22] = [
+    (PhiKind::Email, Begins::Any, network::email),
+    (PhiKind::Url, Begins::Any, network::url),
     (PhiKind::IpAddress, Begins::Any, network::ip),
     (PhiKind::Device, Begins::Any, network::hardware_address),
     (PhiKind::Handle, Begins::Name, network::handle),
@@ -132,14 +135,15 @@ const RULES: [(PhiKind, Begins, Rule); 21] = [
     (PhiKind::Date, Begins::Figure, dates::numeric),
     (PhiKind::Date, Begins::Any, dates::named_month),
     (PhiKind::Phone, Begins::Figure, numbers::phone),
-    (PhiKind::AgeOver89, Begins::Any, numbers::age_over_89),
-    (PhiKind::Address, Begins::Any, places::address),
+    (PhiKind::AgeOver89, Begins::Any, ages::age_over_89),
+    (PhiKind::Address, Begins::Any, addresses::address),
     (PhiKind::RecordNumber, Begins::Any, codes::bare),
-    (PhiKind::Facility, Begins::Capital, towns::facility),
+    (PhiKind::Facility, Begins::Capital, facilities::facility),
     (PhiKind::Name, Begins::Letter, names::announced),
     (PhiKind::Name, Begins::Capital, names::introduced),
     (PhiKind::Town, Begins::Capital, towns::town),
     (PhiKind::Name, Begins::Capital, people::bare),
+    (PhiKind::Facility, Begins::Capital, facilities::short),
 ];
 
 /// The identifiers in `text`, in order and without overlap.

@@ -29,7 +29,8 @@ pub(super) fn numeric(scan: Scan<'_>, at: usize) -> Option<Span> {
             let width = end - second_end - 1;
             let year_first = widths.0 == 4 && year(first) && widths.1 <= 2 && width <= 2 && day_month(third, second);
             let short = widths.0 <= 2 && widths.1 <= 2 && (day_month(first, second) || day_month(second, first));
-            let padded = separator == '/' || widths == (2, 2);
+            let padded =
+                separator == '/' || widths == (2, 2) || widths.0 <= 2 && widths.1 <= 2 && is_dated(scan, at, 0);
             (year_first || short && (width == 4 && year(third) || width == 2 && padded), end)
         }
         None if separator != '/' => return None,
@@ -37,13 +38,90 @@ pub(super) fn numeric(scan: Scan<'_>, at: usize) -> Option<Span> {
         None => {
             let zero = [at, first_end + 1].iter().any(|&at| scan.char(at) == Some('0'));
             let date = widths.0 <= 2 && widths.1 == 2 && (day_month(second, first) || day_month(first, second));
-            (zero && date && scan.follows(at, &ON), second_end)
+            let padded = zero && date && scan.follows(at, &ON);
+            let plain = || day_month(second, first) && !is_score(scan, at, second_end) && is_dated(scan, at, second);
+            (padded || plain(), second_end)
         }
     };
     let goes_on = scan.char(end).is_some_and(|c| matches!(c, '/' | '-' | '.' | ',' | '%'))
         && scan.char(end + 1).is_some_and(|c| c.is_ascii_digit());
     let time = scan.char(end).is_some_and(|c| matches!(c, 'T' | 't' | 'Z'));
     (valid && !goes_on && (time || scan.ends_word(end))).then(|| Span::new(at, end))
+}
+
+/// What happens on a day.
+const DATED: [&str; 30] = [
+    "on",
+    "dated",
+    "date",
+    "seen",
+    "admitted",
+    "discharged",
+    "visit",
+    "scheduled",
+    "appointment",
+    "appt",
+    "due",
+    "dob",
+    "dos",
+    "surgery",
+    "since",
+    "evaluated",
+    "met",
+    "returned",
+    "follow-up",
+    "f/u",
+    "started",
+    "stopped",
+    "clinic",
+    "labs",
+    "called",
+    "presented",
+    "until",
+    "fell",
+    "exam",
+    "hospitalized",
+];
+
+/// Whether `3/15` is a day: right behind such a word, or near one where it is no common score.
+fn is_dated(scan: Scan<'_>, at: usize, second: u32) -> bool {
+    // "6/12" is half a year and "3/7" three days in British notes.
+    if matches!(second, 7 | 12) {
+        return scan.follows(at, &["on", "since", "dated", "dob", "seen", "admitted", "discharged"]);
+    }
+    scan.follows(at, &DATED) || !matches!(second, 5 | 6 | 10 | 12 | 15 | 24 | 28 | 30) && scan.near(at, &DATED)
+}
+
+/// "pain 3/10", "strength 4/5", "on 3/5 of days".
+fn is_score(scan: Scan<'_>, at: usize, end: usize) -> bool {
+    const SCORES: [&str; 24] = [
+        "pain",
+        "score",
+        "scored",
+        "scores",
+        "scale",
+        "strength",
+        "power",
+        "motor",
+        "reflexes",
+        "pulses",
+        "murmur",
+        "mmse",
+        "moca",
+        "gds",
+        "recall",
+        "apgar",
+        "items",
+        "points",
+        "correct",
+        "rated",
+        "rates",
+        "grade",
+        "level",
+        "orientation",
+    ];
+    scan.near(at, &SCORES)
+        || scan.any_word(scan.skip_spaces(end), &["of", "pain", "strength", "points", "murmur"]).is_some()
 }
 
 fn follows_digit(scan: Scan<'_>, at: usize) -> bool {
@@ -70,6 +148,9 @@ fn day_first(scan: Scan<'_>, at: usize) -> Option<usize> {
     if scan.before(at).is_some_and(|c| matches!(c, '/' | '-' | '.' | ',')) && follows_digit(scan, at) {
         return None;
     }
+    if let Some(end) = run_together(scan, at) {
+        return Some(end);
+    }
     let mut month_at = gap(scan, day(scan, at)?)?;
     if let Some(of) = scan.word(month_at, "of") {
         month_at = gap(scan, of)?;
@@ -79,6 +160,15 @@ fn day_first(scan: Scan<'_>, at: usize) -> Option<usize> {
         Some(end) => Some(end),
         None => capital(scan, month_at).then_some(end).filter(|&end| scan.ends_word(end)),
     }
+}
+
+/// `05MAR2021`.
+fn run_together(scan: Scan<'_>, at: usize) -> Option<usize> {
+    let (_, day) = scan.number(at).filter(|(day, end)| (1..=31).contains(day) && end - at <= 2)?;
+    let letters = scan.run(day, |c| c.is_ascii_alphabetic()).filter(|end| end - day >= 3)?;
+    let named = MONTHS.has(scan.slice(day, letters));
+    let (_, end) = scan.number(letters).filter(|(value, end)| end - letters == 4 && year(*value))?;
+    (named && scan.ends_word(end)).then_some(end)
 }
 
 fn month_first(scan: Scan<'_>, at: usize) -> Option<usize> {

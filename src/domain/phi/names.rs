@@ -2,12 +2,11 @@
 
 use std::sync::LazyLock;
 
-use rustc_hash::FxHashSet;
-
 use super::super::text::Span;
 use super::super::words::{WordList, entries};
 use super::lists::Phrases;
 use super::scan::Scan;
+use super::vocabulary::{is_kind, is_no_name, is_plain_word, title_case};
 
 /// Titles as they are written. Case tells `Ms` from multiple sclerosis and `Mr` from magnetic resonance; in capitals they
 /// need their stop.
@@ -19,12 +18,6 @@ static FIELDS: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(include_str!(".
 
 /// Degrees after a comma. Two are states as well, and a town before a state is an identifier too.
 pub(super) static DEGREES: WordList = WordList::new(|| entries(include_str!("../../../data/phi/degrees.txt")));
-
-/// Capitalised words that start a new sentence after "the Dr." or "Miss", or stand for a name that was removed.
-static NO_NAMES: LazyLock<[FxHashSet<String>; 2]> = LazyLock::new(|| {
-    let words = || entries(include_str!("../../../data/phi/no-names.txt")).into_iter();
-    [words().map(str::to_owned).collect(), words().map(str::to_uppercase).collect()]
-});
 
 /// `Mr. Smith`, `Dr J. de la Cruz`, `Patient name: Ann Other`.
 pub(super) fn announced(scan: Scan<'_>, at: usize) -> Option<Span> {
@@ -53,13 +46,19 @@ fn field(scan: Scan<'_>, at: usize) -> Option<usize> {
     };
     let end = FIELDS.end(scan, at).map(|(end, _)| end).or_else(starts_line)?;
     let end = scan.skip_spaces(end);
-    (scan.char(end) == Some(':')).then(|| scan.skip_spaces(end + 1))
+    let start = (scan.char(end) == Some(':')).then(|| scan.skip_spaces(end + 1))?;
+    Some(title(scan, start).unwrap_or(start))
 }
 
 /// `Ann Other, MD` and `Ann Other is a 64-year-old`: two words at least, and what makes them a person.
 pub(super) fn introduced(scan: Scan<'_>, at: usize) -> Option<Span> {
     let span = name(scan, at, 3)?;
-    if !scan.slice(span.start, span.end).contains(' ') || placeholder(scan.slice(span.start, span.end)) {
+    let (first, last) = scan.slice(span.start, span.end).rsplit_once(' ')?;
+    // "Speech Therapy, SLP"
+    if is_plain_word(last) || is_kind(first) || is_kind(last) {
+        return None;
+    }
+    if placeholder(scan.slice(span.start, span.end)) {
         return None;
     }
     let comma = scan.skip(span.end, ',');
@@ -76,11 +75,6 @@ fn aged(scan: Scan<'_>, at: usize) -> bool {
         let unit = scan.run(end, |c| matches!(c, ' ' | '-')).unwrap_or(end);
         scan.any_word(unit, &["year", "years", "yo", "y.o", "y/o", "yr", "month", "months"]).is_some()
     })
-}
-
-/// Whether a word starts a sentence rather than a name.
-pub(super) fn is_no_name(text: &str, shout: bool) -> bool {
-    NO_NAMES[usize::from(shout)].contains(text)
 }
 
 /// Up to `most` words of a name: initials, capitalised words, and particles between them.
@@ -136,11 +130,6 @@ fn particles(scan: Scan<'_>, at: usize) -> usize {
         }
     }
     if scan.char(start).is_some_and(char::is_uppercase) { start } else { at }
-}
-
-/// A capital first, and a lower-case letter after it: `Osei`, `O'Brien`, `McKay`, not `MRI`.
-pub(super) fn title_case(word: &str) -> bool {
-    word.starts_with(char::is_uppercase) && word.chars().any(char::is_lowercase)
 }
 
 /// Letters that de-identified notes put for a name: `X`, `XYZ`, `ABC`, `A`. A lone initial says as little.

@@ -2,46 +2,14 @@
 
 use std::sync::LazyLock;
 
-use rustc_hash::FxHashMap;
-
 use super::super::text::Span;
-use super::super::words::entries;
 use super::lists::Words;
-use super::names::{DEGREES, is_no_name, name, title_case};
+use super::names::{DEGREES, name};
 use super::scan::Scan;
+use super::vocabulary::{
+    EPONYM, FIRST, SURNAME, WEAK, WORD, is_eponym, is_kind, is_no_name, listed, starts, title_case,
+};
 
-const FIRST: u8 = 1;
-const SURNAME: u8 = 2;
-/// May, Grace and Hill, and names of medicine: they count only beside another name.
-const WEAK: u8 = 4;
-const EPONYM: u8 = 8;
-const WORD: u8 = 16;
-
-/// What all lists say of a word in small letters, in one look.
-static LISTS: LazyLock<FxHashMap<String, u8>> = LazyLock::new(|| {
-    let files = [
-        (FIRST, include_str!("../../../data/phi/first-names.txt")),
-        (FIRST, include_str!("../../../data/phi/first-names-other.txt")),
-        (SURNAME, include_str!("../../../data/phi/surnames.txt")),
-        (SURNAME, include_str!("../../../data/phi/surnames-other.txt")),
-        (WEAK, include_str!("../../../data/phi/ordinary-names.txt")),
-        (WEAK | EPONYM, include_str!("../../../data/phi/eponyms.txt")),
-        (WORD, include_str!("../../../data/phi/no-bare-names.txt")),
-    ];
-    let mut lists: FxHashMap<String, u8> = FxHashMap::default();
-    for (says, file) in files {
-        for entry in entries(file) {
-            *lists.entry(entry.to_lowercase()).or_default() |= says;
-        }
-    }
-    lists
-});
-
-fn listed(word: &str) -> u8 {
-    LISTS.get(&word.to_lowercase()).copied().unwrap_or_default()
-}
-
-static EPONYM_NOUNS: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/eponym-nouns.txt")));
 static KIN: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/kin.txt")));
 static ROLES: LazyLock<Words> = LazyLock::new(|| Words::new(include_str!("../../../data/phi/roles.txt")));
 static ANNOUNCERS: LazyLock<Words> =
@@ -89,7 +57,7 @@ impl<'a> Word<'a> {
             surname,
             weak: (first || surname) && is(WEAK),
             eponym: whole & EPONYM > 0,
-            word: whole & WORD > 0,
+            word: is(WORD),
             shout,
         })
     }
@@ -136,14 +104,45 @@ fn in_order(scan: Scan<'_>, at: usize, word: Word<'_>) -> Option<Span> {
         word.first && second.surname && !(word.weak && second.weak)
             || strong && (second.surname || second.first || !word.shout)
             || !word.shout && second.surname && !second.weak && (word.surname || !starts(scan, at))
+            || !word.shout && word.first && !starts(scan, at) && (second.surname || !is_kind(second.text))
+            || !word.shout && second.surname && !second.weak && speaks(scan, second.end)
     });
-    let alone = strong && !word.shout;
-    let told = !word.shout && !word.eponym && announced(scan, at, word);
+    let surname = word.surname && !word.weak && !word.eponym && !word.shout && !starts(scan, at);
+    // "Ruby says", "Garcia RN"
+    let named = word.first || word.surname && !word.weak;
+    let acts = named && !word.shout && !KIN.has(word.text) && speaks(scan, word.end);
+    let nurse = (word.first || word.surname) && !word.weak && !word.shout && by_degree(scan, word.end);
+    let alone = strong && !word.shout || surname || acts || nurse || is_family(scan, at, word);
+    // "seen by Wilson", but "mother Parkinson's"
+    let in_medicine = word.eponym && (!word.surname || KIN.before(scan, at));
+    let told = !word.shout
+        && !in_medicine
+        && (announced(scan, at, word) || (word.first || word.surname) && is_apposed(scan, word));
     if !(pair || alone || told) {
         return None;
     }
     let end = name(scan, at, 4).map_or(at + word.text.len(), |span| span.end);
     (told || !is_eponym(scan, word.end) && !is_eponym(scan, end)).then(|| Span::new(at, end))
+}
+
+/// Whether what follows is what a person does.
+fn speaks(scan: Scan<'_>, at: usize) -> bool {
+    const DOES: [&str; 30] = [
+        "says", "said", "states", "stated", "reports", "reported", "thinks", "believes", "wants", "wanted", "told",
+        "asked", "asks", "phoned", "called", "calls", "visits", "visited", "helps", "died", "drives", "drove",
+        "brought", "agrees", "agreed", "denies", "denied", "lives", "came", "was the",
+    ];
+    let start = scan.skip_spaces(at);
+    start > at && DOES.iter().any(|does| scan.phrase(start, does).is_some())
+}
+
+/// "the Garcia family", "the Garcias".
+fn is_family(scan: Scan<'_>, at: usize, word: Word<'_>) -> bool {
+    let the = scan.last_word(at).eq_ignore_ascii_case("the");
+    let kinsfolk = ["family", "household", "residence", "sisters", "brothers", "twins", "children"];
+    let together = scan.any_word(scan.skip_spaces(word.end), &kinsfolk).is_some();
+    let several = || word.text.strip_suffix('s').is_some_and(|one| listed(one) & (SURNAME | WEAK) == SURNAME);
+    together && word.surname && (the || !word.weak) || the && several() && !word.eponym
 }
 
 /// `Smith, John A.`; in capitals the first name must be in the list.
@@ -204,24 +203,30 @@ fn announced(scan: Scan<'_>, at: usize, word: Word<'_>) -> bool {
     let colon = scan.slice(scan.gap_before(at), at).contains(':');
     let told = KIN.before(scan, at) || ANNOUNCERS.before(scan, at);
     let sure = listed && !(colon && word.weak);
-    told && (sure || !colon && !word.contracted()) || sure && ROLES.before(scan, at)
+    // "the surgeon was Long"
+    let verb = ["is", "was", "named"].contains(&scan.last_word(at)).then(|| scan.word_before(at - 1));
+    let role = |at: usize| ROLES.before(scan, at) || KIN.before(scan, at);
+    let beside = || word.first && BESIDE.contains(&scan.last_word(at));
+    told && (sure || !colon && !word.contracted()) || sure && (role(at) || verb.is_some_and(role) || beside())
+}
+
+/// Before a first name that is a word as well: "with Grace", "asked for Mark".
+const BESIDE: [&str; 16] = [
+    "with", "w", "ask", "asked", "tell", "told", "calls", "both", "and", "from", "to", "for", "by", "about", "her",
+    "him",
+];
+
+/// "Ruby, his wife of forty years,".
+fn is_apposed(scan: Scan<'_>, word: Word<'_>) -> bool {
+    let comma = scan.skip(word.end, ',');
+    let own = scan.any_word(scan.skip_spaces(comma), &["his", "her", "their", "the patient's", "my", "a", "the"]);
+    let kin = own.map(|end| scan.skip_spaces(end)).filter(|_| comma > word.end);
+    kin.is_some_and(|at| {
+        scan.run(at, |c| c.is_alphabetic() || c == '-').is_some_and(|end| KIN.has(scan.slice(at, end)))
+    })
 }
 
 /// `Maria Garcia RN`.
 fn by_degree(scan: Scan<'_>, at: usize) -> bool {
     scan.any_word(scan.skip_spaces(scan.skip(at, ',')), &DEGREES).is_some()
-}
-
-/// Whether a sentence may start here, whose first word has a capital whatever it is.
-fn starts(scan: Scan<'_>, at: usize) -> bool {
-    let end = scan.gap_before(at);
-    scan.before(end).is_none_or(|c| !c.is_alphanumeric()) || scan.before(at).is_some_and(|c| !matches!(c, ' ' | '('))
-}
-
-/// `Thomas test`: what follows is the thing that the name stands for.
-fn is_eponym(scan: Scan<'_>, at: usize) -> bool {
-    let possessive =
-        ["'s", "’s"].iter().find(|tail| scan.rest(at).starts_with(**tail)).map_or(at, |tail| at + tail.len());
-    let start = scan.skip_spaces(possessive);
-    scan.letters(start).is_some_and(|end| EPONYM_NOUNS.has(scan.slice(start, end)))
 }

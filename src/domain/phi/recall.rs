@@ -186,12 +186,12 @@ fn planted_identifiers_are_found() {
         let cells = [a, b, c].map(|row| format!("{} | {} | {:.3}", row.planted, row.found, row.recall()));
         println!("| {} | {} |", a.kind, cells.join(" | "));
     }
-    // Sentences that nobody foresaw: a guess at life, so all kinds together, and a lower floor.
-    let all = afterwards.last().unwrap();
-    assert!(all.recall() >= 0.85, "written afterwards: {:.3}", all.recall());
-    for (set, rows) in [("tuned", &tuned), ("held out", &held_out)] {
+    // Of sentences that nobody foresaw a kind has few templates, so its floor is lower.
+    for (set, rows, least) in
+        [("tuned", &tuned, 0.85), ("held out", &held_out, 0.85), ("afterwards", &afterwards, 0.75)]
+    {
         for row in rows {
-            let floor = if row.kind == "all" { 0.95 } else { 0.85 };
+            let floor = if row.kind == "all" { 0.95 } else { least };
             assert!(row.recall() >= floor, "{set}, {}: {:.3} is below {floor}", row.kind, row.recall());
         }
     }

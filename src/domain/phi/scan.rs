@@ -132,6 +132,11 @@ impl<'a> Scan<'a> {
 
     /// Whether one of `words` stands in the few words before `at`, within the sentence.
     pub(super) fn near(self, at: usize, words: &[&str]) -> bool {
+        self.any_near(at, |word| words.iter().any(|other| other.eq_ignore_ascii_case(word)))
+    }
+
+    /// Whether `is` holds for one of the six words before `at`.
+    pub(super) fn any_near(self, at: usize, is: impl Fn(&str) -> bool) -> bool {
         let mut end = at;
         for _ in 0..6 {
             end = self.gap_before(end);
@@ -142,13 +147,17 @@ impl<'a> Scan<'a> {
             if start == end {
                 return false;
             }
-            let word = self.slice(start, end).trim();
-            if words.iter().any(|other| other.eq_ignore_ascii_case(word)) {
+            if is(self.slice(start, end).trim()) {
                 return true;
             }
             end = start;
         }
         false
+    }
+
+    /// The word directly before `at`, one space away.
+    pub(super) fn last_word(self, at: usize) -> &'a str {
+        if self.before(at) == Some(' ') { self.slice(self.word_before(at), at - 1).trim_start() } else { "" }
     }
 
     /// Whether one of `words` stands among the few words before `at`, with nothing but spaces and `:.#(` between.

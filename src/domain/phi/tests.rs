@@ -231,6 +231,75 @@ fn medicine_that_looks_like_a_name_or_a_number() {
 }
 
 #[test]
+fn values_from_ninety_on_are_no_ages() {
+    for text in [
+        "Her pulse is 94 and regular. She had a pulse of 104. HR reached 110, BP 94/60, MAP 92.",
+        "Sats in the 90s; he was stable at 94 on 2 L; SpO2 dropped to 91, O2 saturation is 92.",
+        "Glucose was 110 this morning; her sugar was 98, his weight is 92; he weighs 101 kg.",
+        "She walked 100 feet; given 90 tablets; Tmax 101 F; fever to 102 F; a 100 mg dose; at 90 degrees.",
+        "Score was 92 of 100; IQ of 94; he is 95 percent adherent; over 100 years of data; ages 65 to 92 years.",
+        "Sodium 138, chloride 101, GFR 94, ferritin 110; patients aged 90 or older; 90+ years; a 100-year flood.",
+        "Continue sertraline 100 mg; metoprolol was increased to 100; aspirin 81; in the 90s he worked nights.",
+        "He is 94 kg; she was 92% on room air; it is 100 miles away; for 100 days; 90 minutes of therapy.",
+    ] {
+        finds(text, &[]);
+    }
+}
+
+#[test]
+fn medicine_that_looks_like_a_place_or_a_code() {
+    for text in [
+        "Switched to Namenda; allergic to Keflex; changed from Aricept to Exelon; responds to Tylenol; due to Lewy body.",
+        "Transferred to Medicine; admitted to Neurology; referred to Cardiology; sent to Radiology; discharged to Home.",
+        "Seen in Clinic; returned to Baseline; moved from Bed to Chair; lives in Assisted Living; seen at Bedside.",
+        "Hoehn and Yahr stage 3; Trail Making B 120 seconds; Boston Naming Test 50/60; Montreal Cognitive Assessment 22/30.",
+        "Pain at Rest; at Risk; on Monday; in March; at Night; at Bedtime; at Best 2/10.",
+        "Lot of pain; 2-3 times; case 3 of 12; visit 2; study of 120 patients; report of 1200 mL; order 2000 units.",
+        "CPT code 99213, ICD-10 code G30.9; protocol 12; 6/12 follow-up; pain 3/10 on exam; strength 4/5; on 3/5 of days.",
+        "The car accident, MRI 2019 normal; her truck weighs 5000 lb; tag along; plate and 6 screws; 2 lane road.",
+        "Handle the patient with care; uses facebook; the login failed; portal access; user of cannabis; profile: good.",
+        "On Lasix Drive to eat is low; in pain; off Plavix; route PO; apt to fall; unit 4 nurse; floor 3; room 12.",
+        "Vitamin D, Allen test, Barthel index 90, Tinetti 18/28, Rankin scale 3, Hoyer lift, Dakin solution, Rey figure.",
+    ] {
+        finds(text, &[]);
+    }
+}
+
+#[test]
+fn ages_towns_and_places_of_care_in_many_wordings() {
+    for (text, kind, found) in [
+        ("Mother died at 94.", AgeOver89, "94"),
+        ("She will be 96 in June.", AgeOver89, "96"),
+        ("A lady of 91 years", AgeOver89, "91"),
+        ("Mr. Lopez, 94, fell.", AgeOver89, "94"),
+        ("At 94, he still drives.", AgeOver89, "94"),
+        ("Age/Sex: 94/F", AgeOver89, "94"),
+        ("in her mid-90s", AgeOver89, "90s"),
+        ("her 95th birthday", AgeOver89, "95"),
+        ("a cabin near Pine Hollow", Town, "Pine Hollow"),
+        ("a Tulsa native", Town, "Tulsa"),
+        ("from Eastport MS", Town, "Eastport MS"),
+        ("at the Lakeside emergency room", Facility, "Lakeside emergency room"),
+        ("Rehab at Lakeside after surgery", Facility, "Lakeside"),
+        ("her nursing home, Lakeside, called", Facility, "Lakeside"),
+        ("seen at St. Luke's", Facility, "St. Luke's"),
+        ("lives on Mill Lane", Address, "Mill Lane"),
+        ("at 12 5th Avenue", Address, "12 5th Avenue"),
+        ("her ZIP is 02139", Address, "02139"),
+        ("off Route 9", Address, "Route 9"),
+        ("lives in Apt 4B", Address, "Apt 4B"),
+        ("his truck, ABC 1234, was", Vehicle, "ABC 1234"),
+        ("goes by maria_g82 on the web", Handle, "maria_g82"),
+        ("the file 12-3456 was", RecordNumber, "12-3456"),
+        ("membership # 1234567", RecordNumber, "1234567"),
+    ] {
+        let text: &str = text;
+        let all = screen(text);
+        assert!(all.iter().any(|f| f.kind == kind && f.span.of(text) == found), "{found:?} in {text:?}: {all:?}");
+    }
+}
+
+#[test]
 fn a_town_is_found_beside_its_zip_code() {
     finds("Boston, MA 02139", &[(Town, "Boston"), (Address, "MA 02139")]);
 }
