@@ -9,7 +9,6 @@ use goldsmith::domain::corpus::SentenceId;
 use goldsmith::domain::label::{Annotator, Decision, EntryId, Judgement, Label, Timestamp};
 use goldsmith::domain::queue::SentenceFilter;
 use goldsmith::domain::sight::InSight;
-use goldsmith::formats::notes::Columns;
 use goldsmith::store::SeekDirection;
 use goldsmith::workflow::Cancel;
 use goldsmith::workflow::import::{self, ImportOptions, Unit};
@@ -61,11 +60,9 @@ fn measure(root: &Path, notes: &Path, sentences: u64) -> Times {
     times.push(("opening", start.elapsed().as_secs_f64()));
     let options = ImportOptions {
         paths: vec![notes.into()],
-        layout: None,
-        columns: Columns::default(),
         unit: Unit::Sentence,
-        labels: None,
         stop_on_error: true,
+        ..ImportOptions::default()
     };
     let start = Instant::now();
     let report = import::import(Session::new(&project, &mut store, &Cancel::default(), &mut |_| {}), &options);

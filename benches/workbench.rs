@@ -16,7 +16,6 @@ use goldsmith::domain::label::{
 };
 use goldsmith::domain::statistics::Bootstrap;
 use goldsmith::domain::text::Span;
-use goldsmith::formats::notes::Columns;
 use goldsmith::tui::Headless;
 use goldsmith::workflow::import::{self, ImportOptions, Unit};
 use goldsmith::workflow::label_index::LabelIndex;
@@ -263,11 +262,9 @@ fn import_ours(folder: &Path, rows: u64, jsonl: &Path) -> (f64, f64) {
     let mut store = project.store().expect("opens");
     let options = ImportOptions {
         paths: vec![jsonl.into()],
-        layout: None,
-        columns: Columns::default(),
         unit: Unit::Sentence,
-        labels: None,
         stop_on_error: true,
+        ..ImportOptions::default()
     };
     let start = Instant::now();
     let mut stored = None;

@@ -10,6 +10,7 @@ mod exit;
 mod experiment;
 mod export;
 mod guideline;
+mod import;
 mod language;
 mod log;
 mod migration;
@@ -27,7 +28,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub use arguments::Cli;
-use arguments::{EncoderVerb, ExportVerb, OnError, StyleArgs, TaxonomyVerb, TrainArgs, UnitArg, Verb};
+use arguments::{EncoderVerb, ExportVerb, StyleArgs, TaxonomyVerb, TrainArgs, Verb};
 pub(crate) use exit::Exit;
 use exit::complain;
 use output::{print, print_json};
@@ -45,7 +46,6 @@ use crate::formats::tables::{self, NamedScores, TableStyle};
 use crate::tui;
 use crate::workflow::access::Unrecorded;
 use crate::workflow::audit::Tampering;
-use crate::workflow::import::{self, ImportOptions, LabelsBy, Unit};
 use crate::workflow::label_index::LabelIndex;
 use crate::workflow::metrics::NewestScores;
 use crate::workflow::migration::MigrationRequest;
@@ -172,21 +172,7 @@ fn dispatch(cli: &mut Cli, key: &StoreKey) -> Result<Exit, Failure> {
             models::examine::examined(&file)?;
             Ok(Exit::Done)
         }
-        Some(Verb::Import { paths, layout, columns, unit, annotator, model, on_error }) => {
-            let labels = annotator.map(LabelsBy::Annotator).or_else(|| model.map(LabelsBy::Model));
-            let options = ImportOptions {
-                paths,
-                layout: layout.map(Into::into),
-                columns: columns.into(),
-                unit: match unit {
-                    UnitArg::Document => Unit::Document,
-                    UnitArg::Sentence => Unit::Sentence,
-                },
-                labels,
-                stop_on_error: on_error == OnError::Stop,
-            };
-            bring_in(&here()?, &options)
-        }
+        Some(Verb::Import(args)) => import::run(&here()?, *args),
         Some(Verb::Taxonomy(TaxonomyVerb::Check { file })) => {
             let taxonomy = formats::taxonomy::read(&file)?;
             print(&format!(
@@ -385,59 +371,6 @@ fn show_demo(folder: Option<PathBuf>) -> Result<Exit, Failure> {
         ));
     }
     Ok(Exit::Done)
-}
-
-fn bring_in(project: &Project, options: &ImportOptions) -> Result<Exit, Failure> {
-    let mut store = project.store()?;
-    let cancel = cancel_on_signal();
-    let bar = Bar::default();
-    let report = import::import(Session::new(project, &mut store, &cancel, &mut |p| bar.show(p)), options)?;
-    for (file, recognised) in report.recognised.iter().take(10) {
-        say(&format!("read {} as {recognised}", file.display()));
-    }
-    say(&format!(
-        "{} new notes with {} sentences; {} were there already",
-        report.documents, report.sentences, report.known
-    ));
-    if report.labels + report.known_labels > 0 {
-        say(&format!("{} labels taken in; {} were there already", report.labels, report.known_labels));
-    }
-    for (label, count) in report.unknown_labels.iter().take(20) {
-        say(&format!(
-            "warning: {count} times `{label}` is no label of this taxonomy; those records came in without label"
-        ));
-    }
-    if report.without_patient > 0 {
-        say(&format!(
-            "warning: {} records name no patient; each counts as a patient of its own (--patient-column names it), so a patient's notes may fall in train and test",
-            report.without_patient
-        ));
-    }
-    if report.mimic {
-        say(
-            "these are notes of MIMIC: PhysioNet's terms keep them from ordinary services, so no text of this project leaves this machine unless [privacy] says data_use = \"agreed hosts\" and names the host",
-        );
-    }
-    for (path, why) in report.passed_over.iter().take(20) {
-        say(&format!("warning: {} was not read: {why}", path.display()));
-    }
-    if report.passed_over.len() > 20 {
-        say(&format!("warning: {} more were not read", report.passed_over.len() - 20));
-    }
-    for (file, line, message) in &report.bad_shown {
-        say(&format!("warning: {}:{line}: {message}", file.display()));
-    }
-    if report.bad > 0 {
-        say(&format!("warning: {} bad records were left out", report.bad));
-        if report.came_to_nothing() {
-            say("hint: where the text has an unusual name, --text-column says which");
-        }
-    }
-    if report.cancelled {
-        say("stopped; run the same command again to resume");
-        return Ok(Exit::Stopped);
-    }
-    Ok(Exit::unless_nothing(report.came_to_nothing()))
 }
 
 fn style_of(args: &StyleArgs) -> TableStyle {

@@ -17,6 +17,7 @@ pub(crate) mod guideline;
 pub(crate) mod key_map;
 pub mod label;
 pub(crate) mod label_set;
+pub mod label_words;
 pub(crate) mod metrics;
 pub(crate) mod people;
 pub(crate) mod person;

@@ -75,6 +75,42 @@ pub enum FormatError {
         #[source]
         cause: csv::Error,
     },
+    /// A file of another kind than notes.
+    #[error("{}: this is {kind}; nothing of it was taken in", .path.display())]
+    Foreign {
+        path: PathBuf,
+        /// What it is.
+        kind: notes::Foreign,
+    },
+    /// A file of which the name does not say what it is.
+    #[error("{}: {}, so that it is not known what this is; nothing of it was taken in", .path.display(), unknown(.ending))]
+    UnknownEnding {
+        path: PathBuf,
+        /// In small letters, without the dot.
+        ending: Option<String>,
+    },
+    /// A file whose content is not what its name says.
+    #[error("{}: the ending says {ending}, and what stands in it looks like {seems}; nothing of it was taken in", .path.display())]
+    OtherLayout {
+        path: PathBuf,
+        /// What its ending says.
+        ending: &'static str,
+        /// What it looks like.
+        seems: notes::Layout,
+    },
+    /// A file that is not in the encoding that it was taken to be in.
+    #[error("{}:{line}:{column}: this is not {not}{}; nothing of it was taken in", .path.display(), perhaps(.likely))]
+    Encoding {
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// In characters, from 1.
+        column: usize,
+        /// The encoding that it is not in.
+        not: String,
+        /// The one that it may be in.
+        likely: Option<String>,
+    },
     /// A table in which no column looks like the text.
     #[error("{}: no column looks like the text", .path.display())]
     NoTextColumn {
@@ -142,9 +178,40 @@ pub enum Needs {
 }
 
 impl FormatError {
+    /// Whether a file is not of the kind that it was taken for, and nothing else is wrong.
+    pub(crate) fn is_of_another_kind(&self) -> bool {
+        matches!(
+            self,
+            Self::Foreign { .. }
+                | Self::UnknownEnding { .. }
+                | Self::OtherLayout { .. }
+                | Self::Encoding { .. }
+                | Self::NoTextColumn { .. }
+        )
+    }
+
+    /// What such a file is, in a few words.
+    pub(crate) fn kind_in_words(&self) -> String {
+        match self {
+            Self::Foreign { kind, .. } => kind.to_string(),
+            Self::OtherLayout { ending, seems, .. } => format!("{seems} where the ending says {ending}"),
+            Self::Encoding { not, likely, .. } => format!("not {not}{}", perhaps(likely)),
+            Self::NoTextColumn { .. } => "a table in which no column looks like the text".into(),
+            other => other.to_string(),
+        }
+    }
+
     fn key(message: impl Into<String>, needs: Needs) -> Self {
         Self::Key { message: message.into(), needs }
     }
+}
+
+fn unknown(ending: &Option<String>) -> String {
+    ending.as_ref().map_or_else(|| "its name has no ending".into(), |ending| format!("notes do not end in .{ending}"))
+}
+
+fn perhaps(likely: &Option<String>) -> String {
+    likely.as_ref().map_or_else(String::new, |likely| format!(", but perhaps {likely}"))
 }
 
 fn list(path: &std::path::Path, faults: &[FileFault]) -> String {

@@ -12,7 +12,7 @@ use crate::domain::taxonomy::Taxonomy;
 use crate::domain::{phi, queue::SentenceFilter, segment};
 use crate::formats::bundle::Bundle;
 use crate::formats::bundle::seal::Keys;
-use crate::formats::notes::{self, Columns, Layout};
+use crate::formats::notes::{self, Layout, Reading};
 use crate::formats::{person_key, project, simulation, taxonomy, theme};
 use crate::llm::{AnswerFormat, Field, FieldKind, Reply, Usage, WrittenToken, chat, reply};
 use crate::{classifier, tui};
@@ -28,7 +28,7 @@ pub fn targets() -> &'static [(&'static str, FuzzTarget)] {
         ("notes-csv", |bytes| read_notes(bytes, "notes.csv", Some(Layout::Csv))),
         ("notes-tsv", |bytes| read_notes(bytes, "notes.tsv", Some(Layout::Tsv))),
         ("notes-mimic", |bytes| read_notes(bytes, "NOTEEVENTS.csv", None)),
-        ("notes-sniffed", |bytes| read_notes(bytes, "notes", None)),
+        ("notes-sniffed", read_standard_input),
         ("text", |bytes| with_text(bytes, look_into_text)),
         ("project", |bytes| with_text(bytes, |text| drop(project::parse(Path::new("p/goldsmith.toml"), text)))),
         ("taxonomy", |bytes| with_text(bytes, read_taxonomy)),
@@ -80,10 +80,17 @@ fn in_a_folder(files: &[(&str, &[u8])], read: impl FnOnce(&Path)) {
 
 fn read_notes(bytes: &[u8], name: &str, layout: Option<Layout>) {
     in_a_folder(&[(name, bytes)], |folder| {
-        if let Ok(notes) = notes::open(&folder.join(name), layout, &Columns::default()) {
+        if let Ok(notes) = notes::open(&folder.join(name), &Reading { layout, ..Reading::default() }) {
             notes.for_each(drop);
         }
     });
+}
+
+fn read_standard_input(bytes: &[u8]) {
+    let reading = Reading { kept: Some(bytes.into()), ..Reading::default() };
+    if let Ok(notes) = notes::open(Path::new("-"), &reading) {
+        notes.for_each(drop);
+    }
 }
 
 /// What each imported note goes through.

@@ -20,6 +20,7 @@ mod it {
     mod fuzz;
     mod golden;
     mod hostile_model;
+    mod import;
     mod labelling;
     mod layers;
     mod log;

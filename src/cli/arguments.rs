@@ -2,6 +2,7 @@
 
 mod exchange;
 mod experts;
+mod import;
 mod language;
 mod people;
 mod queues;
@@ -14,11 +15,11 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::domain::experiment::TrainingSetSpec;
 use crate::domain::split::Tier;
-use crate::formats::notes::{Columns, Layout};
 use crate::formats::project::training::TrainingMethod;
 use crate::workflow::experiment;
 pub(super) use exchange::{AuditArgs, BackupArgs, BundleArgs, MergeArgs, PredictArgs, RestoreArgs};
 pub(super) use experts::{AgreementArgs, AssignArgs, GoldArgs, StatusArgs};
+pub(super) use import::{ColumnArgs, ImportArgs, ReadingArgs};
 pub(super) use language::{
     AnswerArg, BudgetArgs, ExplainArg, FewShotArg, GenerateArgs, LabelArgs, ModelArgs, QuotaArg, WhichArg,
 };
@@ -72,30 +73,9 @@ pub(super) enum Verb {
     },
     /// Bring in notes and labels. Running it again adds nothing twice.
     #[command(
-        after_help = "Examples:\n  goldsmith import notes/\n  goldsmith import NOTEEVENTS.csv.gz\n  goldsmith import MTS-Dialog.csv --text-column section_text\n  goldsmith import labelled.jsonl --unit sentence --annotator ann\n  zcat notes.jsonl.gz | goldsmith import -"
+        after_help = "Examples:\n  goldsmith import notes/ --patient-from folder\n  goldsmith import NOTEEVENTS.csv.gz\n  goldsmith import MTS-Dialog.csv --text-column section_text\n  goldsmith import labelled.jsonl --unit sentence --annotator ann --plan\n  goldsmith import labelled.jsonl --unit sentence --annotator ann\n  zcat notes.jsonl.gz | goldsmith import -"
     )]
-    Import {
-        /// Files and folders; `-` is standard input.
-        #[arg(required = true)]
-        paths: Vec<PathBuf>,
-        /// The layout, if the file's name does not tell.
-        #[arg(long)]
-        layout: Option<LayoutArg>,
-        #[command(flatten)]
-        columns: ColumnArgs,
-        /// Whether a record is a note to be cut into sentences, or one sentence.
-        #[arg(long, default_value = "document")]
-        unit: UnitArg,
-        /// Import the label column as this expert's decisions.
-        #[arg(long, value_name = "NAME", conflicts_with = "model")]
-        annotator: Option<String>,
-        /// Import the label column as this model's proposals.
-        #[arg(long, value_name = "NAME")]
-        model: Option<String>,
-        /// What to do with a bad record.
-        #[arg(long, default_value = "skip")]
-        on_error: OnError,
-    },
+    Import(Box<ImportArgs>),
     /// Reads a model file with little memory: how the program looks at one before it loads it.
     #[cfg(feature = "embedded")]
     #[command(hide = true)]
@@ -489,34 +469,6 @@ impl From<MethodArg> for TrainingMethod {
     }
 }
 
-#[derive(clap::Args, Clone, Debug, Default)]
-pub(super) struct ColumnArgs {
-    /// The column with the text.
-    #[arg(long, value_name = "NAME")]
-    pub(super) text_column: Option<String>,
-    /// The column with the id.
-    #[arg(long, value_name = "NAME")]
-    pub(super) id_column: Option<String>,
-    /// The column with the patient.
-    #[arg(long, value_name = "NAME")]
-    pub(super) patient_column: Option<String>,
-    /// The column with the label.
-    #[arg(long, value_name = "NAME")]
-    pub(super) label_column: Option<String>,
-}
-
-impl From<ColumnArgs> for Columns {
-    fn from(args: ColumnArgs) -> Self {
-        Self {
-            text: args.text_column,
-            id: args.id_column,
-            patient: args.patient_column,
-            label: args.label_column,
-            title: None,
-        }
-    }
-}
-
 #[derive(clap::Args, Debug)]
 pub(super) struct DoubtArgs {
     /// The patients in so many parts, each predicted by a model of the others.
@@ -550,37 +502,6 @@ pub(super) struct StyleArgs {
     /// Markdown.
     #[arg(long)]
     pub(super) markdown: bool,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum LayoutArg {
-    Text,
-    Jsonl,
-    Csv,
-    Tsv,
-}
-
-impl From<LayoutArg> for Layout {
-    fn from(arg: LayoutArg) -> Self {
-        match arg {
-            LayoutArg::Text => Self::Text,
-            LayoutArg::Jsonl => Self::JsonLines,
-            LayoutArg::Csv => Self::Csv,
-            LayoutArg::Tsv => Self::Tsv,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum UnitArg {
-    Document,
-    Sentence,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum OnError {
-    Skip,
-    Stop,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -53,11 +53,7 @@ pub(super) fn predictions(
     let cancel = cancel_on_signal();
     let mut out = StandardOutput::new();
     let bar = Bar::default();
-    let input = predictions::PredictInput {
-        path: args.input,
-        layout: args.layout.map(Into::into),
-        columns: args.columns.into(),
-    };
+    let input = predictions::PredictInput { path: args.input, reading: args.reading.into() };
     let written = predictions::predict(&*model, &input, args.csv, &mut out, &cancel, &mut |p| bar.show(p))?;
     out.flush().map_err(write_error)?;
     say(&format!("labelled {written} records with {}", folder.display()));

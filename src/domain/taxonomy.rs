@@ -243,8 +243,8 @@ impl Taxonomy {
         self.categories.iter().find(|c| &c.key == key)
     }
 
-    /// Reads one category from a person's or a file's word for it: its key, or its name in any case, or a key that it alone took
-    /// the place of.
+    /// Reads one category from a person's or a file's word for it: its key, a key that it alone took the place of, its name, or
+    /// else key or name in any case and spacing, if that fits one category alone.
     pub(crate) fn find(&self, word: &str) -> Result<CategoryKey, TaxonomyError> {
         let word = word.trim();
         let mut heirs = self.categories.iter().filter(|c| c.was.iter().any(|earlier| earlier.as_str() == word));
@@ -253,7 +253,12 @@ impl Taxonomy {
             .iter()
             .find(|c| c.key.as_str() == word)
             .or(heir)
-            .or_else(|| self.categories.iter().find(|c| same_name(&c.name, word) || same_name(c.key.as_str(), word)))
+            .or_else(|| self.categories.iter().find(|c| c.name == word))
+            .or_else(|| {
+                let mut alike =
+                    self.categories.iter().filter(|c| same_name(&c.name, word) || same_name(c.key.as_str(), word));
+                alike.next().filter(|_| alike.next().is_none())
+            })
             .map(|c| c.key.clone())
             .ok_or_else(|| TaxonomyError::UnknownCategory { word: word.to_owned(), nearest: self.nearest(word) })
     }

@@ -1,23 +1,33 @@
-//! Notes in: `.txt`, `.jsonl`, `.csv`, `.tsv` and MIMIC-III's `NOTEEVENTS.csv`, each plain or gzipped, from a file or
-//! standard input, one record at a time.
+//! Notes in: plain records, one at a time, from a file or standard input, plain or gzipped. Each layout is a file below that
+//! makes records of an input; [`recognise`] says which one it is, and what all of them share is done here.
 
+mod encoding;
+mod json_lines;
+mod mimic;
+mod recognise;
+mod roles;
 mod source;
+mod table;
+mod text;
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use flate2::bufread::MultiGzDecoder;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
-use serde_json::value::RawValue;
-
-use self::source::{Bounded, Counted, layout_of};
+use self::json_lines::JsonLines;
+use self::mimic::MimicSigns;
+use self::source::Counted;
+use self::table::{DelimitedRows, Dialect};
 use super::FormatError;
-use crate::domain::sight::{Cue, InSight};
-pub(crate) use source::{NoteFiles, files};
+use crate::domain::label_words::LabelWords;
+use crate::domain::sight::InSight;
+pub use encoding::TextEncoding;
+pub use recognise::Foreign;
+pub use roles::ColumnUse;
+pub use source::PassedOver;
+pub(crate) use source::{NoteFiles, files, pass_over};
 
 /// One line or record may be this long; a longer one is a broken file, not a note.
 const MAX_RECORD: usize = 64 << 20;
@@ -33,6 +43,38 @@ pub enum Layout {
     Csv,
     /// Tab-separated, with a header.
     Tsv,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::JsonLines => "JSON lines",
+            Self::Csv => "a table",
+            Self::Tsv => "a table with tabs",
+        })
+    }
+}
+
+/// How to read a file, as far as somebody says; the rest is found out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    pub layout: Option<Layout>,
+    pub columns: Columns,
+    /// The encoding of its text.
+    pub encoding: Option<TextEncoding>,
+    /// Between the cells of a table.
+    pub delimiter: Option<u8>,
+    /// What stood on standard input, where it has been read.
+    pub(crate) kept: Option<Arc<[u8]>>,
+}
+
+impl Reading {
+    /// Reads standard input, so that it can be opened more than once.
+    pub(crate) fn keep_standard_input(&mut self) -> Result<(), FormatError> {
+        self.kept = Some(source::keep_standard_input()?);
+        Ok(())
+    }
 }
 
 /// Which columns or fields hold what; what is not named is guessed from the header.
@@ -62,10 +104,23 @@ pub(crate) struct NoteRecord {
     /// Its date as written.
     pub date: String,
     pub text: String,
-    /// Its categories as written: `None` where the file says nothing, empty where it says that none applies.
-    pub labels: Option<Vec<String>>,
+    /// Its label as written; `None` where the file says nothing.
+    pub labels: Option<LabelWords>,
     /// What had been in sight when the label was given, as far as the file says.
     pub in_sight: Option<InSight>,
+    /// By which of its fields it is a note of MIMIC's, where each record has fields of its own.
+    mimic: Option<String>,
+    /// Whether the file says that it was written in error.
+    error: bool,
+}
+
+impl NoteRecord {
+    /// Whether nothing stands in it, as in the rows below a spreadsheet's last.
+    fn is_blank(&self) -> bool {
+        let Self { line: _, id, patient, title, kind, date, text, labels, .. } = self;
+        let empty = [title, kind, date].into_iter().all(String::is_empty) && text.trim().is_empty();
+        empty && id.is_none() && patient.is_none() && labels.is_none()
+    }
 }
 
 /// A record that cannot be taken.
@@ -79,76 +134,118 @@ pub(crate) struct BadRecord {
     pub fatal: bool,
 }
 
+/// What a layout makes of an input: the one thing that a new layout has to do.
+type Records = Box<dyn Iterator<Item = Result<NoteRecord, BadRecord>> + Send>;
+
 /// An open file of notes.
 pub(crate) struct NoteReader {
-    /// What was recognised, for the user: `MIMIC-III NOTEEVENTS`, `csv (text: dialogue, ...)`.
-    pub recognised: String,
-    /// Whether the file is MIMIC-III's, whose terms forbid passing it on.
-    pub mimic: bool,
+    pub layout: Layout,
+    pub encoding: TextEncoding,
+    /// Between the cells of a table, in words.
+    pub delimiter: Option<String>,
+    /// What each column, or field of the first records, is taken for.
+    pub columns: Vec<ColumnUse>,
     /// Bytes in the file as stored; `None` for standard input.
     pub size: Option<u64>,
     /// Bytes read so far.
     pub read: Arc<AtomicU64>,
-    records: Box<dyn Iterator<Item = Result<NoteRecord, BadRecord>> + Send>,
+    /// By what it was recognised as notes of MIMIC's, whose terms forbid passing them on.
+    pub mimic: Option<String>,
+    /// Notes left out so far because the file says that they were written in error.
+    pub in_error: u64,
+    signs: MimicSigns,
+    records: Records,
 }
 
+impl NoteReader {
+    /// What was recognised, for the user.
+    pub(crate) fn recognised(&self) -> String {
+        let columns = roles::said(&self.columns);
+        let mut said = match (self.layout, columns.is_empty()) {
+            (Layout::Text, _) => "text, one note a file".to_owned(),
+            (layout, true) => layout.to_string(),
+            (layout, false) => format!("{layout} ({columns})"),
+        };
+        for more in
+            [self.delimiter.as_ref().filter(|d| *d != ",").map(|d| format!("cells between {d}")), self.other_encoding()]
+        {
+            said.extend(more.map(|more| format!(", {more}")));
+        }
+        said
+    }
+
+    fn other_encoding(&self) -> Option<String> {
+        Some(self.encoding.to_string()).filter(|name| name != "utf-8").map(|name| format!("in {name}"))
+    }
+}
+
+/// What holds for the records of every layout.
 impl Iterator for NoteReader {
     type Item = Result<NoteRecord, BadRecord>;
+
     fn next(&mut self) -> Option<Self::Item> {
-        self.records.next()
+        loop {
+            let record = match self.records.next()? {
+                Ok(record) => record,
+                bad => return Some(bad),
+            };
+            if self.mimic.is_none() {
+                self.mimic = record.mimic.clone().or_else(|| self.signs.look(record.id.as_deref(), &record.text));
+            }
+            self.in_error += u64::from(record.error);
+            if record.error || (record.is_blank() && self.layout != Layout::Text) {
+                continue;
+            }
+            if record.text.trim().is_empty() {
+                let what = if record.labels.is_some() { "a label without a text" } else { "no text" };
+                return Some(Err(bad(record.line, what)));
+            }
+            return Some(Ok(record));
+        }
     }
 }
 
-type Input = Box<dyn BufRead + Send>;
-
-/// Opens a file of notes, or standard input for `-`.
-pub(crate) fn open(path: &Path, layout: Option<Layout>, columns: &Columns) -> Result<NoteReader, FormatError> {
+/// Opens a file of notes, or standard input for `-`. Whatever is not known to be one is refused.
+pub(crate) fn open(path: &Path, reading: &Reading) -> Result<NoteReader, FormatError> {
     let fail = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
     let read = Arc::new(AtomicU64::new(0));
-    let (raw, size) = source::open(path)?;
-    let mut buffered = BufReader::with_capacity(1 << 18, Counted { inner: raw, read: read.clone() });
-    let zipped = buffered.fill_buf().map_err(fail)?.starts_with(&[0x1f, 0x8b]);
-    let mut input: Input = if zipped {
-        Box::new(BufReader::with_capacity(1 << 18, MultiGzDecoder::new(buffered)))
-    } else {
-        Box::new(buffered)
+    let (raw, size) = match &reading.kept {
+        Some(kept) if path == Path::new("-") => source::kept(kept),
+        _ => source::open(path)?,
     };
-    let start = input.fill_buf().map_err(fail)?;
-    if start.starts_with(b"\xef\xbb\xbf") {
-        input.consume(3);
+    let counted = BufReader::with_capacity(1 << 18, Counted { inner: raw, read: read.clone() });
+    let (head, input) = source::peek(source::unzipped(Box::new(counted)).map_err(fail)?).map_err(fail)?;
+    if let Some(kind) = recognise::by_magic(&head) {
+        return Err(FormatError::Foreign { path: path.into(), kind });
     }
-    let layout = match layout.or_else(|| layout_of(path)) {
-        Some(layout) => layout,
-        None => sniff(input.fill_buf().map_err(fail)?),
-    };
-    let (records, recognised, mimic): (Box<dyn Iterator<Item = _> + Send>, String, bool) = match layout {
-        Layout::Text => (Box::new(std::iter::once_with(move || whole(input))), "text, one note a file".into(), false),
+    let encoding::InUtf8 { input, encoding } = encoding::in_utf8(path, input, &head, reading.encoding)?;
+    let (head, input) = source::peek(input).map_err(fail)?;
+    let layout = recognise::layout(path, &head, reading.layout)?;
+    let (mut delimiter, mut mimic) = (None, None);
+    let (records, columns): (Records, Vec<ColumnUse>) = match layout {
+        Layout::Text => (Box::new(std::iter::once_with(move || text::read(input))), Vec::new()),
         Layout::JsonLines => {
-            (Box::new(JsonLines::new(input, columns.clone())), "jsonl, one record a line".into(), false)
+            let columns = json_lines::uses(&head, &reading.columns);
+            (Box::new(JsonLines::new(input, reading.columns.clone())), columns)
         }
         Layout::Csv | Layout::Tsv => {
-            let delimiter = if layout == Layout::Csv { b',' } else { b'\t' };
-            let table = DelimitedRows::new(input, delimiter, path, columns)?;
-            let (said, mimic) = (table.roles.said.clone(), table.roles.mimic);
-            (Box::new(table), said, mimic)
+            let usual = if layout == Layout::Csv { b',' } else { b'\t' };
+            let dialect = Dialect::of(&head, usual, reading.delimiter, reading.columns.text.as_deref());
+            let table = DelimitedRows::new(input, dialect, path, &reading.columns)?;
+            delimiter = Some(dialect.said());
+            mimic = table.roles.mimic.clone();
+            let columns = table.roles.columns.clone();
+            (Box::new(table), columns)
         }
     };
-    Ok(NoteReader { recognised, mimic, size, read, records })
+    let signs = MimicSigns::default();
+    Ok(NoteReader { layout, encoding, delimiter, columns, size, read, mimic, in_error: 0, signs, records })
 }
 
-/// Guesses the layout of standard input from its first bytes.
-fn sniff(start: &[u8]) -> Layout {
-    let first_line = start.split(|b| *b == b'\n').next().unwrap_or_default();
-    let text = String::from_utf8_lossy(first_line).to_ascii_lowercase();
-    if text.trim_start().starts_with('{') {
-        return Layout::JsonLines;
-    }
-    let has_text_column = |delimiter| text.split(delimiter).any(|cell| TEXT.contains(&cell.trim().trim_matches('"')));
-    match () {
-        () if has_text_column(',') => Layout::Csv,
-        () if has_text_column('\t') => Layout::Tsv,
-        () => Layout::Text,
-    }
+/// Whether two names of columns are the same but for case, spaces, hyphens and underscores.
+fn same(name: &str, wanted: &str) -> bool {
+    let plain = |name| str::bytes(name).filter(|b| !matches!(b, b' ' | b'_' | b'-')).map(|b| b.to_ascii_lowercase());
+    name == wanted || (!wanted.is_empty() && plain(name).eq(plain(wanted)))
 }
 
 fn bad(line: u64, message: impl Into<String>) -> BadRecord {
@@ -161,364 +258,7 @@ fn broken(line: u64, error: &io::Error) -> BadRecord {
 
 fn not_utf8(bytes: &[u8], valid: usize) -> String {
     let byte = bytes.get(valid).copied().unwrap_or_default();
-    format!(
-        "byte 0x{byte:02x} at position {} of the record is not UTF-8; convert the file, for example with `iconv -f WINDOWS-1252 -t UTF-8`",
-        valid + 1
-    )
-}
-
-fn whole(mut input: Input) -> Result<NoteRecord, BadRecord> {
-    let mut bytes = Vec::new();
-    (&mut input).take(MAX_RECORD as u64 + 1).read_to_end(&mut bytes).map_err(|e| broken(1, &e))?;
-    if bytes.len() > MAX_RECORD {
-        return Err(bad(1, format!("a note of more than {} MiB", MAX_RECORD >> 20)));
-    }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let valid = error.utf8_error().valid_up_to();
-        let line = 1 + error.as_bytes()[..valid].iter().filter(|b| **b == b'\n').count() as u64;
-        bad(line, not_utf8(error.as_bytes(), valid))
-    })?;
-    Ok(NoteRecord { line: 1, text, ..NoteRecord::default() })
-}
-
-const TEXT: &[&str] = &["text", "sentence", "note", "note_text", "section_text", "dialogue", "report", "content"];
-const ID: &[&str] = &["id", "row_id", "note_id", "sentence_id", "doc_id", "document_id", "encounter_id"];
-const PATIENT: &[&str] = &["patient", "patient_id", "subject_id", "patient_key", "pid", "mrn"];
-const LABEL: &[&str] = &["label", "labels", "categories"];
-const TITLE: &[&str] = &["title", "description", "section_header"];
-const KIND: &[&str] = &["kind", "note_type", "type"];
-const DATE: &[&str] = &["date", "charttime", "chartdate"];
-const MIMIC: [&str; 11] = [
-    "ROW_ID",
-    "SUBJECT_ID",
-    "HADM_ID",
-    "CHARTDATE",
-    "CHARTTIME",
-    "STORETIME",
-    "CATEGORY",
-    "DESCRIPTION",
-    "CGID",
-    "ISERROR",
-    "TEXT",
-];
-
-/// Which column has which role.
-struct Roles {
-    text: usize,
-    id: Option<usize>,
-    patient: Option<usize>,
-    label: Option<usize>,
-    title: Option<usize>,
-    kind: Option<usize>,
-    date: Option<usize>,
-    error: Option<usize>,
-    in_sight: Option<usize>,
-    blind: Option<usize>,
-    mimic: bool,
-    said: String,
-}
-
-impl Roles {
-    fn of(header: &[String], path: &Path, columns: &Columns) -> Result<Self, FormatError> {
-        let unfit = |message| FormatError::Unfit { path: path.into(), message };
-        let find = |names: &[&str]| {
-            names.iter().find_map(|name| header.iter().position(|cell| cell.eq_ignore_ascii_case(name)))
-        };
-        let named = |name: &Option<String>, guesses: &[&str]| match name {
-            Some(name) => match header.iter().position(|cell| cell == name) {
-                Some(at) => Ok(Some(at)),
-                None => Err(unfit(format!("no column `{name}`; the header has {}", header.join(", ")))),
-            },
-            None => Ok(find(guesses)),
-        };
-        let mimic = header.iter().map(String::as_str).eq(MIMIC);
-        let text = named(&columns.text, TEXT)?
-            .ok_or_else(|| FormatError::NoTextColumn { path: path.into(), header: header.to_vec() })?;
-        let mut roles = Self {
-            text,
-            id: named(&columns.id, ID)?,
-            patient: named(&columns.patient, PATIENT)?,
-            label: named(&columns.label, LABEL)?,
-            title: match &columns.title {
-                Some(name) => find(&[name]),
-                None => find(TITLE),
-            },
-            kind: if mimic { find(&["CATEGORY"]) } else { find(KIND) },
-            date: find(DATE),
-            error: if mimic { find(&["ISERROR"]) } else { None },
-            in_sight: find(&["in_sight"]),
-            blind: find(&["blind"]),
-            mimic,
-            said: String::new(),
-        };
-        // What holds the label is nothing else besides: it would be shown before the decision.
-        for other in [&mut roles.title, &mut roles.kind, &mut roles.date] {
-            *other = other.filter(|at| Some(*at) != roles.label);
-        }
-        let role = |name: &str, at: Option<usize>| at.map(|at| format!("{name}: {}", header[at]));
-        let said: Vec<String> = [
-            role("text", Some(roles.text)),
-            role("id", roles.id),
-            role("patient", roles.patient),
-            role("label", roles.label),
-            role("title", roles.title),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        roles.said = format!("{} ({})", if mimic { "MIMIC-III NOTEEVENTS" } else { "table" }, said.join(", "));
-        Ok(roles)
-    }
-}
-
-/// Rows of a delimited file.
-struct DelimitedRows {
-    reader: csv::Reader<Bounded<Input>>,
-    /// Called before each record.
-    begin: Box<dyn Fn() + Send>,
-    row: csv::ByteRecord,
-    roles: Roles,
-    ended: bool,
-}
-
-impl DelimitedRows {
-    fn new(input: Input, delimiter: u8, path: &Path, columns: &Columns) -> Result<Self, FormatError> {
-        let (input, begin) = Bounded::new(input);
-        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).buffer_capacity(1 << 18).from_reader(input);
-        let header = reader.byte_headers().map_err(|cause| FormatError::Header { path: path.into(), cause })?;
-        if header.is_empty() {
-            let message = "the file is empty; a table needs a header".into();
-            return Err(FormatError::Unfit { path: path.into(), message });
-        }
-        let header: Vec<String> = header.iter().map(|cell| String::from_utf8_lossy(cell).trim().to_owned()).collect();
-        let roles = Roles::of(&header, path, columns)?;
-        Ok(Self { reader, begin: Box::new(begin), row: csv::ByteRecord::new(), roles, ended: false })
-    }
-
-    fn record(&self, line: u64) -> Result<NoteRecord, BadRecord> {
-        let cell = |at: usize| -> Result<&str, BadRecord> {
-            let bytes = self.row.get(at).unwrap_or_default();
-            std::str::from_utf8(bytes).map_err(|e| bad(line, not_utf8(bytes, e.valid_up_to())))
-        };
-        let optional = |at: Option<usize>| at.map(cell).transpose();
-        let filled = |at: Option<usize>| Ok(optional(at)?.map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned));
-        let roles = &self.roles;
-        Ok(NoteRecord {
-            line,
-            id: filled(roles.id)?,
-            patient: filled(roles.patient)?,
-            title: filled(roles.title)?.unwrap_or_default(),
-            kind: filled(roles.kind)?.unwrap_or_default(),
-            date: filled(roles.date)?.unwrap_or_default(),
-            text: cell(roles.text)?.to_owned(),
-            labels: optional(roles.label)?.map(split_labels),
-            in_sight: in_sight_of(
-                filled(roles.in_sight)?.map(Value::from).as_ref(),
-                filled(roles.blind)?.map(Value::from).as_ref(),
-            ),
-        })
-    }
-}
-
-/// What a file says had been in sight when a label was given: cue by cue, or at least whether it was blind. Anything else says
-/// nothing.
-fn in_sight_of(in_sight: Option<&Value>, blind: Option<&Value>) -> Option<InSight> {
-    // An empty cell says nothing; an empty list says that there was nothing.
-    let said = in_sight.filter(|value| !value.is_null() && **value != Value::String(String::new()));
-    let cues = said.map(|value| match value {
-        Value::String(words) => InSight::parse(words),
-        list => serde_json::from_value(list.clone()).ok(),
-    });
-    let is = |word: &str| match blind {
-        Some(Value::Bool(said)) => said.to_string() == word,
-        Some(Value::String(said)) => said.eq_ignore_ascii_case(word),
-        _ => false,
-    };
-    match cues {
-        Some(Some(cues)) if !cues.is_nothing() || !is("false") => Some(cues),
-        // A cue that has no name here was something all the same.
-        Some(None) if !is("false") => None,
-        None if is("true") => Some(InSight::NOTHING),
-        _ => is("false").then(|| InSight::NOTHING.with(Cue::Something)),
-    }
-}
-
-/// Labels in one cell: separated by `;`, `|`, `+` or `,`; `None`, `none` or nothing is the empty set.
-fn split_labels(cell: &str) -> Vec<String> {
-    cell.split([';', '|', '+', ','])
-        .map(str::trim)
-        .filter(|w| !w.is_empty() && !w.eq_ignore_ascii_case("none"))
-        .map(str::to_owned)
-        .collect()
-}
-
-impl Iterator for DelimitedRows {
-    type Item = Result<NoteRecord, BadRecord>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if self.ended {
-                return None;
-            }
-            (self.begin)();
-            match self.reader.read_byte_record(&mut self.row) {
-                Ok(false) => return None,
-                Ok(true) => {
-                    let line = self.row.position().map_or(0, csv::Position::line);
-                    let erroneous = self.roles.error.and_then(|at| self.row.get(at)) == Some(b"1");
-                    if erroneous {
-                        continue;
-                    }
-                    return Some(self.record(line));
-                }
-                Err(error) => {
-                    let line = error.position().map_or_else(|| self.reader.position().line(), csv::Position::line);
-                    if let csv::ErrorKind::Io(cause) = error.kind() {
-                        self.ended = true;
-                        return Some(Err(broken(line, cause)));
-                    }
-                    let message = match error.kind() {
-                        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                            format!("{len} cells where the header has {expected_len}; is a quote missing?")
-                        }
-                        _ => error.to_string(),
-                    };
-                    return Some(Err(bad(line, message)));
-                }
-            }
-        }
-    }
-}
-
-/// The fields of one JSON object, their values still unread: a record may carry many that nobody asks for.
-struct Object<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'a> Object<'a> {
-    /// The value of the last field that fits, as in any JSON reader that keeps one of two.
-    fn get(&self, fits: impl Fn(&str) -> bool) -> Option<&'a RawValue> {
-        self.0.iter().rfind(|(field, _)| fits(field)).map(|(_, raw)| *raw)
-    }
-}
-
-impl<'de> Deserialize<'de> for Object<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Object<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    fields.push(entry);
-                }
-                Ok(Object(fields))
-            }
-        }
-        deserializer.deserialize_map(Fields)
-    }
-}
-
-/// Objects of a JSON-lines file.
-struct JsonLines {
-    input: Input,
-    line: u64,
-    buffer: Vec<u8>,
-    columns: Columns,
-    /// Names of the fields of title, kind and date, without the label's: it would be shown before the decision.
-    guesses: [Vec<&'static str>; 3],
-    ended: bool,
-}
-
-impl JsonLines {
-    fn new(input: Input, mut columns: Columns) -> Self {
-        let is_label = |name: &str| columns.label.as_deref().is_some_and(|label| name.eq_ignore_ascii_case(label));
-        let guesses = [TITLE, KIND, DATE].map(|names| names.iter().copied().filter(|name| !is_label(name)).collect());
-        // What is no field at all is found in none.
-        if columns.title.as_deref().is_some_and(is_label) {
-            columns.title = Some(String::new());
-        }
-        Self { input, line: 0, buffer: Vec::new(), columns, guesses, ended: false }
-    }
-
-    fn record(&self) -> Result<NoteRecord, BadRecord> {
-        let line = self.line;
-        let text = std::str::from_utf8(&self.buffer).map_err(|e| bad(line, not_utf8(&self.buffer, e.valid_up_to())))?;
-        let no_json = |e: &serde_json::Error| bad(line, format!("no JSON object: {e}"));
-        let object: Object<'_> = serde_json::from_str(text).map_err(|e| no_json(&e))?;
-        let get = |named: &Option<String>, guesses: &[&str]| {
-            let found = match named {
-                Some(name) => object.get(|field| field == name),
-                None => guesses.iter().find_map(|guess| object.get(|field| field.eq_ignore_ascii_case(guess))),
-            };
-            found.map(|raw| serde_json::from_str::<Value>(raw.get())).transpose().map_err(|e| no_json(&e))
-        };
-        let word = |value: Option<Value>| match value {
-            Some(Value::String(s)) => Some(s),
-            Some(Value::Number(n)) => Some(n.to_string()),
-            _ => None,
-        };
-        let text = match get(&self.columns.text, TEXT)? {
-            Some(Value::String(text)) => text,
-            Some(other) => return Err(bad(line, format!("the text is {other}, not a string"))),
-            None => {
-                let fields: Vec<&str> = object.0.iter().map(|(field, _)| field.as_ref()).collect();
-                return Err(bad(line, format!("no field looks like the text, of {}", fields.join(", "))));
-            }
-        };
-        let labels = match get(&self.columns.label, LABEL)? {
-            None | Some(Value::Null) => None,
-            Some(Value::String(one)) => Some(split_labels(&one)),
-            Some(Value::Array(many)) => {
-                let words: Option<Vec<String>> = many.iter().map(|v| v.as_str().map(str::to_owned)).collect();
-                Some(words.ok_or_else(|| bad(line, "a label that is no string"))?)
-            }
-            Some(other) => return Err(bad(line, format!("the label is {other}, not a string or a list of strings"))),
-        };
-        let [title, kind, date] = &self.guesses;
-        let in_sight = in_sight_of(get(&None, &["in_sight"])?.as_ref(), get(&None, &["blind"])?.as_ref());
-        Ok(NoteRecord {
-            line,
-            id: word(get(&self.columns.id, ID)?),
-            patient: word(get(&self.columns.patient, PATIENT)?),
-            title: word(get(&self.columns.title, title)?).unwrap_or_default(),
-            kind: word(get(&None, kind)?).unwrap_or_default(),
-            date: word(get(&None, date)?).unwrap_or_default(),
-            in_sight,
-            text,
-            labels,
-        })
-    }
-}
-
-impl Iterator for JsonLines {
-    type Item = Result<NoteRecord, BadRecord>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if self.ended {
-                return None;
-            }
-            self.buffer.clear();
-            self.line += 1;
-            let limit = MAX_RECORD as u64 + 1;
-            match (&mut self.input).take(limit).read_until(b'\n', &mut self.buffer) {
-                Ok(0) => return None,
-                Ok(n) if n as u64 == limit => {
-                    self.ended = true;
-                    let message = format!("a line of more than {} MiB", MAX_RECORD >> 20);
-                    return Some(Err(BadRecord { line: self.line, message, fatal: true }));
-                }
-                Ok(_) if self.buffer.iter().all(u8::is_ascii_whitespace) => {}
-                Ok(_) => return Some(self.record()),
-                Err(error) => {
-                    self.ended = true;
-                    return Some(Err(broken(self.line, &error)));
-                }
-            }
-        }
-    }
+    format!("byte 0x{byte:02x} at position {} of the record is not UTF-8", valid + 1)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::WorkflowError;
 use crate::classifier::ClassifierError;
+use crate::formats::notes::{Foreign, Layout};
 use crate::formats::{FormatError, Needs};
 use crate::store::StoreError;
 
@@ -26,6 +27,29 @@ pub(super) fn of(error: &WorkflowError) -> Vec<String> {
 
 fn of_format(error: &FormatError) -> Vec<String> {
     let hint = match error {
+        FormatError::Foreign { path, kind } => return vec![way_out(*kind, &path.display().to_string())],
+        FormatError::UnknownEnding { .. } => {
+            "if it is one note, pass --layout text; for other notes --layout jsonl, csv or tsv".into()
+        }
+        FormatError::OtherLayout { seems, .. } => {
+            let layout = match seems {
+                Layout::Text => "text",
+                Layout::JsonLines => "jsonl",
+                Layout::Csv => "csv",
+                Layout::Tsv => "tsv",
+            };
+            format!("rename it, or pass --layout {layout}")
+        }
+        FormatError::Encoding { path, likely, .. } => {
+            let likely = likely.as_deref().unwrap_or("NAME");
+            return vec![
+                format!(
+                    "if that is what it is in, pass --encoding {likely}; --plan shows how {} then reads",
+                    path.display()
+                ),
+                "--encoding utf-8 leaves out and names each record that is not UTF-8".into(),
+            ];
+        }
         FormatError::NoTextColumn { header, .. } => format!("name it with --text-column, one of {}", header.join(", ")),
         FormatError::NoBundle(_) => "`goldsmith bundle FILE` writes one".into(),
         FormatError::NewerBundle { .. } => "install a newer goldsmith".into(),
@@ -52,6 +76,59 @@ fn of_format(error: &FormatError) -> Vec<String> {
         | FormatError::Template(_) => return Vec::new(),
     };
     vec![hint]
+}
+
+/// What makes notes of a file that is none.
+fn way_out(kind: Foreign, file: &str) -> String {
+    match kind {
+        Foreign::Pdf => {
+            format!("take the text out, for example with `pdftotext -layout {file}`, and import the .txt file")
+        }
+        Foreign::Word | Foreign::OldOffice | Foreign::OpenDocument | Foreign::Rtf => {
+            "save it as plain text (.txt), or a table of notes as CSV".into()
+        }
+        Foreign::Excel => "save the sheet as CSV (UTF-8) and import that".into(),
+        Foreign::Html => "save the page as plain text (.txt), for example with `w3m -dump`".into(),
+        Foreign::Xml => {
+            "take the text of each note out into a .txt file, or into JSON lines with `id`, `patient`, `text`".into()
+        }
+        Foreign::Zip | Foreign::Archive => "unpack it and import the folder".into(),
+        Foreign::Compressed => "uncompress it, or pipe it: `zstdcat FILE | goldsmith import -`".into(),
+        Foreign::Parquet | Foreign::Arrow => {
+            format!(
+                "write it as JSON lines, for example with pandas: `pd.read_parquet('{file}').to_json('notes.jsonl', orient='records', lines=True)`"
+            )
+        }
+        Foreign::Sqlite => {
+            format!("write its table as CSV: `sqlite3 -header -csv {file} 'SELECT * FROM notes' > notes.csv`")
+        }
+        Foreign::Image | Foreign::Dicom => "it has to be read first (OCR); import the text".into(),
+        Foreign::Hl7 => "take the text out of its OBX segments into JSON lines with `id`, `patient`, `text`".into(),
+        Foreign::Fhir => "write JSON lines with `id`, `patient` and the decoded attachment as `text`".into(),
+        Foreign::LabelStudio => {
+            format!(
+                "write a file for each person, such as `jq -c '.[] | {{id, text: .data.text, label: [.annotations[] | select(.completed_by == 1 and (.was_cancelled | not)) | .result[].value.choices[]]}}' {file} > one.jsonl`"
+            )
+        }
+        Foreign::LabelStudioTable => {
+            "write a file for each `annotator` with the columns id, text and label, and import it with --annotator NAME"
+                .into()
+        }
+        Foreign::Prodigy => {
+            let accepted = "select(.answer == \"accept\") | {text, label: (if .accept == [] then \"none\" elif .accept then \
+                            [.accept[] as $a | .options[] | select(.id == $a) | .text] else .label end)}";
+            format!(
+                "take what was accepted, for each `_annotator_id` by itself: `jq -c '{accepted}' {file} > accepted.jsonl`; a \
+                 rejected task says nothing of other categories"
+            )
+        }
+        Foreign::Json => format!("write one object a line: `jq -c '.[]' {file} > notes.jsonl`"),
+        Foreign::Encrypted => "decrypt it first".into(),
+        Foreign::Model => "models are named where they are used, for example by `goldsmith label --gguf FILE`".into(),
+        Foreign::Binary => {
+            format!("if it is text with stray zero bytes, take them out: `tr -d '\\000' < {file} > clean.txt`")
+        }
+    }
 }
 
 fn of_store(error: &StoreError) -> &'static [&'static str] {

@@ -1,32 +1,37 @@
 //! Notes and labels in: files to documents, sentences, expert decisions and machine proposals. Running it again adds
 //! nothing twice, so an interrupted import goes on by the same command.
 
-use std::collections::{BTreeMap, VecDeque};
+mod labels;
+mod patient;
+pub mod plan;
+mod reader;
+mod survey;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 
 use rustc_hash::FxHashMap;
 
+use self::labels::Labelled;
+use self::reader::{AHEAD, Batch, ImportReader, number_of};
 use super::project::Project;
-use super::{Cancel, Progress, Watch, WorkflowError, identity, new_entry_id, new_run_id, now};
-use crate::domain::corpus::{NewDocument, Origin, PatientKey, SentenceId};
-use crate::domain::label::{Annotator, Decision, Judgement, Label, NewProposal, Outcome, Run, RunId, RunKind, Source};
+use super::{Cancel, Progress, Watch, WorkflowError, identity};
+use crate::domain::corpus::{DocumentId, NewDocument, Origin};
+use crate::domain::label::{Annotator, RunId};
 use crate::domain::person::Role;
-use crate::domain::segment::segment;
-use crate::domain::sight::InSight;
-use crate::domain::taxonomy::{Taxonomy, TaxonomyError};
-use crate::domain::text::Span;
-use crate::formats::notes::{self, BadRecord, Columns, Layout, NoteFiles, NoteReader, NoteRecord};
-use crate::store::{Insert, Store};
-use crate::workflow::refusal::Refusal;
+use crate::formats::notes::{self, BadRecord, Columns, NoteFiles, NoteReader, PassedOver, Reading};
+use crate::store::{Insert, Known, Likeness, RowsOfBefore, Store};
+use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::session::Session;
+pub use patient::PatientFrom;
+pub use survey::{LabelSurvey, WrittenLabel};
 
 /// What one record of a file is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
     /// A note, to be cut into sentences.
+    #[default]
     Document,
     /// One sentence (or passage) that is labelled as a whole.
     Sentence,
@@ -39,21 +44,34 @@ pub enum LabelsBy {
     Annotator(String),
     /// A model: proposals.
     Model(String),
+    /// Nobody whose labels are wanted: they stay out.
+    LeftOut,
+}
+
+/// What becomes of a note that is here under the same id with another text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Changed {
+    /// It stays out, and is told.
+    #[default]
+    Leave,
+    /// It comes in as a note of its own.
+    Add,
 }
 
 /// What to import and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
     /// Files and folders; `-` is standard input.
     pub paths: Vec<PathBuf>,
-    /// The layout, where the name does not tell.
-    pub layout: Option<Layout>,
-    /// Named columns.
-    pub columns: Columns,
+    /// What is known of how the files are written.
+    pub reading: Reading,
     /// Note or sentence.
     pub unit: Unit,
-    /// Whose labels the label column holds; without it labels stay out.
+    /// Whose labels the files hold; where nobody says so, files with labels are refused.
     pub labels: Option<LabelsBy>,
+    /// Where the patient stands, for files that have no column for it.
+    pub patient_from: Option<PatientFrom>,
+    pub changed: Changed,
     /// Stop at the first bad record.
     pub stop_on_error: bool,
 }
@@ -71,22 +89,50 @@ pub struct ImportSummary {
     pub labels: u64,
     /// Labels that were there already.
     pub known_labels: u64,
+    /// Labels written otherwise than key and name, in case or space.
+    pub loose_labels: u64,
+    /// Labels given by a category's place on the screen.
+    pub numbered_labels: u64,
     /// Labels that the taxonomy does not have, with how often.
     pub unknown_labels: BTreeMap<String, u64>,
     /// Records without a patient: each counts as a patient of its own.
     pub without_patient: u64,
+    /// Notes that are here with another text, and stayed out or came in beside it.
+    pub other_text: Examples,
+    /// New notes whose text is here word for word, of the same patient.
+    pub other_id: Examples,
+    /// Notes that are here under another patient, or under none.
+    pub other_patient: Examples,
+    /// Notes left out because the file says that they were written in error.
+    pub in_error: u64,
     /// Bad records, all counted.
     pub bad: u64,
     /// The first of them: file, line, message.
     pub bad_shown: Vec<(PathBuf, u64, String)>,
     /// What each file was recognised as.
     pub recognised: Vec<(PathBuf, String)>,
-    /// What looks like notes and was not read, with the reason.
-    pub passed_over: Vec<(PathBuf, &'static str)>,
-    /// Whether a file was MIMIC's.
-    pub mimic: bool,
+    /// What stands in a folder and was not read.
+    pub passed_over: PassedOver,
+    /// By what a file was recognised as MIMIC's.
+    pub mimic: Option<(PathBuf, String)>,
     /// Whether it was stopped before its end.
     pub cancelled: bool,
+}
+
+/// How many, and the first few by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Examples {
+    pub count: u64,
+    pub first: Vec<String>,
+}
+
+impl Examples {
+    fn add(&mut self, name: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.first.len() < 5 {
+            self.first.push(name());
+        }
+    }
 }
 
 impl ImportSummary {
@@ -98,17 +144,13 @@ impl ImportSummary {
 
 /// Bad records shown in full; the rest are counted.
 const BAD_SHOWN: usize = 20;
-/// A transaction takes up to this many records or bytes: some 20 ms for whoever waits for the write lock.
-const BATCH_RECORDS: usize = 4_000;
-const BATCH_BYTES: usize = 2 << 20;
-/// Batches read ahead of the writer: what waits in memory does not grow with the file.
-const AHEAD: usize = 2;
 
 /// Imports everything that the options name.
 pub fn import(session: Session<'_>, options: &ImportOptions) -> Result<ImportSummary, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("import").entered();
-    if options.labels.is_some() && options.unit == Unit::Document {
+    let labelled = matches!(options.labels, Some(LabelsBy::Annotator(_) | LabelsBy::Model(_)));
+    if labelled && options.unit == Unit::Document {
         return Err(Refusal::invalid("--unit", "labels belong to sentences, and these are whole notes")
             .hint("pass --unit sentence with --annotator or --model, or import the notes without labels")
             .into());
@@ -120,25 +162,79 @@ pub fn import(session: Session<'_>, options: &ImportOptions) -> Result<ImportSum
         _ => &[Role::Steward, Role::Lead],
     };
     identity::require(project, store, allowed, "take notes and labels in")?;
-    store.in_bulk(|store| {
-        let mut importer = Importer { project, store, options, report: ImportSummary::default(), run: None };
-        'files: for path in &options.paths {
-            let NoteFiles { files, passed_over } = notes::files(path)?;
-            importer.report.passed_over.extend(passed_over);
-            for file in files {
-                importer.file(path, &file, cancel, watch)?;
-                if cancel.is_cancelled() {
-                    importer.report.cancelled = true;
-                    break 'files;
-                }
+    let reading = reading(project, options, labelled)?;
+    let mut passed_over = PassedOver::new();
+    if labelled {
+        let mut survey = LabelSurvey::default();
+        each_file(options, &reading, &mut PassedOver::new(), |_, file, notes| {
+            survey.next_file();
+            for record in notes.filter_map(Result::ok) {
+                survey.add(file, &record, &project.taxonomy);
             }
+            Ok(!cancel.is_cancelled())
+        })?;
+        if let Some(refusal) = survey.refusal(&options.paths).filter(|_| !cancel.is_cancelled()) {
+            return Err(refusal.into());
         }
-        let report = importer.report;
+    }
+    store.in_bulk(|store| {
+        let report = ImportSummary::default();
+        let mut importer =
+            Importer { project, store, options, report, run: None, upto: DocumentId(0), rows_of_before: None };
+        each_file(options, &reading, &mut passed_over, |root, file, notes| {
+            importer.file(root, file, notes, cancel, watch)?;
+            importer.report.cancelled = cancel.is_cancelled();
+            Ok(!importer.report.cancelled)
+        })?;
+        let report = ImportSummary { passed_over, ..importer.report };
         let ImportSummary { documents, sentences, labels, bad, cancelled, .. } = report;
         tracing::info!(documents, sentences, labels, bad, cancelled, "imported");
         index(store, cancel, watch)?;
         Ok(report)
     })?
+}
+
+/// How to read the files, with what the project says. Standard input is kept where it has to be read twice.
+fn reading(project: &Project, options: &ImportOptions, twice: bool) -> Result<Reading, WorkflowError> {
+    let named = Some(&project.file.title_column).filter(|name| !name.is_empty());
+    let mut reading = options.reading.clone();
+    reading.columns = Columns { title: named.cloned(), ..reading.columns };
+    if twice && options.paths.iter().any(|path| path == Path::new("-")) {
+        reading.keep_standard_input()?;
+    }
+    Ok(reading)
+}
+
+/// Opens one file after the other, until it is enough. What was named must be notes; what is only found in a folder is
+/// passed over if it is not.
+fn each_file(
+    options: &ImportOptions,
+    reading: &Reading,
+    passed: &mut PassedOver,
+    mut take: impl FnMut(&Path, &Path, NoteReader) -> Result<bool, WorkflowError>,
+) -> Result<(), WorkflowError> {
+    for root in &options.paths {
+        let NoteFiles { files, passed_over } = notes::files(root)?;
+        for (kind, (count, first)) in passed_over {
+            let (all, known) = passed.entry(kind).or_insert_with(|| (0, first.clone()));
+            *all += count;
+            *known = first.min(std::mem::take(known));
+        }
+        for file in files {
+            let notes = match notes::open(&file, reading) {
+                Ok(notes) => notes,
+                Err(error) if file != *root && error.is_of_another_kind() => {
+                    notes::pass_over(passed, error.kind_in_words(), file);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if !take(root, &file, notes)? {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Brings the full-text index up to date.
@@ -170,145 +266,61 @@ struct Importer<'a> {
     options: &'a ImportOptions,
     report: ImportSummary,
     run: Option<RunId>,
+    /// The last note before this file.
+    upto: DocumentId,
+    /// Rows that earlier versions took in by their line, once one of this file may be among them.
+    rows_of_before: Option<RowsOfBefore>,
 }
 
-/// What goes into the store in one transaction, and what was found to be bad on the way.
-#[derive(Default)]
-struct Batch {
-    documents: Vec<NewDocument>,
-    /// The label of each document, where it has one.
-    labels: Vec<Option<(Label, Option<InSight>)>>,
-    /// Whether the file itself has a title for it.
-    has_title: Vec<bool>,
-    /// Labels that the taxonomy does not have.
-    unknown: Vec<String>,
-    without_patient: u64,
-    bad: Vec<BadRecord>,
-    /// Bytes of text in it, and bytes of the file up to its end.
-    bytes: usize,
-    read: u64,
+/// Whether a note that comes in is here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Found {
+    New,
+    Here(Insert),
+    /// It is not, and stays out.
+    Left,
 }
 
-/// A label of a file, found on its sentence.
-struct Labelled {
-    sentence: SentenceId,
-    label: Label,
-    in_sight: Option<InSight>,
-    /// The sentence has only come with this file.
-    new: bool,
-}
-
-impl Batch {
-    fn is_full(&self) -> bool {
-        self.documents.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES || self.bad.len() >= BATCH_RECORDS
-    }
-}
-
-/// Records of one file to documents: what can be done without the store, on a thread of its own.
-struct ImportReader<'a> {
-    taxonomy: &'a Taxonomy,
-    options: &'a ImportOptions,
-    root: &'a Path,
-    file: &'a Path,
-    /// The file's name without its folder.
-    name: Arc<str>,
-}
-
-impl ImportReader<'_> {
-    fn run(&self, mut notes: NoteReader, batches: &SyncSender<Arc<Batch>>) {
-        // A batch is kept until the writer is done with it, so that its many small strings are freed by the thread that
-        // made them: the allocator is several times slower otherwise.
-        let mut kept = VecDeque::new();
-        loop {
-            let (mut batch, mut stop) = (Batch::default(), false);
-            while !stop && !batch.is_full() {
-                match notes.next() {
-                    Some(Ok(record)) => self.take(record, &mut batch),
-                    Some(Err(bad)) => {
-                        stop = bad.fatal || self.options.stop_on_error;
-                        batch.bad.push(bad);
-                    }
-                    None => stop = true,
-                }
-            }
-            batch.read = notes.read.load(Ordering::Relaxed);
-            let batch = Arc::new(batch);
-            if batches.send(batch.clone()).is_err() || stop {
-                break;
-            }
-            kept.push_back(batch);
-            if kept.len() > AHEAD + 2 {
-                kept.pop_front();
-            }
-        }
-    }
-
-    fn take(&self, record: NoteRecord, batch: &mut Batch) {
-        let name = &self.name;
-        let whole_file = record.id.is_none() && record.line == 1 && name.ends_with("txt");
-        let stem = name.split('.').next().unwrap_or(name);
-        let external_id =
-            record.id.unwrap_or_else(|| if whole_file { stem.into() } else { format!("{name}:{}", record.line) });
-        // A folder of notes below the one named is taken for a patient's.
-        let folder = self.file.parent().filter(|parent| whole_file && *parent != self.root && self.root.is_dir());
-        let patient = record.patient.or_else(|| Some(folder?.file_name()?.to_string_lossy().into_owned()));
-        batch.without_patient += u64::from(patient.is_none());
-        batch.bytes += record.text.len();
-        let sentences = match self.options.unit {
-            Unit::Document => segment(&record.text),
-            Unit::Sentence => {
-                let start = record.text.len() - record.text.trim_start().len();
-                let end = record.text.trim_end().len();
-                if start < end { vec![Span { start, end }] } else { Vec::new() }
-            }
-        };
-        let label = self
-            .options
-            .labels
-            .as_ref()
-            .and(record.labels)
-            .and_then(|words| self.label(&words).map_err(|_| batch.unknown.push(words.join(" + "))).ok());
-        batch.has_title.push(!record.title.is_empty());
-        batch.labels.push(label.map(|label| (label, record.in_sight)));
-        batch.documents.push(NewDocument {
-            patient: PatientKey(patient.unwrap_or_else(|| external_id.clone())),
-            external_id,
-            title: if record.title.is_empty() && whole_file { stem.into() } else { record.title },
-            kind: record.kind,
-            date: record.date,
-            source: name.clone(),
-            text: record.text,
-            sentences,
-        });
-    }
-
-    /// A label whose every word the taxonomy has: one that has not stays out whole, never cut down.
-    fn label(&self, words: &[String]) -> Result<Label, TaxonomyError> {
-        let label = words.iter().map(|word| self.taxonomy.find(word)).collect::<Result<Label, _>>()?;
-        self.taxonomy.check(&label)?;
-        Ok(label)
-    }
+/// A label, and nobody is named who gave it.
+fn whose_labels(file: &Path, line: u64, unit: Unit, begun: bool) -> Refusal {
+    let so_far = if begun { "what came before it is done" } else { "nothing was taken in" };
+    let said = format!("{}:{line}: here is a label, and nobody is named who gave it; {so_far}", file.display());
+    let unit = if unit == Unit::Document { "--unit sentence " } else { "" };
+    Refusal::new(RefusalKind::Unset { setting: "--annotator" }, said)
+        .hint(format!(
+            "{unit}--annotator NAME takes the labels for a person's, {unit}--model NAME for a model's proposals"
+        ))
+        .hint("--without-labels leaves them out")
 }
 
 impl Importer<'_> {
-    fn file(&mut self, root: &Path, file: &Path, cancel: &Cancel, watch: &mut Watch<'_>) -> Result<(), WorkflowError> {
-        let named = Some(&self.project.file.title_column).filter(|name| !name.is_empty());
-        let columns = Columns { title: named.cloned(), ..self.options.columns.clone() };
-        let notes = notes::open(file, self.options.layout, &columns)?;
-        self.report.recognised.push((file.into(), notes.recognised.clone()));
-        if notes.mimic {
-            // PhysioNet's terms forbid passing MIMIC to ordinary services; the policy reads this before anything leaves.
-            self.store.restrict("notes of MIMIC (PhysioNet)")?;
-            self.report.mimic = true;
-        }
+    fn file(
+        &mut self,
+        root: &Path,
+        file: &Path,
+        notes: NoteReader,
+        cancel: &Cancel,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), WorkflowError> {
+        self.report.recognised.push((file.into(), notes.recognised()));
+        self.upto = self.store.ready_to_compare()?;
         let what = format!("importing {}", file.display());
         watch(Progress::Started { what, total: notes.size, unit: "bytes" });
-        let name = file.file_name().map_or_else(|| "stdin".into(), |n| n.to_string_lossy().into());
-        let reader = ImportReader { taxonomy: &self.project.taxonomy, options: self.options, root, file, name };
+        let reader = ImportReader {
+            taxonomy: &self.project.taxonomy,
+            options: self.options,
+            root,
+            file,
+            name: reader::name_of(file),
+            layout: notes.layout,
+            occurrences: FxHashMap::default(),
+        };
+        let in_error = self.report.in_error;
         let (sender, batches) = sync_channel(AHEAD);
         std::thread::scope(|scope| {
             scope.spawn(move || reader.run(notes, &sender));
             for batch in batches {
+                self.report.in_error = in_error + batch.in_error;
                 self.flush(file, &batch)?;
                 watch(Progress::Advanced(batch.read));
                 if cancel.is_cancelled() {
@@ -332,21 +344,98 @@ impl Importer<'_> {
         Ok(())
     }
 
+    /// Whether the store has each of them, or what is like it. A note that is to stay out has nothing in its place.
+    fn recognise(&mut self, batch: &Batch) -> Result<Vec<Found>, WorkflowError> {
+        if self.upto.0 == 0 {
+            return Ok(batch.documents.iter().map(|_| Found::New).collect());
+        }
+        let mut found = Vec::with_capacity(batch.documents.len());
+        for (document, row) in batch.documents.iter().zip(&batch.rows) {
+            let known =
+                Known { no_patient: row.no_patient, occurrence: row.occurrence, earlier_id: row.earlier_id.as_deref() };
+            let id = || document.external_id.clone();
+            found.push(match self.store.like(document, known, self.upto)? {
+                Likeness::Same(insert) => Found::Here(insert),
+                Likeness::OtherPatient(insert) => {
+                    if !row.no_patient {
+                        self.report.other_patient.add(id);
+                    }
+                    Found::Here(insert)
+                }
+                Likeness::OtherText => {
+                    self.report.other_text.add(id);
+                    if self.options.changed == Changed::Add { Found::New } else { Found::Left }
+                }
+                Likeness::OtherId(other) => {
+                    self.report.other_id.add(|| format!("{} is {other}", id()));
+                    Found::New
+                }
+                Likeness::Nothing => match row.occurrence.filter(|_| row.no_patient) {
+                    Some(occurrence) => self.row_of_before(document, occurrence)?.map_or(Found::New, Found::Here),
+                    None => Found::New,
+                },
+            });
+        }
+        Ok(found)
+    }
+
+    fn row_of_before(&mut self, document: &NewDocument, occurrence: u32) -> Result<Option<Insert>, WorkflowError> {
+        let rows = match &mut self.rows_of_before {
+            Some(rows) => rows,
+            rows @ None => rows.insert(self.store.rows_of_before(|text| number_of(&[text]))?),
+        };
+        let place = rows.get(&number_of(&[&document.text])).and_then(|places| places.get(occurrence as usize));
+        Ok(place.map(|(document, first)| Insert::Known(*document, *first)))
+    }
+
+    /// Puts in what is new; gives each document's place, or nothing where it stays out.
+    fn insert(&mut self, batch: &Batch) -> Result<Vec<Option<Insert>>, WorkflowError> {
+        let found = self.recognise(batch)?;
+        let all_new = found.iter().all(|found| *found == Found::New);
+        let kept: Vec<NewDocument>;
+        let new: &[NewDocument] = if all_new {
+            &batch.documents
+        } else {
+            let new = batch.documents.iter().zip(&found).filter(|(_, found)| **found == Found::New);
+            kept = new.map(|(document, _)| document.clone()).collect();
+            &kept
+        };
+        let mut inserts = self.store.insert_documents(new, Origin::Real, &self.project.file.split)?.into_iter();
+        Ok(found
+            .into_iter()
+            .map(|found| match found {
+                Found::New => inserts.next(),
+                Found::Here(insert) => Some(insert),
+                Found::Left => None,
+            })
+            .collect())
+    }
+
     fn flush(&mut self, file: &Path, batch: &Batch) -> Result<(), WorkflowError> {
-        self.report.without_patient += batch.without_patient;
+        if let Some(line) = batch.unnamed {
+            return Err(whose_labels(file, line, self.options.unit, self.report.documents > 0).into());
+        }
+        if let (None, Some(by)) = (&self.report.mimic, &batch.mimic) {
+            // PhysioNet's terms forbid passing MIMIC to ordinary services; the policy reads this before anything leaves.
+            self.store.restrict("notes of MIMIC (PhysioNet)")?;
+            self.report.mimic = Some((file.into(), by.clone()));
+        }
         for words in &batch.unknown {
             *self.report.unknown_labels.entry(words.clone()).or_default() += 1;
         }
-        let inserts = self.store.insert_documents(&batch.documents, Origin::Real, &self.project.file.split)?;
+        let inserts = self.insert(batch)?;
         let column = &self.project.file.title_column;
         if !column.is_empty() {
-            let titles = batch.documents.iter().zip(&batch.has_title).zip(&inserts);
-            let titles = titles.filter(|((_, has_title), _)| **has_title);
-            let titles: Vec<_> = titles.map(|((new, _), insert)| (insert.document(), new.title.as_str())).collect();
+            let titles = batch.documents.iter().zip(&batch.rows).zip(&inserts);
+            let titles = titles.filter(|((_, row), _)| row.has_title);
+            let titles: Vec<_> = titles
+                .filter_map(|((new, _), insert)| Some((insert.as_ref()?.document(), new.title.as_str())))
+                .collect();
             self.store.put_titles(column, &titles)?;
         }
         let mut labelled: Vec<Labelled> = Vec::new();
-        for ((document, insert), label) in batch.documents.iter().zip(&inserts).zip(&batch.labels) {
+        for ((document, row), insert) in batch.documents.iter().zip(&batch.rows).zip(&inserts) {
+            let Some(insert) = insert else { continue };
             let new = matches!(insert, Insert::New(..));
             if new {
                 self.report.documents += 1;
@@ -354,7 +443,10 @@ impl Importer<'_> {
             } else {
                 self.report.known += 1;
             }
-            if let (Some((label, in_sight)), false) = (label, document.sentences.is_empty()) {
+            self.report.without_patient += u64::from(row.no_patient);
+            if let (Some((label, in_sight)), false) = (&row.label, document.sentences.is_empty()) {
+                self.report.loose_labels += u64::from(row.spelling.loose);
+                self.report.numbered_labels += u64::from(row.spelling.number);
                 let (label, in_sight) = (label.clone(), *in_sight);
                 labelled.push(Labelled { sentence: insert.first_sentence(), label, in_sight, new });
             }
@@ -362,87 +454,8 @@ impl Importer<'_> {
         match self.options.labels.clone() {
             Some(LabelsBy::Annotator(name)) => self.decide(&Annotator(name), labelled)?,
             Some(LabelsBy::Model(model)) => self.propose(&model, labelled)?,
-            None => {}
+            Some(LabelsBy::LeftOut) | None => {}
         }
         batch.bad.iter().try_for_each(|bad| self.bad(file, bad))
-    }
-
-    fn decide(&mut self, annotator: &Annotator, labelled: Vec<Labelled>) -> Result<(), WorkflowError> {
-        identity::speak_for(self.project, self.store, annotator)?;
-        let taxonomy = self.project.taxonomy.hash();
-        let mut decisions = Vec::with_capacity(labelled.len());
-        // What is said in this batch is not in the store yet.
-        let mut said: FxHashMap<SentenceId, Option<InSight>> = FxHashMap::default();
-        for Labelled { sentence, label, in_sight, new } in labelled {
-            let current = if new { None } else { self.store.decision(sentence, annotator)? };
-            if current.is_some_and(|decision| decision.judgement.label.as_ref() == Some(&label)) {
-                self.report.known_labels += 1;
-                continue;
-            }
-            // What was in sight at an earlier label of theirs still was, whatever a file says of a later one; and what is not
-            // known of the earlier one is not known of both to have been nothing.
-            let before = match said.get(&sentence) {
-                Some(before) => *before,
-                None if new => Some(InSight::NOTHING),
-                None => {
-                    let said = self.store.has_said(sentence, annotator)?;
-                    (said.recorded || !said.in_sight.is_nothing()).then_some(said.in_sight)
-                }
-            };
-            let in_sight = match (in_sight, before) {
-                (Some(now), Some(before)) => Some(now.and(before)),
-                (Some(now), None) => (!now.is_nothing()).then_some(now),
-                (None, _) => None,
-            };
-            said.insert(sentence, in_sight);
-            decisions.push(Decision {
-                id: new_entry_id(),
-                at: now(),
-                annotator: annotator.clone(),
-                sentence,
-                judgement: Judgement { label: Some(label), ..Judgement::default() },
-                took: None,
-                in_sight,
-                proposal: None,
-                taxonomy: taxonomy.clone(),
-                supersedes: None,
-            });
-        }
-        self.report.labels += decisions.len() as u64;
-        Ok(self.store.append_decisions(&decisions)?)
-    }
-
-    fn propose(&mut self, model: &str, labelled: Vec<Labelled>) -> Result<(), WorkflowError> {
-        let run = match &self.run {
-            Some(run) => run.clone(),
-            None => {
-                let config = serde_json::json!({ "imported": true }).to_string();
-                let run = match self.store.find_run(RunKind::Label, model, &config)? {
-                    Some(run) => run,
-                    None => {
-                        let run = Run {
-                            id: new_run_id(),
-                            kind: RunKind::Label,
-                            model: model.to_owned(),
-                            config,
-                            taxonomy: self.project.taxonomy.hash(),
-                            started: now(),
-                            finished: Some(now()),
-                            outcome: Outcome::Finished,
-                            scores: String::new(),
-                        };
-                        self.store.put_run(&run)?;
-                        run.id
-                    }
-                };
-                self.run.insert(run).clone()
-            }
-        };
-        let proposals: Vec<NewProposal> =
-            labelled.into_iter().map(|of| NewProposal::bare(of.sentence, of.label)).collect();
-        let new = self.store.propose(&run, Source::Llm, &proposals)?;
-        self.report.labels += new as u64;
-        self.report.known_labels += (proposals.len() - new) as u64;
-        Ok(())
     }
 }

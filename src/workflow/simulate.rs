@@ -21,7 +21,7 @@ use crate::domain::simulation::{
 };
 use crate::domain::split::Split;
 use crate::domain::taxonomy::Selection;
-use crate::formats::notes::{self, Columns};
+use crate::formats::notes::{self, Columns, Reading};
 use crate::formats::project::training::{TrainSettings, TrainingMethod};
 use crate::formats::simulation;
 use crate::workflow::refusal::{Refusal, RefusalKind};
@@ -321,10 +321,11 @@ type LabelledText = (String, Vec<String>);
 /// Texts with labels; what has no label says nothing.
 fn labelled(path: &Path, columns: &Columns) -> Result<Vec<LabelledText>, WorkflowError> {
     let mut all = Vec::new();
-    for record in notes::open(path, None, columns)? {
+    let reading = Reading { columns: columns.clone(), ..Reading::default() };
+    for record in notes::open(path, &reading)? {
         let record =
             record.map_err(|bad| WorkflowError::Record { path: path.into(), line: bad.line, message: bad.message })?;
-        all.extend(record.labels.map(|labels| (record.text, labels)));
+        all.extend(record.labels.map(|labels| (record.text, labels.words())));
     }
     if all.is_empty() {
         return Err(Refusal::too_early("labels", format!("no line of {} has a label", path.display()))

@@ -127,7 +127,7 @@ fn two_sites_are_merged_into_a_third_in_either_order() {
                 said.contains("0 new events") && said.contains("60 events are on notes that are not here"),
                 "{said}"
             );
-            hub.says(&["import", &labelled(folder.path(), 0), "--unit", "sentence"]);
+            hub.says(&["import", &labelled(folder.path(), 0), "--unit", "sentence", "--without-labels"]);
             hub.says(&["import", &labelled(folder.path(), 0), "--unit", "sentence", "--model", "some-llm"]);
             let said = hub.says(&["merge", order[0], order[1], "--trust"]);
             assert_eq!(said.matches("60 new events, 0 already here").count(), 2, "{said}");
@@ -220,7 +220,7 @@ fn a_bundle_that_must_be_signed_is_refused_without() {
     assert!(ward.says(&["bundle", &signed, "--sign", &key]).contains("signed by key"));
     ward.says(&["bundle", &unsigned]);
     let hub = Site::new(folder.path(), "hub");
-    hub.says(&["import", &labelled(folder.path(), 0), "--unit", "sentence"]);
+    hub.says(&["import", &labelled(folder.path(), 0), "--unit", "sentence", "--without-labels"]);
     let settings = format!("{}/goldsmith.toml", hub.root);
     let text = fs::read_to_string(&settings).unwrap();
     fs::write(&settings, text.replace("require_signature = []", &format!("require_signature = [\"{public}\"]")))
@@ -247,7 +247,7 @@ fn a_torn_bundle_brings_nothing_in() {
     ward.says(&["bundle", &out]);
     let good = fs::read_to_string(&out).unwrap();
     let hub = Site::new(folder.path(), "hub");
-    hub.says(&["import", &labelled(folder.path(), 0), "--unit", "sentence"]);
+    hub.says(&["import", &labelled(folder.path(), 0), "--unit", "sentence", "--without-labels"]);
     for (bad, expected) in [
         (good[..good.len() / 2].to_owned(), "it is torn; fetch it again"),
         (good.replacen("requires_assistance", "coping_strategy", 1), "the file was changed; fetch it again"),

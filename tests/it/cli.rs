@@ -96,13 +96,12 @@ fn notes_come_in_once_and_bad_records_are_reported() {
         b"note_id,patient,text\nn1,p1,\"She forgets names. Dr. Ruiz agrees.\"\nn2,p1,caf\xe9\nn3,p2,Knee pain.\n",
     )
     .unwrap();
-    let output = goldsmith(&["import", &notes, "--project", &root]);
-    let said = String::from_utf8_lossy(&output.stderr);
+    let import = ["import", &notes, "--project", &root, "--encoding", "utf-8"];
+    let said = ends(&import, 0);
     assert!(said.contains("2 new notes with 3 sentences"), "{said}");
     assert!(said.contains("notes.csv:3: byte 0xe9"), "{said}");
-    let again = goldsmith(&["import", &notes, "--project", &root]);
-    assert!(String::from_utf8_lossy(&again.stderr).contains("0 new notes with 0 sentences; 2 were there already"));
-    let said = fails(&["import", &notes, "--project", &root, "--on-error", "stop"]);
+    assert!(ends(&import, 0).contains("0 new notes with 0 sentences; 2 were there already"));
+    let said = fails(&[&import[..], &["--on-error", "stop"]].concat());
     assert!(said.contains("notes.csv:3") && said.contains("--on-error skip"), "{said}");
 }
 
@@ -114,7 +113,7 @@ fn agreement_of_two_experts_is_a_table_json_and_csv() {
     assert!(said.contains("no expert has decided"), "{said}");
     let import = |who: &str, labelled: &[usize]| {
         let rows = (0..10).map(|i| {
-            let label = if labelled.contains(&i) { "coping_strategy" } else { "" };
+            let label = if labelled.contains(&i) { "coping_strategy" } else { "none" };
             format!("s{i},p{},\"Sentence \u{1b}[31m{i}, \u{e9}crit.\",{label}\n", i / 2)
         });
         let file = format!("{root}/{who}.csv");
@@ -196,7 +195,7 @@ fn any_taxonomy_works_from_import_to_predict() {
             0 => (format!("No known drug allergies, visit {i}."), "ALLERGY"),
             1 => (format!("Father had a stroke, she smokes {i} a day."), "FAM/SOCHX"),
             2 => (format!("Takes metformin {i} mg twice a day."), "MEDICATIONS"),
-            _ => (format!("Nothing of note today, call {i}."), ""),
+            _ => (format!("Nothing of note today, call {i}."), "none"),
         };
         lines += &format!(
             "{{\"id\": \"{i}\", \"patient\": \"p{}\", \"text\": \"{text}\", \"label\": \"{label}\"}}\n",

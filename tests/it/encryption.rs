@@ -28,7 +28,7 @@ impl Study {
         let row = |i: usize| {
             let (text, label) = match i % 2 {
                 0 => ("forgets the names of her children", "cognitive_impairment"),
-                _ => ("came by bus", ""),
+                _ => ("came by bus", "none"),
             };
             format!("id-{i},patient-{},\"{PLANTED} {text}, visit {i}.\",{label}\n", i / 2 % 40)
         };

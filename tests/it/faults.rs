@@ -173,7 +173,7 @@ fn sentences_with_several_categories_train_and_score() {
             0 => ("forgets her tablets and her names", "[\"cognitive_impairment\"]"),
             1 => ("needs help to dress", "[\"requires_assistance\"]"),
             2 => ("forgets names and needs help to wash", "[\"cognitive_impairment\", \"requires_assistance\"]"),
-            _ => ("blood pressure is fine", "[]"),
+            _ => ("blood pressure is fine", "[\"none\"]"),
         };
         lines += &format!(
             "{{\"id\": \"{i}\", \"patient\": \"p{}\", \"text\": \"She {text} {i}.\", \"label\": {labels}}}\n",

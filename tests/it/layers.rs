@@ -22,7 +22,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "formats",
         uses: "domain",
-        crates: "age csv flate2 minijinja minisign serde_json tempfile toml toml_edit",
+        crates: "age chardetng csv encoding_rs flate2 minijinja minisign serde_json tempfile toml toml_edit",
     },
     Layer {
         name: "llm",
@@ -37,7 +37,7 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer {
         name: "workflow",
         uses: "domain store formats llm classifier",
-        crates: "csv jiff rustix serde_json tempfile tokio tracing uuid",
+        crates: "csv jiff regex_lite rustix serde_json tempfile tokio tracing uuid",
     },
     Layer {
         name: "tui",

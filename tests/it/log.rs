@@ -23,7 +23,7 @@ fn labelled(root: &str) -> String {
     let row = |i: usize| {
         let (text, label) = match i % 2 {
             0 => ("forgets the names of her children", "cognitive_impairment"),
-            _ => ("came by bus", ""),
+            _ => ("came by bus", "none"),
         };
         format!("{PLANTED}-id-{i},{PLANTED}-patient-{},\"{PLANTED} {text}, visit {i}.\",{label}\n", i / 2 % 40)
     };

@@ -12,7 +12,7 @@ use goldsmith::workflow::project::Project;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::support::{goldsmith, succeeds};
+use super::support::{fails, goldsmith, succeeds};
 
 /// Sentences, one a note and a patient.
 const SENTENCES: usize = 6;
@@ -95,7 +95,7 @@ impl Case {
                 .map(|(at, label)| {
                     let labels = match label.as_str() {
                         "" => String::new(),
-                        "None" => ",\"labels\":[]".to_owned(),
+                        "None" => ",\"labels\":[\"none\"]".to_owned(),
                         label => format!(",\"labels\":[{label:?}]"),
                     };
                     format!("{{\"id\":\"n{at}\",\"patient\":\"p{at}\",\"text\":\"Tok{at} forgets names.\"{labels}}}\n")
@@ -355,7 +355,7 @@ fn a_label_column_is_no_title() {
     let csv = format!("{root}/in.csv");
     fs::write(&csv, "text,section_header,patient\nShe forgets names.,cognitive_impairment,p1\n").unwrap();
     let import = ["import", &csv, "--unit", "sentence", "--label-column", "section_header", "--project", &root];
-    succeeds(&import);
+    succeeds(&[&import[..], &["--without-labels"]].concat());
     let mut bench = Headless::open(Project::read(root.as_ref(), Some("ann")).unwrap(), 100, 30).unwrap();
     bench.resize(100, 8);
     assert!(!bench.text().contains("cognitive_impairment"), "{}", bench.text());
@@ -535,9 +535,8 @@ fn a_contradiction_in_a_file_is_no_blindness() {
         format!("{{\"id\":\"n\",\"patient\":\"p\",\"text\":\"She forgets.\",\"labels\":[\"{label}\"],{sight}}}\n")
     };
     fs::write(&file, line("coping_strategy", "\"blind\":false") + &line("diagnostic_tests", "\"blind\":true")).unwrap();
-    succeeds(&["import", &file, "--unit", "sentence", "--annotator", "ann", "--project", &root]);
-    let votes = succeeds(&["export", "gold", "--votes", "--project", &root, "--as", "ann"]);
-    assert!(votes.contains("diagnostic_tests") && votes.contains("\"blind\":false"), "{votes}");
+    let refused = fails(&["import", &file, "--unit", "sentence", "--annotator", "ann", "--project", &root]);
+    assert!(refused.contains("another label than at line 1"), "{refused}");
     let (_folder, root) = with_bens_label(&[("show_others = \"after\"", "show_others = \"never\"")]);
     let votes = |who: &str| said(&["export", "gold", "--votes", "--project", &root, "--as", who]).1;
     assert!(votes("ben").contains("Tok1") && !votes("ann").contains("Tok1"));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ColumnArgs, LayoutArg};
+use super::ReadingArgs;
 
 #[derive(clap::Args, Debug)]
 pub(in crate::cli) struct BundleArgs {
@@ -119,11 +119,8 @@ pub(in crate::cli) struct PredictArgs {
     /// The model's folder. Default: the newest.
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) model: Option<PathBuf>,
-    /// The layout, if the file's name does not tell.
-    #[arg(long)]
-    pub(in crate::cli) layout: Option<LayoutArg>,
     #[command(flatten)]
-    pub(in crate::cli) columns: ColumnArgs,
+    pub(in crate::cli) reading: ReadingArgs,
     /// Write CSV.
     #[arg(long)]
     pub(in crate::cli) csv: bool,

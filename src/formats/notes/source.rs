@@ -1,10 +1,13 @@
 //! Where notes come from: files, folders, standard input. What is found in a folder is read only if it is a plain file of it.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use flate2::bufread::MultiGzDecoder;
 
 use super::{Layout, MAX_RECORD};
 use crate::formats::FormatError;
@@ -14,8 +17,51 @@ use crate::formats::FormatError;
 pub(crate) struct NoteFiles {
     /// Sorted.
     pub files: Vec<PathBuf>,
-    /// What looks like notes and is not read, with the reason. Sorted.
-    pub passed_over: Vec<(PathBuf, &'static str)>,
+    pub passed_over: PassedOver,
+}
+
+/// What stands in a folder and is not read: the kinds, how many of each, and the first of them by name.
+pub type PassedOver = BTreeMap<String, (u64, PathBuf)>;
+
+/// Counts one more that is not read.
+pub(crate) fn pass_over(passed: &mut PassedOver, kind: String, path: PathBuf) {
+    let (count, first) = passed.entry(kind).or_insert_with(|| (0, path.clone()));
+    *count += 1;
+    if path < *first {
+        *first = path;
+    }
+}
+
+/// What a layout reads from.
+pub(super) type Input = Box<dyn BufRead + Send>;
+
+/// So much of a file's beginning is looked at to know what it is.
+const HEAD: u64 = 1 << 16;
+
+/// The beginning of an input, which stays to be read.
+pub(super) fn peek(mut input: Input) -> io::Result<(Vec<u8>, Input)> {
+    let mut head = Vec::new();
+    (&mut input).take(HEAD).read_to_end(&mut head)?;
+    Ok((head.clone(), Box::new(Cursor::new(head).chain(input))))
+}
+
+/// Sees through gzip.
+pub(super) fn unzipped(mut input: Input) -> io::Result<Input> {
+    Ok(if input.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
+        Box::new(BufReader::with_capacity(1 << 18, MultiGzDecoder::new(input)))
+    } else {
+        input
+    })
+}
+
+/// A file a second time, from its beginning; nothing where what is read is gone, as from a pipe.
+pub(super) fn again(path: &Path) -> Result<Option<Box<dyn Read>>, FormatError> {
+    let fail = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let file = File::open(path).map_err(fail)?;
+    Ok(Some(Box::new(unzipped(Box::new(BufReader::new(file))).map_err(fail)?)))
 }
 
 /// Lists the files to read under a path: itself, or all files with a known ending below a folder. Links are not followed:
@@ -34,52 +80,83 @@ pub(crate) fn files(path: &Path) -> Result<NoteFiles, FormatError> {
             let (path, kind) = (entry.path(), entry.file_type().map_err(io)?);
             if kind.is_dir() {
                 folders.push(path);
-            } else if kind.is_symlink() {
-                if path.is_dir() || layout_of(&path).is_some() {
-                    found.passed_over.push((path, "a link; name what it leads to, if that is wanted"));
-                }
-            } else if layout_of(&path).is_some() {
-                if kind.is_file() {
-                    found.files.push(path);
-                } else {
-                    found.passed_over.push((path, "not a file, but a pipe, a socket or a device"));
-                }
+                continue;
             }
+            let why = if kind.is_symlink() {
+                "links; name what they lead to, if that is wanted".to_owned()
+            } else if !kind.is_file() {
+                "not files, but pipes, sockets or devices".to_owned()
+            } else if layout_of(&path).is_none() {
+                ending(&path).map_or_else(|| "no ending".to_owned(), |ending| format!(".{ending}"))
+            } else {
+                found.files.push(path);
+                continue;
+            };
+            pass_over(&mut found.passed_over, why, path);
         }
     }
     found.files.sort();
-    found.passed_over.sort();
     Ok(found)
+}
+
+/// A file's ending in small letters, without that of gzip.
+pub(super) fn ending(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy().to_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let (stem, ending) = name.rsplit_once('.')?;
+    (!stem.is_empty() && !ending.is_empty()).then(|| ending.to_owned())
 }
 
 /// The layout that a file's name tells.
 pub(super) fn layout_of(path: &Path) -> Option<Layout> {
-    let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    match name.rsplit_once('.')?.1 {
+    match ending(path)?.as_str() {
         "txt" | "text" => Some(Layout::Text),
-        "jsonl" | "ndjson" => Some(Layout::JsonLines),
+        "jsonl" | "ndjson" | "json" => Some(Layout::JsonLines),
         "csv" => Some(Layout::Csv),
         "tsv" => Some(Layout::Tsv),
         _ => None,
     }
 }
 
+/// Whether it is no file with a name of its own: standard input, or what a shell has opened for us (`<(zcat notes.gz)`).
+pub(super) fn is_piped(path: &Path) -> bool {
+    path == Path::new("-") || ["/dev/fd", "/dev/stdin", "/proc/self/fd"].iter().any(|folder| path.starts_with(folder))
+}
+
 /// Opens a file, or standard input for `-`, with the file's size. A pipe without a writer would hold the program for ever,
-/// and a device has no end, so that only those pass that a shell has opened for us (`<(zcat notes.gz)`).
+/// and a device has no end, so that only those pass that a shell has opened for us.
 pub(super) fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), FormatError> {
     let fail = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin()), None));
     }
     let about = std::fs::metadata(path).map_err(fail)?;
-    let opened = ["/dev/fd", "/dev/stdin", "/proc/self/fd"].iter().any(|folder| path.starts_with(folder));
-    if !about.is_file() && !about.is_dir() && !opened {
+    if !about.is_file() && !about.is_dir() && !is_piped(path) {
         let message = "not a file, but a pipe, a socket or a device".into();
         return Err(FormatError::Unfit { path: path.into(), message });
     }
     let file = File::open(path).map_err(fail)?;
     Ok((Box::new(file), about.is_file().then_some(about.len())))
+}
+
+/// Standard input may be this long where it has to be read twice.
+const MOST_KEPT: u64 = 256 << 20;
+
+/// All of standard input, in memory: text of patients is not left in a file on its way.
+pub(super) fn keep_standard_input() -> Result<Arc<[u8]>, FormatError> {
+    let fail = |cause| FormatError::Io { doing: "read", path: "-".into(), cause };
+    let mut bytes = Vec::new();
+    io::stdin().take(MOST_KEPT + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > MOST_KEPT {
+        let message = format!("more than {} MiB to be read twice; write it to a file and name that", MOST_KEPT >> 20);
+        return Err(FormatError::Unfit { path: "-".into(), message });
+    }
+    Ok(bytes.into())
+}
+
+/// The same, to be read.
+pub(super) fn kept(bytes: &Arc<[u8]>) -> (Box<dyn Read + Send>, Option<u64>) {
+    (Box::new(Cursor::new(bytes.clone())), Some(bytes.len() as u64))
 }
 
 /// Counts what is read.

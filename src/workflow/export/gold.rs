@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::domain::corpus::{Document, DocumentId, DocumentUid, SentenceId};
 use crate::domain::gold::Vote;
@@ -32,7 +32,8 @@ pub struct GoldLine {
     pub position: u32,
     /// The sentence.
     pub text: String,
-    /// The categories; none of them is *None*.
+    /// The categories; *None* is the word `none`, for an empty list says nothing in the files of other programs.
+    #[serde(serialize_with = "words")]
     pub labels: Label,
     /// The part that the patient falls in.
     pub split: Split,
@@ -45,6 +46,10 @@ pub struct GoldLine {
     /// What had been in sight when this expert decided; only of a vote.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_sight: Option<InSight>,
+}
+
+fn words<S: Serializer>(label: &Label, serializer: S) -> Result<S::Ok, S::Error> {
+    if label.is_none() { ["none"].serialize(serializer) } else { label.serialize(serializer) }
 }
 
 /// What goes out.

@@ -7,7 +7,7 @@ use crate::classifier::Classifier;
 use crate::domain::taxonomy::Selection;
 use crate::domain::text::json_safe;
 use crate::formats::FormatError;
-use crate::formats::notes::{self, Columns, Layout, NoteRecord};
+use crate::formats::notes::{self, NoteRecord, Reading};
 use crate::formats::tables::guard;
 use crate::workflow::train::{NONE, chosen_label, with_none};
 use crate::workflow::{Cancel, Progress, Watch, WorkflowError};
@@ -16,10 +16,8 @@ use crate::workflow::{Cancel, Progress, Watch, WorkflowError};
 pub(crate) struct PredictInput {
     /// The file; `-` is standard input.
     pub path: PathBuf,
-    /// The layout, where the name does not tell.
-    pub layout: Option<Layout>,
-    /// Named columns.
-    pub columns: Columns,
+    /// What is known of how it is written.
+    pub reading: Reading,
 }
 
 /// Reads records, labels them with a saved model and writes a line each, as jsonl or csv like the input. Returns how many
@@ -33,7 +31,7 @@ pub(crate) fn predict(
     watch: &mut Watch<'_>,
 ) -> Result<u64, WorkflowError> {
     let _span = tracing::info_span!("predict").entered();
-    let mut notes = notes::open(&input.path, input.layout, &input.columns)?;
+    let mut notes = notes::open(&input.path, &input.reading)?;
     watch(Progress::Started { what: format!("labelling {}", input.path.display()), total: notes.size, unit: "bytes" });
     let names: Vec<String> = match model.selection() {
         Selection::Single => model.outputs().to_vec(),
