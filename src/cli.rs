@@ -234,7 +234,7 @@ fn dispatch(cli: &mut Cli, key: &StoreKey) -> Result<Exit, Failure> {
         Some(Verb::Key(args)) => people::key(&here()?, &args),
         Some(Verb::People(args)) => people::people(&here()?, args),
         Some(Verb::Backup(args)) => backup::make(&here()?, &args),
-        Some(Verb::Restore(args)) => backup::put_back(cli.project.clone(), key, &args),
+        Some(Verb::Restore(args)) => backup::put_back(cli, key, &args),
         Some(Verb::Audit(args)) => audit::audit(&here()?, &args),
         Some(Verb::Check) => check(&here()?),
         Some(Verb::Store { verb }) => store::change(&here()?, verb),

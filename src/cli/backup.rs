@@ -1,10 +1,10 @@
 //! `goldsmith backup` and `goldsmith restore`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::arguments::{BackupArgs, RestoreArgs};
 use super::output::print;
-use super::{Bar, Exit, Failure, cancel_on_signal, say};
+use super::{Bar, Cli, Exit, Failure, cancel_on_signal, say};
 use crate::formats::tables::counted;
 use crate::workflow::backup::{self, BackedUp};
 use crate::workflow::project::{self, Project};
@@ -34,8 +34,12 @@ pub(super) fn make(project: &Project, args: &BackupArgs) -> Result<Exit, Failure
     Ok(if made.intact { Exit::Done } else { Exit::Refused })
 }
 
-pub(super) fn put_back(folder: Option<PathBuf>, key: &StoreKey, args: &RestoreArgs) -> Result<Exit, Failure> {
-    let folder = folder.map_or_else(|| project::find(Path::new(".")), Ok).map_err(|_| {
+pub(super) fn put_back(cli: &Cli, key: &StoreKey, args: &RestoreArgs) -> Result<Exit, Failure> {
+    // Where project or guideline cannot be read any more, nobody can be asked who may.
+    if let Ok(project) = super::here(cli, key) {
+        backup::may_replace(&project)?;
+    }
+    let folder = cli.project.clone().map_or_else(|| project::find(Path::new(".")), Ok).map_err(|_| {
         Refusal::unset("--project", "there is no project here that the backup could be put back into")
             .hint("--project DIR names its folder, or a new one")
     })?;

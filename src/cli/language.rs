@@ -187,7 +187,8 @@ fn ended(ended: JobEnd, nothing: bool) -> Exit {
 }
 
 fn plan(project: &Project, options: &LabelOptions) -> Result<Exit, Failure> {
-    let plan = label::forecast(project, &project.store_to_read(&mut say)?, options)?;
+    let plan = label::forecast(project, &mut project.store_to_read(&mut say)?, options)?;
+    say_unrecorded(plan.unrecorded);
     let cost = plan.micros.map_or_else(|| "not known (no prices)".to_owned(), |m| format!("{:.2}", m as f64 / 1e6));
     let time = plan.seconds.map_or_else(
         || "not known (no earlier run with this model)".to_owned(),
@@ -276,7 +277,7 @@ pub(super) fn runs(project: &Project, verb: Option<RunsVerb>) -> Result<Exit, Fa
             let shown = serde_json::json!({
                 "id": run.id, "kind": run.kind, "model": run.model, "taxonomy": run.taxonomy, "started": when(run.started.0),
                 "finished": run.finished.map(|t| when(t.0)), "outcome": run.outcome, "scores": parse(&run.scores),
-                "config": parse(&run.config), "failures": failures,
+                "config": runs::configuration(project, &store, &run)?, "failures": failures,
             });
             print(&format!("{shown:#}\n"))?;
         }
@@ -393,7 +394,8 @@ pub(super) fn generate(project: &Project, args: &GenerateArgs) -> Result<Exit, F
     };
     let mut store = if args.plan { project.store_to_read(&mut say)? } else { project.store()? };
     if args.plan {
-        let (quotas, prompt) = generate::forecast(project, &store, &options)?;
+        let (quotas, prompt, unrecorded) = generate::forecast(project, &mut store, &options)?;
+        say_unrecorded(unrecorded);
         for (key, quota) in &quotas {
             print(&format!("{}\t{quota}\n", key.as_ref().map_or("none", |key| key.as_str())))?;
         }

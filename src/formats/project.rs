@@ -364,7 +364,12 @@ pub fn parse(path: &Path, text: &str) -> Result<ProjectFile, FormatError> {
     let bundles = top.table(s, "bundles").map(|table| bundles::read(s, table)).unwrap_or_default();
     let mut anchor = None;
     if let Some(mut table) = top.table(s, "audit") {
-        anchor = table.text(s, "anchor").map(|(path, _)| path).filter(|path| !path.is_empty());
+        let named = table.text(s, "anchor").filter(|(path, _)| !path.is_empty());
+        // Lines are added to it: no other kind of file is to be named, least of all one that something runs.
+        if let Some((_, at)) = named.as_ref().filter(|(path, _)| !path.ends_with(".anchors")) {
+            s.fault(at.clone(), "`anchor` must be a file whose name ends in `.anchors`: lines are added to it");
+        }
+        anchor = named.map(|(path, _)| path);
         table.close(s);
     }
     let anchor = anchor.map(|path| folder.join(path));

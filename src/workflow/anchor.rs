@@ -13,6 +13,7 @@ use crate::domain::label::{Annotator, Timestamp};
 use crate::domain::signature::{PublicKey, verifies_bytes};
 use crate::formats::FormatError;
 use crate::store::{ChainEnds, Store};
+use crate::workflow::refusal::Refusal;
 
 /// No file of anchors is longer: a line for every second of some years.
 const LONGEST: u64 = 1 << 28;
@@ -51,8 +52,17 @@ pub fn drop(project: &Project) -> Result<bool, WorkflowError> {
     let site = identity::site(project, &mut store)?;
     store.note_anchored()?;
     let ends = store.ends()?;
-    if read(path)?.is_some_and(|all| matches!(all.last(), Some(Ok(last)) if last.ends == ends)) {
+    let all = read(path)?.unwrap_or_default();
+    if matches!(all.last(), Some(Ok(last)) if last.ends == ends) {
         return Ok(false);
+    }
+    if !all.is_empty() && all.iter().all(Result::is_err) {
+        return Err(Refusal::invalid(
+            "anchor",
+            format!("{} is no file of anchors; nothing was added to it", path.display()),
+        )
+        .hint("`anchor` under [audit] in goldsmith.toml names a file of its own, or one that is not there yet")
+        .into());
     }
     let key = identity::own_key(project)?;
     let (by, public) = (project.annotator.clone(), key.public());
@@ -94,10 +104,13 @@ fn read(path: &Path) -> Result<Option<Vec<Result<Anchor, usize>>>, FormatError> 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(error)),
     };
-    let mut text = String::new();
-    file.take(LONGEST).read_to_string(&mut text).map_err(fail)?;
-    let lines = text.lines().enumerate();
-    Ok(Some(lines.map(|(number, line)| serde_json::from_str(line).map_err(|_| number + 1)).collect()))
+    if file.metadata().map_err(fail)?.len() > LONGEST {
+        return Err(fail(std::io::Error::other("it has more lines than this program ever wrote; name another file")));
+    }
+    let mut bytes = Vec::new();
+    file.take(LONGEST).read_to_end(&mut bytes).map_err(fail)?;
+    let lines = bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
+    Ok(Some(lines.map(|(number, line)| serde_json::from_slice(line).map_err(|_| number + 1)).collect()))
 }
 
 /// What came of holding the store to its anchors.
@@ -155,9 +168,13 @@ pub(crate) fn check(project: &Project, store: &Store) -> Result<Option<AnchorAud
             audit.held += 1;
         }
     }
-    // Lines of another store say nothing of this one; none of its own says that they were taken away.
-    if audit.held == 0 && audit.wrong.is_empty() && store.is_anchored()? {
-        audit.wrong.push(format!("this store has anchors, and none of {} is one of them", path.display()));
+    // Lines of another store say nothing of this one; none of its own says that they were taken away, or that it is no longer the
+    // store that it was. The first command that changes something adds the first.
+    if audit.held == 0 && audit.wrong.is_empty() && (audit.others > 0 || store.is_anchored()?) {
+        audit.wrong.push(format!(
+            "no line of {} is of this store: it was made anew, its name was changed, or its lines were taken away",
+            path.display()
+        ));
     }
     Ok(Some(audit))
 }

@@ -54,6 +54,9 @@ pub fn look(project: &Project, store: &mut Store, expect: Option<&str>) -> Resul
                 .into(),
         );
     }
+    // What is read through an index that was changed is not what stands in the table.
+    let pages = store.integrity_check()?.into_iter().filter(|line| line != "ok");
+    wrong.extend(pages.map(|line| format!("the file is damaged, or was changed by hand: {line}")));
     let anchors = anchor::check(project, store)?;
     wrong.extend(anchors.iter().flat_map(|anchors| anchors.wrong.iter().cloned()));
     let advice = match wrong.is_empty() {

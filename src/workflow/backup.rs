@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::identity;
-use super::project::make_private_folder;
+use super::project::{Project, make_private_folder};
 use super::store_key::StoreKey;
 use super::unfinished;
 use super::{Cancel, Progress, Watch, WorkflowError, now};
@@ -248,6 +248,17 @@ pub(crate) fn restore(
         replace(&settings, &text)?;
     }
     Ok(BackedUp { folder: folder.into(), events: audited.events, last_link: audited.last_link, moved, intact: true })
+}
+
+/// Who may put a backup in a project's place: whoever takes others' work in. A store that cannot be opened has nobody to ask.
+pub(crate) fn may_replace(project: &Project) -> Result<(), WorkflowError> {
+    match project.store() {
+        Ok(store) => identity::require(project, &store, &[Role::Steward, Role::Lead], "put a backup in its place"),
+        Err(WorkflowError::Refused(refusal)) if matches!(refusal.kind, RefusalKind::NotAllowed { .. }) => {
+            Err(WorkflowError::Refused(refusal))
+        }
+        Err(_) => Ok(()),
+    }
 }
 
 /// Moves what is there aside, and the copy into its place; if that fails, what was there is back.

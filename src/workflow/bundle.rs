@@ -116,6 +116,9 @@ fn withheld(project: &Project, store: &Store, selection: &EntrySelection) -> Res
 pub fn write(session: Session<'_>, options: &BundleOptions) -> Result<BundleSummary, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("bundle").entered();
+    if options.annotator.as_ref() != Some(&project.annotator) {
+        identity::require(project, store, &[Role::Steward, Role::Lead], "write others' work into a bundle")?;
+    }
     let out = options.out.as_path();
     let settings = &project.file.bundles;
     // Whoever names a passphrase does not mean the recipients of the project file.
@@ -558,6 +561,9 @@ impl Strangers {
             format!("{}: nobody whom this project knows has signed part of it; nothing was taken in", file.display());
         for ((name, key), events) in self.events.iter().take(20) {
             said += &match key {
+                Some(key) if people.get(name).is_some_and(|person| person.key.is_some() && person.speaks(key)) => {
+                    format!("\n  {events} of {name}, who is no annotator of this project")
+                }
                 Some(key) => format!("\n  {events} of {name}, signed by the key {key}"),
                 None => format!("\n  {events} of {name}, not signed: anyone can have written them"),
             };
@@ -570,7 +576,7 @@ impl Strangers {
         }
         Refusal::new(RefusalKind::Protected, said)
             .hint("ask these people whether the keys are theirs (`goldsmith key` tells them); then take it in with --trust")
-            .hint("a lead can name them beforehand: goldsmith people set NAME --key KEY")
+            .hint("a lead can name them beforehand: goldsmith people set NAME --key KEY --role annotator")
             .hint("or take it in by the signature of the whole file: --signed-by KEY")
     }
 }
@@ -619,7 +625,11 @@ impl Admission<'_> {
         Ok(match checked {
             Ok(()) => {
                 self.people.take(entry);
-                if self.known.known(entry) != Ok(Known::Signed) {
+                // Roles are given here, whoever signed it.
+                let may = |role| self.known.may(&entry.author, role);
+                let decides = entry.body.judged().is_some();
+                let has_role = !decides || may(Role::Annotator) || may(Role::Adjudicator);
+                if self.known.known(entry) != Ok(Known::Signed) || !has_role {
                     let key = entry.signature.map(|signature| signature.key);
                     *self.strangers.events.entry((entry.author.clone(), key)).or_default() += 1;
                 }

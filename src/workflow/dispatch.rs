@@ -19,7 +19,6 @@ use crate::domain::corpus::SentenceId;
 use crate::domain::egress::{EgressPolicy, EgressRecord, Payload, Place};
 use crate::domain::label::RunId;
 use crate::domain::spending::{Budget, Prices, Spending};
-use crate::domain::text::with_causes;
 use crate::llm::{
     AnswerFormat, ChatMessage, ChoiceReply, ChooseRequest, DecodingParams, LanguageModel, LlmError, Reply, Role, Usage,
     WriteRequest,
@@ -432,7 +431,8 @@ impl<T> Dispatcher<'_, T> {
         let outcome = match &returned.answer {
             Ok(_) => "answered".to_owned(),
             Err(LlmError::Stopped) if returned.attempts == 0 => "not sent".to_owned(),
-            Err(error) => format!("failed: {}", with_causes(error)),
+            // Not what the server said: it may quote a note.
+            Err(error) => format!("failed: {}", error.kind()),
         };
         self.ended.extend(out.record.map(|id| (id, outcome)));
         let InFlight { request, keys, second, bytes, .. } = out;
@@ -497,7 +497,7 @@ impl<T> Dispatcher<'_, T> {
             }
         });
         let outcome =
-            answer.as_ref().map_or_else(|error| format!("failed: {}", with_causes(error)), |_| "answered".to_owned());
+            answer.as_ref().map_or_else(|error| format!("failed: {}", error.kind()), |_| "answered".to_owned());
         self.ended.extend(record.map(|record| (record.id(), outcome)));
         let there = answer.is_ok();
         if let Ok(reply) = answer {

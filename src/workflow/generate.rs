@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
+use super::access::{self, Access, Unrecorded};
 use super::dispatch::{Dispatch, JobEnd, dispatch};
 use super::label_index::LabelIndex;
 use super::project::Project;
@@ -249,13 +250,14 @@ pub(crate) type Quotas = Vec<(Option<CategoryKey>, usize)>;
 /// Quotas and one whole prompt, without sending anything.
 pub(crate) fn forecast(
     project: &Project,
-    store: &Store,
+    store: &mut Store,
     options: &GenerateOptions,
-) -> Result<(Quotas, String), WorkflowError> {
+) -> Result<(Quotas, String, Unrecorded), WorkflowError> {
     let taxonomy = &project.taxonomy;
     let index = LabelIndex::read(project, store)?;
     let real = real_shots(project, store, &index, &options.model)?;
     let withheld = real.iter().filter(|(id, _)| !index.shown(project, Face::Report, *id).colleagues).count();
+    let shown: Vec<SentenceId> = real.iter().map(|(id, _)| *id).filter(|_| withheld == 0).collect();
     let real = real.into_iter().map(|(_, shot)| shot).collect();
     let gold = index.gold_counts(taxonomy).by_category;
     let quotas = quotas(taxonomy, &options.settings, &gold, &options.categories);
@@ -264,7 +266,8 @@ pub(crate) fn forecast(
     let request = WritePrompt::new(taxonomy, real).write(taxonomy, &brief, DecodingParams::greedy(1));
     let turns: Vec<String> = request.turns.iter().map(|t| format!("[{:?}]\n{}", t.role, t.content)).collect();
     let prompt = if withheld > 0 { label::prompt_withheld(project, withheld) } else { turns.join("\n\n") };
-    Ok((quotas, prompt))
+    let unrecorded = access::sentences(project, store, Access::Printed, &shown)?;
+    Ok((quotas, prompt, unrecorded))
 }
 
 /// Compares the sentences that passed, of one run or of all, with those of real notes. The label distribution of real

@@ -8,15 +8,16 @@ mod job;
 
 use serde_json::json;
 
-use super::access;
+use super::access::{self, Access, Unrecorded};
 use super::dispatch::{Dispatch, JobEnd, dispatch};
 use super::label_index::LabelIndex;
 use super::project::Project;
-use super::{Progress, WorkflowError, models, now, runs};
+use super::{Progress, WorkflowError, identity, models, now, runs};
 use crate::domain::corpus::{Origin, SentenceId};
 use crate::domain::egress::Payload;
 use crate::domain::gold::Gold;
 use crate::domain::label::{Label, Outcome, Run, RunId, RunKind};
+use crate::domain::person::Role;
 use crate::domain::phi::screen;
 use crate::domain::similar::Similar;
 use crate::domain::spending::{Budget, Spending};
@@ -89,6 +90,8 @@ pub(crate) struct LabelSummary {
 pub(crate) struct LabelPlan {
     /// The prompt's shared part.
     pub prompt: LabelPrompt,
+    /// The gold sentences that every prompt shows.
+    pub shown: Vec<SentenceId>,
     /// Gold to show beside each sentence, where that is asked for.
     pub nearest: Option<Nearest>,
     pub ids: Option<Vec<SentenceId>>,
@@ -117,6 +120,16 @@ pub(crate) fn style(settings: &LabelSettings, embedded: bool) -> AnswerStyle {
 
 /// Builds the prompt, with gold of training patients where the settings ask for it.
 pub(crate) fn plan(project: &Project, store: &Store, options: &LabelOptions) -> Result<LabelPlan, WorkflowError> {
+    plan_with(project, store, options, models::keeps_back(project, &options.model)?)
+}
+
+/// The same; with `keeps_back`, no example looks like a person's data.
+fn plan_with(
+    project: &Project,
+    store: &Store,
+    options: &LabelOptions,
+    keeps_back: bool,
+) -> Result<LabelPlan, WorkflowError> {
     let settings = &options.settings;
     let embedded = matches!(options.model.provider, Provider::Embedded { .. });
     let taxonomy = &project.taxonomy;
@@ -125,8 +138,9 @@ pub(crate) fn plan(project: &Project, store: &Store, options: &LabelOptions) -> 
         index.refresh(project, store)?;
     }
     let mut shots = guideline_shots(taxonomy, settings.examples, settings.seed);
-    let (mut nearest, mut withheld) = (None, 0);
-    let keeps_back = models::keeps_back(project, &options.model)?;
+    let (mut everywhere, mut nearest, mut withheld) = (Vec::new(), None, 0);
+    // An example of the guideline may be a sentence of a note.
+    shots.retain(|shot| !keeps_back || screen(&shot.text).is_empty());
     if settings.few_shot > 0 {
         let gold: Vec<&Gold> =
             index.gold().into_iter().filter(|gold| project.file.split.split(gold.patient()) == Split::Train).collect();
@@ -135,7 +149,10 @@ pub(crate) fn plan(project: &Project, store: &Store, options: &LabelOptions) -> 
             FewShotBy::Balanced => {
                 let picked = balanced(&gold, settings.few_shot, settings.seed);
                 withheld = picked.iter().filter(hidden).count();
-                shots.extend(shown(project, store, &picked, keeps_back)?.into_iter().map(|(_, shot)| shot));
+                for (id, shot) in shown(project, store, &picked, keeps_back)? {
+                    everywhere.push(id);
+                    shots.push(shot);
+                }
             }
             FewShotBy::Nearest => {
                 withheld = gold.iter().filter(hidden).count();
@@ -153,6 +170,7 @@ pub(crate) fn plan(project: &Project, store: &Store, options: &LabelOptions) -> 
     let task = if settings.binary { LabelTask::Binary } else { LabelTask::Categories };
     Ok(LabelPlan {
         prompt: LabelPrompt::new(taxonomy, task, style(settings, embedded), &shots),
+        shown: everywhere,
         nearest,
         ids,
         withheld,
@@ -217,6 +235,7 @@ pub(crate) fn label(session: Session<'_>, options: &LabelOptions) -> Result<Labe
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("label").entered();
     let plan = plan(project, store, options)?;
+    refuse_withheld(project, &plan, "sent")?;
     let model = models::open(project, store, &options.model, true)?;
     let settings = &options.settings;
     let letters = plan.prompt.options().iter().all(|option| option.chars().count() == 1);
@@ -334,6 +353,8 @@ pub(crate) struct LabelForecast {
     pub seconds: Option<u64>,
     /// One whole prompt.
     pub prompt: String,
+    /// Why it is not on record that the sentences of the prompt were read, where it could not be.
+    pub unrecorded: Unrecorded,
 }
 
 /// What stands for a prompt in which there are labels that whoever asks decides before seeing.
@@ -342,10 +363,22 @@ pub(crate) fn prompt_withheld(project: &Project, withheld: usize) -> String {
     format!("the prompt may show {labels} of experts that {} may not see yet", project.annotator)
 }
 
+/// Refuses prompts with labels that whoever asks decides before seeing: they go to a file, or to a server that may be theirs.
+fn refuse_withheld(project: &Project, plan: &LabelPlan, done: &str) -> Result<(), WorkflowError> {
+    if plan.withheld == 0 {
+        return Ok(());
+    }
+    let said = format!("{}; nothing was {done}", prompt_withheld(project, plan.withheld));
+    Err(Refusal::not_allowed(&project.annotator, said)
+        .hint("whoever decides on no sentence may do it: --as NAME")
+        .hint("--few-shot 0 shows no gold")
+        .into())
+}
+
 /// Foretells a run.
 pub(crate) fn forecast(
     project: &Project,
-    store: &Store,
+    store: &mut Store,
     options: &LabelOptions,
 ) -> Result<LabelForecast, WorkflowError> {
     let plan = plan(project, store, options)?;
@@ -370,7 +403,7 @@ pub(crate) fn forecast(
     // Four bytes to a token, as English has it with the tokenizers of today.
     let shared: usize = plan.prompt.turns().iter().map(|t| t.content.len() + 12).sum();
     let each = prompts.iter().map(|prompt| prompt.text.len() + 20).sum::<usize>() / prompts.len().max(1);
-    let read = (requests * shared as u64 + sentences * samples * each as u64) / 4;
+    let tokens = (requests * shared as u64 + sentences * samples * each as u64) / 4;
     let written = if choice { sentences * samples + explained * 60 } else { sentences * samples * 60 };
     let prices = models::prices(&options.model);
     let name = match &options.model.provider {
@@ -393,11 +426,15 @@ pub(crate) fn forecast(
     } else if let AnswerFormat::Object(_) = request.shape {
         prompt.push(crate::llm::reply::describe(&request.shape).unwrap_or_default());
     }
+    let mut read: Vec<SentenceId> = sample.iter().take(1).map(|row| row.id).chain(plan.shown).collect();
     if plan.withheld > 0 {
         prompt = vec![prompt_withheld(project, plan.withheld)];
+        read.clear();
     }
-    let micros = prices.known().then(|| prices.micros(read, written));
-    Ok(LabelForecast { sentences, requests, read, written, micros, seconds, prompt: prompt.join("\n\n") })
+    let unrecorded = access::sentences(project, store, Access::Printed, &read)?;
+    let micros = prices.known().then(|| prices.micros(tokens, written));
+    let prompt = prompt.join("\n\n");
+    Ok(LabelForecast { sentences, requests, read: tokens, written, micros, seconds, prompt, unrecorded })
 }
 
 /// Writes the requests that a run would send as lines of OpenAI's batch format; returns the run and how many. The file
@@ -421,18 +458,14 @@ pub(crate) fn export_batch(
     let settings =
         LabelSettings { answer: AnswerBy::Json, samples: 1, sentences_per_request: 1, ..options.settings.clone() };
     let options = LabelOptions { settings, ..options.clone() };
-    let plan = plan(project, store, &options)?;
-    if plan.withheld > 0 {
-        let said = format!("{}; nothing was written", prompt_withheld(project, plan.withheld));
-        return Err(Refusal::not_allowed(&project.annotator, said)
-            .hint("whoever decides on no sentence may write it: --as NAME")
-            .hint("--few-shot 0 shows no gold")
-            .into());
-    }
+    identity::require(project, store, &[Role::Steward, Role::Lead], "write sentences into a file for others")?;
+    // Whoever has the file may send it anywhere, whichever server was named.
+    let keeps_back = project.file.privacy.phi == PhiPolicy::Block;
+    let plan = plan_with(project, store, &options, keeps_back)?;
+    refuse_withheld(project, &plan, "written")?;
     let run = batch_run(project, store, &options, &plan, url, model)?;
     let fail = |cause| crate::formats::FormatError::Io { doing: "write", path: file.into(), cause };
     let policy = models::policy(project, store)?;
-    let keeps_back = models::keeps_back(project, &options.model)?;
     let (mut written, mut kept, mut speaking, mut after) = (0, 0u64, 0, SentenceId(0));
     let orders = OrderScreen::new(&project.taxonomy);
     let most = options.limit.unwrap_or(u64::MAX);

@@ -11,6 +11,7 @@ use super::scores::score_in;
 use super::{WorkflowError, diagnostics, new_run_id, now};
 use crate::domain::corpus::SentenceId;
 use crate::domain::experiment::Task;
+use crate::domain::gold::Gold;
 use crate::domain::label::{Label, Outcome, Run, RunKind};
 use crate::domain::label_set::{Assigned, LabelSet};
 use crate::domain::statistics::Bootstrap;
@@ -218,6 +219,19 @@ pub(crate) fn diff(project: &Project, store: &Store, before: &Run, after: &Run) 
         flips: flips.collect(),
         withheld: flipped.len() - told.len(),
     })
+}
+
+/// A run's configuration, as far as whoever asks may see it: a prompt with labelled sentences of experts tells their labels.
+pub(crate) fn configuration(project: &Project, store: &Store, run: &Run) -> Result<serde_json::Value, WorkflowError> {
+    let mut config: serde_json::Value = serde_json::from_str(&run.config).unwrap_or_default();
+    if config["settings"]["few_shot"].as_u64().unwrap_or(0) > 0 {
+        let index = LabelIndex::read(project, store)?;
+        let hidden = |gold: &&Gold| !index.shown(project, Face::Report, gold.sentence()).colleagues;
+        if index.gold().iter().any(hidden) {
+            config["turns"] = "left out: it shows labels of experts that you may not see yet".into();
+        }
+    }
+    Ok(config)
 }
 
 /// The settings of two configurations that differ, by their path; long ones are cut.

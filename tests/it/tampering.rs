@@ -218,4 +218,20 @@ fn what_a_claim_rests_on_cannot_be_changed_unnoticed() {
         fs::write(&store, &clean).unwrap();
     }
     assert!(study.prints(&["audit"]).contains("intact"));
+    // An index that says something else than its table: what goes by it sees neither the row nor its absence.
+    let c = rusqlite::Connection::open(&store).unwrap();
+    let root: i64 =
+        c.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'persons'", [], |row| row.get(0)).unwrap();
+    let page: i64 = c.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
+    c.pragma_update(None, "journal_mode", "DELETE").unwrap();
+    drop(c);
+    let mut bytes = fs::read(&store).unwrap();
+    let at = ((root - 1) * page) as usize;
+    // A leaf of an index without a cell.
+    bytes[at..at + 8].copy_from_slice(&[10, 0, 0, 0, 0, 0, 0, 0]);
+    bytes[at + 5..at + 7].copy_from_slice(&(page as u16).to_be_bytes());
+    fs::write(&store, bytes).unwrap();
+    let output = goldsmith(&["audit", "--project", &study.root]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("persons"), "{said}");
 }

@@ -335,7 +335,7 @@ fn a_log_made_anew_does_not_fit_its_anchors() {
     let world = World::new();
     let ann = world.site("study", "ann");
     let settings = world.at("study/goldsmith.toml");
-    let anchors = world.at("anchors");
+    let anchors = world.at("study.anchors");
     let text = fs::read_to_string(&settings).unwrap();
     let named = text.replace("anchor = \"\"", &format!("anchor = {:?}", anchors.to_str().unwrap()));
     assert_ne!(named, text);
@@ -380,6 +380,82 @@ fn a_log_made_anew_does_not_fit_its_anchors() {
     fs::write(&settings, text).unwrap();
     let said = ann.ends(&["audit", "--as", "ann"], 1);
     assert!(said.contains("does not say any more where they are"), "{said}");
+}
+
+/// Anchors are added to a file of anchors, and to nothing that somebody else reads or runs.
+#[test]
+fn anchors_are_added_to_a_file_of_anchors_alone() {
+    let world = World::new();
+    let ann = world.site("study", "ann");
+    let settings = world.at("study/goldsmith.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let name = |file: &str| {
+        fs::write(&settings, text.replace("anchor = \"\"", &format!("anchor = {:?}", world.path(file)))).unwrap();
+    };
+    fs::write(world.at("bashrc"), "alias ls=ls\n").unwrap();
+    name("bashrc");
+    let said = ann.ends(&["status", "--as", "ann"], 1);
+    assert!(said.contains("whose name ends in `.anchors`"), "{said}");
+    assert_eq!(fs::read_to_string(world.at("bashrc")).unwrap(), "alias ls=ls\n");
+    fs::write(world.at("other.anchors"), "alias ls=ls\n").unwrap();
+    name("other.anchors");
+    let said = ann.says(&["status", "--as", "ann"]);
+    assert!(said.contains("is no file of anchors; nothing was added to it"), "{said}");
+    assert_eq!(fs::read_to_string(world.at("other.anchors")).unwrap(), "alias ls=ls\n");
+    // A byte that is no text spoils its own line, and no other.
+    fs::write(world.at("spoilt.anchors"), "").unwrap();
+    name("spoilt.anchors");
+    ann.says(&["status", "--as", "ann"]);
+    let mut all = fs::read(world.at("spoilt.anchors")).unwrap();
+    assert!(all.starts_with(b"{"));
+    all.extend_from_slice(b"\xff\n");
+    fs::write(world.at("spoilt.anchors"), all).unwrap();
+    let said = ann.ends(&["audit", "--as", "ann"], 1);
+    assert!(said.contains("line 2 of") && said.contains("1 anchor held"), "{said}");
+    // A store that calls itself another has no anchor in a file that has some.
+    let lines = fs::read_to_string(world.at("study/goldsmith.toml")).unwrap();
+    fs::write(&settings, lines.replace("spoilt.anchors", "theirs.anchors")).unwrap();
+    let of_others = fs::read(world.at("spoilt.anchors")).unwrap();
+    let of_others = String::from_utf8_lossy(&of_others[..of_others.len() - 2]).replace("\"site\":\"", "\"site\":\"x");
+    fs::write(world.at("theirs.anchors"), of_others).unwrap();
+    let said = ann.ends(&["audit", "--as", "ann"], 1);
+    assert!(said.contains("no line of") && said.contains("is of this store"), "{said}");
+}
+
+/// Whoever may not even look at a project does not put another in its place.
+#[test]
+fn a_backup_is_put_in_a_projects_place_by_stewards_and_leads() {
+    let world = World::new();
+    let ann = world.site("study", "ann");
+    ann.says(&["people", "set", "ann", "--role", "lead", "--role", "steward", "--as", "ann"]);
+    let eve = world.site("eves", "eve");
+    let copies = world.path("copies");
+    eve.says(&["backup", "--to", &copies, "--as", "eve"]);
+    let copy = fs::read_dir(&copies).unwrap().next().unwrap().unwrap().path();
+    let restore = ["restore", copy.to_str().unwrap(), "--replace", "--as"];
+    let said = world.desk("study", "eve").ends(&[&restore[..], &["eve"]].concat(), 1);
+    assert!(said.contains("eve has no role in this project"), "{said}");
+    ann.says(&["status", "--as", "ann"]);
+    ann.says(&[&restore[..], &["ann"]].concat());
+}
+
+/// Roles are given by the project that takes a bundle in, whoever signed what is in it.
+#[test]
+fn labels_of_somebody_without_a_role_are_a_question() {
+    let world = World::new();
+    let bob = world.site("ward", "bob");
+    let kim = world.desk("hub", "kim");
+    kim.says(&["init", &world.path("hub")]);
+    kim.says(&["import", &world.labels("notes.csv", false), "--unit", "sentence", "--without-labels", "--as", "kim"]);
+    kim.says(&["people", "set", "kim", "--role", "lead", "--role", "steward", "--as", "kim"]);
+    kim.says(&["people", "set", "bob", "--key", &bob.key(), "--as", "kim"]);
+    let bundle = world.path("ward.jsonl");
+    bob.says(&["bundle", &bundle, "--plain", "--as", "bob"]);
+    let said = kim.ends(&["merge", &bundle, "--as", "kim"], 1);
+    assert!(said.contains("of bob, who is no annotator of this project"), "{said}");
+    kim.says(&["people", "set", "bob", "--role", "annotator", "--as", "kim"]);
+    kim.says(&["merge", &bundle, "--as", "kim"]);
+    assert_eq!(kim.labels().lines().count(), 21);
 }
 
 #[test]

@@ -132,6 +132,8 @@ pub(crate) struct Client {
     http: reqwest::Client,
     url: Url,
     to: Destination,
+    /// What no answer is to bring into an error or a file.
+    key: Option<ApiKey>,
 }
 
 impl Client {
@@ -141,10 +143,11 @@ impl Client {
         if !endpoint.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&endpoint.query);
         }
-        let mut headers = HeaderMap::new();
+        let (mut headers, mut own) = (HeaderMap::new(), None);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if !endpoint.key_env.is_empty() {
             let ApiKey(key) = ApiKey::from_env(&endpoint.key_env)?;
+            own = Some(ApiKey(key.clone()));
             let bearer = endpoint.key_header.eq_ignore_ascii_case("authorization");
             let name = HeaderName::try_from(endpoint.key_header.to_ascii_lowercase())
                 .map_err(|_| LlmError::Fatal(format!("`{}` is no name of a header", endpoint.key_header)))?;
@@ -172,7 +175,7 @@ impl Client {
             http = http.tls_certs_only(authorities);
         }
         let http = http.build().map_err(|e| LlmError::Fatal(format!("no HTTP client can be made: {}", chain(&e))))?;
-        Ok(Self { http, url, to })
+        Ok(Self { http, url, to, key: own })
     }
 
     /// Where it sends to.
@@ -233,6 +236,10 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
+        let body = match &self.key {
+            Some(ApiKey(key)) => without(body, key.as_bytes()),
+            None => body,
+        };
         Ok(Answer { status: status.as_u16(), retry_after, body })
     }
 
@@ -252,6 +259,24 @@ impl Client {
         };
         LlmError::Later { what, after: None }
     }
+}
+
+/// A shorter word is in every answer, and no key.
+const SHORTEST_KEY: usize = 6;
+
+/// What a server said, without a key that it says back.
+fn without(said: Vec<u8>, key: &[u8]) -> Vec<u8> {
+    if key.len() < SHORTEST_KEY || !said.windows(key.len()).any(|window| window == key) {
+        return said;
+    }
+    let (mut kept, mut rest) = (Vec::with_capacity(said.len()), said.as_slice());
+    while let Some(at) = rest.windows(key.len()).position(|window| window == key) {
+        kept.extend_from_slice(&rest[..at]);
+        kept.extend_from_slice(b"(the key)");
+        rest = &rest[at + key.len()..];
+    }
+    kept.extend_from_slice(rest);
+    kept
 }
 
 /// The innermost cause: the outer ones repeat the address, which may carry more than is good to show.

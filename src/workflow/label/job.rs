@@ -105,6 +105,7 @@ pub(super) fn sentence_prompts(
     let mut all = Vec::with_capacity(ids.len());
     for row in store.texts(ids)? {
         let mut shows = vec![row.id];
+        shows.extend(&plan.shown);
         let nearest = plan.nearest.as_ref().map_or_else(Vec::new, |nearest| likest(nearest, row.id, &row.text));
         shows.extend(nearest.iter().map(|(id, _)| *id));
         let (mut before, mut after) = (Vec::new(), Vec::new());
@@ -239,7 +240,9 @@ impl<'a> LabelJob<'a> {
 
     fn request(&self, items: Vec<LabelItem>, sample: usize) -> JobRequest<Tag> {
         let prompts: Vec<prompt::SentencePrompt> = items.iter().map(|item| item.prompt.clone()).collect();
-        let sentences = items.iter().flat_map(|item| item.shows.clone()).collect();
+        let mut sentences: Vec<SentenceId> = items.iter().flat_map(|item| item.shows.clone()).collect();
+        sentences.sort_unstable();
+        sentences.dedup();
         if self.choice {
             let question = Question::Choose(self.prompt().choose(&prompts));
             return JobRequest { tag: Tag::Choose(items), question, purpose: "label", sentences };
