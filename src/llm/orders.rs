@@ -9,9 +9,9 @@ use crate::domain::taxonomy::Taxonomy;
 /// The guideline's words that an order would name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OrderScreen {
-    /// Keys that nobody writes by chance: `cognitive_impairment`.
+    /// Keys that nobody writes by chance: `needs_help`.
     keys: Vec<String>,
-    /// Keys and names as words: `cognitive`, `impairment`.
+    /// Keys and names as words: `needs`, `help`.
     names: Vec<Vec<String>>,
 }
 

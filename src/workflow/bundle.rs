@@ -116,9 +116,6 @@ fn withheld(project: &Project, store: &Store, selection: &EntrySelection) -> Res
 pub fn write(session: Session<'_>, options: &BundleOptions) -> Result<BundleSummary, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("bundle").entered();
-    if options.annotator.as_ref() != Some(&project.annotator) {
-        identity::require(project, store, &[Role::Steward, Role::Lead], "write others' work into a bundle")?;
-    }
     let out = options.out.as_path();
     let settings = &project.file.bundles;
     // Whoever names a passphrase does not mean the recipients of the project file.
@@ -136,6 +133,8 @@ pub fn write(session: Session<'_>, options: &BundleOptions) -> Result<BundleSumm
     }
     if options.with_text {
         identity::require(project, store, &[Role::Steward, Role::Lead], "take notes out")?;
+    } else if options.annotator.as_ref() != Some(&project.annotator) {
+        identity::require(project, store, &[Role::Steward, Role::Lead], "take others' work out")?;
     }
     let password = secret(&options.sign_password_env)?;
     let signer = options.sign.as_deref().map(|path| Signer::read(path, password.as_ref())).transpose()?;

@@ -460,7 +460,7 @@ pub(crate) fn export_batch(
     let options = LabelOptions { settings, ..options.clone() };
     identity::require(project, store, &[Role::Steward, Role::Lead], "write sentences into a file for others")?;
     // Whoever has the file may send it anywhere, whichever server was named.
-    let keeps_back = project.file.privacy.phi == PhiPolicy::Block;
+    let keeps_back = models::keeps_back(project, &options.model)? || project.file.privacy.phi == PhiPolicy::Block;
     let plan = plan_with(project, store, &options, keeps_back)?;
     refuse_withheld(project, &plan, "written")?;
     let run = batch_run(project, store, &options, &plan, url, model)?;

@@ -220,8 +220,9 @@ fn what_a_claim_rests_on_cannot_be_changed_unnoticed() {
     assert!(study.prints(&["audit"]).contains("intact"));
     // An index that says something else than its table: what goes by it sees neither the row nor its absence.
     let c = rusqlite::Connection::open(&store).unwrap();
-    let root: i64 =
-        c.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'persons'", [], |row| row.get(0)).unwrap();
+    let root: i64 = c
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'proposals_of_run'", [], |row| row.get(0))
+        .unwrap();
     let page: i64 = c.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
     c.pragma_update(None, "journal_mode", "DELETE").unwrap();
     drop(c);
@@ -233,5 +234,5 @@ fn what_a_claim_rests_on_cannot_be_changed_unnoticed() {
     fs::write(&store, bytes).unwrap();
     let output = goldsmith(&["audit", "--project", &study.root]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(1) && said.contains("persons"), "{said}");
+    assert!(output.status.code() == Some(1) && said.contains("proposals_of_run"), "{said}");
 }

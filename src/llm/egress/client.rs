@@ -324,6 +324,17 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_a_server_says_back_goes_no_further() {
+        let said = |text: &str, key: &str| String::from_utf8(without(text.into(), key.as_bytes())).unwrap();
+        assert_eq!(
+            said("Incorrect key: Bearer sk-abcdef, sk-abcdef.", "sk-abcdef"),
+            "Incorrect key: Bearer (the key), (the key)."
+        );
+        assert_eq!(said("all is well", "sk-abcdef"), "all is well");
+        assert_eq!(said("a", "a"), "a");
+    }
+
+    #[test]
     fn a_server_may_ask_to_wait_in_three_ways() {
         let seconds = |pairs: &[(&'static str, &'static str)]| wait_asked(&headers(pairs)).map(|d| d.as_secs_f64());
         assert_eq!(seconds(&[("retry-after", "7")]), Some(7.0));

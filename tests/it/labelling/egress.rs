@@ -178,9 +178,13 @@ fn what_looks_like_a_persons_data_stays_here_as_an_example_too() {
     assert!(plan.contains("list by the door.\" -> coping") && !plan.contains("names.\" -> coping"), "{plan}");
     let sent = asked(there, &["--export-batch", &batch, "--fresh"]);
     assert!(sent.contains("keeps a list") && !sent.contains("John Smith"), "{sent}");
-    // On this machine nothing leaves.
-    let here = asked("http://127.0.0.1:9/v1", &["--export-batch", &batch, "--fresh"]);
-    assert!(here.contains("keeps a list") && here.contains("John Smith"), "{here}");
+    // A file may be sent anywhere, whichever server was named.
+    let here = ["--export-batch", &batch, "--fresh"];
+    let kept = asked("http://127.0.0.1:9/v1", &here);
+    assert!(kept.contains("keeps a list") && !kept.contains("John Smith"), "{kept}");
+    study.set("phi = \"block\"", "phi = \"off\"");
+    let all = asked("http://127.0.0.1:9/v1", &here);
+    assert!(all.contains("keeps a list") && all.contains("John Smith"), "{all}");
 }
 
 /// TLS before a plain server, with a certificate that a made-up hospital's own authority signed.
