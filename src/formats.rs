@@ -20,6 +20,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::domain::taxonomy::TaxonomyError;
+use crate::plain_file;
 
 pub(crate) use whole::{put_beside, replace, take_place, waiting_beside, write_whole};
 
@@ -218,9 +219,10 @@ fn list(path: &std::path::Path, faults: &[FileFault]) -> String {
     faults.iter().map(|fault| format!("{}:{fault}", path.display())).collect::<Vec<_>>().join("\n")
 }
 
-/// Reads a text file, saying where its first byte is that is no UTF-8.
+/// Reads a text file of settings, saying where its first byte is that is no UTF-8.
 pub(crate) fn read_text(path: &std::path::Path) -> Result<String, FormatError> {
-    let bytes = std::fs::read(path).map_err(|cause| FormatError::Io { doing: "read", path: path.into(), cause })?;
+    let bytes = plain_file::read(path, plain_file::SMALL);
+    let bytes = bytes.map_err(|cause| FormatError::Io { doing: "read", path: path.into(), cause })?;
     String::from_utf8(bytes).map_err(|error| {
         let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
         let (line, column) = place(&good, good.len());

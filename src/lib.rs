@@ -35,6 +35,7 @@ pub mod formats;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod llm;
+mod plain_file;
 pub mod store;
 pub mod tui;
 pub mod workflow;

@@ -27,6 +27,7 @@ mod it {
     #[expect(dead_code, reason = "benches/labelling.rs needs more of it")]
     mod model_server;
     mod models;
+    mod plain_files;
     mod support;
     mod tampering;
     mod terminal;

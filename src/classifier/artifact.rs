@@ -11,6 +11,7 @@ use super::tensors::{self, StoredTensor};
 use crate::classifier::InFile;
 use crate::domain::taxonomy::Selection;
 use crate::domain::text::Cause;
+use crate::plain_file;
 
 /// The file with the weights.
 pub(super) const WEIGHTS: &str = "model.safetensors";
@@ -80,7 +81,8 @@ impl ModelManifest {
 /// What a saved model's `model.json` says.
 pub(super) fn read_manifest(folder: &Path) -> Result<ModelManifest, ClassifierError> {
     let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
-    let text = std::fs::read_to_string(folder.join("model.json")).map_err(|e| fail(InFile::cause("model.json", e)))?;
+    let text = plain_file::read_text(&folder.join("model.json"), u64::MAX);
+    let text = text.map_err(|e| fail(InFile::cause("model.json", e)))?;
     let description: ModelManifest = serde_json::from_str(&text).map_err(|e| fail(InFile::cause("model.json", e)))?;
     if description.format != 1 {
         return Err(fail(format!("it is of format {}, this goldsmith reads 1", description.format).into()));
@@ -105,7 +107,7 @@ pub(super) fn tensors(
 /// The bytes of a saved model's weights, if they are those that it was described with.
 pub(super) fn weights(folder: &Path, description: &ModelManifest) -> Result<Vec<u8>, ClassifierError> {
     let fail = |cause: Cause| ClassifierError::Unreadable { path: folder.into(), cause };
-    let bytes = std::fs::read(folder.join(WEIGHTS)).map_err(|e| fail(InFile::cause(WEIGHTS, e)))?;
+    let bytes = plain_file::read(&folder.join(WEIGHTS), u64::MAX).map_err(|e| fail(InFile::cause(WEIGHTS, e)))?;
     if hex::encode(Sha256::digest(&bytes)) != description.weights {
         return Err(fail(format!("{WEIGHTS} is not the file that model.json describes").into()));
     }

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use super::ClassifierError;
 use crate::classifier::InFile;
 use crate::domain::text::Cause;
+use crate::plain_file;
 use architecture::Architecture;
 pub(super) use attention::Queries;
 pub(super) use network::{Network, Pass, mean_pool};
@@ -58,8 +59,8 @@ impl Encoder {
     /// Opens a folder. Texts are cut to `most` tokens (their marks counted), or to what the encoder can take.
     pub fn open(folder: &Path, most: usize, threads: usize) -> Result<Self, ClassifierError> {
         let fail = |cause: Cause| ClassifierError::Encoder { folder: folder.into(), cause };
-        let config =
-            std::fs::read_to_string(folder.join("config.json")).map_err(|e| fail(InFile::cause("config.json", e)))?;
+        let config = plain_file::read_text(&folder.join("config.json"), plain_file::SMALL);
+        let config = config.map_err(|e| fail(InFile::cause("config.json", e)))?;
         let architecture = Architecture::parse(&config).map_err(|e| fail(InFile::cause("config.json", e)))?;
         let most = most.clamp(3, architecture.positions);
         let tokens = Tokens::read(folder, architecture.vocabulary, most).map_err(fail)?;
@@ -71,9 +72,8 @@ impl Encoder {
         for parameter in parameters.all() {
             parameter.value.iter().for_each(|value| hasher.update(value.to_le_bytes()));
         }
-        hasher.update(
-            std::fs::read(folder.join("tokenizer.json")).map_err(|e| fail(InFile::cause("tokenizer.json", e)))?,
-        );
+        let tokenizer = plain_file::read(&folder.join("tokenizer.json"), u64::MAX);
+        hasher.update(tokenizer.map_err(|e| fail(InFile::cause("tokenizer.json", e)))?);
         hasher.update(most.to_le_bytes());
         let fingerprint = hex::encode(hasher.finalize());
         Ok(Self {
@@ -105,7 +105,7 @@ impl Encoder {
 
     /// The licence that the head of its README says.
     pub(crate) fn licence(&self) -> Option<String> {
-        let text = std::fs::read_to_string(self.folder.join("README.md")).ok()?;
+        let text = plain_file::read_text(&self.folder.join("README.md"), plain_file::SMALL).ok()?;
         let head = text.strip_prefix("---")?.split("\n---").next()?;
         let line = head.lines().find_map(|line| line.strip_prefix("license:"))?;
         Some(line.trim().to_owned()).filter(|licence| !licence.is_empty())

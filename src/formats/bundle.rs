@@ -20,8 +20,9 @@ mod without_seals;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
@@ -35,6 +36,7 @@ use crate::domain::corpus::{Document, NewDocument, Origin, PatientKey, Sentence,
 use crate::domain::entry::{Entry, SentenceRef};
 use crate::domain::label::{Annotator, Confidence, Label, NewProposal, Run, RunId, RunKind, Source, Timestamp};
 use crate::domain::text::Span;
+use crate::plain_file;
 use seal::{Keys, Seal, Sealed};
 #[cfg(not(feature = "sealed-bundles"))]
 pub(crate) use without_seals::{seal, signature};
@@ -277,17 +279,27 @@ pub(crate) fn signature_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// A bundle's file, held open: what is checked is what is then read, whatever comes to stand under its name.
+/// A bundle's file, held open: what is checked is what is then read, whatever comes to stand under its name or in it.
 pub(crate) struct Bundle {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
+    pieces: Arc<[Digest256]>,
+    digest: String,
 }
 
 impl Bundle {
-    /// Opens the file.
+    /// Opens the file and takes the sums that all that is read later is held to. It is not copied: its notes would then lie in
+    /// one more place.
     pub(crate) fn open(path: &Path) -> Result<Self, FormatError> {
-        let file = File::open(path).map_err(|cause| FormatError::Io { doing: "read", path: path.into(), cause })?;
-        Ok(Self { file, path: path.into() })
+        let fail = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
+        let mut file = plain_file::open(path).map_err(fail)?;
+        let (mut whole, mut pieces, mut piece) = (Sha256::new(), Vec::new(), Vec::new());
+        while read_piece(&mut file, &mut piece).map_err(fail)? {
+            whole.update(&piece);
+            pieces.push(Sha256::digest(&piece).into());
+        }
+        let digest = hex::encode(whole.finalize());
+        Ok(Self { file: Arc::new(file), path: path.into(), pieces: pieces.into(), digest })
     }
 
     /// Its name.
@@ -296,18 +308,8 @@ impl Bundle {
     }
 
     /// SHA-256 of the file as it is, in hexadecimal.
-    pub(crate) fn digest(&self) -> Result<String, FormatError> {
-        let mut hash = Sha256::new();
-        let mut file = self.start()?;
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => return Ok(hex::encode(hash.finalize())),
-                Ok(n) => hash.update(&buffer[..n]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.unreadable(error)),
-            }
-        }
+    pub(crate) fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// Reads it from its beginning.
@@ -324,13 +326,59 @@ impl Bundle {
     }
 
     /// The file again, from its first byte on.
-    fn start(&self) -> Result<File, FormatError> {
-        let again = self.file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
-        again.map_err(|error| self.unreadable(error))
+    fn start(&self) -> Result<HeldFile, FormatError> {
+        let mut held =
+            HeldFile { file: self.file.clone(), pieces: self.pieces.clone(), next: 0, piece: Cursor::default() };
+        held.rewind().map_err(|cause| FormatError::Io { doing: "read", path: self.path.clone(), cause })?;
+        Ok(held)
     }
+}
 
-    fn unreadable(&self, cause: io::Error) -> FormatError {
-        FormatError::Io { doing: "read", path: self.path.clone(), cause }
+/// SHA-256 of a piece of a file.
+type Digest256 = [u8; 32];
+
+/// A file is held to its sums in pieces of so many bytes: each is in memory while it is checked and read.
+const PIECE: u64 = 1 << 20;
+
+/// Reads the next piece; `false` at the end.
+fn read_piece(mut file: impl Read, piece: &mut Vec<u8>) -> io::Result<bool> {
+    piece.clear();
+    Ok(file.by_ref().take(PIECE).read_to_end(piece)? > 0)
+}
+
+/// The bytes that a bundle's file had when it was opened; an error where it has others by now.
+struct HeldFile {
+    file: Arc<File>,
+    pieces: Arc<[Digest256]>,
+    next: usize,
+    piece: Cursor<Vec<u8>>,
+}
+
+impl Read for HeldFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.piece.read(buffer)?;
+        let Some(sum) = self.pieces.get(self.next).filter(|_| got == 0 && !buffer.is_empty()) else {
+            return Ok(got);
+        };
+        let mut piece = std::mem::take(self.piece.get_mut());
+        read_piece(&*self.file, &mut piece)?;
+        if Digest256::from(Sha256::digest(&piece)) != *sum {
+            return Err(io::Error::other("somebody has written to this file since it was opened"));
+        }
+        self.next += 1;
+        self.piece = Cursor::new(piece);
+        self.piece.read(buffer)
+    }
+}
+
+/// Back to the beginning alone; the check of a signature asks for a file that could do that.
+impl Seek for HeldFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        if to != SeekFrom::Start(0) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        (self.next, self.piece) = (0, Cursor::default());
+        (&*self.file).rewind().map(|()| 0)
     }
 }
 

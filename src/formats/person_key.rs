@@ -11,6 +11,7 @@ use super::{FormatError, Needs};
 use crate::domain::label::Annotator;
 use crate::domain::secret::Secret;
 use crate::domain::signature::SecretKey;
+use crate::plain_file;
 
 /// What a key file that is not under a passphrase begins with.
 const FIRST_LINE: &str = "goldsmith secret key";
@@ -48,11 +49,7 @@ fn passphrase() -> Result<Option<Secret>, FormatError> {
 /// Reads a key; none where there is no such file. The passphrase is the one given, or that in the environment.
 pub(crate) fn read(path: &Path, given: Option<Secret>) -> Result<Option<SecretKey>, FormatError> {
     let fail = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
-    // A pipe would be waited for.
-    if std::fs::metadata(path).is_ok_and(|file| !file.is_file()) {
-        return Err(fail(std::io::Error::other("it is no plain file")));
-    }
-    let file = match std::fs::File::open(path) {
+    let file = match plain_file::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(error)),

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::{FormatError, Needs};
 use crate::domain::secret::{Secret, SecretSource};
+use crate::plain_file;
 
 /// The value of an environment variable.
 pub(crate) fn from_variable(name: &str) -> Result<Secret, FormatError> {
@@ -26,7 +27,7 @@ pub(crate) fn from_file(path: &Path) -> Result<Secret, FormatError> {
             return Err(FormatError::key(said, Needs::Private(path.into())));
         }
     }
-    let text = std::fs::read(path).map_err(fail)?;
+    let text = plain_file::read(path, plain_file::SMALL).map_err(fail)?;
     first_line(text, SecretSource::File(path.into()))
 }
 

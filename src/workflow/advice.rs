@@ -4,6 +4,7 @@ use super::WorkflowError;
 use crate::classifier::ClassifierError;
 use crate::formats::notes::{Foreign, Layout};
 use crate::formats::{FormatError, Needs};
+use crate::plain_file::NotPlain;
 use crate::store::StoreError;
 
 /// The hints of an error, the likeliest first.
@@ -67,6 +68,12 @@ fn of_format(error: &FormatError) -> Vec<String> {
             Needs::SignPassword => "if it has a password, pass --sign-password-env VARIABLE".into(),
             Needs::Signature => "ask the sender for it".into(),
             Needs::Feature(name) => format!("build it again with `--features {name}`"),
+        },
+        FormatError::Io { doing: "read", cause, .. } => match NotPlain::of(cause) {
+            Some(NotPlain::Folder) => "name a file in it".into(),
+            Some(NotPlain::Endless) => "write what it holds to a file, and name that: `cat PIPE > FILE`".into(),
+            Some(NotPlain::TooLong(_)) => "look whether it is the file that was meant".into(),
+            None => return Vec::new(),
         },
         FormatError::Io { .. }
         | FormatError::Faulty { .. }

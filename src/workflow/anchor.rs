@@ -95,11 +95,7 @@ fn ends_with_a_line(path: &Path) -> std::io::Result<bool> {
 /// The lines of a file, with the number of each that is no anchor; none where there is no file.
 fn read(path: &Path) -> Result<Option<Vec<Result<Anchor, usize>>>, FormatError> {
     let fail = |cause| FormatError::Io { doing: "read", path: path.into(), cause };
-    // A pipe would be waited for.
-    if std::fs::metadata(path).is_ok_and(|file| !file.is_file()) {
-        return Err(fail(std::io::Error::other("it is no plain file")));
-    }
-    let file = match File::open(path) {
+    let file = match crate::plain_file::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(error)),

@@ -14,6 +14,7 @@ use crate::domain::person::Role;
 use crate::domain::secret::Secret;
 use crate::formats::project::{self, FILE_NAME};
 use crate::formats::{FormatError, read_text, replace, taxonomy, write_whole};
+use crate::plain_file;
 use crate::store::{ChainAudit, Store, StoreError};
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::session::Session;
@@ -320,7 +321,7 @@ fn put_back(
 }
 
 fn copy_file(from: &Path, to: &Path, cancel: &Cancel, watch: &mut Watch<'_>) -> Result<(), WorkflowError> {
-    let mut source = File::open(from).map_err(read_error(from))?;
+    let mut source = plain_file::open(from).map_err(read_error(from))?;
     let total = source.metadata().map_err(read_error(from))?.len();
     watch(Progress::Started { what: "copying the store".into(), total: Some(total), unit: "bytes" });
     write_whole::<_, WorkflowError>(to, |file| {

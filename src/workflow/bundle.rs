@@ -395,8 +395,6 @@ pub fn take_in(session: Session<'_>, options: &MergeOptions) -> Result<MergeSumm
     let keys = Keys::of(&options.identities, secret(&options.passphrase_env)?)?;
     let bundle = Bundle::open(&options.file)?;
     let signer = if trusted.is_empty() { None } else { Some(signature::verify(&bundle, &trusted)?) };
-    let file = bundle.digest()?;
-
     let mut reader = bundle.read(&keys)?;
     let mut taken = MergeSummary {
         header: reader.header().clone(),
@@ -453,7 +451,7 @@ pub fn take_in(session: Session<'_>, options: &MergeOptions) -> Result<MergeSumm
     import::index(store, cancel, watch)?;
     let disputed = SentenceFilter { disputed: Some(project.file.gold_rule()), ..SentenceFilter::default() };
     taken.disputed = store.count(&disputed, &project.annotator, i64::MAX as u64)?;
-    record_run(project, store, &taken, &file, started)?;
+    record_run(project, store, &taken, bundle.digest(), started)?;
     Ok(taken)
 }
 

@@ -10,6 +10,7 @@ use super::project::Project;
 use super::{Cancel, Progress, Watch, WorkflowError};
 use crate::classifier::{Encoder, Threads, Trainer};
 use crate::formats::project::training::TrainSettings;
+use crate::plain_file;
 use crate::store::Store;
 use crate::workflow::refusal::Refusal;
 #[cfg(feature = "servers")]
@@ -98,7 +99,7 @@ fn cached(cache: &Path, name: &str) -> Option<PathBuf> {
         return None;
     }
     let repository = cache.join(format!("models--{}", name.replace('/', "--")));
-    let revision = std::fs::read_to_string(repository.join("refs/main")).ok()?;
+    let revision = plain_file::read_text(&repository.join("refs/main"), plain_file::SMALL).ok()?;
     let snapshot = repository.join("snapshots").join(revision.trim());
     snapshot.join("config.json").is_file().then_some(snapshot)
 }

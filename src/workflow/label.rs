@@ -31,6 +31,7 @@ use crate::formats::write_whole;
 use crate::llm::orders::OrderScreen;
 use crate::llm::prompt::{AnswerStyle, FewShotExample, LabelPrompt, LabelTask, guideline_shots};
 use crate::llm::{AnswerFormat, ModelInfo, chat};
+use crate::plain_file;
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::session::Session;
@@ -562,13 +563,16 @@ pub(crate) struct BatchReport {
     pub bad_lines: u64,
 }
 
+/// A longer line of a batch output file is a broken file.
+const LONGEST_LINE: u64 = 64 << 20;
+
 /// Reads a batch output file. Every answer is checked as one that comes over the wire.
 pub(crate) fn import_batch(session: Session<'_>, file: &std::path::Path) -> Result<BatchReport, WorkflowError> {
     let Session { project, store, cancel, progress: watch } = session;
     let _span = tracing::info_span!("import_batch").entered();
-    use std::io::BufRead;
+    use std::io::{BufRead, Read};
     let fail = |cause| crate::formats::FormatError::Io { doing: "read", path: file.into(), cause };
-    let source = std::fs::File::open(file).map_err(fail)?;
+    let source = plain_file::open(file).map_err(fail)?;
     let size = source.metadata().map(|m| m.len()).ok();
     watch(Progress::Started { what: format!("reading {}", file.display()), total: size, unit: "bytes" });
     let mut lines = std::io::BufReader::new(source);
@@ -576,7 +580,20 @@ pub(crate) fn import_batch(session: Session<'_>, file: &std::path::Path) -> Resu
     let (mut number, mut bytes, mut line) = (0, 0, Vec::new());
     loop {
         line.clear();
-        let read = lines.read_until(b'\n', &mut line).map_err(fail)?;
+        let read = (&mut lines).take(LONGEST_LINE + 1).read_until(b'\n', &mut line).map_err(fail)?;
+        if read as u64 > LONGEST_LINE {
+            // What stands before it is answers.
+            reader.flush(store)?;
+            let said = format!(
+                "{}:{}: this line is longer than {} MiB, so that it is no answer of a batch runner",
+                file.display(),
+                number + 1,
+                LONGEST_LINE >> 20
+            );
+            return Err(Refusal::new(RefusalKind::Damaged { what: "batch output".into() }, said)
+                .hint("fetch the file again; the lines before this one were read, and are not read twice")
+                .into());
+        }
         if read == 0 || cancel.is_cancelled() {
             break;
         }

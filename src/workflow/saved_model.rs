@@ -15,6 +15,7 @@ use crate::classifier::{self, Classifier};
 use crate::domain::label::{Annotator, RunId};
 use crate::domain::signature::{PublicKey, verifies_bytes};
 use crate::formats::{FormatError, replace};
+use crate::plain_file;
 use crate::store::Store;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 
@@ -82,7 +83,7 @@ fn verify(folder: &Path, store: Option<&Store>) -> Result<Option<Annotator>, Wor
         (Some(store), Some(run)) => store.noted_model(&run)?,
         _ => None,
     };
-    let text = match plain_file(&path).and_then(|()| fs::read_to_string(&path)) {
+    let text = match plain_file::read_text(&path, plain_file::SMALL) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return if noted.is_some() { Err(refused(format!("{FILE} is gone")).into()) } else { Ok(None) };
@@ -108,12 +109,6 @@ fn verify(folder: &Path, store: Option<&Store>) -> Result<Option<Annotator>, Wor
         Some(name) => Err(refused(format!("{name} is not as {by} signed it")).into()),
         None => Ok(Some(signed.by)),
     }
-}
-
-/// Refuses what would never end: a pipe, a device, a link to one.
-fn plain_file(path: &Path) -> std::io::Result<()> {
-    let kind = fs::symlink_metadata(path)?.file_type();
-    if kind.is_file() { Ok(()) } else { Err(std::io::Error::other("it is no plain file")) }
 }
 
 /// SHA-256 of every file in a folder and those below, but for the signature itself.
@@ -147,7 +142,7 @@ fn digests(folder: &Path) -> Result<BTreeMap<String, String>, WorkflowError> {
 }
 
 fn digest(path: &Path) -> std::io::Result<String> {
-    let (mut file, mut hash, mut buffer) = (fs::File::open(path)?, Sha256::new(), vec![0; 1 << 16]);
+    let (mut file, mut hash, mut buffer) = (plain_file::open(path)?, Sha256::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(hex::encode(hash.finalize())),

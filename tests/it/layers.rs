@@ -18,25 +18,26 @@ pub(super) const PURE: &str =
 /// The rooms of the program, each with what it may use of ours and of other crates: all that it uses, and no more.
 pub(super) const LAYERS: &[Layer] = &[
     Layer { name: "domain", uses: "", crates: "ed25519_dalek serde_json" },
+    Layer { name: "plain_file", uses: "", crates: "rustix" },
     Layer { name: "store", uses: "domain", crates: "rusqlite serde_json tracing" },
     Layer {
         name: "formats",
-        uses: "domain",
+        uses: "domain plain_file",
         crates: "age chardetng csv encoding_rs flate2 minijinja minisign serde_json tempfile toml toml_edit",
     },
     Layer {
         name: "llm",
-        uses: "domain",
+        uses: "domain plain_file",
         crates: "candle_core http hyper_util jiff minijinja rayon reqwest rustls serde_json tokenizers tokio tower tracing",
     },
     Layer {
         name: "classifier",
-        uses: "domain",
+        uses: "domain plain_file",
         crates: "candle_core gemm pulp rayon safetensors serde_json tempfile tokenizers",
     },
     Layer {
         name: "workflow",
-        uses: "domain store formats llm classifier",
+        uses: "domain plain_file store formats llm classifier",
         crates: "csv jiff regex_lite rustix serde_json tempfile tokio tracing uuid",
     },
     Layer {

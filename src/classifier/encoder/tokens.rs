@@ -6,6 +6,7 @@ use tokenizers::{Tokenizer, TruncationParams};
 
 use crate::classifier::InFile;
 use crate::domain::text::Cause;
+use crate::plain_file;
 
 /// A tokenizer that neither pads nor runs over the encoder's positions.
 pub(in crate::classifier) struct Tokens {
@@ -16,7 +17,8 @@ impl Tokens {
     /// Reads `tokenizer.json` of a folder, whose ids must be below `vocabulary`. `most` counts the marks at both ends.
     pub(crate) fn read(folder: &Path, vocabulary: usize, most: usize) -> Result<Self, Cause> {
         let path = folder.join("tokenizer.json");
-        let mut tokenizer = Tokenizer::from_file(&path).map_err(|e| InFile::cause("tokenizer.json", e))?;
+        let bytes = plain_file::read(&path, u64::MAX).map_err(|e| InFile::cause("tokenizer.json", e))?;
+        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| InFile::cause("tokenizer.json", e))?;
         let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
         if largest as usize >= vocabulary {
             return Err(format!(

@@ -90,7 +90,7 @@ impl CheckpointState {
         parameters: &mut Parameters,
         optimiser: &mut AdamW,
     ) -> Result<Option<Self>, ClassifierError> {
-        let Ok(bytes) = std::fs::read(keep.file) else {
+        let Ok(bytes) = crate::plain_file::read(keep.file, u64::MAX) else {
             return Ok(None);
         };
         let header = safetensors::SafeTensors::read_metadata(&bytes).ok().and_then(|(_, metadata)| {

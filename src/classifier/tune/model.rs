@@ -11,6 +11,7 @@ use crate::classifier::encoder::{Encoder, Network, Parameters, Pass};
 use crate::classifier::{Classifier, ClassifierError, targets};
 use crate::domain::taxonomy::Selection;
 use crate::domain::text::Cause;
+use crate::plain_file;
 
 /// Files of an encoder's folder that a model's folder has too, where they are there.
 const COPIED: [&str; 3] = ["special_tokens_map.json", "vocab.txt", "LICENSE"];
@@ -106,7 +107,7 @@ impl TunedModel {
 
     /// `config.json` as transformers wants it of a classifier.
     fn config(&self) -> Result<Value, Cause> {
-        let text = std::fs::read_to_string(self.encoder.folder().join("config.json"))?;
+        let text = plain_file::read_text(&self.encoder.folder().join("config.json"), plain_file::SMALL)?;
         let mut config: Value = serde_json::from_str(&text)?;
         let names = || self.outputs.iter().enumerate();
         let by_id: serde_json::Map<String, Value> = names().map(|(i, name)| (i.to_string(), json!(name))).collect();
@@ -129,7 +130,7 @@ impl TunedModel {
     /// `tokenizer_config.json` whose longest text is that of training.
     fn tokenizer_config(&self) -> Result<Value, Cause> {
         let path = self.encoder.folder().join("tokenizer_config.json");
-        let text = if path.is_file() { std::fs::read_to_string(path)? } else { "{}".into() };
+        let text = if path.is_file() { plain_file::read_text(&path, plain_file::SMALL)? } else { "{}".into() };
         let mut config: Value = serde_json::from_str(&text)?;
         if let Some(config) = config.as_object_mut() {
             config.remove("name_or_path");
@@ -141,7 +142,7 @@ impl TunedModel {
 
     /// `tokenizer.json` that cuts texts as training did, and does not pad each one to a fixed length.
     fn tokenizer(&self) -> Result<Value, Cause> {
-        let text = std::fs::read_to_string(self.encoder.folder().join("tokenizer.json"))?;
+        let text = plain_file::read_text(&self.encoder.folder().join("tokenizer.json"), u64::MAX)?;
         let mut tokenizer: Value = serde_json::from_str(&text)?;
         tokenizer["padding"] = Value::Null;
         tokenizer["truncation"] = json!({

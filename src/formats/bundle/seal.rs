@@ -9,6 +9,7 @@ use age::{DecryptError, Decryptor, Encryptor, IdentityFile, scrypt, x25519};
 
 use crate::domain::secret::Secret;
 use crate::formats::{FormatError, Needs, read_text};
+use crate::plain_file;
 
 /// What an age file begins with, and what its text form does.
 const AGE: &[u8] = b"age-encryption.org/v1";
@@ -144,10 +145,9 @@ impl Keys {
     pub(crate) fn of(files: &[PathBuf], passphrase: Option<Secret>) -> Result<Self, FormatError> {
         let mut identities: Vec<Box<dyn age::Identity + Send + Sync>> = Vec::new();
         for path in files {
-            let file = std::fs::File::open(path);
-            let file = file.map_err(|cause| FormatError::Io { doing: "read", path: path.clone(), cause })?;
-            let found =
-                IdentityFile::from_buffer(BufReader::new(file)).ok().and_then(|file| file.into_identities().ok());
+            let text = plain_file::read(path, plain_file::SMALL);
+            let text = text.map_err(|cause| FormatError::Io { doing: "read", path: path.clone(), cause })?;
+            let found = IdentityFile::from_buffer(text.as_slice()).ok().and_then(|file| file.into_identities().ok());
             match found {
                 Some(found) if !found.is_empty() => identities.extend(found),
                 _ => {

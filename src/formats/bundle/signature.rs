@@ -9,6 +9,7 @@ use super::{Bundle, signature_of};
 use crate::domain::label::Timestamp;
 use crate::domain::secret::Secret;
 use crate::formats::{FormatError, Needs, read_text, replace};
+use crate::plain_file;
 
 /// Letters of a signature of 64 bytes: minisign's reader takes shorter ones, and its arithmetic does not.
 const SIGNATURE_LETTERS: usize = 88;
@@ -19,7 +20,7 @@ pub(crate) struct Signer(SecretKey);
 impl Signer {
     /// Reads a minisign secret key, with the password that it may be kept under.
     pub(crate) fn read(path: &Path, password: Option<&Secret>) -> Result<Self, FormatError> {
-        let text = std::fs::read_to_string(path);
+        let text = plain_file::read_text(path, plain_file::SMALL);
         let text = text.map_err(|cause| FormatError::Io { doing: "read", path: path.into(), cause })?;
         // What the crate is not given it would ask the terminal for.
         let open = SecretKeyBox::from(text.clone()).into_unencrypted_secret_key();

@@ -357,3 +357,39 @@ fn a_signature_is_minisigns_and_a_flipped_byte_is_refused() {
     }
     assert!(signature::public_key("RWx").is_err());
 }
+
+/// Who checks a file once and reads it twice would take in what was written between.
+#[test]
+fn a_file_that_is_written_to_after_it_was_opened_is_read_as_it_was_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b");
+    let (long, other) = ("a".repeat(3 << 20), "b".repeat(3 << 20));
+    let (good, swapped) = (plain(&items(&long, "She forgets.")), plain(&items(&other, "She forgets.")));
+    assert_eq!(good.len(), swapped.len());
+    std::fs::write(&path, &good).unwrap();
+    let bundle = Bundle::open(&path).unwrap();
+    let all = || {
+        let mut text = Vec::new();
+        bundle.start().unwrap().read_to_end(&mut text).map(|_| text)
+    };
+    assert_eq!(all().unwrap(), good.as_bytes());
+    assert_eq!(bundle.digest(), hex::encode(Sha256::digest(&good)));
+    let end = good.len() - 1;
+    for changed in [&swapped, &good[..end], "", &format!("{}x", &good[..end]), &format!("{good}x")] {
+        // In place: it is the same file, under the same name.
+        std::fs::write(&path, changed).unwrap();
+        let said = all().unwrap_err().to_string();
+        assert!(said.contains("written to this file since"), "{said}");
+        let read = bundle.read(&Keys::default()).and_then(|mut reader| {
+            while reader.next()?.is_some() {}
+            Ok(())
+        });
+        assert!(read.is_err());
+        std::fs::write(&path, &good).unwrap();
+        assert_eq!(all().unwrap(), good.as_bytes());
+    }
+    // Another file in its place changes nothing.
+    std::fs::rename(&path, folder.path().join("c")).unwrap();
+    std::fs::write(&path, &swapped).unwrap();
+    assert_eq!(all().unwrap(), good.as_bytes());
+}

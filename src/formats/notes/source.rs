@@ -11,6 +11,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::{Layout, MAX_RECORD};
 use crate::formats::FormatError;
+use crate::plain_file;
 
 /// What there is to read under a path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,7 +61,7 @@ pub(super) fn again(path: &Path) -> Result<Option<Box<dyn Read>>, FormatError> {
     if !path.is_file() {
         return Ok(None);
     }
-    let file = File::open(path).map_err(fail)?;
+    let file = plain_file::open(path).map_err(fail)?;
     Ok(Some(Box::new(unzipped(Box::new(BufReader::new(file))).map_err(fail)?)))
 }
 
@@ -130,12 +131,9 @@ pub(super) fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), F
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin()), None));
     }
-    let about = std::fs::metadata(path).map_err(fail)?;
-    if !about.is_file() && !about.is_dir() && !is_piped(path) {
-        let message = "not a file, but a pipe, a socket or a device".into();
-        return Err(FormatError::Unfit { path: path.into(), message });
-    }
-    let file = File::open(path).map_err(fail)?;
+    let file = if is_piped(path) { File::open(path) } else { plain_file::open(path) };
+    let file = file.map_err(fail)?;
+    let about = file.metadata().map_err(fail)?;
     Ok((Box::new(file), about.is_file().then_some(about.len())))
 }
 

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 
 use super::source::Input;
 use super::*;
+use crate::plain_file::NotPlain;
 
 fn opened(name: &str, bytes: &[u8], reading: &Reading) -> Result<NoteReader, FormatError> {
     let folder = tempfile::tempdir().unwrap();
@@ -201,7 +202,8 @@ fn of_a_folder_only_its_plain_files_are_read() {
         let Err(error) = open(&path, &Reading { layout: Some(Layout::Csv), ..Reading::default() }) else {
             panic!("{}", path.display())
         };
-        assert!(error.to_string().contains("not a file"), "{error}");
+        let FormatError::Io { cause, .. } = error else { panic!("{error}") };
+        assert_eq!(NotPlain::of(&cause), Some(NotPlain::Endless));
     }
 }
 

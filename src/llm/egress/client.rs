@@ -14,6 +14,7 @@ use reqwest::{Certificate, Url};
 use super::{Answer, Endpoint};
 use crate::domain::egress::{Destination, EgressRecord, Host};
 use crate::llm::LlmError;
+use crate::plain_file;
 
 /// A reply longer than this is broken or hostile; no answer that is asked for here comes near it.
 const LONGEST_REPLY: usize = 4 << 20;
@@ -92,7 +93,7 @@ impl Endpoint {
             return Ok(None);
         };
         let bad = |why: &str| LlmError::Fatal(format!("ca_file: {} {why}", path.display()));
-        let text = std::fs::read(path).map_err(|e| bad(&format!("cannot be read ({e})")))?;
+        let text = plain_file::read(path, plain_file::SMALL).map_err(|e| bad(&format!("cannot be read ({e})")))?;
         match Certificate::from_pem_bundle(&text) {
             Ok(authorities) if !authorities.is_empty() => Ok(Some(authorities)),
             _ => Err(bad("holds no certificates in PEM (`-----BEGIN CERTIFICATE-----`)")),

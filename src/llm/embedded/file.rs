@@ -13,6 +13,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use sha2::{Digest, Sha256};
 
 use super::super::LlmError;
+use crate::plain_file;
 
 /// An open GGUF file.
 pub(super) struct GgufFile {
@@ -42,7 +43,7 @@ impl GgufFile {
     /// Opens it and reads its head.
     pub(super) fn open(path: &Path) -> Result<Self, LlmError> {
         let wrong = |cause: Box<dyn Error + Send + Sync>| LlmError::File { path: path.into(), cause: cause.into() };
-        let file = fs::File::open(path).map_err(|error| wrong(error.into()))?;
+        let file = plain_file::open(path).map_err(|error| wrong(error.into()))?;
         let mut reader = BufReader::with_capacity(1 << 20, file);
         // A damaged head can make the reader overflow or divide by zero.
         let content = catch_unwind(AssertUnwindSafe(|| Content::read(&mut reader)))
@@ -150,7 +151,7 @@ impl GgufFile {
 /// The SHA-256 of a file, in hexadecimal digits.
 pub(super) fn hash(path: &Path) -> Result<String, LlmError> {
     let wrong = |error: std::io::Error| LlmError::File { path: path.into(), cause: Arc::new(error) };
-    let mut file = fs::File::open(path).map_err(wrong)?;
+    let mut file = plain_file::open(path).map_err(wrong)?;
     let mut sum = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{cached, hub_cache, hub_home, is_name, variable};
 use crate::llm::hub::{Hub, HubError};
+use crate::plain_file;
 use crate::workflow::refusal::{Refusal, RefusalKind};
 use crate::workflow::{Progress, Watch, WorkflowError};
 
@@ -24,7 +25,7 @@ pub(crate) fn fetch(name: &str, watch: &mut Watch<'_>) -> Result<PathBuf, Workfl
     }
     let address = variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
     // Where `huggingface-cli login` leaves it.
-    let token = std::fs::read_to_string(hub_home().join("token")).ok();
+    let token = plain_file::read_text(&hub_home().join("token"), plain_file::SMALL).ok();
     let token = token.as_deref().map(str::trim).filter(|token| !token.is_empty());
     fetch_from(&address.to_string_lossy(), token, &hub_cache(), name, watch)
 }
