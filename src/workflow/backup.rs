@@ -288,7 +288,8 @@ fn put_back(
             Err(_) => tracing::warn!("the store to be replaced cannot be opened"),
         }
         let kept = free_name(&folder(&file.store), &format!("{}.{before}", name(&file.store)));
-        for end in ["", "-wal", "-shm"] {
+        // What belongs to the old store goes first: it would be taken for the new one's.
+        for end in ["-wal", "-shm", ""] {
             let of = |path: &Path| folder(path).join(format!("{}{end}", name(path)));
             if of(&file.store).exists() {
                 aside.push((of(&file.store), of(&kept)));
@@ -302,7 +303,7 @@ fn put_back(
     let mut done = 0;
     let mut exchange = || -> Result<(), WorkflowError> {
         for (from, to) in &aside {
-            fs::rename(from, to).map_err(write_error(from))?;
+            set_aside(from, to).map_err(write_error(from))?;
             done += 1;
         }
         if other_taxonomy || !file.taxonomy.exists() {
@@ -312,12 +313,22 @@ fn put_back(
     };
     let exchanged = exchange();
     if exchanged.is_err() {
-        for (from, to) in &aside[..done] {
-            // Where even that fails, its new name says what it is.
-            let _ = fs::rename(to, from);
+        for (from, to) in aside[..done].iter().rev() {
+            // Of two names of one file this takes none away. Where even that fails, its new name says what it is.
+            let _ = fs::rename(to, from).and_then(|()| fs::remove_file(to));
         }
     }
     exchanged.map(|()| aside.into_iter().map(|(_, to)| to).collect())
+}
+
+/// Gives a file a second name where it can have one: the first is there until what takes its place is, however this ends. What
+/// stands beside a store only has another name from here on.
+fn set_aside(from: &Path, to: &Path) -> std::io::Result<()> {
+    let name = from.to_string_lossy();
+    if name.ends_with("-wal") || name.ends_with("-shm") {
+        return fs::rename(from, to);
+    }
+    fs::hard_link(from, to).or_else(|_| fs::rename(from, to))
 }
 
 fn copy_file(from: &Path, to: &Path, cancel: &Cancel, watch: &mut Watch<'_>) -> Result<(), WorkflowError> {

@@ -1,5 +1,6 @@
 //! Whose the project's files are: what belongs to somebody else, or can be changed or read by others, is not used in silence.
 
+use super::identity;
 use super::project::Project;
 use crate::formats::project::FILE_NAME;
 
@@ -9,11 +10,16 @@ pub(crate) fn warnings(project: &Project) -> Vec<String> {
     use std::os::unix::fs::MetadataExt;
 
     let (settings, me) = (project.folder.join(FILE_NAME), rustix::process::geteuid().as_raw());
-    let files =
-        [(settings.as_path(), false), (project.file.taxonomy.as_path(), false), (project.file.store.as_path(), true)];
-    let of = |(path, has_notes): (&std::path::Path, bool)| {
-        let file = std::fs::metadata(path).ok()?;
-        said(&path.display().to_string(), (file.uid(), me), file.mode(), has_notes)
+    let key = identity::key_file(project).ok();
+    let files = [
+        (Some(settings.as_path()), None),
+        (Some(project.file.taxonomy.as_path()), None),
+        (Some(project.file.store.as_path()), Some("notes")),
+        (key.as_deref(), Some("your secret key")),
+    ];
+    let of = |(path, holds): (Option<&std::path::Path>, Option<&str>)| {
+        let file = std::fs::metadata(path?).ok()?;
+        said(&path?.display().to_string(), (file.uid(), me), file.mode(), holds)
     };
     files.into_iter().filter_map(of).collect()
 }
@@ -24,7 +30,7 @@ pub(crate) fn warnings(_: &Project) -> Vec<String> {
 }
 
 /// What of a file's owner and mode is worth a word.
-fn said(path: &str, (owner, me): (u32, u32), mode: u32, has_notes: bool) -> Option<String> {
+fn said(path: &str, (owner, me): (u32, u32), mode: u32, holds: Option<&str>) -> Option<String> {
     const GROUP_WRITES: u32 = 0o020;
     const OTHERS_WRITE: u32 = 0o002;
     const GROUP_OR_OTHERS_READ: u32 = 0o044;
@@ -38,9 +44,9 @@ fn said(path: &str, (owner, me): (u32, u32), mode: u32, has_notes: bool) -> Opti
     } else if mode & GROUP_WRITES != 0 {
         faults.push("can be changed by its group".to_owned());
     }
-    if has_notes && mode & GROUP_OR_OTHERS_READ != 0 {
+    if let Some(what) = holds.filter(|_| mode & GROUP_OR_OTHERS_READ != 0) {
         let who = if mode & 0o004 != 0 { "anyone on this machine" } else { "its group" };
-        faults.push(format!("holds notes and can be read by {who}"));
+        faults.push(format!("holds {what} and can be read by {who}"));
     }
     (!faults.is_empty()).then(|| format!("{path} {}", faults.join(", and ")))
 }
@@ -51,7 +57,9 @@ mod tests {
 
     #[test]
     fn what_others_may_do_is_said() {
-        let say = |owner, mode, has_notes| said("f", (owner, 7), mode, has_notes).unwrap_or_default();
+        let say = |owner, mode, has_notes: bool| {
+            said("f", (owner, 7), mode, has_notes.then_some("notes")).unwrap_or_default()
+        };
         assert_eq!(say(7, 0o100600, true), "");
         assert_eq!(say(7, 0o100644, false), "");
         assert_eq!(say(0, 0o100644, false), "");

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use super::support::{Screen, ends, fails, goldsmith, succeeds};
 use super::terminal::{numbered, project};
@@ -52,7 +54,18 @@ fn a_backup_is_made_while_somebody_decides_and_is_put_back() {
     screen.type_keys("q");
     assert_eq!(screen.wait().0, 0);
     assert_eq!((decisions(&root.join("goldsmith.db")), decisions(&made.join("goldsmith.db"))), (2, 1));
-    let output = goldsmith(&replace);
+    // At no moment is there none.
+    let (store, ended) = (root.join("goldsmith.db"), AtomicBool::new(false));
+    let output = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                assert!(store.exists(), "the store is away while another takes its place");
+            }
+        });
+        let output = goldsmith(&replace);
+        ended.store(true, Ordering::Relaxed);
+        output
+    });
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("what was there is"), "{said}");
     let kept: Vec<String> = names(root).into_iter().filter(|name| name.contains(".before-")).collect();
