@@ -65,6 +65,8 @@ pub struct Reading {
     pub encoding: Option<TextEncoding>,
     /// Between the cells of a table.
     pub delimiter: Option<u8>,
+    /// Whether records without a text are handed on: where each record gets an answer.
+    pub(crate) with_blank: bool,
     /// What stood on standard input, where it has been read.
     pub(crate) kept: Option<Arc<[u8]>>,
 }
@@ -154,6 +156,7 @@ pub(crate) struct NoteReader {
     /// Notes left out so far because the file says that they were written in error.
     pub in_error: u64,
     signs: MimicSigns,
+    with_blank: bool,
     records: Records,
 }
 
@@ -193,6 +196,9 @@ impl Iterator for NoteReader {
                 self.mimic = record.mimic.clone().or_else(|| self.signs.look(record.id.as_deref(), &record.text));
             }
             self.in_error += u64::from(record.error);
+            if !record.error && self.with_blank {
+                return Some(Ok(record));
+            }
             if record.error || (record.is_blank() && self.layout != Layout::Text) {
                 continue;
             }
@@ -239,7 +245,8 @@ pub(crate) fn open(path: &Path, reading: &Reading) -> Result<NoteReader, FormatE
         }
     };
     let signs = MimicSigns::default();
-    Ok(NoteReader { layout, encoding, delimiter, columns, size, read, mimic, in_error: 0, signs, records })
+    let with_blank = reading.with_blank;
+    Ok(NoteReader { layout, encoding, delimiter, columns, size, read, mimic, in_error: 0, signs, with_blank, records })
 }
 
 /// Whether two names of columns are the same but for case, spaces, hyphens and underscores.

@@ -230,6 +230,10 @@ fn any_taxonomy_works_from_import_to_predict() {
     assert_eq!(first["label"][0], "allergy");
     let csv = succeeds(&["predict", &labelled, "--csv", "--project", &root]);
     assert!(csv.starts_with("id,text,label,p_None,p_allergy"), "{csv}");
+    // A line comes out for each that goes in, also for those without a word.
+    let blank = format!("{root}/blank.jsonl");
+    fs::write(&blank, "{\"text\": \"peanuts\"}\n{\"text\": \"\"}\n{\"text\": \" \"}\n{\"text\": \"milk\"}\n").unwrap();
+    assert_eq!(succeeds(&["predict", &blank, "--project", &root]).lines().count(), 4);
     assert!(succeeds(&["check", "--project", &root]).starts_with("ok"));
 }
 

@@ -42,7 +42,9 @@ fn predicted(project: &str, model: &str, folder: &Path) -> Vec<Vec<f64>> {
         let line: Value = serde_json::from_str(line).unwrap();
         line["probabilities"].as_object().unwrap().values().map(|p| p.as_f64().unwrap()).collect()
     };
-    out.lines().map(row).collect()
+    let rows: Vec<Vec<f64>> = out.lines().map(row).collect();
+    assert_eq!(rows.len(), TEXTS.len());
+    rows
 }
 
 /// Logits but for a constant of each text: what a softmax leaves of them.

@@ -31,7 +31,9 @@ pub(crate) fn predict(
     watch: &mut Watch<'_>,
 ) -> Result<u64, WorkflowError> {
     let _span = tracing::info_span!("predict").entered();
-    let mut notes = notes::open(&input.path, &input.reading)?;
+    // A line comes out for each that goes in.
+    let reading = Reading { with_blank: true, ..input.reading.clone() };
+    let mut notes = notes::open(&input.path, &reading)?;
     watch(Progress::Started { what: format!("labelling {}", input.path.display()), total: notes.size, unit: "bytes" });
     let names: Vec<String> = match model.selection() {
         Selection::Single => model.outputs().to_vec(),
