@@ -2,7 +2,7 @@
 
 use std::thread::{self, JoinHandle};
 
-/// How far long work stands back: the last of all. Training runs many threads at once, and their shares add up.
+/// How far long work stands back: the last of all. Metrics, an order of the queue and jobs run at once, and their shares add up.
 #[cfg(target_os = "linux")]
 const STANDS_BACK: i32 = 19;
 
